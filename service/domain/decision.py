@@ -1,0 +1,157 @@
+"""What can be decided of a submission, by whom, and what may hold it back."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+
+class Outcome(StrEnum):
+    APPROVE = "approve"
+    REJECT = "reject"
+    REQUEST_RETURN = "request_return"
+    COMPLETE = "complete"
+    HOLD = "hold"
+
+
+class Mode(StrEnum):
+    """How much of what is decided is applied, least first."""
+
+    OBSERVE = "observe"
+    APPROVE_ONLY = "approve-only"
+    LIVE = "live"
+
+    def at_most(self, other: "Mode | None") -> "Mode":
+        """The lesser of the two; an absent one sets no bound."""
+        order = list(Mode)
+        return self if other is None else min(self, other, key=order.index)
+
+
+class Trigger(StrEnum):
+    """What made the service look at a submission."""
+
+    WEBHOOK = "webhook"
+    SWEEP = "sweep"
+    EVIDENCE = "evidence"
+    RECHECK = "recheck"
+    RULES = "rules"
+    PERSON = "person"
+
+
+class Guard(StrEnum):
+    """Why an outcome became *hold*."""
+
+    MODE = "mode"
+    LIMIT_REJECT = "limit.reject"
+    REOPENED = "reopened"
+    ALREADY_ASKED = "already_asked"
+    WAITING = "waiting"
+    UNDECIDABLE = "undecidable"
+    MESSAGE = "message"
+    NO_SUCH_CODE = "no_such_code"
+
+
+class DecisionStatus(StrEnum):
+    """How far a decision has come on Prolific's side."""
+
+    PENDING = "pending"
+    APPLIED = "applied"
+    ALREADY = "already"
+    OBSERVED = "observed"
+    HELD = "held"
+    SUPERSEDED = "superseded"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Approve:
+    outcome = Outcome.APPROVE
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """``category`` is one of Prolific's twelve; ``message`` reaches the participant, 100 characters or more."""
+
+    category: str
+    message: str
+    outcome = Outcome.REJECT
+
+
+@dataclass(frozen=True, slots=True)
+class RequestReturn:
+    reasons: tuple[str, ...]
+    outcome = Outcome.REQUEST_RETURN
+
+
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """Complete with the study's researcher code: named by its type, or the code itself.
+
+    ``percentage_of_reward`` (8 to 99) is for codes with dynamic payment.
+    """
+
+    code_type: str | None = None
+    code: str | None = None
+    percentage_of_reward: float | None = None
+    message_to_participant: str | None = None
+    outcome = Outcome.COMPLETE
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    reason: str
+    outcome = Outcome.HOLD
+
+
+Action = Approve | Reject | RequestReturn | Complete | Hold
+
+Facts = dict[str, Any]
+"""Nested JSON: ``{"submission": {...}, "study": {...}, "evidence": {source: {...}}, "now": ...}``.
+
+A missing fact is an absent key; times are ISO 8601 texts with an offset.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the rules say of some facts: a pure function of (rule file, facts).
+
+    ``proposed`` is the rules' own outcome; ``action`` is what stands after the rules' own guards
+    (``undecidable``, ``waiting``, ``message``), a Hold when ``guard`` is set. ``rule`` is the deciding
+    rule's name, also under a guard; None for ``otherwise``.
+    """
+
+    proposed: Outcome
+    action: Action
+    rule: str | None
+    guard: Guard | None
+    reason: str
+    trace: tuple[dict[str, Any], ...]
+    tag: str | None = None
+    recheck_after: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One row of the audit trail, before it is written."""
+
+    submission_id: str
+    study_id: str | None
+    participant_id: str | None
+    decided_at: datetime
+    trigger: Trigger
+    outcome: Outcome
+    proposed: Outcome
+    guard: Guard | None
+    rule: str | None
+    rule_file: str | None
+    rules_hash: str | None
+    mode: Mode
+    action: dict[str, Any] | None
+    reason: str
+    tag: str | None = None
+    by: str | None = None
+    note: str | None = None
+    trace: tuple[dict[str, Any], ...] = ()
+    facts: Facts = field(default_factory=dict)
+    recheck_at: datetime | None = None

@@ -1,0 +1,92 @@
+"""A submission and its study, as Prolific knows them (SPEC SubmissionDetail, Study)."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Self
+
+PARTICIPANT = "participant"
+RESEARCHER = "researcher"
+
+
+class Status(StrEnum):
+    """A submission's status in the spelling of Prolific's bodies."""
+
+    RESERVED = "RESERVED"
+    ACTIVE = "ACTIVE"
+    TIMED_OUT = "TIMED-OUT"
+    AWAITING_REVIEW = "AWAITING REVIEW"
+    APPROVED = "APPROVED"
+    PARTIALLY_APPROVED = "PARTIALLY APPROVED"
+    RETURNED = "RETURNED"
+    REJECTED = "REJECTED"
+    SCREENED_OUT = "SCREENED OUT"
+    PROCESSING = "PROCESSING"
+    UNKNOWN = "UNKNOWN"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read any of Prolific's spellings (``AWAITING_REVIEW``, ``awaiting review``); else UNKNOWN."""
+        name = re.sub(r"[\s_-]+", "_", text.strip()).upper()
+        return cls.__members__.get(name, cls.UNKNOWN)  # type: ignore[return-value]
+
+    @property
+    def is_final(self) -> bool:
+        """Somebody decided, or the participant gave it up (reference 2.3)."""
+        return self in FINAL
+
+
+FINAL = frozenset(
+    {
+        Status.APPROVED,
+        Status.PARTIALLY_APPROVED,
+        Status.REJECTED,
+        Status.RETURNED,
+        Status.SCREENED_OUT,
+    },
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionCode:
+    """One of a study's codes; ``actor`` is who may enter it, ``participant`` or ``researcher``."""
+
+    code: str | None
+    code_type: str
+    actor: str = PARTICIPANT
+    actions: tuple[str, ...] = ()
+
+    @property
+    def pays_dynamically(self) -> bool:
+        return "DYNAMIC_PAYMENT" in self.actions
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """``estimated_completion_time`` and ``maximum_allowed_time`` in minutes, ``reward`` in minor units."""
+
+    id: str
+    name: str
+    status: str
+    estimated_completion_time: float | None
+    maximum_allowed_time: float | None
+    reward: int | None
+    total_available_places: int | None
+    metadata: str | None
+    completion_codes: tuple[CompletionCode, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """``time_taken`` in seconds, only where Prolific gave it; ``entered_code`` as typed."""
+
+    id: str
+    study_id: str | None
+    participant_id: str | None
+    status: Status
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    time_taken: int | None = None
+    entered_code: str | None = None
+    return_requested_at: datetime | None = None

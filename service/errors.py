@@ -1,0 +1,62 @@
+"""One tree of errors. Each has a stable ``code`` that logs, the API and the README use.
+
+    AutoreviewError
+    ├── ConfigurationError         configuration: a setting is missing or wrong (exit 2)
+    │   └── NotSupportedYet        not_supported_yet
+    ├── RulesError                 rules: a rule file has errors (exit 2)
+    ├── DatabaseError              database: no database, or not of this version (exit 2)
+    │   ├── DataDirInUse           data_dir_in_use
+    │   └── SchemaMismatch         schema_mismatch
+    └── ProlificError              prolific: see service.prolific.errors for the branches
+"""
+
+
+class AutoreviewError(Exception):
+    """Something went wrong in autoreview."""
+
+    code = "error"
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (self.__doc__ or "").strip())
+
+
+class ConfigurationError(AutoreviewError):
+    """A setting is missing or wrong."""
+
+    code = "configuration"
+
+
+class NotSupportedYet(ConfigurationError):
+    """A setting that a later version brings."""
+
+    code = "not_supported_yet"
+
+
+class RulesError(AutoreviewError):
+    """A rule file has errors."""
+
+    code = "rules"
+
+
+class DatabaseError(AutoreviewError):
+    """The database is missing or not usable."""
+
+    code = "database"
+
+
+class DataDirInUse(DatabaseError):
+    """Another autoreview runs on this data folder."""
+
+    code = "data_dir_in_use"
+
+
+class SchemaMismatch(DatabaseError):
+    """The database has another version's schema."""
+
+    code = "schema_mismatch"
+
+
+class ProlificError(AutoreviewError):
+    """Prolific refused, or could not be reached."""
+
+    code = "prolific"

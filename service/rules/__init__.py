@@ -1,0 +1,1 @@
+"""The way of rules: YAML files in, verdicts out."""
