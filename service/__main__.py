@@ -1,0 +1,5 @@
+"""``python -m service`` is ``autoreview``."""
+
+from service.cli import main
+
+main()

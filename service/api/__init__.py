@@ -1,0 +1,1 @@
+"""What people and scripts ask of the service over HTTP: decisions, submissions, its state."""

@@ -1,0 +1,127 @@
+"""The routes below ``/api``, for those who hold the admin token."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from service import __version__
+from service.api.queries import BadQuery, decision_query
+from service.domain.decision import Mode
+from service.ops.http import as_json, problem, refuse_bearer
+from service.rules import RuleBook
+from service.rules_in_force import RulesInForce
+from service.secret import Secret
+from service.store.audit import decision_counts, job_counts, list_decisions, show_decision, DecisionFilter
+from service.store.database import Database
+from service.store.evidence import evidence_of
+from service.store.inbox import events_of, inbox_counts
+from service.store.submissions import submission_as_seen, unclaimed_count
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """Reads what is on record."""
+
+    token: Secret | None
+    database: Database
+    rules: RulesInForce
+    mode: Mode
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/decisions", self._guarded(self.decisions)),
+            Route("/decisions/{id}", self._guarded(self.decision)),
+            Route("/submissions/{id}", self._guarded(self.submission)),
+            Route("/status", self._guarded(self.status)),
+        ]
+
+    async def decisions(self, request: Request) -> Response:
+        wanted, limit, before = decision_query(request.query_params)
+        async with self.database.connect() as connection:
+            rows = await list_decisions(connection, wanted, limit=limit + 1, before=before)
+        page = rows[:limit]
+        following = (
+            str(request.url.include_query_params(before=page[-1]["id"])) if len(rows) > limit else None
+        )
+        return JSONResponse({"results": as_json(page), "next": following})
+
+    async def decision(self, request: Request) -> Response:
+        wanted = request.path_params["id"]
+        found = None
+        if wanted.isascii() and wanted.isdigit() and len(wanted) < 19:
+            async with self.database.connect() as connection:
+                found = await show_decision(connection, int(wanted))
+        return (
+            JSONResponse(as_json(found))
+            if found
+            else problem(404, "not_found", f"There is no decision {wanted}.")
+        )
+
+    async def submission(self, request: Request) -> Response:
+        wanted = request.path_params["id"]
+        async with self.database.connect() as connection:
+            found: dict[str, Any] = {
+                "submission": await submission_as_seen(connection, wanted),
+                "events": await events_of(connection, wanted),
+                "evidence": await evidence_of(connection, wanted),
+                "decisions": await list_decisions(connection, DecisionFilter(submission=wanted), limit=1000),
+            }
+        if not any(found.values()):
+            return problem(404, "not_found", f"Nothing was ever heard of a submission {wanted}.")
+        return JSONResponse(as_json(found))
+
+    async def status(self, _: Request) -> Response:
+        async with self.database.connect() as connection:
+            inbox = await inbox_counts(connection) | {"unclaimed": await unclaimed_count(connection)}
+            jobs = await job_counts(connection)
+            decisions = await decision_counts(connection)
+        state = {
+            "version": __version__,
+            "mode": self.mode.value,
+            "paused": False,
+            "rules": rules_state(self.rules),
+            "inbox": inbox,
+            "jobs": jobs,
+            "decisions": decisions,
+            "breakers": [],
+        }
+        return JSONResponse(as_json(state))
+
+    def _guarded(self, endpoint: Endpoint) -> Endpoint:
+        @wraps(endpoint)
+        async def answer(request: Request) -> Response:
+            if refusal := refuse_bearer(request, self.token, "AUTOREVIEW_ADMIN_TOKEN"):
+                return refusal
+            try:
+                return await endpoint(request)
+            except BadQuery as error:
+                return problem(422, error.code, str(error))
+
+        return answer
+
+
+def rules_state(rules: RulesInForce) -> dict[str, Any]:
+    """Which rule files are in force."""
+    book: RuleBook = rules.book
+    return {
+        "files": [
+            {
+                "file": file.path,
+                "name": file.name,
+                "hash": file.hash,
+                "studies": list(file.studies) if file.studies is not None else "all",
+                "mode": file.mode.value if file.mode else None,
+                "rules": len(file.rules),
+            }
+            for file in book.files
+        ],
+        "loaded_at": rules.loaded_at,
+        "errors": [str(finding) for finding in rules.errors],
+    }

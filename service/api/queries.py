@@ -1,0 +1,51 @@
+"""Query parameters of lists: read strictly, a mistake is named."""
+
+from datetime import UTC, datetime
+
+from starlette.datastructures import QueryParams
+
+from service.errors import AutoreviewError
+from service.store.audit import FILTERS, DecisionFilter
+
+DEFAULT_LIMIT = 100
+MAX_LIMIT = 1000
+
+
+class BadQuery(AutoreviewError):
+    """A query parameter is wrong."""
+
+    code = "query"
+
+
+def decision_query(parameters: QueryParams) -> tuple[DecisionFilter, int, int | None]:
+    """The filter, the page's size, and the id that the page before ended with. Raises BadQuery."""
+    known = {*FILTERS, "limit", "before"}
+    if unknown := sorted(set(parameters) - known):
+        raise BadQuery(f"Unknown parameter {unknown[0]!r}; known are {', '.join(sorted(known))}.")
+    texts = {name: parameters[name] for name in FILTERS if parameters.get(name)}
+    moments = {name: read_moment(name, texts.pop(name)) for name in ("since", "until") if name in texts}
+    wanted = DecisionFilter(**texts, **moments)  # type: ignore[arg-type]  # keys are told apart above
+    before = parameters.get("before")
+    return wanted, read_limit(parameters.get("limit")), _whole("before", before) if before else None
+
+
+def read_limit(text: str | None) -> int:
+    limit = _whole("limit", text) if text else DEFAULT_LIMIT
+    if not 1 <= limit <= MAX_LIMIT:
+        raise BadQuery(f"limit must be from 1 to {MAX_LIMIT}.")
+    return limit
+
+
+def read_moment(name: str, text: str) -> datetime:
+    """An ISO 8601 time; without an offset it is UTC."""
+    try:
+        moment = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
+    except ValueError:
+        raise BadQuery(f"{name} must be a time such as 2026-01-31T12:00:00Z, not {text!r}.") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _whole(name: str, text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 18:
+        raise BadQuery(f"{name} must be a whole number, not {text!r}.")
+    return int(text)

@@ -1,0 +1,184 @@
+"""The composition root: the one place that builds the service from its settings."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from procrastinate import App
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as SQLAlchemyTimeout
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
+
+from service.api.endpoints import Api
+from service.evidence.endpoint import EvidenceEndpoint
+from service.intake.endpoint import WebhookEndpoint
+from service.intake.writer import InboxWriter
+from service.ops.health import Check, Health, database_check, rules_check, schema_check, worker_check
+from service.ops.http import problem
+from service.ops.metrics import CONTENT_TYPE, Metrics
+from service.prolific.client import Prolific
+from service.review.application import Applier
+from service.review.recording import Recorder
+from service.review.review import Clock, Reviewer, utc_now
+from service.review.studies import StudyCache
+from service.review.worker import register_tasks
+from service.rules_in_force import RulesInForce
+from service.settings import Settings
+from service.store.database import Database
+from service.store.migrate import head
+from service.store.queue import Queue, job_app
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Everything a process of the service consists of, not yet running."""
+
+    settings: Settings
+    database: Database
+    jobs: App
+    queue: Queue
+    writer: InboxWriter
+    health: Health
+    metrics: Metrics
+    web: Starlette
+    reviewer: Reviewer | None
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Which halves of the service this process is."""
+
+    web: bool = True
+    worker: bool = True
+
+
+def build(
+    settings: Settings,
+    database_url: str,
+    rules: RulesInForce,
+    *,
+    parts: Parts = Parts(),  # noqa: B008 - frozen
+    clock: Clock = utc_now,
+) -> Service:
+    """Put the service together; nothing is opened yet.
+
+    Raises ConfigurationError naming what is not set: the token for a worker, the secrets for the web.
+    """
+    database = Database(database_url)
+    jobs = job_app(database_url)
+    queue = Queue(jobs)
+    metrics = Metrics()
+    metrics.rules_loaded.set(len(rules.book.files))
+    writer = InboxWriter(database, queue)
+    reviewer = _reviewer(settings, database, queue, rules, metrics, clock) if parts.worker else None
+    if reviewer:
+        register_tasks(jobs, reviewer, database, queue, metrics)
+    health = _health(database, rules, parts)
+    routes = _operating_routes(health, metrics)
+    if parts.web:
+        routes += _public_routes(settings, database, queue, writer, rules, metrics)
+    web = Starlette(routes=routes, exception_handlers=HANDLERS)
+    return Service(settings, database, jobs, queue, writer, health, metrics, web, reviewer)
+
+
+def _reviewer(
+    settings: Settings,
+    database: Database,
+    queue: Queue,
+    rules: RulesInForce,
+    metrics: Metrics,
+    clock: Clock,
+) -> Reviewer:
+    token = settings.require("PROLIFIC_TOKEN", "the worker calls Prolific's API with it")
+    prolific = Prolific(settings.prolific_url, token.read, concurrency=settings.prolific_concurrency)
+    return Reviewer(
+        prolific=prolific,
+        database=database,
+        rules=rules,
+        mode=settings.mode,
+        metrics=metrics,
+        studies=StudyCache(prolific, database),
+        recorder=Recorder(database, queue, metrics),
+        applier=Applier(prolific, database, metrics),
+        clock=clock,
+    )
+
+
+def _health(database: Database, rules: RulesInForce, parts: Parts) -> Health:
+    health = Health({})
+    checks: dict[str, Check] = {"database": database_check(database)}
+    if parts.web:
+        checks |= {"schema": schema_check(database, head()), "rules": rules_check(rules)}
+    else:
+        checks["worker"] = worker_check(database, lambda: health.worker_running)
+    health.checks = checks
+    return health
+
+
+def _operating_routes(health: Health, metrics: Metrics) -> list[Route | Mount]:
+    async def exposition(_: Request) -> Response:
+        return Response(metrics.exposition(), media_type=CONTENT_TYPE)
+
+    return [
+        Route("/livez", health.livez),
+        Route("/healthz", health.livez),
+        Route("/readyz", health.readyz),
+        Route("/metrics", exposition),
+    ]
+
+
+def _public_routes(
+    settings: Settings,
+    database: Database,
+    queue: Queue,
+    writer: InboxWriter,
+    rules: RulesInForce,
+    metrics: Metrics,
+) -> list[Route | Mount]:
+    secrets = settings.require("WEBHOOK_SECRETS", "webhooks are checked with Prolific's signing secret")
+    webhook = WebhookEndpoint(secrets, writer, metrics)
+    evidence = EvidenceEndpoint(settings.secret("EVIDENCE_TOKEN"), rules, database, queue, metrics)
+    api = Api(settings.secret("ADMIN_TOKEN"), database, rules, settings.mode)
+    return [
+        Route("/webhooks/prolific", webhook.__call__, methods=["POST"]),
+        Route("/evidence/{source}/{submission_id}", evidence.__call__, methods=["PUT"]),
+        Mount("/api", routes=api.routes()),
+    ]
+
+
+async def _as_problem(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    code = error.detail.lower().replace(" ", "_")
+    return problem(error.status_code, code, error.detail, headers=error.headers)
+
+
+async def _crashed(_: Request, __: Exception) -> Response:
+    return problem(500, "internal_error", "Something went wrong here; the log says what.")
+
+
+async def _no_database(_: Request, __: Exception) -> Response:
+    return problem(503, "database", "The database does not answer; try again.", headers={"Retry-After": "10"})
+
+
+HANDLERS: dict[Any, Any] = {
+    HTTPException: _as_problem,
+    DBAPIError: _no_database,
+    SQLAlchemyTimeout: _no_database,
+    Exception: _crashed,
+}
+
+
+@asynccontextmanager
+async def opened(service: Service) -> AsyncIterator[None]:
+    """Closes the connections at the end."""
+    try:
+        yield
+    finally:
+        if service.reviewer:
+            await service.reviewer.prolific.aclose()
+        await service.database.close()

@@ -1,0 +1,55 @@
+"""The command line: ``autoreview``."""
+
+import sys
+
+import typer
+
+from service import __version__
+from service.cli import decisions, rules, running, submissions
+from service.errors import AutoreviewError, ConfigurationError, DatabaseError, RulesError
+
+app = typer.Typer(
+    name="autoreview",
+    help="The unattended reviewer of a study's submissions on Prolific.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+app.command()(running.demo)
+app.command()(running.serve)
+app.command()(running.sandbox)
+app.command()(running.migrate)
+app.command()(rules.check)
+app.add_typer(submissions.app, name="submissions")
+app.add_typer(decisions.app, name="decisions")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    """The unattended reviewer of a study's submissions on Prolific."""
+
+
+def main() -> None:
+    """Run a command; what is wrong is said in sentences, never as a traceback.
+
+    Exit: 0 fine, 1 what was asked for fails, 2 wrong usage or configuration.
+    """
+    try:
+        app()
+    except AutoreviewError as error:
+        typer.echo(str(error), err=True)
+        sys.exit(2 if isinstance(error, ConfigurationError | RulesError | DatabaseError) else 1)
+    except KeyboardInterrupt:
+        sys.exit(130)

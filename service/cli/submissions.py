@@ -1,0 +1,124 @@
+"""``autoreview submissions``: Prolific's own list, with every filter it has."""
+
+import asyncio
+import csv
+import json
+import sys
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Annotated, Any
+
+import typer
+
+from service.cli.output import Json, print_json, print_table
+from service.prolific.client import Prolific
+from service.prolific.filters import SubmissionFilter
+from service.settings import Settings
+
+app = typer.Typer(help="Submissions as Prolific lists them.", no_args_is_help=True)
+
+COLUMNS = (
+    "id",
+    "participant_id",
+    "status",
+    "started_at",
+    "completed_at",
+    "time_taken",
+    "study_code",
+    "return_requested",
+)
+Flag = bool | None
+
+
+def read_date(text: str) -> date:
+    """A day as Prolific writes it (31/12/2026) or as ISO 8601 does (2026-12-31)."""
+    for form in ("%d/%m/%Y", "%Y-%m-%d"):
+        try:
+            return datetime.strptime(text, form).date()  # noqa: DTZ007 - a day has no zone
+        except ValueError:
+            continue
+    raise typer.BadParameter(f"{text!r} is no day; write 31/12/2026 or 2026-12-31")
+
+
+Day = Annotated[date | None, typer.Option(parser=read_date, metavar="DD/MM/YYYY")]
+
+
+@app.callback()
+def group() -> None:
+    """Submissions as Prolific lists them."""
+
+
+@app.command("list")
+def list_(
+    study: Annotated[str, typer.Option(help="The study's id; Prolific requires it.")],
+    status: Annotated[str | None, typer.Option(help="AWAITING_REVIEW, APPROVED, REJECTED, …")] = None,
+    completed: Annotated[Flag, typer.Option("--completed/--not-completed")] = None,
+    returned: Annotated[Flag, typer.Option("--returned/--not-returned")] = None,
+    awaiting_review: Annotated[Flag, typer.Option("--awaiting-review/--not-awaiting-review")] = None,
+    approved: Annotated[Flag, typer.Option("--approved/--not-approved")] = None,
+    active: Annotated[Flag, typer.Option("--active/--not-active")] = None,
+    timeout: Annotated[Flag, typer.Option("--timeout/--not-timeout")] = None,
+    rejected: Annotated[Flag, typer.Option("--rejected/--not-rejected")] = None,
+    screened_out: Annotated[Flag, typer.Option("--screened-out/--not-screened-out")] = None,
+    completeoractive: Annotated[Flag, typer.Option("--completeoractive/--not-completeoractive")] = None,
+    submitted_from: Day = None,
+    submitted_before: Day = None,
+    ordering: Annotated[
+        str | None, typer.Option(help="started_at, submission_reward or study_name; - before it: descending.")
+    ] = None,
+    page: Annotated[int | None, typer.Option(min=1, help="This page alone; all pages if left out.")] = None,
+    page_size: Annotated[int, typer.Option(min=1, help="Rows a page.")] = 100,
+    as_json: Json = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+) -> None:
+    """List a study's submissions as Prolific has them now."""
+    if as_json and as_csv:
+        raise typer.BadParameter("choose one of --json and --csv")
+    wanted = SubmissionFilter(
+        study=study,
+        status=status,
+        completed=completed,
+        returned=returned,
+        awaiting_review=awaiting_review,
+        approved=approved,
+        active=active,
+        timeout=timeout,
+        rejected=rejected,
+        screened_out=screened_out,
+        completeoractive=completeoractive,
+        submitted_from=submitted_from,
+        submitted_before=submitted_before,
+        ordering=ordering,
+        page=page,
+        page_size=page_size,
+    )
+    rows = asyncio.run(_fetch(wanted))
+    if as_json:
+        print_json(rows)
+    elif as_csv:
+        print_csv(rows)
+    else:
+        print_table(COLUMNS, rows, title=f"{len(rows)} submissions")
+
+
+async def _fetch(wanted: SubmissionFilter) -> list[dict[str, Any]]:
+    settings = Settings.from_environment()
+    token = settings.require("PROLIFIC_TOKEN", "Prolific's list is read with it")
+    async with Prolific(settings.prolific_url, token.read, concurrency=1) as prolific:
+        if wanted.page is not None:
+            return [dict(row) for row in (await prolific.page(wanted)).rows]
+        return [dict(row) async for found in prolific.pages(wanted) for row in found.rows]
+
+
+def print_csv(rows: Sequence[dict[str, Any]]) -> None:
+    """Every field that any row has; what is not a plain value as JSON."""
+    names = list(dict.fromkeys([*COLUMNS, *(name for row in rows for name in row)]))
+    writer = csv.DictWriter(sys.stdout, names, restval="")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow(
+            {
+                name: json.dumps(value) if isinstance(value, dict | list) else value
+                for name, value in row.items()
+            }
+        )

@@ -1,0 +1,1 @@
+"""What the researcher knows of a submission, pushed here and checked against what rule files declare."""

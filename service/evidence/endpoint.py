@@ -1,0 +1,109 @@
+"""``PUT /evidence/{source}/{submission_id}``: what the researcher's survey knows of a submission."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy.exc import DBAPIError
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from service.domain.decision import Trigger
+from service.intake.event import IDENTIFIER
+from service.ops.http import body_within, problem, refuse_bearer
+from service.ops.metrics import Metrics
+from service.rules import RuleBook, RuleFile
+from service.secret import Secret
+from service.store.database import Database
+from service.store.evidence import add_evidence
+from service.store.queue import Queue
+from service.store.submissions import study_of
+
+MAX_BODY = 64 * 1024  # bytes
+
+
+class EvidenceEndpoint:
+    """Stores what a source says, with the review it calls for, in one commit."""
+
+    def __init__(
+        self,
+        token: Secret | None,
+        rules: Callable[[], RuleBook],
+        database: Database,
+        queue: Queue,
+        metrics: Metrics,
+    ) -> None:
+        self._token = token
+        self._rules = rules
+        self._database = database
+        self._queue = queue
+        self._metrics = metrics
+
+    async def __call__(self, request: Request) -> Response:
+        answer = await self._answer(request)
+        self._metrics.evidence.labels(answer.status_code).inc()
+        return answer
+
+    async def _answer(self, request: Request) -> Response:
+        if refusal := refuse_bearer(request, self._token, "AUTOREVIEW_EVIDENCE_TOKEN"):
+            return refusal
+        source, submission = request.path_params["source"], request.path_params["submission_id"]
+        body = await body_within(request, MAX_BODY)
+        if body is None:
+            return problem(413, "too_large", f"The body is over {MAX_BODY} bytes.")
+        if not self._rules().files_declaring(source):
+            return problem(404, "no_such_source", f"No rule file declares the evidence source {source!r}.")
+        if not IDENTIFIER.fullmatch(submission):
+            return problem(422, "submission_id", f"{submission!r} is no submission id.")
+        payload = _json_object(body)
+        if payload is None:
+            return problem(422, "not_an_object", "The body must be one JSON object.")
+        try:
+            return await self._store(source, submission, payload)
+        except DBAPIError:
+            return problem(
+                503,
+                "not_stored",
+                "The evidence could not be stored; send it again.",
+                headers={"Retry-After": "10"},
+            )
+
+    async def _store(self, source: str, submission: str, payload: dict[str, Any]) -> Response:
+        async with self._database.begin() as connection:
+            files = self._candidates(source, await study_of(connection, submission))
+            if not files:
+                return problem(
+                    404,
+                    "no_such_source",
+                    f"The rule file of this submission's study declares no source {source!r}.",
+                )
+            refused = [
+                problems for file in files if (problems := file.evidence[source].validate(payload).problems)
+            ]
+            if len(refused) == len(files):
+                return _unfit(refused[0])
+            await add_evidence(connection, source, submission, payload)
+            await self._queue.review(connection, [submission], Trigger.EVIDENCE)
+        return JSONResponse(
+            {"source": source, "submission_id": submission, "status": "accepted"}, status_code=202
+        )
+
+    def _candidates(self, source: str, study: str | None) -> tuple[RuleFile, ...]:
+        """The file of the submission's study; while that is not known, each that declares the source."""
+        declaring = self._rules().files_declaring(source)
+        if study is None:
+            return declaring
+        file = self._rules().file_for(study)
+        return (file,) if file in declaring and file else ()
+
+
+def _unfit(problems: tuple[tuple[str, str], ...]) -> Response:
+    return problem(422, "evidence", "; ".join(text for _, text in problems), fields=dict(problems))
+
+
+def _json_object(body: bytes) -> dict[str, Any] | None:
+    try:
+        parsed = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return parsed if isinstance(parsed, dict) else None

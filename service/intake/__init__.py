@@ -1,0 +1,1 @@
+"""Prolific's signed webhooks: verified, stored with the review they call for, and only then answered."""

@@ -1,0 +1,56 @@
+"""``POST /webhooks/prolific``: size, then signature, then the inbox; never 2xx before the commit."""
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from service.errors import ConfigurationError
+from service.intake.event import event_id, read_event
+from service.intake.signature import is_signed
+from service.intake.writer import InboxWriter, Receipt
+from service.ops.http import body_within, problem
+from service.ops.metrics import Metrics
+from service.secret import Secret
+
+MAX_BODY = 64 * 1024  # bytes
+RETRY_AFTER = {"Retry-After": "10"}
+
+
+class WebhookEndpoint:
+    """Takes in what Prolific sends; any answer but 2xx makes it come again (webhooks/event-delivery…)."""
+
+    def __init__(self, secrets: Secret, writer: InboxWriter, metrics: Metrics) -> None:
+        self._secrets = secrets
+        self._writer = writer
+        self._metrics = metrics
+
+    async def __call__(self, request: Request) -> Response:
+        body = await body_within(request, MAX_BODY)
+        if body is None:
+            return self._refuse(413, "too_large", f"The body is over {MAX_BODY} bytes.")
+        headers = dict(request.scope["headers"])
+        timestamp = headers.get(b"x-prolific-request-timestamp")
+        try:
+            secrets = self._secrets.parts()
+        except ConfigurationError as error:
+            return self._refuse(503, error.code, "The signing secret can't be read; try again.")
+        if not is_signed(secrets, timestamp, body, headers.get(b"x-prolific-request-signature")):
+            return self._refuse(
+                401, "signature", "The signature is missing or none of the configured secrets made it."
+            )
+        return await self._store(headers, timestamp or b"", body)
+
+    async def _store(self, headers: dict[bytes, bytes], timestamp: bytes, body: bytes) -> Response:
+        identity = event_id(headers.get(b"x-event-id"), timestamp, body)
+        event = read_event(identity, body, headers.get(b"x-timestamp"))
+        receipt = await self._writer.store(event)
+        if receipt is Receipt.NOT_STORED:
+            return self._refuse(503, "not_stored", "The event could not be stored; send it again.")
+        self._metrics.webhooks.labels(receipt.value if event.readable else "unreadable").inc()
+        return JSONResponse(
+            {"event_id": identity, "status": receipt.value},
+            status_code=202 if receipt is Receipt.ACCEPTED else 200,
+        )
+
+    def _refuse(self, status: int, code: str, message: str) -> Response:
+        self._metrics.webhooks.labels(code).inc()
+        return problem(status, code, message, headers=RETRY_AFTER if status == 503 else None)

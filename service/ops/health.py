@@ -1,0 +1,105 @@
+"""Health: ``/livez`` asks only the event loop, ``/readyz`` what this process needs; never Prolific."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from service.errors import AutoreviewError
+from service.rules import RuleBook
+from service.store.audit import worker_heartbeat
+from service.store.database import Database
+
+PATIENCE = 2.0  # seconds a check may take
+FRESH = timedelta(seconds=30)  # how old a worker's last sign of life may be
+
+Check = Callable[[], Awaitable[str]]
+"""Says in a few words what it found; raises where it is not well."""
+
+
+class NotReady(AutoreviewError):
+    """This process can't do its work now."""
+
+    code = "not_ready"
+
+
+@dataclass(slots=True)
+class Health:
+    """The checks of this process, and whether it is on its way out."""
+
+    checks: Mapping[str, Check]
+    draining: bool = False
+    worker_running: bool = field(default=False)
+
+    async def livez(self, _: Request) -> Response:
+        return PlainTextResponse("ok\n")
+
+    async def readyz(self, request: Request) -> Response:
+        found = {name: await _ask(check) for name, check in self.checks.items()}
+        if self.draining:
+            found["draining"] = (False, "The service is stopping.")
+        ready = all(ok for ok, _ in found.values())
+        status = 200 if ready else 503
+        if "verbose" in request.query_params:
+            checks = {name: {"ok": ok, "detail": detail} for name, (ok, detail) in found.items()}
+            return JSONResponse({"ready": ready, "checks": checks}, status_code=status)
+        failing = [f"{name}: {detail}\n" for name, (ok, detail) in found.items() if not ok]
+        return PlainTextResponse("ok\n" if ready else "".join(failing), status_code=status)
+
+
+async def _ask(check: Check) -> tuple[bool, str]:
+    try:
+        async with asyncio.timeout(PATIENCE):
+            return True, await check()
+    except TimeoutError:
+        return False, f"no answer in {PATIENCE:.0f} s"
+    except AutoreviewError as error:
+        return False, str(error)
+    except Exception as error:
+        return False, f"{type(error).__name__}"
+
+
+def database_check(database: Database) -> Check:
+    async def check() -> str:
+        await database.ping()
+        return "reachable"
+
+    return check
+
+
+def schema_check(database: Database, head: str) -> Check:
+    async def check() -> str:
+        found = await database.revision()
+        if found != head:
+            raise NotReady(
+                f"The schema is {found or 'missing'}, this version needs {head}: run `autoreview migrate`."
+            )
+        return found
+
+    return check
+
+
+def rules_check(rules: Callable[[], RuleBook]) -> Check:
+    async def check() -> str:
+        files = rules().files
+        if not files:
+            raise NotReady("No rule file is loaded.")
+        return f"{len(files)} files"
+
+    return check
+
+
+def worker_check(database: Database, is_running: Callable[[], bool]) -> Check:
+    async def check() -> str:
+        if not is_running():
+            raise NotReady("The worker is not running.")
+        async with database.connect() as connection:
+            last = await worker_heartbeat(connection)
+        if last is None or datetime.now(UTC) - last > FRESH:
+            raise NotReady(f"The last heartbeat was at {last}.")
+        return f"last heartbeat {last.isoformat()}"
+
+    return check

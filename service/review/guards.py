@@ -1,0 +1,84 @@
+"""What holds an outcome back although the rules propose it: guards look at the world, rules at facts."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from math import floor
+from typing import Any
+
+from service.domain.decision import Action, Guard, Hold, Mode, Outcome, Verdict
+from service.domain.submission import Study, Submission
+from service.prolific.errors import NoSuchCode
+from service.prolific.sending import action_request
+from service.rules import RejectLimit
+from service.store.decisions import RejectionCounts
+
+ANSWER_TIME = timedelta(days=7)  # how long a participant has to answer a request to return
+ALWAYS_ALLOWED = 3  # rejections that no share forbids
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What guards know beside the facts: the past of the submission, and what may be applied."""
+
+    submission: Submission
+    study: Study | None
+    mode: Mode
+    decided_before: bool
+    answer_until: datetime | None  # by when a pending request to return is to be answered
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """An action that stands, and the request for it; a Hold where a guard stepped in."""
+
+    action: Action
+    guard: Guard | None
+    reason: str
+    request: dict[str, Any] | None = None
+
+
+def guarded(verdict: Verdict, situation: Situation) -> Guarded:
+    """The verdict after all guards but the limits, which need a lock; the first that objects names itself."""
+    if situation.decided_before:
+        return held(Guard.REOPENED, "It was decided or given up before; a person should look at it again.")
+    if verdict.guard is not None:
+        return Guarded(verdict.action, verdict.guard, verdict.reason)
+    try:
+        request = action_request(verdict.action, situation.study) if situation.study else None
+    except NoSuchCode as error:
+        return held(Guard.NO_SUCH_CODE, str(error))
+    if reason := _already_asked(verdict.proposed, situation):
+        return held(Guard.ALREADY_ASKED, reason)
+    if situation.mode is Mode.APPROVE_ONLY and verdict.proposed not in {Outcome.APPROVE, Outcome.HOLD}:
+        return held(Guard.MODE, f"The mode is approve-only, and the rules say {verdict.proposed}.")
+    return Guarded(verdict.action, None, verdict.reason, dict(request) if request else None)
+
+
+def held(guard: Guard, reason: str) -> Guarded:
+    return Guarded(Hold(reason), guard, reason)
+
+
+def _already_asked(proposed: Outcome, situation: Situation) -> str | None:
+    """While a request to return is pending only approve or hold may follow; reject once its time is over."""
+    asked_at = situation.submission.return_requested_at
+    if asked_at is None or proposed in {Outcome.APPROVE, Outcome.HOLD}:
+        return None
+    until = situation.answer_until or asked_at + ANSWER_TIME
+    if proposed is Outcome.REJECT and situation.now >= until:
+        return None
+    return f"The participant was asked to return it on {asked_at:%Y-%m-%d}, and has not answered."
+
+
+def over_limit(limit: RejectLimit, counts: RejectionCounts) -> str | None:
+    """Why one more rejection is too many, given the study's last ``of_last - 1`` decisions; None if it isn't."""
+    number = counts.of_last + 1
+    allowed = max(ALWAYS_ALLOWED, floor(limit.share * number))
+    if counts.rejections + 1 > allowed:
+        return (
+            f"{counts.rejections + 1} rejections among the study's last {number} decisions "
+            f"would be more than the limit of {allowed}."
+        )
+    if counts.rejections_in_a_day + 1 > limit.per_day:
+        return f"{limit.per_day} rejections in 24 hours are the limit, and there were {counts.rejections_in_a_day}."
+    return None

@@ -1,0 +1,183 @@
+"""The way of one submission through a review. Safe to run again at any point."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import structlog
+
+from service.domain.decision import Decision, DecisionStatus, Facts, Guard, Mode, Trigger, Verdict
+from service.domain.submission import Status, Study, Submission
+from service.errors import ProlificError
+from service.ops.metrics import Metrics
+from service.prolific.client import Prolific
+from service.review.application import Applier, has_reached
+from service.review.facts import facts_of, still_to_come
+from service.review.guards import Guarded, Situation, guarded
+from service.review.recording import Recorder
+from service.review.studies import StudyCache
+from service.review.treatment import RetryLater, retry_after
+from service.rules import RuleBook, RuleFile
+from service.store.database import Database
+from service.store.decisions import (
+    Recorded,
+    may_have_arrived,
+    newest,
+    newest_return_request,
+    was_decided,
+)
+from service.store.evidence import newest_evidence
+from service.store.inbox import mark_handled, told_of_final
+from service.store.submissions import Seen, see_submission
+
+log = structlog.get_logger(__name__)
+
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewer:
+    """What a review needs; built once, in the composition root."""
+
+    prolific: Prolific
+    database: Database
+    rules: Callable[[], RuleBook]
+    mode: Mode
+    metrics: Metrics
+    studies: StudyCache
+    recorder: Recorder
+    applier: Applier
+    clock: Clock = utc_now
+
+    async def review(self, submission_id: str, trigger: Trigger, tries: int = 1) -> Recorded | None:
+        """Decide one submission and apply the outcome; None if it awaits no review or no file claims it.
+
+        The decision is on disk before Prolific is asked to act. Raises RetryLater where Prolific refused
+        in a way that passes.
+        """
+        began = self.clock()
+        try:
+            submission = await self.prolific.submission(submission_id)
+            recorded = await self._decide(submission, trigger)
+        except ProlificError as error:
+            recorded = await self._refused(submission_id, trigger, error, tries)
+        if recorded and recorded.status is DecisionStatus.PENDING and recorded.decision.action:
+            status = await self.applier.apply(recorded, tries)
+            recorded = replace(recorded, status=status)
+        async with self.database.begin() as connection:
+            await mark_handled(connection, submission_id, began)
+        return recorded
+
+    async def _decide(self, submission: Submission, trigger: Trigger) -> Recorded | None:
+        rule_file = self.rules().file_for(submission.study_id) if submission.study_id else None
+        async with self.database.begin() as connection:
+            seen = await see_submission(connection, submission, claimed=rule_file is not None)
+            last = await newest(connection, submission.id)
+            sent = last is not None and await may_have_arrived(connection, last.id)
+        if last and last.status is DecisionStatus.PENDING:
+            if submission.status is not Status.AWAITING_REVIEW or has_reached(last, submission):
+                return replace(last, status=await self.applier.settle(last, submission))
+            if sent:
+                # Prolific may be at it: the same request again does no harm, another one might.
+                return last
+        if submission.status is not Status.AWAITING_REVIEW:
+            log.info("review.nothing_to_decide", status=submission.status.value)
+            return None
+        if rule_file is None:
+            log.warning("review.unclaimed", study_id=submission.study_id)
+            self.metrics.unclaimed.inc()
+            return None
+        return await self._decide_by(rule_file, submission, seen, last, trigger)
+
+    async def _decide_by(
+        self,
+        rule_file: RuleFile,
+        submission: Submission,
+        seen: Seen,
+        last: Recorded | None,
+        trigger: Trigger,
+    ) -> Recorded:
+        now = self.clock()
+        study = await self.studies.get(submission.study_id or "")
+        facts = await self._gather(rule_file, submission, study, seen, now)
+        verdict = rule_file.decide(facts)
+        situation = await self._situation(rule_file, submission, study, seen, now)
+        standing = guarded(verdict, situation)
+        recheck_at = self._recheck_at(rule_file, verdict, standing, facts, submission, seen, now)
+        decision = Decision(
+            submission_id=submission.id,
+            study_id=submission.study_id,
+            participant_id=submission.participant_id,
+            decided_at=now,
+            trigger=trigger,
+            outcome=standing.action.outcome,
+            proposed=verdict.proposed,
+            guard=standing.guard,
+            rule=verdict.rule,
+            rule_file=rule_file.path,
+            rules_hash=rule_file.hash,
+            mode=situation.mode,
+            action=standing.request,
+            reason=standing.reason,
+            tag=verdict.tag,
+            trace=verdict.trace,
+            facts=facts,
+            recheck_at=recheck_at,
+        )
+        return await self.recorder.record(decision, rule_file.limits.reject, last)
+
+    async def _gather(
+        self, rule_file: RuleFile, submission: Submission, study: Study | None, seen: Seen, now: datetime
+    ) -> Facts:
+        async with self.database.connect() as connection:
+            evidence = await newest_evidence(connection, submission.id, rule_file.evidence)
+        return facts_of(submission, study, evidence, rule_file, completed_by=seen.first_seen_at, now=now)
+
+    async def _situation(
+        self, rule_file: RuleFile, submission: Submission, study: Study | None, seen: Seen, now: datetime
+    ) -> Situation:
+        async with self.database.connect() as connection:
+            decided_before = (
+                seen.ever_final
+                or await told_of_final(connection, submission.id)
+                or await was_decided(connection, submission.id)
+            )
+            asked = await newest_return_request(connection, submission.id)
+        return Situation(
+            submission=submission,
+            study=study,
+            mode=self.mode.at_most(rule_file.mode),
+            decided_before=decided_before,
+            answer_until=asked.recheck_at if asked else None,
+            now=now,
+        )
+
+    def _recheck_at(
+        self,
+        rule_file: RuleFile,
+        verdict: Verdict,
+        standing: Guarded,
+        facts: Facts,
+        submission: Submission,
+        seen: Seen,
+        now: datetime,
+    ) -> datetime | None:
+        if standing.guard is Guard.WAITING:
+            return still_to_come(rule_file, facts, submission.completed_at or seen.first_seen_at)
+        if standing.guard is None and verdict.recheck_after:
+            return now + verdict.recheck_after
+        return None
+
+    async def _refused(
+        self, submission_id: str, trigger: Trigger, error: ProlificError, tries: int
+    ) -> Recorded:
+        """Prolific would not show what is to be reviewed: try again later, or record that it failed."""
+        self.metrics.prolific_errors.labels(error.code).inc()
+        after = retry_after(error, tries)
+        if after is not None:
+            raise RetryLater(after, str(error)) from error
+        return await self.recorder.record_failure(submission_id, trigger, self.mode, error, self.clock())

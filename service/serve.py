@@ -1,0 +1,120 @@
+"""Running the service: web, worker or both in one process, until told to stop."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+
+import structlog
+import uvicorn
+
+from service.app import Parts, Service, opened
+from service.errors import ConfigurationError
+from service.review.worker import run_worker
+from service.settings import Settings
+from service.store.migrate import head
+
+DRAIN = 1.0  # seconds in which readyz says no while requests are still answered
+GRACE = 10  # seconds for requests under way
+
+log = structlog.get_logger(__name__)
+
+
+class Server(uvicorn.Server):
+    """uvicorn, leaving signals to us: readyz must fail before the socket closes."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def listen(settings: Settings) -> socket.socket:
+    """The socket to serve on. Raises ConfigurationError where the address is taken."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        listener.close()
+        raise ConfigurationError(
+            f"Can't listen on {settings.host}:{settings.port} ({error.strerror}): "
+            "set AUTOREVIEW_HOST or AUTOREVIEW_PORT."
+        ) from None
+    return listener
+
+
+async def serve(service: Service, parts: Parts, listener: socket.socket) -> None:
+    """Run until SIGTERM or SIGINT; then readyz fails first, and what is under way ends."""
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signal_number, told.set)
+    async with running(service, parts, listener):
+        host, port = listener.getsockname()[:2]
+        log.info("serving", url=f"http://{host}:{port}", mode=service.settings.mode.value)
+        await told.wait()
+        log.info("stopping")
+
+
+@asynccontextmanager
+async def running(service: Service, parts: Parts, listener: socket.socket) -> AsyncIterator[None]:
+    """The service at work inside the block; a clean stop at its end."""
+    stopping = asyncio.Event()
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(opened(service))
+        writer = asyncio.create_task(service.writer.run(), name="inbox writer")
+        server = Server(
+            uvicorn.Config(
+                service.web,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                lifespan="off",
+                timeout_graceful_shutdown=GRACE,
+            ),
+        )
+        web = asyncio.create_task(server.serve(sockets=[listener]), name="web")
+        worker = asyncio.create_task(_worker(service, stopping) if parts.worker else asyncio.sleep(0))
+        while not server.started and not web.done():
+            await asyncio.sleep(0.005)
+        try:
+            yield
+        finally:
+            service.health.draining = True
+            stopping.set()
+            await asyncio.gather(asyncio.sleep(DRAIN), worker, return_exceptions=True)
+            server.should_exit = True
+            await web
+            writer.cancel()
+            with suppress(asyncio.CancelledError):
+                await writer
+
+
+async def _worker(service: Service, stopping: asyncio.Event) -> None:
+    await _schema_known(service, stopping)
+    service.health.worker_running = True
+    try:
+        await run_worker(
+            service.jobs,
+            concurrency=2 * service.settings.prolific_concurrency,
+            stopping=stopping,
+        )
+    finally:
+        service.health.worker_running = False
+
+
+async def _schema_known(service: Service, stopping: asyncio.Event) -> None:
+    """Wait for the schema, which a migration brings; readyz says so meanwhile."""
+    wanted = head()
+    told = False
+    while not stopping.is_set():
+        with suppress(Exception):
+            if await service.database.revision() == wanted:
+                return
+        if not told:
+            log.warning("worker.waits_for_schema", wanted=wanted, hint="run `autoreview migrate`")
+            told = True
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stopping.wait(), 1.0)

@@ -1,0 +1,141 @@
+"""Settings from the environment, prefix ``AUTOREVIEW_``; each secret also from a file (``…_FILE``)."""
+
+import difflib
+import os
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from service.domain.decision import Mode
+from service.domain.duration import parse_duration
+from service.errors import ConfigurationError, NotSupportedYet
+from service.secret import Secret
+
+PREFIX = "AUTOREVIEW_"
+SECRETS = ("DATABASE_URL", "PROLIFIC_TOKEN", "WEBHOOK_SECRETS", "ADMIN_TOKEN", "EVIDENCE_TOKEN")
+# What Kubernetes injects into each pod for a Service of this name.
+KUBERNETES = re.compile(r"^AUTOREVIEW_(SERVICE_(HOST|PORT)(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)$")
+NOT_YET = ("LIMIT_REJECT_PER_DAY", "LIMIT_REQUEST_RETURN_PER_DAY", "LIMIT_REWARD_PER_DAY", "NOTIFY_URLS")
+
+
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _postgres(url: str) -> str:
+    if not url.startswith(("postgresql://", "postgres://")):
+        raise ValueError("must start with postgresql://")
+    return url
+
+
+Duration = Annotated[timedelta, BeforeValidator(lambda v: parse_duration(v) if isinstance(v, str) else v)]
+Ids = Annotated[tuple[str, ...], NoDecode, BeforeValidator(lambda v: _split(v) if isinstance(v, str) else v)]
+
+
+class Settings(BaseSettings):
+    """What can be set; see the README's table, which a test compares with this class."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True)
+
+    database_url: Annotated[str, AfterValidator(_postgres)] | None = None
+    data_dir: Path = Path(".autoreview")
+    prolific_url: str = "https://api.prolific.com"
+    prolific_token: str | None = Field(None, repr=False)
+    webhook_secrets: str | None = Field(None, repr=False)
+    rules_dir: Path = Path("rules")
+    mode: Mode = Mode.OBSERVE
+    admin_token: str | None = Field(None, repr=False)
+    evidence_token: str | None = Field(None, repr=False)
+    host: str = "127.0.0.1"
+    port: int = Field(8080, ge=0, le=65535)
+    sweep_every: Duration = timedelta(minutes=10)
+    public_url: str | None = None
+    studies: Ids = ()
+    prolific_concurrency: int = Field(4, ge=1, le=64)
+    log_format: Literal["json", "console"] = "console"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    database_url_file: Path | None = None
+    prolific_token_file: Path | None = None
+    webhook_secrets_file: Path | None = None
+    admin_token_file: Path | None = None
+    evidence_token_file: Path | None = None
+
+    @field_validator("log_level", "log_format", "mode", mode="before")
+    @classmethod
+    def _lower(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings, env_settings)
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] | None = None) -> Self:
+        """Read and check the environment; every mistake is named at once.
+
+        Raises ConfigurationError naming each variable that is unknown, unreadable or not supported yet.
+        """
+        environ = os.environ if environ is None else environ
+        refuse_unknown(environ)
+        port = environ.get(f"{PREFIX}PORT", "")
+        overrides = {"port": 8080} if port.startswith("tcp://") else {}
+        try:
+            return cls(**overrides)
+        except ValidationError as error:
+            raise ConfigurationError(_sentences(error)) from None
+
+    def secret(self, name: str) -> Secret | None:
+        """The secret of this variable (without prefix), from its file if it has one; None if unset."""
+        field = name.lower()
+        value, file = getattr(self, field), getattr(self, f"{field}_file")
+        variable = f"{PREFIX}{name}"
+        if value and file:
+            raise ConfigurationError(f"Both {variable} and {variable}_FILE are set: keep one of them.")
+        return Secret(variable, value=value, file=file) if value or file else None
+
+    def require(self, name: str, purpose: str) -> Secret:
+        """The secret, or a ConfigurationError that names the variable to set and what it is for."""
+        found = self.secret(name)
+        if found is None:
+            variable = f"{PREFIX}{name}"
+            raise ConfigurationError(f"{variable} is not set: {purpose}. Set it, or {variable}_FILE.")
+        return found
+
+
+def variables() -> set[str]:
+    """Every variable this version reads."""
+    return {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+
+
+def refuse_unknown(environ: Mapping[str, str]) -> None:
+    known = variables()
+    problems = []
+    for name in sorted(name for name in environ if name.startswith(PREFIX)):
+        if name in known or KUBERNETES.match(name):
+            continue
+        if name.removeprefix(PREFIX).removesuffix("_FILE") in NOT_YET:
+            raise NotSupportedYet(f"{name} is not supported yet: unset it, it would have no effect.")
+        nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+        problems.append(f"Unknown setting {name}: did you mean {nearest[0]}?")
+    if problems:
+        raise ConfigurationError("\n".join(problems))
+
+
+def _sentences(error: ValidationError) -> str:
+    return "\n".join(
+        f"{PREFIX}{str(problem['loc'][0]).upper()}: {problem['msg'].removeprefix('Value error, ')}"
+        for problem in error.errors(include_url=False, include_input=False)
+    )

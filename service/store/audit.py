@@ -1,0 +1,127 @@
+"""Reading the audit trail: lists, one decision whole, counts."""
+
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.store.decisions import STATUS
+from service.store.tables import answers, attempts, decisions
+
+
+def _attempts() -> sa.ColumnElement[Any]:
+    """A decision's attempts with their answers, oldest first."""
+    attempt = sa.func.jsonb_build_object(
+        "at",
+        attempts.c.at,
+        "request",
+        attempts.c.request,
+        "status_code",
+        answers.c.status_code,
+        "answer",
+        answers.c.answer,
+    )
+    in_order = aggregate_order_by(attempt, attempts.c.id)
+    return sa.func.coalesce(
+        sa.select(sa.func.jsonb_agg(in_order))
+        .select_from(attempts.outerjoin(answers))
+        .where(attempts.c.decision_id == decisions.c.id)
+        .correlate(decisions)
+        .scalar_subquery(),
+        sa.literal([], JSONB),
+    )
+
+
+WHOLE = sa.select(decisions, STATUS.label("status"), _attempts().label("attempts"))
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionFilter:
+    """Which decisions; times bound ``decided_at``, ``until`` excluded."""
+
+    submission: str | None = None
+    study: str | None = None
+    participant: str | None = None
+    outcome: str | None = None
+    rule: str | None = None
+    status: str | None = None
+    trigger: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def conditions(self) -> list[sa.ColumnElement[bool]]:
+        columns: dict[str, sa.ColumnElement[Any]] = {
+            "submission": decisions.c.submission_id,
+            "study": decisions.c.study_id,
+            "participant": decisions.c.participant_id,
+            "outcome": decisions.c.outcome,
+            "rule": decisions.c.rule,
+            "status": STATUS,
+            "trigger": decisions.c.trigger,
+        }
+        found = [column == getattr(self, name) for name, column in columns.items() if getattr(self, name)]
+        if self.since:
+            found.append(decisions.c.decided_at >= self.since)
+        if self.until:
+            found.append(decisions.c.decided_at < self.until)
+        return found
+
+
+FILTERS = tuple(field.name for field in fields(DecisionFilter))
+
+
+async def list_decisions(
+    connection: AsyncConnection, wanted: DecisionFilter, *, limit: int, before: int | None = None
+) -> list[dict[str, Any]]:
+    """Decisions newest first, each whole; those with an id below ``before``."""
+    query = WHOLE.where(*wanted.conditions())
+    if before is not None:
+        query = query.where(decisions.c.id < before)
+    rows = await connection.execute(query.order_by(decisions.c.id.desc()).limit(limit))
+    return [dict(row) for row in rows.mappings()]
+
+
+async def show_decision(connection: AsyncConnection, decision: int) -> dict[str, Any] | None:
+    """One decision with its facts, trace and attempts; None if there is none of this id."""
+    rows = await connection.execute(WHOLE.where(decisions.c.id == decision))
+    row = rows.mappings().one_or_none()
+    return dict(row) if row else None
+
+
+async def decision_counts(connection: AsyncConnection) -> dict[str, dict[str, int]]:
+    """How many decisions by outcome and by status."""
+    counts: dict[str, dict[str, int]] = {"outcome": {}, "status": {}}
+    labelled = sa.select(decisions.c.outcome.label("outcome"), STATUS.label("status")).subquery()
+    rows = await connection.execute(
+        sa.select(labelled.c.outcome, labelled.c.status, sa.func.count()).group_by(
+            labelled.c.outcome, labelled.c.status
+        ),
+    )
+    for outcome, status, number in rows:
+        counts["outcome"][outcome] = counts["outcome"].get(outcome, 0) + number
+        counts["status"][status] = counts["status"].get(status, 0) + number
+    return counts
+
+
+async def job_counts(connection: AsyncConnection) -> dict[str, Any]:
+    """Jobs that wait to run now, and since when the oldest of them does; timers of later don't count."""
+    rows = await connection.execute(
+        sa.text("""
+            SELECT count(*) AS queued, min(coalesce(j.scheduled_at, e.at)) AS oldest
+            FROM procrastinate_jobs j
+            LEFT JOIN procrastinate_events e ON e.job_id = j.id AND e.type = 'deferred'
+            WHERE j.status = 'todo' AND (j.scheduled_at IS NULL OR j.scheduled_at <= now())
+        """),
+    )
+    return dict(rows.mappings().one())
+
+
+async def worker_heartbeat(connection: AsyncConnection) -> datetime | None:
+    """When any worker last said that it lives."""
+    found: datetime | None = await connection.scalar(
+        sa.text("SELECT max(last_heartbeat) FROM procrastinate_workers")
+    )
+    return found

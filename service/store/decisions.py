@@ -1,0 +1,190 @@
+"""The audit trail: decisions, attempts at applying them, and their answers. Rows are only added."""
+
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.domain.decision import Decision, DecisionStatus, Guard, Mode, Outcome, Trigger
+from service.store.tables import answers, attempts, decisions
+
+DAY = timedelta(hours=24)
+
+
+def _status() -> sa.ColumnElement[str]:
+    """A decision's status: what its newest attempt came to, else what its kind says."""
+    newest = (
+        sa.select(sa.func.coalesce(answers.c.status, DecisionStatus.PENDING.value))
+        .select_from(attempts.outerjoin(answers))
+        .where(attempts.c.decision_id == decisions.c.id)
+        .order_by(attempts.c.id.desc())
+        .limit(1)
+        .correlate(decisions)
+        .scalar_subquery()
+    )
+    unattempted = sa.case(
+        (decisions.c.mode == Mode.OBSERVE.value, DecisionStatus.OBSERVED.value),
+        (decisions.c.outcome == Outcome.HOLD.value, DecisionStatus.HELD.value),
+        else_=DecisionStatus.PENDING.value,
+    )
+    return sa.func.coalesce(newest, unattempted)
+
+
+STATUS = _status()
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A decision on disk, with how far it came."""
+
+    id: int
+    decision: Decision
+    status: DecisionStatus
+
+
+async def record(connection: AsyncConnection, decision: Decision) -> Recorded:
+    """Add the decision; pending, held or observed until an attempt says more."""
+    values = asdict(decision) | {"trace": list(decision.trace)}
+    found = await connection.scalar(sa.insert(decisions).values(values).returning(decisions.c.id))
+    assert found is not None
+    return Recorded(found, decision, await status_of(connection, found))
+
+
+async def status_of(connection: AsyncConnection, decision: int) -> DecisionStatus:
+    return DecisionStatus(await connection.scalar(sa.select(STATUS).where(decisions.c.id == decision)))
+
+
+async def newest(connection: AsyncConnection, submission: str) -> Recorded | None:
+    """The submission's last decision."""
+    rows = await connection.execute(
+        sa.select(decisions, STATUS.label("status"))
+        .where(decisions.c.submission_id == submission)
+        .order_by(decisions.c.id.desc())
+        .limit(1),
+    )
+    row = rows.mappings().one_or_none()
+    return _recorded(dict(row)) if row else None
+
+
+async def add_attempt(connection: AsyncConnection, decision: int, request: dict[str, Any] | None) -> int:
+    """The intent, on disk before Prolific is called."""
+    found = await connection.scalar(
+        sa.insert(attempts).values(decision_id=decision, request=request).returning(attempts.c.id)
+    )
+    assert found is not None
+    return found
+
+
+async def add_answer(
+    connection: AsyncConnection,
+    attempt: int,
+    status: DecisionStatus,
+    status_code: int | None,
+    answer: Any,
+) -> None:
+    """What came of an attempt; ``pending`` where it is to be tried again."""
+    await connection.execute(
+        sa.insert(answers).values(
+            attempt_id=attempt, status=status.value, status_code=status_code, answer=answer
+        )
+    )
+
+
+async def may_have_arrived(connection: AsyncConnection, decision: int) -> bool:
+    """Whether Prolific may have taken an attempt though no answer says so: a crash, a timeout, a 5xx."""
+    unclear = sa.or_(
+        answers.c.attempt_id.is_(None), answers.c.status_code.is_(None), answers.c.status_code >= 500
+    )
+    found = await connection.scalar(
+        sa.select(sa.func.count())
+        .select_from(attempts.outerjoin(answers))
+        .where(attempts.c.decision_id == decision, unclear)
+    )
+    return bool(found)
+
+
+async def was_decided(connection: AsyncConnection, submission: str) -> bool:
+    """Whether approve, reject or complete was applied to the submission through this service."""
+    done = [DecisionStatus.APPLIED.value, DecisionStatus.ALREADY.value]
+    final = [Outcome.APPROVE.value, Outcome.REJECT.value, Outcome.COMPLETE.value]
+    found = await connection.scalar(
+        sa.select(sa.func.count())
+        .select_from(decisions.join(attempts).join(answers))
+        .where(decisions.c.submission_id == submission)
+        .where(decisions.c.outcome.in_(final), answers.c.status.in_(done)),
+    )
+    return bool(found)
+
+
+async def newest_return_request(connection: AsyncConnection, submission: str) -> Decision | None:
+    """The last decision that asked the participant to return, if one was applied."""
+    done = [DecisionStatus.APPLIED.value, DecisionStatus.ALREADY.value]
+    rows = await connection.execute(
+        sa.select(decisions, STATUS.label("status"))
+        .where(decisions.c.submission_id == submission)
+        .where(decisions.c.outcome == Outcome.REQUEST_RETURN.value, STATUS.in_(done))
+        .order_by(decisions.c.id.desc())
+        .limit(1),
+    )
+    row = rows.mappings().one_or_none()
+    return _recorded(dict(row)).decision if row else None
+
+
+async def lock_study(connection: AsyncConnection, study: str) -> None:
+    """Until the transaction ends nobody else records a decision of this study: limits are exact."""
+    key = sa.func.hashtextextended(f"autoreview:decisions:{study}", 0)
+    await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
+
+
+@dataclass(frozen=True, slots=True)
+class RejectionCounts:
+    """Counted decisions of a study: how many of the last ones, rejections among them, and in 24 hours."""
+
+    of_last: int
+    rejections: int
+    rejections_in_a_day: int
+
+
+async def rejection_counts(
+    connection: AsyncConnection, study: str, of_last: int, now: datetime
+) -> RejectionCounts:
+    """Count the study's last ``of_last`` decisions; automatic ones only, neither waiting nor observed."""
+    counted = sa.and_(
+        decisions.c.study_id == study,
+        decisions.c.trigger != Trigger.PERSON.value,
+        decisions.c.mode != Mode.OBSERVE.value,
+        decisions.c.guard.is_distinct_from(Guard.WAITING.value),
+    )
+    rejected = Outcome.REJECT.value
+    last = (
+        sa.select(decisions.c.outcome)
+        .where(counted)
+        .order_by(decisions.c.id.desc())
+        .limit(of_last)
+        .subquery()
+    )
+    row = await connection.execute(
+        sa.select(sa.func.count(), sa.func.count().filter(last.c.outcome == rejected)).select_from(last)
+    )
+    number, rejections = row.one()
+    in_a_day = await connection.scalar(
+        sa.select(sa.func.count())
+        .select_from(decisions)
+        .where(counted, decisions.c.outcome == rejected, decisions.c.decided_at > now - DAY),
+    )
+    return RejectionCounts(number, rejections, in_a_day or 0)
+
+
+def _recorded(row: dict[str, Any]) -> Recorded:
+    found, status = row.pop("id"), DecisionStatus(row.pop("status"))
+    typed = {
+        "trigger": Trigger(row["trigger"]),
+        "outcome": Outcome(row["outcome"]),
+        "proposed": Outcome(row["proposed"]),
+        "guard": Guard(row["guard"]) if row["guard"] else None,
+        "mode": Mode(row["mode"]),
+        "trace": tuple(row["trace"]),
+    }
+    return Recorded(found, Decision(**row | typed), status)

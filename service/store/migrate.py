@@ -1,0 +1,45 @@
+"""Bringing a database to this version's schema, once, whoever else tries at the same time."""
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from service.shipped import shipped
+from service.store.database import driver_url
+
+# Any number: all that migrate at once must take the same lock.
+LOCK = 7_236_651_093
+
+
+def alembic_config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(shipped("migrations")).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def head() -> str:
+    """The revision this version of the service was written for."""
+    revision = ScriptDirectory.from_config(alembic_config()).get_current_head()
+    assert revision is not None
+    return revision
+
+
+def migrate(url: str) -> tuple[str | None, str]:
+    """Upgrade to this version's head under a lock; the revisions before and after."""
+    engine = sa.create_engine(driver_url(url), poolclass=sa.pool.NullPool)
+    try:
+        with engine.connect() as connection:
+            connection.execute(sa.select(sa.func.pg_advisory_lock(LOCK)))
+            connection.commit()
+            before = MigrationContext.configure(connection).get_current_revision()
+            connection.commit()
+            config = alembic_config()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+            connection.commit()
+            return before, head()
+    finally:
+        engine.dispose()

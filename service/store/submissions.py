@@ -1,0 +1,93 @@
+"""Submissions and studies as last seen at Prolific."""
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.domain.submission import Study, Submission
+from service.store.tables import studies, submissions
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What earlier looks add to the newest one."""
+
+    first_seen_at: datetime
+    ever_final: bool
+
+
+async def see_submission(connection: AsyncConnection, submission: Submission, *, claimed: bool) -> Seen:
+    """Keep the submission as just fetched; a final status once seen is never forgotten."""
+    new = insert(submissions).values(
+        id=submission.id,
+        study_id=submission.study_id,
+        participant_id=submission.participant_id,
+        status=submission.status.value,
+        ever_final=submission.status.is_final,
+        claimed=claimed,
+        data=_json(submission),
+    )
+    row = await connection.execute(
+        new.on_conflict_do_update(
+            index_elements=[submissions.c.id],
+            set_={
+                "study_id": new.excluded.study_id,
+                "participant_id": new.excluded.participant_id,
+                "status": new.excluded.status,
+                "ever_final": submissions.c.ever_final | new.excluded.ever_final,
+                "claimed": new.excluded.claimed,
+                "seen_at": sa.func.now(),
+                "data": new.excluded.data,
+            },
+        ).returning(submissions.c.first_seen_at, submissions.c.ever_final),
+    )
+    first_seen_at, ever_final = row.one()
+    return Seen(first_seen_at, ever_final)
+
+
+async def see_study(connection: AsyncConnection, study: Study) -> None:
+    """Keep the study as just fetched."""
+    new = insert(studies).values(id=study.id, data=_json(study))
+    await connection.execute(
+        new.on_conflict_do_update(
+            index_elements=[studies.c.id], set_={"seen_at": sa.func.now(), "data": new.excluded.data}
+        ),
+    )
+
+
+async def study_of(connection: AsyncConnection, submission: str) -> str | None:
+    """The study of a submission that was seen before."""
+    found: str | None = await connection.scalar(
+        sa.select(submissions.c.study_id).where(submissions.c.id == submission)
+    )
+    return found
+
+
+async def submission_as_seen(connection: AsyncConnection, submission: str) -> dict[str, Any] | None:
+    """A submission as the API gives it; None if it was never fetched."""
+    rows = await connection.execute(
+        sa.select(submissions.c.data, submissions.c.first_seen_at, submissions.c.seen_at).where(
+            submissions.c.id == submission
+        ),
+    )
+    row = rows.mappings().one_or_none()
+    return {**row["data"], "first_seen_at": row["first_seen_at"], "seen_at": row["seen_at"]} if row else None
+
+
+async def unclaimed_count(connection: AsyncConnection) -> int:
+    """Submissions whose study no rule file names."""
+    found = await connection.scalar(
+        sa.select(sa.func.count()).select_from(submissions).where(~submissions.c.claimed)
+    )
+    return found or 0
+
+
+def _json(seen: Submission | Study) -> dict[str, Any]:
+    return {
+        name: value.isoformat() if isinstance(value, datetime) else value
+        for name, value in asdict(seen).items()
+    }

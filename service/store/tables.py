@@ -1,0 +1,115 @@
+"""The tables, as the migrations make them. A test compares the two."""
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = sa.MetaData()
+
+_moment = sa.DateTime(timezone=True)
+_now = sa.text("now()")
+
+
+def _identity() -> sa.Column[int]:
+    return sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True)
+
+
+inbox = sa.Table(
+    "inbox",
+    metadata,
+    sa.Column("event_id", sa.Text, primary_key=True),
+    sa.Column("received_at", _moment, nullable=False, server_default=_now),
+    sa.Column("sent_at", sa.Text),  # X-Timestamp as it came: its unit is unknown
+    sa.Column("event_type", sa.Text),
+    sa.Column("submission_id", sa.Text),
+    sa.Column("participant_id", sa.Text),
+    sa.Column("status", sa.Text),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("readable", sa.Boolean, nullable=False),
+    sa.Column("handled_at", _moment),
+    sa.Index("inbox_received_at", "received_at"),
+    sa.Index("inbox_submission_id", "submission_id", "received_at"),
+)
+
+evidence = sa.Table(
+    "evidence",
+    metadata,
+    _identity(),
+    sa.Column("received_at", _moment, nullable=False, server_default=_now),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("submission_id", sa.Text, nullable=False),
+    sa.Column("payload", JSONB, nullable=False),
+    sa.Index("evidence_submission_id", "submission_id", "source", "id"),
+)
+
+submissions = sa.Table(
+    "submissions",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("study_id", sa.Text),
+    sa.Column("participant_id", sa.Text),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("ever_final", sa.Boolean, nullable=False),
+    sa.Column("claimed", sa.Boolean, nullable=False),
+    sa.Column("first_seen_at", _moment, nullable=False, server_default=_now),
+    sa.Column("seen_at", _moment, nullable=False, server_default=_now),
+    sa.Column("data", JSONB, nullable=False),
+    sa.Index("submissions_study_id", "study_id", "status"),
+)
+
+studies = sa.Table(
+    "studies",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("seen_at", _moment, nullable=False, server_default=_now),
+    sa.Column("data", JSONB, nullable=False),
+)
+
+decisions = sa.Table(
+    "decisions",
+    metadata,
+    _identity(),
+    sa.Column("submission_id", sa.Text, nullable=False),
+    sa.Column("study_id", sa.Text),
+    sa.Column("participant_id", sa.Text),
+    sa.Column("decided_at", _moment, nullable=False),
+    sa.Column("trigger", sa.Text, nullable=False),
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("proposed", sa.Text, nullable=False),
+    sa.Column("guard", sa.Text),
+    sa.Column("rule", sa.Text),
+    sa.Column("rule_file", sa.Text),
+    sa.Column("rules_hash", sa.Text),
+    sa.Column("mode", sa.Text, nullable=False),
+    sa.Column("action", JSONB(none_as_null=True)),
+    sa.Column("tag", sa.Text),
+    sa.Column("by", sa.Text),
+    sa.Column("note", sa.Text),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("trace", JSONB, nullable=False),
+    sa.Column("facts", JSONB, nullable=False),
+    sa.Column("recheck_at", _moment),
+    sa.Index("decisions_submission_id", "submission_id", "id"),
+    sa.Index("decisions_study_id", "study_id", "id"),
+    sa.Index("decisions_decided_at", "decided_at"),
+)
+
+# An attempt is written before Prolific is called, its answer after: a crash in between shows as one without.
+attempts = sa.Table(
+    "attempts",
+    metadata,
+    _identity(),
+    sa.Column("decision_id", sa.BigInteger, sa.ForeignKey("decisions.id"), nullable=False),
+    sa.Column("at", _moment, nullable=False, server_default=_now),
+    sa.Column("request", JSONB(none_as_null=True)),
+    sa.Index("attempts_decision_id", "decision_id", "id"),
+)
+
+answers = sa.Table(
+    "answers",
+    metadata,
+    sa.Column("attempt_id", sa.BigInteger, sa.ForeignKey("attempts.id"), primary_key=True),
+    sa.Column("at", _moment, nullable=False, server_default=_now),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("status_code", sa.Integer),
+    sa.Column("answer", JSONB(none_as_null=True)),
+)

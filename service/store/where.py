@@ -1,0 +1,41 @@
+"""Which PostgreSQL to use: the one that is set, the running service's, or an embedded one of our own."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from service.errors import ConfigurationError
+from service.settings import Settings
+from service.store.embedded import embedded_postgres, running_url
+from service.store.migrate import migrate
+
+
+def external_url(settings: Settings) -> str | None:
+    """The database that AUTOREVIEW_DATABASE_URL or its file names."""
+    secret = settings.secret("DATABASE_URL")
+    if secret is None:
+        return None
+    url = secret.read()
+    if not url.startswith(("postgresql://", "postgres://")):
+        raise ConfigurationError(f"{secret.variable} must start with postgresql://")
+    return url
+
+
+@contextmanager
+def service_database(settings: Settings) -> Iterator[str]:
+    """The database of a service that starts; the embedded one is brought to this version's schema."""
+    if url := external_url(settings):
+        yield url
+        return
+    with embedded_postgres(settings.data_dir) as url:
+        migrate(url)
+        yield url
+
+
+@contextmanager
+def command_database(settings: Settings) -> Iterator[str]:
+    """The database of a command: the running service's embedded one if there is one."""
+    if url := external_url(settings) or running_url(settings.data_dir):
+        yield url
+        return
+    with service_database(settings) as url:
+        yield url
