@@ -62,7 +62,7 @@ def build(
     database_url: str,
     rules: RulesInForce,
     *,
-    parts: Parts = Parts(),  # noqa: B008 - frozen
+    parts: Parts = Parts(),
     clock: Clock = utc_now,
 ) -> Service:
     """Put the service together; nothing is opened yet.

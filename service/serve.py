@@ -77,8 +77,6 @@ async def running(service: Service, parts: Parts, listener: socket.socket) -> As
         )
         web = asyncio.create_task(server.serve(sockets=[listener]), name="web")
         worker = asyncio.create_task(_worker(service, stopping) if parts.worker else asyncio.sleep(0))
-        while not server.started and not web.done():
-            await asyncio.sleep(0.005)
         try:
             yield
         finally:

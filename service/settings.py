@@ -71,6 +71,13 @@ class Settings(BaseSettings):
     def _lower(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value
 
+    @field_validator("port", mode="before")
+    @classmethod
+    def _not_of_kubernetes(cls, value: object) -> object:
+        """Kubernetes sets ``AUTOREVIEW_PORT=tcp://…`` where a Service of this name exists."""
+        is_injected = isinstance(value, str) and value.startswith("tcp://")
+        return cls.model_fields["port"].default if is_injected else value
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -83,17 +90,14 @@ class Settings(BaseSettings):
         return (init_settings, env_settings)
 
     @classmethod
-    def from_environment(cls, environ: Mapping[str, str] | None = None) -> Self:
+    def from_environment(cls) -> Self:
         """Read and check the environment; every mistake is named at once.
 
         Raises ConfigurationError naming each variable that is unknown, unreadable or not supported yet.
         """
-        environ = os.environ if environ is None else environ
-        refuse_unknown(environ)
-        port = environ.get(f"{PREFIX}PORT", "")
-        overrides = {"port": 8080} if port.startswith("tcp://") else {}
+        refuse_unknown(os.environ)
         try:
-            return cls(**overrides)
+            return cls()
         except ValidationError as error:
             raise ConfigurationError(_sentences(error)) from None
 

@@ -49,6 +49,7 @@ def upgrade() -> None:
         sa.Column("source", sa.Text, nullable=False),
         sa.Column("submission_id", sa.Text, nullable=False),
         sa.Column("payload", JSONB, nullable=False),
+        moment("handled_at"),
     )
     op.create_index("evidence_submission_id", "evidence", ["submission_id", "source", "id"])
     op.create_table(
@@ -149,7 +150,9 @@ def downgrade() -> None:
     for table in ("answers", "attempts", "decisions", "studies", "submissions", "evidence", "inbox"):
         op.drop_table(table)
     op.execute("DROP FUNCTION autoreview_only_added")
-    op.execute("DROP TABLE procrastinate_events, procrastinate_periodic_defers, procrastinate_jobs, procrastinate_workers CASCADE")
+    op.execute(
+        "DROP TABLE procrastinate_events, procrastinate_periodic_defers, procrastinate_jobs, procrastinate_workers CASCADE"
+    )
     op.execute("""
         DO $$ DECLARE found record; BEGIN
             FOR found IN SELECT oid::regprocedure AS name FROM pg_proc WHERE proname LIKE 'procrastinate\\_%' LOOP

@@ -16,7 +16,7 @@ from service.ops.http import as_json, problem, refuse_bearer
 from service.rules import RuleBook
 from service.rules_in_force import RulesInForce
 from service.secret import Secret
-from service.store.audit import decision_counts, job_counts, list_decisions, show_decision, DecisionFilter
+from service.store.audit import DecisionFilter, decision_counts, job_counts, list_decisions, show_decision
 from service.store.database import Database
 from service.store.evidence import evidence_of
 from service.store.inbox import events_of, inbox_counts
@@ -82,7 +82,7 @@ class Api:
             inbox = await inbox_counts(connection) | {"unclaimed": await unclaimed_count(connection)}
             jobs = await job_counts(connection)
             decisions = await decision_counts(connection)
-        state = {
+        state: dict[str, Any] = {
             "version": __version__,
             "mode": self.mode.value,
             "paused": False,

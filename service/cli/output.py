@@ -20,9 +20,9 @@ def print_json(value: Any) -> None:
     typer.echo(json.dumps(as_json(value), indent=2, ensure_ascii=False))
 
 
-def console() -> Console:
+def console(*, quiet: bool = False) -> Console:
     """Standard output; wide enough for ids where it is not a terminal."""
-    return Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    return Console(width=None if sys.stdout.isatty() else 160, highlight=False, quiet=quiet)
 
 
 def print_table(

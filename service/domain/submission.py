@@ -29,7 +29,7 @@ class Status(StrEnum):
     def parse(cls, text: str) -> Self:
         """Read any of Prolific's spellings (``AWAITING_REVIEW``, ``awaiting review``); else UNKNOWN."""
         name = re.sub(r"[\s_-]+", "_", text.strip()).upper()
-        return cls.__members__.get(name, cls.UNKNOWN)  # type: ignore[return-value]
+        return cls.__members__.get(name, cls.UNKNOWN)
 
     @property
     def is_final(self) -> bool:

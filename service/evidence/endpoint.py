@@ -47,10 +47,13 @@ class EvidenceEndpoint:
     async def _answer(self, request: Request) -> Response:
         if refusal := refuse_bearer(request, self._token, "AUTOREVIEW_EVIDENCE_TOKEN"):
             return refusal
-        source, submission = request.path_params["source"], request.path_params["submission_id"]
         body = await body_within(request, MAX_BODY)
         if body is None:
             return problem(413, "too_large", f"The body is over {MAX_BODY} bytes.")
+        source, submission = request.path_params["source"], request.path_params["submission_id"]
+        return await self._take(source, submission, body)
+
+    async def _take(self, source: str, submission: str, body: bytes) -> Response:
         if not self._rules().files_declaring(source):
             return problem(404, "no_such_source", f"No rule file declares the evidence source {source!r}.")
         if not IDENTIFIER.fullmatch(submission):

@@ -75,7 +75,7 @@ class InboxWriter:
             if isinstance(error.orig, psycopg.DataError) and len(events) > 1:
                 # One event the database won't take must not take the others with it.
                 return [(await self._commit([event]))[0] for event in events]
-            log.error("inbox.not_stored", events=len(events), error=str(error.orig))
+            log.warning("inbox.not_stored", events=len(events), error=str(error.orig))
             return [Receipt.NOT_STORED] * len(events)
         except Exception:
             log.exception("inbox.not_stored", events=len(events))

@@ -18,7 +18,7 @@ from service.review.recording import Recorder
 from service.review.studies import StudyCache
 from service.review.treatment import RetryLater, retry_after
 from service.rules import RuleBook, RuleFile
-from service.store.database import Database
+from service.store.database import Database, database_now
 from service.store.decisions import (
     Recorded,
     may_have_arrived,
@@ -26,8 +26,8 @@ from service.store.decisions import (
     newest_return_request,
     was_decided,
 )
-from service.store.evidence import newest_evidence
-from service.store.inbox import mark_handled, told_of_final
+from service.store.evidence import Said, evidence_waits, mark_evidence_handled, newest_evidence
+from service.store.inbox import event_waits, mark_events_handled, told_of_final
 from service.store.submissions import Seen, see_submission
 
 log = structlog.get_logger(__name__)
@@ -37,6 +37,19 @@ Clock = Callable[[], datetime]
 
 def utc_now() -> datetime:
     return datetime.now(UTC)
+
+
+# Hints that something changed: one review that begins after several of them serves them all.
+HINTS = frozenset({Trigger.WEBHOOK, Trigger.EVIDENCE})
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What had come in of a submission when its review ``began``."""
+
+    began: datetime
+    said: Said
+    calls_for_review: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,23 +69,36 @@ class Reviewer:
     async def review(self, submission_id: str, trigger: Trigger, tries: int = 1) -> Recorded | None:
         """Decide one submission and apply the outcome; None if it awaits no review or no file claims it.
 
-        The decision is on disk before Prolific is asked to act. Raises RetryLater where Prolific refused
-        in a way that passes.
+        Safe to run again at any point: the decision is on disk before Prolific is asked to act. Raises
+        RetryLater where Prolific refused in a way that passes.
         """
-        began = self.clock()
+        waiting = await self._waiting(submission_id)
+        if trigger in HINTS and not waiting.calls_for_review:
+            log.debug("review.covered_by_an_earlier_one")
+            return None
         try:
             submission = await self.prolific.submission(submission_id)
-            recorded = await self._decide(submission, trigger)
+            recorded = await self._decide(submission, waiting.said, trigger)
         except ProlificError as error:
             recorded = await self._refused(submission_id, trigger, error, tries)
         if recorded and recorded.status is DecisionStatus.PENDING and recorded.decision.action:
-            status = await self.applier.apply(recorded, tries)
-            recorded = replace(recorded, status=status)
+            recorded = replace(recorded, status=await self.applier.apply(recorded, tries))
         async with self.database.begin() as connection:
-            await mark_handled(connection, submission_id, began)
+            await mark_events_handled(connection, submission_id, waiting.began)
+            await mark_evidence_handled(connection, waiting.said.rows)
         return recorded
 
-    async def _decide(self, submission: Submission, trigger: Trigger) -> Recorded | None:
+    async def _waiting(self, submission_id: str) -> Waiting:
+        """What came in of the submission, as of now by the clock that stamps it: the database's."""
+        async with self.database.connect() as connection:
+            return Waiting(
+                began=await database_now(connection),
+                said=await newest_evidence(connection, submission_id),
+                calls_for_review=await event_waits(connection, submission_id)
+                or await evidence_waits(connection, submission_id),
+            )
+
+    async def _decide(self, submission: Submission, said: Said, trigger: Trigger) -> Recorded | None:
         rule_file = self.rules().file_for(submission.study_id) if submission.study_id else None
         async with self.database.begin() as connection:
             seen = await see_submission(connection, submission, claimed=rule_file is not None)
@@ -91,19 +117,22 @@ class Reviewer:
             log.warning("review.unclaimed", study_id=submission.study_id)
             self.metrics.unclaimed.inc()
             return None
-        return await self._decide_by(rule_file, submission, seen, last, trigger)
+        return await self._decide_by(rule_file, submission, said, seen, last, trigger)
 
     async def _decide_by(
         self,
         rule_file: RuleFile,
         submission: Submission,
+        said: Said,
         seen: Seen,
         last: Recorded | None,
         trigger: Trigger,
     ) -> Recorded:
         now = self.clock()
         study = await self.studies.get(submission.study_id or "")
-        facts = await self._gather(rule_file, submission, study, seen, now)
+        facts = facts_of(
+            submission, study, said.payloads, rule_file, completed_by=seen.first_seen_at, now=now
+        )
         verdict = rule_file.decide(facts)
         situation = await self._situation(rule_file, submission, study, seen, now)
         standing = guarded(verdict, situation)
@@ -129,13 +158,6 @@ class Reviewer:
             recheck_at=recheck_at,
         )
         return await self.recorder.record(decision, rule_file.limits.reject, last)
-
-    async def _gather(
-        self, rule_file: RuleFile, submission: Submission, study: Study | None, seen: Seen, now: datetime
-    ) -> Facts:
-        async with self.database.connect() as connection:
-            evidence = await newest_evidence(connection, submission.id, rule_file.evidence)
-        return facts_of(submission, study, evidence, rule_file, completed_by=seen.first_seen_at, now=now)
 
     async def _situation(
         self, rule_file: RuleFile, submission: Submission, study: Study | None, seen: Seen, now: datetime

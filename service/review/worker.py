@@ -64,8 +64,8 @@ def register_tasks(app: App, reviewer: Reviewer, database: Database, queue: Queu
             await queue.review(connection, [submission_id], Trigger(trigger))
 
     @app.periodic(cron=RESCUE_EVERY)
-    @app.task(name="rescue", queue=QUEUE, pass_context=True)
-    async def rescue(context: JobContext, timestamp: int) -> None:
+    @app.task(name="rescue", queue=QUEUE)
+    async def rescue(timestamp: int) -> None:  # noqa: ARG001 - periodic tasks are told their time
         stalled = await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=STALLED)
         for job in stalled:
             log.warning("job.rescued", job_id=job.id, task=job.task_name, **job.task_kwargs)

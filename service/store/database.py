@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -62,3 +63,9 @@ async def raw(connection: AsyncConnection) -> RawConnection[Any]:
     driver = (await connection.get_raw_connection()).driver_connection
     assert isinstance(driver, RawConnection)
     return driver
+
+
+async def database_now(connection: AsyncConnection) -> datetime:
+    """The database's clock: the one that all replicas share."""
+    found: datetime = await connection.scalar(sa.text("SELECT clock_timestamp()"))
+    return found

@@ -47,13 +47,14 @@ class Recorded:
 async def record(connection: AsyncConnection, decision: Decision) -> Recorded:
     """Add the decision; pending, held or observed until an attempt says more."""
     values = asdict(decision) | {"trace": list(decision.trace)}
-    found = await connection.scalar(sa.insert(decisions).values(values).returning(decisions.c.id))
-    assert found is not None
-    return Recorded(found, decision, await status_of(connection, found))
+    found = await connection.execute(sa.insert(decisions).values(values).returning(decisions.c.id))
+    row = found.scalar_one()
+    return Recorded(row, decision, await status_of(connection, row))
 
 
 async def status_of(connection: AsyncConnection, decision: int) -> DecisionStatus:
-    return DecisionStatus(await connection.scalar(sa.select(STATUS).where(decisions.c.id == decision)))
+    found = await connection.execute(sa.select(STATUS).where(decisions.c.id == decision))
+    return DecisionStatus(found.scalar_one())
 
 
 async def newest(connection: AsyncConnection, submission: str) -> Recorded | None:
@@ -70,11 +71,11 @@ async def newest(connection: AsyncConnection, submission: str) -> Recorded | Non
 
 async def add_attempt(connection: AsyncConnection, decision: int, request: dict[str, Any] | None) -> int:
     """The intent, on disk before Prolific is called."""
-    found = await connection.scalar(
+    found = await connection.execute(
         sa.insert(attempts).values(decision_id=decision, request=request).returning(attempts.c.id)
     )
-    assert found is not None
-    return found
+    attempt: int = found.scalar_one()
+    return attempt
 
 
 async def add_answer(

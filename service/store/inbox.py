@@ -75,7 +75,7 @@ async def add_events(connection: AsyncConnection, events: Sequence[Incoming]) ->
     return set((await connection.execute(_ADD, columns)).scalars())
 
 
-async def mark_handled(connection: AsyncConnection, submission: str, seen_until: datetime) -> None:
+async def mark_events_handled(connection: AsyncConnection, submission: str, seen_until: datetime) -> None:
     """A review that began at ``seen_until`` has come to its end: what came before needs no other."""
     await connection.execute(
         sa.update(inbox)
@@ -83,6 +83,14 @@ async def mark_handled(connection: AsyncConnection, submission: str, seen_until:
         .where(inbox.c.received_at <= seen_until)
         .values(handled_at=sa.func.now()),
     )
+
+
+async def event_waits(connection: AsyncConnection, submission: str) -> bool:
+    """Whether a webhook came that no finished review began after."""
+    found = await connection.scalar(
+        sa.select(sa.exists().where(inbox.c.submission_id == submission, inbox.c.handled_at.is_(None)))
+    )
+    return bool(found)
 
 
 async def told_of_final(connection: AsyncConnection, submission: str) -> bool:

@@ -38,6 +38,7 @@ evidence = sa.Table(
     sa.Column("source", sa.Text, nullable=False),
     sa.Column("submission_id", sa.Text, nullable=False),
     sa.Column("payload", JSONB, nullable=False),
+    sa.Column("handled_at", _moment),
     sa.Index("evidence_submission_id", "submission_id", "source", "id"),
 )
 

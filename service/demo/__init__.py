@@ -1,0 +1,5 @@
+"""A rehearsal of whole studies on this machine: the real service, the simulated Prolific, simulated people."""
+
+from service.demo.rehearsal import rehearse
+
+__all__ = ["rehearse"]

@@ -1,0 +1,118 @@
+"""``autoreview demo``: people take part, webhooks come, the service decides, and each ending is checked."""
+
+import asyncio
+import signal
+import sys
+import time
+
+import httpx
+import stamina
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from service.cli.output import console, print_json
+from service.demo.process import Place, free_place, service_process
+from service.demo.report import show, summary, where_next
+from service.demo.verdicts import endings, is_settled
+from service.sandbox.app import create_app
+from service.sandbox.lifecycle import PushEvidence, simulate
+from service.sandbox.participants import Evidence
+from service.sandbox.population import population
+from service.sandbox.server import running, shipped_state
+from service.sandbox.state import WORKSPACE, SandboxState
+
+TIME_SCALE = 600.0  # ten minutes of a participant's life pass in a second
+PATIENCE = 60.0  # seconds for the last submissions to settle
+LOOK = 0.1  # seconds between two looks at the progress
+
+
+def rehearse(*, participants: int, seed: int, keep: bool, as_json: bool) -> int:
+    """Run the whole rehearsal; 0 if every submission ended as its participant deserves, else 1."""
+    return asyncio.run(_rehearse(participants, seed, keep=keep, as_json=as_json))
+
+
+async def _rehearse(participants: int, seed: int, *, keep: bool, as_json: bool) -> int:
+    place = free_place()
+    state = shipped_state(time_scale=TIME_SCALE, seed=seed)
+    state.hooks.point_at(WORKSPACE, f"{place.url}/webhooks/prolific", place.webhook_secret)
+    out = console(quiet=as_json)
+    out.print(
+        f"A rehearsal with {participants} simulated participants in two studies; nothing leaves this machine."
+    )
+    async with running(create_app(state, token=place.prolific_token)) as prolific_url:
+        out.print("Starting PostgreSQL and the service …")
+        async with (
+            service_process(place, prolific_url),
+            httpx.AsyncClient(base_url=place.url, headers=_bearer(place.admin_token), timeout=30) as http,
+        ):
+            await _live_through(state, participants, place, quiet=as_json)
+            found = await endings(state, http)
+            transitions = sum(1 for call in state.calls if call.affected)
+            figures = summary(found, state.hooks.count_events(), transitions)
+            if as_json:
+                print_json(figures)
+            else:
+                show(figures, found)
+                where_next(place, prolific_url, keep=keep)
+            if keep:
+                await _until_interrupted()
+    return 0 if figures["ok"] else 1
+
+
+async def _live_through(state: SandboxState, participants: int, place: Place, *, quiet: bool) -> None:
+    """Let everybody take part, and wait until the service has dealt with them all."""
+    people = population(participants, state.random)
+    async with httpx.AsyncClient(
+        base_url=place.url, headers=_bearer(place.evidence_token), timeout=30
+    ) as http:
+        crowd = asyncio.create_task(simulate(state, people, push=_pusher(http)))
+        await _watch(state, participants, crowd, quiet=quiet)
+        await crowd
+
+
+async def _watch(state: SandboxState, participants: int, crowd: asyncio.Task[None], *, quiet: bool) -> None:
+    """Show how far it is, until all is settled or patience ends."""
+    live = sys.stdout.isatty() and not quiet
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    deadline: float | None = None
+    told = time.monotonic()
+    with Progress(*columns, console=console(), disable=not live) as progress:
+        came = progress.add_task("took part ", total=participants)
+        ended = progress.add_task("dealt with", total=participants)
+        while True:
+            done = sum(1 for one in state.submissions.values() if is_settled(one))
+            progress.update(came, completed=len(state.submissions))
+            progress.update(ended, completed=done)
+            if not live and not quiet and time.monotonic() - told > 2:
+                told = time.monotonic()
+                console().print(f"  {len(state.submissions)} of {participants} took part, {done} dealt with")
+            if crowd.done():
+                deadline = deadline or time.monotonic() + PATIENCE
+                if (done == participants and _quiet(state)) or time.monotonic() > deadline:
+                    return
+            await asyncio.sleep(LOOK)
+
+
+def _quiet(state: SandboxState) -> bool:
+    """Whether every webhook has been taken in."""
+    return state.hooks.count_events()["PENDING"] == 0
+
+
+def _pusher(http: httpx.AsyncClient) -> PushEvidence:
+    @stamina.retry(on=(httpx.TransportError, httpx.HTTPStatusError), attempts=8, wait_initial=0.1)
+    async def push(source: str, submission_id: str, evidence: Evidence) -> None:
+        answer = await http.put(f"/evidence/{source}/{submission_id}", json=evidence)
+        answer.raise_for_status()
+
+    return push
+
+
+async def _until_interrupted() -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    await stop.wait()
+
+
+def _bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}

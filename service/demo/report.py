@@ -1,0 +1,104 @@
+"""What the rehearsal shows at its end."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from service.cli.decisions import print_decision
+from service.cli.output import console
+from service.demo.process import FOLDER, Place
+from service.demo.verdicts import Ending, latency
+from service.domain.decision import Outcome
+from service.shipped import shipped
+
+
+def summary(found: Sequence[Ending], webhooks: dict[str, int], transitions: int) -> dict[str, Any]:
+    """The figures, for ``--json`` and for the tables."""
+    middle, worst = latency(list(found))
+    outcomes = Counter(ending.outcome for ending in found)
+    return {
+        "ok": all(ending.fair for ending in found),
+        "submissions": len(found),
+        "outcomes": {outcome.value: outcomes[outcome.value] for outcome in Outcome},
+        "by_rule": [
+            {"outcome": outcome, "rule": rule, "count": count}
+            for (outcome, rule), count in sorted(Counter((e.outcome, e.rule) for e in found).items())
+        ],
+        "webhooks_delivered": webhooks["SUCCEEDED"],
+        "webhooks_failed": webhooks["FAILED"],
+        "transitions": transitions,
+        "webhook_to_transition_s": {"median": round(middle, 3), "p99": round(worst, 3)},
+        "unfair": [
+            {"submission_id": e.submission_id, "kind": e.kind, "deserved": e.deserved, "outcome": e.outcome}
+            for e in found
+            if not e.fair
+        ],
+    }
+
+
+def show(figures: dict[str, Any], found: Sequence[Ending]) -> None:
+    """Tables for people."""
+    out = console()
+    out.print()
+    out.print(_outcomes(figures, found))
+    out.print(_rules(figures))
+    times = figures["webhook_to_transition_s"]
+    out.print(
+        f"{figures['webhooks_delivered']} webhooks in, {figures['transitions']} transitions and requests to "
+        f"return out; from webhook (or the data it waited for) to transition: "
+        f"median {times['median'] * 1000:.0f} ms, p99 {times['p99'] * 1000:.0f} ms."
+    )
+    explained = next((e.decision for e in found if e.outcome == Outcome.REJECT), None)
+    if explained:
+        out.print("\nOne decision in full, as `autoreview decisions show` prints it:\n")
+        print_decision(explained)
+    for unfair in figures["unfair"]:
+        out.print(Text(f"WRONG  {unfair}", style="bold red"))
+    ending = (
+        "Every participant got what they deserve." if figures["ok"] else "Not everyone got what they deserve."
+    )
+    out.print(Text(f"\n{ending}", style="bold green" if figures["ok"] else "bold red"))
+
+
+def _outcomes(figures: dict[str, Any], found: Sequence[Ending]) -> Table:
+    deserved = Counter(ending.deserved for ending in found)
+    table = Table(title="Outcomes", title_justify="left")
+    table.add_column("outcome")
+    table.add_column("count", justify="right")
+    table.add_column("deserved", justify="right")
+    for outcome, count in figures["outcomes"].items():
+        table.add_row(outcome, str(count), str(deserved[outcome]))
+    table.add_row("all", str(figures["submissions"]), str(len(found)), style="bold")
+    return table
+
+
+def _rules(figures: dict[str, Any]) -> Table:
+    table = Table(title="By rule", title_justify="left")
+    table.add_column("outcome")
+    table.add_column("rule")
+    table.add_column("count", justify="right")
+    for row in figures["by_rule"]:
+        table.add_row(row["outcome"], Text(row["rule"]), str(row["count"]))
+    return table
+
+
+def where_next(place: Place, prolific_url: str, *, keep: bool) -> None:
+    """What to look at now."""
+    out = console()
+    out.print("\nWhere to look next")
+    out.print(Text(f"  the rules that decided   {shipped('rules')}"))
+    out.print(Text(f"  the service's log        {place.log_file}"))
+    out.print(Text(f"  all decisions            AUTOREVIEW_DATA_DIR={FOLDER} autoreview decisions list"))
+    out.print("  your own first rules     README.md, “A first rule file”")
+    if keep:
+        out.print(Text(f"  the service, still up    {place.url}/readyz?verbose"))
+        out.print(
+            Text(
+                f"                           curl -H 'Authorization: Bearer {place.admin_token}' {place.url}/api/status"
+            )
+        )
+        out.print(Text(f"  the sandbox, still up    {prolific_url}/sandbox/state/"))
+        out.print("\nStop with Ctrl-C.")

@@ -1,0 +1,93 @@
+"""The branch of the error tree that talking to Prolific grows.
+
+    ProlificError
+    ├── Unreachable          prolific_unreachable: no answer came; ``sent`` says if the request may have left
+    └── Refused              prolific_refused: an answer came, and it was not what was asked for
+        ├── Unauthorised     prolific_unauthorised: 401, 403
+        ├── NotFound         prolific_not_found: 404
+        ├── BadRequest       prolific_bad_request: 400, 409, 422
+        ├── RateLimited      prolific_rate_limited: 429
+        ├── ServerError      prolific_server_error: 5xx
+        └── Unreadable       prolific_unreadable: 2xx, but not the JSON that was expected
+    AutoreviewError
+    └── NoSuchCode           no_such_code: a study has no code that a *complete* could be sent with
+
+After ``Unreachable`` with ``sent``, ``ServerError`` and ``Unreadable`` nobody knows whether a transition
+took effect: look at the submission before trying again.
+"""
+
+from service.errors import AutoreviewError, ProlificError
+
+MAX_ANSWER = 2_000  # characters of an answer that are kept
+
+
+class Unreachable(ProlificError):
+    """Prolific could not be reached."""
+
+    code = "prolific_unreachable"
+
+    def __init__(self, message: str | None = None, *, sent: bool = True) -> None:
+        super().__init__(message)
+        self.sent = sent
+
+
+class Refused(ProlificError):
+    """Prolific refused."""
+
+    code = "prolific_refused"
+
+    def __init__(
+        self,
+        status_code: int,
+        detail: str | None = None,
+        *,
+        answer: str = "",
+        retry_after: float | None = None,
+    ) -> None:
+        self.status_code = status_code
+        self.detail = detail or (self.__doc__ or "").strip()
+        self.answer = answer[:MAX_ANSWER]
+        self.retry_after = retry_after
+        super().__init__(f"HTTP {status_code}: {self.detail}")
+
+
+class Unauthorised(Refused):
+    """Prolific does not accept the token for this."""
+
+    code = "prolific_unauthorised"
+
+
+class NotFound(Refused):
+    """Prolific knows no such thing, or does not show it to this token."""
+
+    code = "prolific_not_found"
+
+
+class BadRequest(Refused):
+    """Prolific does not accept what was sent, or not in the present status."""
+
+    code = "prolific_bad_request"
+
+
+class RateLimited(Refused):
+    """Prolific asks to be called less often."""
+
+    code = "prolific_rate_limited"
+
+
+class ServerError(Refused):
+    """Prolific has trouble of its own."""
+
+    code = "prolific_server_error"
+
+
+class Unreadable(Refused):
+    """Prolific's answer cannot be read."""
+
+    code = "prolific_unreadable"
+
+
+class NoSuchCode(AutoreviewError):
+    """The study has no such code."""
+
+    code = "no_such_code"

@@ -1,0 +1,70 @@
+"""What Prolific is sent for each decision: a pure function of the action and its study."""
+
+from typing import Any, Literal, TypedDict, assert_never
+
+from service.domain.decision import Action, Approve, Complete, Hold, Reject, RequestReturn
+from service.domain.submission import RESEARCHER, CompletionCode, Study
+from service.prolific.errors import NoSuchCode
+
+
+class ActionRequest(TypedDict):
+    """``endpoint`` is the last part of the submission's path; ``body`` the JSON posted to it."""
+
+    endpoint: Literal["transition", "request-return"]
+    body: dict[str, Any]
+
+
+def action_request(action: Action, study: Study) -> ActionRequest | None:
+    """Build the request for an action; None for a hold. Raises ``NoSuchCode``, see ``researcher_code``."""
+    match action:
+        case Approve():
+            return _transition({"action": "APPROVE"})
+        case Reject():
+            return _transition(
+                {"action": "REJECT", "rejection_category": action.category, "message": action.message}
+            )
+        case RequestReturn():
+            body = {"request_return_reasons": list(action.reasons)}
+            return {"endpoint": "request-return", "body": body}
+        case Complete():
+            return _transition(_completion(action, study))
+        case Hold():
+            return None
+        case _:
+            assert_never(action)
+
+
+def researcher_code(action: Complete, study: Study) -> CompletionCode:
+    """Find the code of the study that only a researcher may complete with, by itself or by its type."""
+    codes = [code for code in study.completion_codes if code.actor == RESEARCHER and code.code]
+    if action.code is not None:
+        wanted = action.code
+        found = [code for code in codes if code.code == wanted][:1]
+    else:
+        wanted = action.code_type or "of no type"
+        found = [code for code in codes if code.code_type == action.code_type]
+    if len(found) != 1:
+        how_many = "no" if not found else "several"
+        raise NoSuchCode(f"Study {study.id} has {how_many} researcher codes {wanted}.")
+    return found[0]
+
+
+def _completion(action: Complete, study: Study) -> dict[str, Any]:
+    code = researcher_code(action, study)
+    body: dict[str, Any] = {"action": "COMPLETE", "completion_code": code.code}
+    if code.pays_dynamically:
+        body["completion_code_data"] = _payment(action, code, study)
+    return body
+
+
+def _payment(action: Complete, code: CompletionCode, study: Study) -> dict[str, Any]:
+    if action.percentage_of_reward is None:
+        raise NoSuchCode(f"Code {code.code} of study {study.id} pays a percentage, and none is given.")
+    data: dict[str, Any] = {"percentage_of_reward": action.percentage_of_reward}
+    if action.message_to_participant:
+        data["message_to_participant"] = action.message_to_participant
+    return data
+
+
+def _transition(body: dict[str, Any]) -> ActionRequest:
+    return {"endpoint": "transition", "body": body}

@@ -1,0 +1,71 @@
+"""What a rule does when it decides: an action whose texts wait for their facts."""
+
+from dataclasses import dataclass, replace
+from typing import assert_never
+
+from service.domain.decision import Action, Approve, Complete, Hold, Outcome, Reject, RequestReturn
+from service.rules import sentences
+from service.rules.facts import FactSheet
+from service.rules.templates import Template
+
+MESSAGE_LENGTH = 100  # Prolific's least for a rejection, in characters
+
+REJECTION_CATEGORIES = (
+    "TOO_QUICKLY",
+    "TOO_SLOWLY",
+    "FAILED_INSTRUCTIONS",
+    "INCOMP_LONGITUDINAL",
+    "FAILED_CHECK",
+    "LOW_EFFORT",
+    "MALINGERING",
+    "NO_CODE",
+    "BAD_CODE",
+    "NO_DATA",
+    "UNSUPP_DEVICE",
+    "OTHER",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedAction:
+    """``action`` with its texts still unfilled, and ``texts``, the templates of these in order."""
+
+    action: Action
+    texts: tuple[Template, ...] = ()
+
+    @property
+    def outcome(self) -> Outcome:
+        return self.action.outcome
+
+    def missing(self, sheet: FactSheet) -> tuple[str, ...]:
+        facts = tuple(dict.fromkeys(fact for text in self.texts for fact in text.facts))
+        return sheet.missing(facts)
+
+    def filled(self, sheet: FactSheet) -> Action:
+        texts = tuple(text.fill(sheet.values) for text in self.texts)
+        match self.action:
+            case Approve():
+                return self.action
+            case Reject():
+                return replace(self.action, message=texts[0])
+            case RequestReturn():
+                return replace(self.action, reasons=texts)
+            case Complete():
+                return replace(self.action, message_to_participant=texts[0]) if texts else self.action
+            case Hold():
+                return replace(self.action, reason=texts[0]) if texts else self.action
+            case _:
+                assert_never(self.action)
+
+
+def text_problem(action: Action, rule: str | None) -> str | None:
+    """Why Prolific would refuse the filled texts."""
+    match action:
+        case Reject(message=message) if len(message) < MESSAGE_LENGTH:
+            return sentences.text_too_short(rule, len(message), MESSAGE_LENGTH)
+        case RequestReturn(reasons=texts) if not all(texts):
+            return sentences.text_empty(rule)
+        case Complete(message_to_participant="") | Hold(reason=""):
+            return sentences.text_empty(rule)
+        case _:
+            return None

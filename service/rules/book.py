@@ -1,0 +1,119 @@
+"""All rule files of a folder, and which of them a study goes by."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from service.rules.file_reading import Claims, read_file
+from service.rules.findings import START, Code, Finding, Findings, InvalidRules, Mark
+from service.rules.rulefile import RuleFile
+
+LARGEST = 1024 * 1024  # bytes of one file
+
+
+@dataclass(frozen=True, slots=True)
+class RuleBook:
+    files: tuple[RuleFile, ...]
+
+    def file_for(self, study_id: str) -> RuleFile | None:
+        """The file that names the study, else the one for all; None: nobody claims it."""
+        naming = (file for file in self.files if file.studies is not None and study_id in file.studies)
+        everything = (file for file in self.files if file.studies is None)
+        return next(naming, None) or next(everything, None)
+
+    def files_declaring(self, source: str) -> tuple[RuleFile, ...]:
+        return tuple(file for file in self.files if source in file.evidence)
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One file, read as far as it goes."""
+
+    file: str
+    loaded: RuleFile | None
+    claims: Claims
+    findings: Findings
+
+
+def load(path: Path) -> RuleBook:
+    """The rules of a folder (each ``*.yaml``) or of one file; InvalidRules with every error of all of them."""
+    reads, findings = _read_all(path)
+    if any(finding.severity == "error" for finding in findings):
+        raise InvalidRules(findings)
+    return RuleBook(tuple(read.loaded for read in reads if read.loaded))
+
+
+def check(path: Path) -> list[Finding]:
+    """What ``load`` would say, warnings too, in the order of files and lines."""
+    return _read_all(path)[1]
+
+
+def _read_all(path: Path) -> tuple[list[Read], list[Finding]]:
+    folder = Findings(str(path))
+    reads = [_read(file) for file in _files(path, folder)]
+    _refuse_shared_claims(reads)
+    findings = [*folder.found, *(finding for read in reads for finding in read.findings.found)]
+    return reads, sorted(findings)
+
+
+def _files(path: Path, findings: Findings) -> Iterator[Path]:
+    if not path.is_dir():
+        yield path
+        return
+    try:
+        names = sorted(entry.name for entry in path.iterdir() if not entry.name.startswith("."))
+    except OSError as error:
+        findings.add(Code.UNREADABLE, START, "", f"can't be read: {error.strerror}")
+        return
+    for name in names:
+        if name.lower().endswith((".yml", ".yaml")) and not name.endswith(".yaml"):
+            message = f"{name} is not read: rename it to {Path(name).stem}.yaml"
+            findings.add(Code.NOT_READ, START, "", message, severity="warning")
+    rules = [path / name for name in names if name.endswith(".yaml")]
+    if not rules:
+        findings.add(Code.EMPTY, START, "", "the folder holds no rule file (*.yaml)")
+    yield from rules
+
+
+def _read(path: Path) -> Read:
+    findings = Findings(str(path))
+    content = _content(path, findings)
+    loaded, claims = (None, Claims()) if content is None else read_file(path.name, content, findings)
+    return Read(str(path), loaded, claims, findings)
+
+
+def _content(path: Path, findings: Findings) -> bytes | None:
+    problem = None
+    try:
+        if path.exists() and not path.is_file():
+            problem = "is not a file"
+        else:
+            with path.open("rb") as file:
+                content = file.read(LARGEST + 1)
+            if len(content) <= LARGEST:
+                return content
+            problem = "is larger than 1 MiB"
+    except OSError as error:
+        problem = f"can't be read: {error.strerror}"
+    findings.add(Code.UNREADABLE, START, "", problem)
+    return None
+
+
+def _refuse_shared_claims(reads: list[Read]) -> None:
+    """Each study has one file, and one file at most takes what no other names."""
+    first: dict[str, str] = {}
+    everything: str | None = None
+    for read in reads:
+        for study, at in read.claims.ids.items():
+            if study in first:
+                _claimed_twice(read, at, f"study {study} is named by both {first[study]} and {read.file}")
+            first.setdefault(study, read.file)
+        if read.claims.everything and everything:
+            message = f"both {everything} and {read.file} say `studies: all`: one file at most"
+            _claimed_twice(read, read.claims.everything, message)
+        if read.claims.everything:
+            everything = everything or read.file
+
+
+def _claimed_twice(read: Read, at: Mark, message: str) -> None:
+    read.findings.add(Code.STUDY_CLAIMED_TWICE, at, "studies", message)

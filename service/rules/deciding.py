@@ -1,0 +1,98 @@
+"""Rules in order, the first that is true decides; what can't be known costs no participant."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from service.domain.decision import Action, Guard, Hold, Verdict
+from service.rules import sentences
+from service.rules.actions import PlannedAction, text_problem
+from service.rules.cel import Bound
+from service.rules.facts import FactSheet
+from service.rules.rule import Asked, Result, Rule
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What decides, before doubts are weighed: a rule that matched, or ``otherwise``."""
+
+    plan: PlannedAction
+    rule: str | None
+    why: str
+    tag: str | None
+    recheck_after: timedelta | None
+    trace: tuple[Asked, ...]
+
+    @property
+    def unknown(self) -> tuple[Asked, ...]:
+        return tuple(asked for asked in self.trace if asked.result is Result.UNKNOWN)
+
+
+def decide(
+    rules: Sequence[Rule],
+    otherwise: PlannedAction,
+    sheet: FactSheet,
+    bound: Bound,
+    to_come: Sequence[str],
+) -> Verdict:
+    """``to_come`` are the sources that may still answer."""
+    proposal = _propose(rules, otherwise, sheet, bound)
+    missing = proposal.plan.missing(sheet)
+    doubts = [sentences.cannot_rule_out(asked.rule.name, asked.why) for asked in proposal.unknown]
+    text_doubt = sentences.text_lacks(proposal.rule, missing) if missing else None
+    if to_come and (doubts or text_doubt):
+        said = [*doubts, text_doubt] if text_doubt else doubts
+        return _held(proposal, Guard.WAITING, sentences.waiting(to_come, said))
+    blocking = [asked for asked in proposal.unknown if asked.rule.blocks(proposal.plan.outcome)]
+    if blocking:
+        said = [sentences.cannot_rule_out(asked.rule.name, asked.why) for asked in blocking]
+        return _held(proposal, Guard.UNDECIDABLE, sentences.undecidable(said))
+    if text_doubt:
+        return _held(proposal, Guard.MESSAGE, sentences.held_by_text(text_doubt))
+    action = proposal.plan.filled(sheet)
+    if problem := text_problem(action, proposal.rule):
+        return _held(proposal, Guard.MESSAGE, sentences.held_by_text(problem))
+    return _acted(proposal, action)
+
+
+def _propose(rules: Sequence[Rule], otherwise: PlannedAction, sheet: FactSheet, bound: Bound) -> Proposal:
+    trace: list[Asked] = []
+    for rule in rules:
+        asked = rule.ask(sheet, bound)
+        trace.append(asked)
+        if asked.result is Result.MATCHED:
+            return Proposal(rule.plan, rule.name, asked.why, rule.tag, rule.recheck_after, tuple(trace))
+    return Proposal(otherwise, None, "", None, None, tuple(trace))
+
+
+def _acted(proposal: Proposal, action: Action) -> Verdict:
+    why = action.reason if isinstance(action, Hold) else proposal.why
+    reason = sentences.decided(action.outcome, proposal.rule, why)
+    if proposal.unknown:
+        reason += sentences.skipped(asked.rule.name for asked in proposal.unknown)
+    return Verdict(
+        proposed=action.outcome,
+        action=action,
+        rule=proposal.rule,
+        guard=None,
+        reason=reason,
+        trace=_trace(proposal),
+        tag=proposal.tag,
+        recheck_after=proposal.recheck_after,
+    )
+
+
+def _held(proposal: Proposal, guard: Guard, reason: str) -> Verdict:
+    """The rule's tag and timer belong to its action, which isn't taken."""
+    return Verdict(
+        proposed=proposal.plan.outcome,
+        action=Hold(reason),
+        rule=proposal.rule,
+        guard=guard,
+        reason=reason,
+        trace=_trace(proposal),
+    )
+
+
+def _trace(proposal: Proposal) -> tuple[dict[str, object], ...]:
+    return tuple(asked.as_trace() for asked in proposal.trace)

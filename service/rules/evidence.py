@@ -1,0 +1,75 @@
+"""What the researcher knows: the sources a rule file declares, and what they may send."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from service.rules.facts import FieldType, Plain, typed
+
+NAME = re.compile("[a-z_][a-z0-9_]*")
+RECEIVED = "received"
+CEL_WORDS = frozenset(
+    {
+        *("as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in"),
+        *("let", "loop", "namespace", "null", "package", "return", "true", "var", "void", "while"),
+    },
+)
+EVIDENCE_TYPES = (FieldType.INT, FieldType.DOUBLE, FieldType.BOOL, FieldType.STRING)
+WANTED = {
+    FieldType.INT: "a whole number below 2^63",
+    FieldType.DOUBLE: "a finite number",
+    FieldType.BOOL: "true or false",
+    FieldType.STRING: "a text without NUL or lone surrogates",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Validated:
+    """What of a payload is accepted, and per refused field a sentence that names it."""
+
+    values: dict[str, Plain]
+    problems: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One source of evidence; ``wait`` is how long after completion it may still come."""
+
+    name: str
+    fields: Mapping[str, FieldType]
+    wait: timedelta | None = None
+
+    def facts(self) -> dict[str, FieldType]:
+        named = {f"evidence.{self.name}.{field}": kind for field, kind in self.fields.items()}
+        return named | {self.received: FieldType.BOOL}
+
+    @property
+    def received(self) -> str:
+        """The fact that says whether it has answered; absent while it may still come."""
+        return f"evidence.{self.name}.{RECEIVED}"
+
+    def validate(self, payload: Mapping[str, Any]) -> Validated:
+        values: dict[str, Plain] = {}
+        problems: list[tuple[str, str]] = []
+        for field, value in payload.items():
+            kind = self.fields.get(field)
+            if kind is None:
+                problems.append((field, f"{field}: source {self.name} declares no such field"))
+            elif value is not None:
+                accepted = typed(kind, value)
+                if accepted is None:
+                    problems.append((field, f"{field}: must be {WANTED[kind]} ({kind})"))
+                else:
+                    values[field] = accepted
+        return Validated(values, tuple(problems))
+
+
+def name_problem(name: str) -> str | None:
+    """Why a source or a field can't be called so."""
+    if not NAME.fullmatch(name):
+        return "names are of a-z, 0-9 and _, and don't start with a digit"
+    if name in CEL_WORDS:
+        return "is a word of CEL"
+    return "is the name of the fact that says a source has answered" if name == RECEIVED else None

@@ -1,0 +1,124 @@
+"""The facts that rules can name, with their types, and how they are read from nested JSON."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from service.domain.decision import Facts
+
+Plain = int | float | bool | str
+"""A fact's value as JSON has it; times are ISO 8601 texts."""
+
+
+class FieldType(StrEnum):
+    INT = "int"
+    DOUBLE = "double"
+    BOOL = "bool"
+    STRING = "string"
+    TIMESTAMP = "timestamp"
+    """Prolific's times only: evidence has none."""
+
+
+_INT, _DOUBLE, _BOOL = FieldType.INT, FieldType.DOUBLE, FieldType.BOOL
+_STRING, _TIME = FieldType.STRING, FieldType.TIMESTAMP
+
+FACTS: Mapping[str, FieldType] = {
+    "submission.id": _STRING,
+    "submission.study_id": _STRING,
+    "submission.participant_id": _STRING,
+    "submission.status": _STRING,
+    "submission.started_at": _TIME,
+    "submission.completed_at": _TIME,
+    "submission.time_taken": _INT,
+    "submission.pace": _DOUBLE,
+    "submission.entered_code": _STRING,
+    "submission.code_type": _STRING,
+    "submission.return_requested": _BOOL,
+    "submission.return_requested_at": _TIME,
+    "study.id": _STRING,
+    "study.name": _STRING,
+    "study.status": _STRING,
+    "study.estimated_completion_time": _DOUBLE,
+    "study.maximum_allowed_time": _DOUBLE,
+    "study.reward": _INT,
+    "study.total_available_places": _INT,
+    "study.metadata": _STRING,
+    "now": _TIME,
+}
+LATER = ("stats.", "participant.")
+"""Facts the format names and a later version brings."""
+
+INT_BOUND = 2**63
+
+
+def typed(kind: FieldType, value: Any) -> Plain | None:
+    """The value if it is strictly of the type (an int is also a double), else None: missing."""
+    match kind:
+        case FieldType.INT:
+            return int(value) if _is_int(value) and abs(value) < INT_BOUND else None
+        case FieldType.DOUBLE:
+            return _finite(value)
+        case FieldType.BOOL:
+            return value if isinstance(value, bool) else None
+        case FieldType.STRING:
+            return str(value) if isinstance(value, str) and _is_storable(value) else None
+        case FieldType.TIMESTAMP:
+            return str(value) if isinstance(value, str) and parse_time(value) is not None else None
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _finite(value: Any) -> float | None:
+    if not (_is_int(value) or isinstance(value, float)):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _is_storable(text: str) -> bool:
+    """Neither NUL nor half a surrogate pair: Postgres and CEL take neither."""
+    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def parse_time(text: str) -> datetime | None:
+    """An ISO 8601 time with an offset, in UTC; a time without one is nobody's time."""
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.astimezone(UTC) if moment.tzinfo else None
+    except (ValueError, OverflowError):
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class FactSheet:
+    """What is known of one submission, flat: a fact that isn't here is missing."""
+
+    values: Mapping[str, Plain]
+
+    @classmethod
+    def read(cls, facts: Facts, types: Mapping[str, FieldType]) -> "FactSheet":
+        values: dict[str, Plain] = {}
+        for name, kind in types.items():
+            value = typed(kind, _dig(facts, name))
+            if value is not None:
+                values[name] = value
+        return cls(values)
+
+    def missing(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(name for name in names if name not in self.values)
+
+
+def _dig(facts: Any, name: str) -> Any:
+    for part in name.split("."):
+        if not isinstance(facts, dict):
+            return None
+        facts = facts.get(part)
+    return facts

@@ -1,0 +1,122 @@
+"""What is wrong with a rule file: every finding has a place, a stable code and a sentence."""
+
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any, Literal, NamedTuple
+
+from service.errors import RulesError
+
+
+class Code(StrEnum):
+    """Stable: scripts and the README name them. What each means stands in ``MEANINGS``."""
+
+    UNREADABLE = "RUL001"
+    SYNTAX = "RUL002"
+    EMPTY = "RUL003"
+    DUPLICATE_KEY = "RUL004"
+    UNKNOWN_KEY = "RUL005"
+    MISSING_KEY = "RUL006"
+    WRONG_TYPE = "RUL007"
+    BAD_VALUE = "RUL008"
+    NOT_SUPPORTED_YET = "RUL009"
+    STUDY_CLAIMED_TWICE = "RUL010"
+    CONDITION_SYNTAX = "RUL011"
+    UNKNOWN_NAME = "RUL012"
+    CONDITION_TYPE = "RUL013"
+    REFUSED_FUNCTION = "RUL014"
+    BAD_LITERAL = "RUL015"
+    TEMPLATE = "RUL016"
+    MESSAGE_TOO_SHORT = "RUL017"
+    ACTION_COUNT = "RUL018"
+    DUPLICATE_NAME = "RUL019"
+    UNREACHABLE = "RUL020"
+    NOT_READ = "RUL021"
+
+
+MEANINGS: dict[Code, str] = {
+    Code.UNREADABLE: "the file or folder can't be read: missing, over 1 MiB, not UTF-8",
+    Code.SYNTAX: "not valid YAML, several documents in one file, or a part of YAML that rule files do without",
+    Code.EMPTY: "an empty file, folder, section or list",
+    Code.DUPLICATE_KEY: "a key stands twice in one mapping",
+    Code.UNKNOWN_KEY: "a key that the format doesn't have",
+    Code.MISSING_KEY: "a key that must be there is not",
+    Code.WRONG_TYPE: "a text, number, list or mapping where another is wanted",
+    Code.BAD_VALUE: "the right type, but not a value that is allowed",
+    Code.NOT_SUPPORTED_YET: "part of the format, built by a later version",
+    Code.STUDY_CLAIMED_TWICE: "two files name one study, or two say `studies: all`",
+    Code.CONDITION_SYNTAX: "a condition that is not CEL",
+    Code.UNKNOWN_NAME: "a condition names a fact or a function that doesn't exist",
+    Code.CONDITION_TYPE: "a condition compares different types, or its result is not true or false",
+    Code.REFUSED_FUNCTION: "has() or dyn() in a condition",
+    Code.BAD_LITERAL: "a duration, time, zone or pattern in a condition that can never be read",
+    Code.TEMPLATE: "a placeholder in a text to people that names no fact, or a lone brace",
+    Code.MESSAGE_TOO_SHORT: "a rejection's message has under 100 characters without what is filled in",
+    Code.ACTION_COUNT: "a rule has no action, or several",
+    Code.DUPLICATE_NAME: "two rules of a file have the same name",
+    Code.UNREACHABLE: "a rule after one that always matches",
+    Code.NOT_READ: "a file in the folder that looks like rules but isn't read (warning)",
+}
+
+
+class Mark(NamedTuple):
+    """A place in a file, both counted from 1."""
+
+    line: int
+    column: int
+
+
+START = Mark(1, 1)
+
+Severity = Literal["error", "warning"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Finding:
+    """Something wrong at one place; ``path`` is where in the file's structure (``rules[0].when``)."""
+
+    file: str
+    line: int
+    column: int
+    code: str
+    path: str
+    message: str
+    severity: Severity = "error"
+
+    def __str__(self) -> str:
+        subject = f" {self.path}" if self.path else ""
+        return f"{self.file}:{self.line}:{self.column}: {self.code}{subject}: {self.message}"
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(slots=True)
+class Findings:
+    """Collects the findings of one file, so that all of them are told at once."""
+
+    file: str
+    found: list[Finding] = field(default_factory=list)
+
+    def add(
+        self,
+        code: Code,
+        at: Mark,
+        path: str,
+        message: str,
+        severity: Severity = "error",
+    ) -> None:
+        finding = Finding(self.file, at.line, at.column, code.value, path, message, severity)
+        if finding not in self.found:
+            self.found.append(finding)
+
+    @property
+    def has_errors(self) -> bool:
+        return any(finding.severity == "error" for finding in self.found)
+
+
+class InvalidRules(RulesError):
+    """The rules can't be used; ``findings`` says where and why, in a stable order."""
+
+    def __init__(self, findings: list[Finding]) -> None:
+        self.findings = findings
+        super().__init__("\n".join(str(finding) for finding in findings))

@@ -1,0 +1,116 @@
+"""One rule, and what comes of asking it."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+
+from service.domain.decision import Outcome
+from service.rules import sentences
+from service.rules.actions import PlannedAction
+from service.rules.cel import Bound, Program, Undecided
+from service.rules.facts import FactSheet
+
+SKIPPABLE = frozenset({Outcome.REJECT, Outcome.REQUEST_RETURN})
+
+
+class Quantifier(StrEnum):
+    ALL = "all"
+    ANY = "any"
+    NONE = "none"
+
+
+class Result(StrEnum):
+    MATCHED = "matched"
+    NOT_MATCHED = "not matched"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """``facts`` are those the source names, in order."""
+
+    source: str
+    program: Program
+    facts: tuple[str, ...]
+
+
+Doubt = tuple[Condition, Undecided]
+
+VERDICTS = {  # the answer of one condition that settles it, to what; and what it is when none does
+    Quantifier.ALL: (False, Result.NOT_MATCHED, Result.MATCHED),
+    Quantifier.ANY: (True, Result.MATCHED, Result.NOT_MATCHED),
+    Quantifier.NONE: (True, Result.NOT_MATCHED, Result.MATCHED),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """A single condition is ``all`` of one."""
+
+    quantifier: Quantifier
+    conditions: tuple[Condition, ...]
+    facts: tuple[str, ...]
+
+    @classmethod
+    def of(cls, quantifier: Quantifier, conditions: tuple[Condition, ...]) -> "When":
+        facts = dict.fromkeys(fact for condition in conditions for fact in condition.facts)
+        return cls(quantifier, conditions, tuple(facts))
+
+    def evaluate(self, bound: Bound) -> tuple[Result, list[Doubt]]:
+        """In three-valued logic; and the conditions that kept it from being known."""
+        settling, settled, else_ = VERDICTS[self.quantifier]
+        doubts: list[Doubt] = []
+        for condition in self.conditions:
+            answer = condition.program.evaluate(bound)
+            if answer is settling:
+                return settled, []
+            if isinstance(answer, Undecided):
+                doubts.append((condition, answer))
+        return (Result.UNKNOWN if doubts else else_), doubts
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a rule answered for some facts."""
+
+    rule: "Rule"
+    result: Result
+    values: dict[str, Any]
+    why: str
+
+    def as_trace(self) -> dict[str, Any]:
+        return {"rule": self.rule.name, "result": self.result.value, "values": self.values, "why": self.why}
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """``skips_unknown``: a later approve, complete or hold may decide although this one can't be known."""
+
+    name: str
+    when: When
+    plan: PlannedAction
+    tag: str | None = None
+    recheck_after: timedelta | None = None
+    skips_unknown: bool = False
+
+    def ask(self, sheet: FactSheet, bound: Bound) -> Asked:
+        result, doubts = self.when.evaluate(bound)
+        values = {fact: sheet.values.get(fact) for fact in self.when.facts}
+        why = _why_unknown(doubts, sheet) if result is Result.UNKNOWN else sentences.seen(values)
+        return Asked(self, result, values, why)
+
+    def blocks(self, outcome: Outcome) -> bool:
+        """Whether not knowing this rule keeps a later one from deciding on ``outcome``."""
+        return not self.skips_unknown or outcome in SKIPPABLE
+
+
+def _why_unknown(doubts: list[Doubt], sheet: FactSheet) -> str:
+    missing: dict[str, None] = {}
+    errors: dict[str, None] = {}
+    for condition, answer in doubts:
+        if answer.why is None:
+            missing |= dict.fromkeys(sheet.missing(condition.facts))
+        else:
+            errors[answer.why] = None
+    return sentences.unknowable(missing, errors)

@@ -1,0 +1,59 @@
+"""A rule file as loaded: what it declares, and what it decides."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from service.domain.decision import Facts, Mode, Outcome, Verdict
+from service.rules import cel
+from service.rules.actions import PlannedAction
+from service.rules.deciding import decide
+from service.rules.evidence import Source
+from service.rules.facts import FactSheet, FieldType
+from service.rules.rule import Rule
+
+
+@dataclass(frozen=True, slots=True)
+class RejectLimit:
+    """Rejections are at most ``share`` of the last ``of_last`` decisions, and ``per_day`` in 24 hours."""
+
+    share: Fraction = Fraction(1, 10)
+    of_last: int = 50
+    per_day: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    reject: RejectLimit = field(default_factory=RejectLimit)
+
+
+@dataclass(frozen=True, slots=True)
+class RuleFile:
+    """``path`` is the file's name in its folder, ``hash`` SHA-256 of its bytes.
+
+    ``studies`` are the ids it claims, None for all that no other file names; ``mode`` None: the service's.
+    """
+
+    path: str
+    hash: str
+    name: str
+    studies: tuple[str, ...] | None
+    mode: Mode | None
+    evidence: Mapping[str, Source]
+    limits: Limits
+    rules: tuple[Rule, ...]
+    fallback: PlannedAction
+    source_text: str
+    types: Mapping[str, FieldType] = field(repr=False)
+    environment: cel.Environment = field(repr=False, compare=False)
+
+    @property
+    def otherwise(self) -> Outcome:
+        return self.fallback.outcome
+
+    def decide(self, facts: Facts) -> Verdict:
+        """Pure: the same facts give the same verdict, byte for byte. Never raises, whatever the facts."""
+        sheet = FactSheet.read(facts, self.types)
+        bound = self.environment.bind(sheet.values, self.types)
+        to_come = [name for name, source in self.evidence.items() if source.received not in sheet.values]
+        return decide(self.rules, self.fallback, sheet, bound, to_come)

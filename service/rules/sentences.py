@@ -1,0 +1,103 @@
+"""Every sentence of a decision that people read: reasons, and what the trace says of each rule."""
+
+from collections.abc import Iterable, Mapping
+
+from service.domain.decision import Outcome
+from service.rules.facts import Plain
+from service.rules.templates import written
+
+LONGEST_TEXT = 80  # characters of a text fact in a sentence; the trace has it whole
+
+DONE = {
+    Outcome.APPROVE: "Approved",
+    Outcome.REJECT: "Rejected",
+    Outcome.REQUEST_RETURN: "Asked to return",
+    Outcome.COMPLETE: "Completed",
+    Outcome.HOLD: "Held",
+}
+
+
+NO_RULE_MATCHED = "No rule matched."
+
+
+def decided(outcome: Outcome, rule: str | None, why: str) -> str:
+    if rule is None:
+        return f"{DONE[outcome]}: no rule matched."
+    return f"{DONE[outcome]} by {quoted(rule)}: {why}"
+
+
+def skipped(rules: Iterable[str]) -> str:
+    """Follows the reason when rules that can't be known were passed over."""
+    return f" Passed over, not knowable: {_listed([quoted(rule) for rule in rules])}."
+
+
+def waiting(sources: Iterable[str], doubts: Iterable[str]) -> str:
+    return f"Waiting for evidence of {_listed(list(sources))}: {'; '.join(doubts)}."
+
+
+def undecidable(doubts: Iterable[str]) -> str:
+    return f"Held: {'; '.join(doubts)}."
+
+
+def cannot_rule_out(rule: str, why: str) -> str:
+    return f"can't rule out {quoted(rule)}: {why.removesuffix('.')}"
+
+
+def text_lacks(decider: str | None, missing: Iterable[str]) -> str:
+    return f"the text of {_decider(decider)} can't be filled in: {missing_facts(missing)}"
+
+
+def text_too_short(decider: str | None, length: int, wanted: int) -> str:
+    return f"the message of {_decider(decider)} has {length} characters, Prolific wants {wanted}"
+
+
+def text_empty(decider: str | None) -> str:
+    return f"a text of {_decider(decider)} is empty when filled in"
+
+
+def held_by_text(problem: str) -> str:
+    return f"Held: {problem}."
+
+
+def seen(values: Mapping[str, Plain | None]) -> str:
+    """What a rule saw, as a sentence."""
+    if not values:
+        return "it asks for no fact."
+    said = [
+        f"{name} is missing" if value is None else f"{name} was {_shown(value)}"
+        for name, value in values.items()
+    ]
+    return f"{_listed(said)}."
+
+
+def unknowable(missing: Iterable[str], errors: Iterable[str]) -> str:
+    names = list(missing)
+    said = [missing_facts(names)] if names else []
+    said += [f"the condition can't be evaluated ({error})" for error in errors]
+    return f"{'; '.join(said)}."
+
+
+def missing_facts(names: Iterable[str]) -> str:
+    listed = list(names)
+    return f"{_listed(listed)} {'is' if len(listed) == 1 else 'are'} missing"
+
+
+def quoted(name: str) -> str:
+    return f"‘{name}’"
+
+
+def _decider(rule: str | None) -> str:
+    return quoted(rule) if rule is not None else "otherwise"
+
+
+def _shown(value: Plain) -> str:
+    if not isinstance(value, str):
+        return written(value)
+    cut = value if len(value) <= LONGEST_TEXT else f"{value[:LONGEST_TEXT]}…"
+    return f'"{cut}"'
+
+
+def _listed(parts: list[str]) -> str:
+    if len(parts) < 2:
+        return "".join(parts)
+    return f"{', '.join(parts[:-1])} and {parts[-1]}"

@@ -1,0 +1,101 @@
+"""CEL's words, as far as messages need them: names with their places, literals, operators."""
+
+import re
+from collections.abc import Container, Sequence
+from typing import NamedTuple
+
+TOKEN = re.compile(
+    r"""
+    (?P<blank>[\t\n\f\r ]+|//[^\n]*)
+    |(?P<string>(?:[rR][bB]?|[bB][rR])(?:\"{3}.*?\"{3}|'{3}.*?'{3}|"[^"\n]*"|'[^'\n]*')
+        |[bB]?(?:\"{3}(?:\\.|[^\\])*?\"{3}|'{3}(?:\\.|[^\\])*?'{3}|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'))
+    |(?P<number>0[xX][0-9a-fA-F]+[uU]?|[0-9]*\.[0-9]+(?:[eE][+-]?[0-9]+)?|[0-9]+[eE][+-]?[0-9]+|[0-9]+[uU]?)
+    |(?P<name>[A-Za-z_][A-Za-z0-9_]*)
+    |(?P<operator>&&|\|\||==|!=|<=|>=|.)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+WORDS = frozenset({"true", "false", "null", "in"})
+
+
+class Token(NamedTuple):
+    kind: str
+    text: str
+    start: int
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.text)
+
+
+class Chain(NamedTuple):
+    """Names joined by dots, ``submission.pace``; ``called`` if the last is a function."""
+
+    names: tuple[Token, ...]
+    called: bool
+    member: bool
+    """It hangs on something that is no name: ``(…).size``."""
+
+    @property
+    def dotted(self) -> str:
+        return ".".join(name.text for name in self.names)
+
+    @property
+    def start(self) -> int:
+        return self.names[0].start
+
+    @property
+    def end(self) -> int:
+        return self.names[-1].end
+
+
+def tokenize(source: str) -> list[Token]:
+    """All but blanks and comments."""
+    return [
+        Token(found.lastgroup or "", found.group(), found.start())
+        for found in TOKEN.finditer(source)
+        if found.lastgroup != "blank"
+    ]
+
+
+def chains(tokens: Sequence[Token]) -> list[Chain]:
+    found: list[Chain] = []
+    index = 0
+    while index < len(tokens):
+        if tokens[index].kind != "name" or tokens[index].text in WORDS:
+            index += 1
+            continue
+        first, names = index, [tokens[index]]
+        while _is(tokens, index + 1, ".") and _kind(tokens, index + 2) == "name":
+            index += 2
+            names.append(tokens[index])
+        index += 1
+        member = _is(tokens, first - 1, ".") and first >= 2 and _ends_a_value(tokens[first - 2])
+        found.append(Chain(tuple(names), _is(tokens, index, "("), member))
+    return found
+
+
+def facts_named(source: str, known: Container[str]) -> tuple[str, ...]:
+    """The known facts that a condition refers to, in the order they first appear."""
+    named: dict[str, None] = {}
+    for chain in chains(tokenize(source)):
+        if chain.member:
+            continue
+        parts = chain.dotted.split(".")
+        prefixes = (".".join(parts[:count]) for count in range(len(parts), 0, -1))
+        fact = next((prefix for prefix in prefixes if prefix in known), None)
+        if fact is not None:
+            named[fact] = None
+    return tuple(named)
+
+
+def _is(tokens: Sequence[Token], index: int, text: str) -> bool:
+    return 0 <= index < len(tokens) and tokens[index].kind == "operator" and tokens[index].text == text
+
+
+def _kind(tokens: Sequence[Token], index: int) -> str:
+    return tokens[index].kind if index < len(tokens) else ""
+
+
+def _ends_a_value(token: Token) -> bool:
+    return token.kind in ("string", "number", "name") or token.text in (")", "]", "}")

@@ -1,0 +1,1 @@
+"""The simulated Prolific: its API, its webhooks and its participants, over real HTTP and in memory only."""

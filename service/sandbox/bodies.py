@@ -1,0 +1,136 @@
+"""The same submission in the field names of each endpoint (reference 2.1), and other bodies."""
+
+from typing import Any
+
+from service.domain.submission import Status
+from service.sandbox.hooks import Event, Subscription
+from service.sandbox.model import Call, SimStudy, SimSubmission
+from service.sandbox.state import SandboxState
+from service.sandbox.times import in_detail, in_list
+
+Body = dict[str, Any]
+
+NO_CODE = "NOCODE"  # what lists show where no code was entered, also while somebody still works
+
+
+def short(submission: SimSubmission, state: SandboxState) -> Body:
+    """Build a list's row: ``participant_id`` and ``study_code``, and no study id."""
+    return {
+        "id": submission.id,
+        "participant_id": submission.participant_id,
+        "status": submission.status.value,
+        "started_at": in_list(submission.started_at),
+        "completed_at": in_list(submission.completed_at),
+        "is_complete": submission.completed_at is not None,
+        "time_taken": submission.time_taken,
+        "reward": state.studies[submission.study_id].body["reward"],
+        "study_code": submission.entered_code or NO_CODE,
+        "has_siblings": False,
+        "return_requested": in_list(submission.return_requested),
+        "bonus_payments": [],
+        "ip": "",
+        "strata": {},
+        "star_awarded": False,
+    }
+
+
+def transitioned(submission: SimSubmission) -> Body:
+    """Build the reply to a transition: the detail's names, fewer fields."""
+    return {
+        "id": submission.id,
+        "study_id": submission.study_id,
+        "participant": submission.participant_id,
+        "status": submission.status.value,
+        "started_at": in_detail(submission.started_at),
+        "completed_at": in_detail(submission.completed_at),
+        "entered_code": submission.entered_code,
+    }
+
+
+def detail(submission: SimSubmission) -> Body:
+    return transitioned(submission) | {
+        "parent_study_id": None,
+        "bonus_payments": [],
+        "return_requested": in_detail(submission.return_requested),
+    }
+
+
+def return_requested(submission: SimSubmission) -> Body:
+    return {
+        "id": submission.id,
+        "status": submission.status.value,
+        "participant": submission.participant_id,
+        "return_requested": in_detail(submission.return_requested),
+    }
+
+
+def counts(state: SandboxState, study_id: str) -> Body:
+    by_status = state.counts(study_id)
+    named = [status for status in Status if status not in (Status.PROCESSING, Status.UNKNOWN)]
+    return {status.value: by_status[status] for status in named} | {"TOTAL": by_status.total()}
+
+
+def study_detail(study: SimStudy, state: SandboxState) -> Body:
+    return study.body | _places(study, state)
+
+
+def study_short(study: SimStudy, state: SandboxState) -> Body:
+    kept = ("id", "name", "internal_name", "status", "estimated_completion_time", "total_available_places")
+    return {key: study.body[key] for key in (*kept, "reward")} | _places(study, state)
+
+
+def _places(study: SimStudy, state: SandboxState) -> Body:
+    by_status = state.counts(study.id)
+    free = by_status[Status.RETURNED] + by_status[Status.TIMED_OUT] + by_status[Status.REJECTED]
+    return {"number_of_submissions": by_status.total(), "places_taken": by_status.total() - free}
+
+
+def subscription(known: Subscription) -> Body:
+    return {
+        "id": known.id,
+        "event_type": known.event_type,
+        "target_url": known.target_url,
+        "is_enabled": known.is_enabled,
+        "workspace_id": known.workspace_id,
+    }
+
+
+def event(known: Event) -> Body:
+    return {
+        "id": known.id,
+        "datetime_created": in_list(known.created),
+        "datetime_updated": in_list(known.updated),
+        "event_type": known.event_type,
+        "resource_id": known.resource_id,
+        "status": known.status.value,
+        "target_url": known.target_url,
+        "payload": known.payload,
+    }
+
+
+def call(known: Call) -> Body:
+    return {
+        "at": in_list(known.at),
+        "method": known.method,
+        "path": known.path,
+        "body": known.body,
+        "submission_ids": list(known.submission_ids),
+        "status_code": known.status_code,
+        "answer": known.answer,
+        "affected": list(known.affected),
+    }
+
+
+def everything(submission: SimSubmission, state: SandboxState) -> Body:
+    """Build what only the control routes tell."""
+    history = [
+        {"at": in_list(change.at), "status": change.status.value, "by": change.by.value}
+        for change in submission.history
+    ]
+    return detail(submission) | {
+        "time_taken": submission.time_taken,
+        "kind": submission.kind,
+        "deserves": submission.deserves,
+        "history": history,
+        "calls": [call(known) for known in state.calls_for(submission.id)],
+    }

@@ -1,0 +1,135 @@
+"""Webhooks on their way: signed, tried up to twelve times, a bounded number at once (reference 1.4-1.6)."""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import json
+from datetime import datetime
+from enum import StrEnum
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import structlog
+
+from service.sandbox.hooks import STATUS_CHANGE, Event, EventStatus
+from service.sandbox.model import SimSubmission
+from service.sandbox.state import SandboxState
+
+log = structlog.get_logger(__name__)
+
+TRIES = 12
+FIRST_WAIT = 60.0  # seconds; doubles each time, and is drawn between 0 and that ("full jitter")
+AT_ONCE = 16
+TIMEOUT = 10.0  # seconds; real ones, as the receiver's time is
+
+
+class JsonStyle(StrEnum):
+    """How a body is written: nobody knows which of the two Prolific sends (reference 1.5)."""
+
+    SPACED = "spaced"
+    COMPACT = "compact"
+
+    def body(self, payload: dict[str, Any]) -> bytes:
+        separators = (", ", ": ") if self is JsonStyle.SPACED else (",", ":")
+        return json.dumps(payload, separators=separators).encode()
+
+
+def sign(secret: str, timestamp: str, body: bytes) -> str:
+    mac = hmac.new(secret.encode(), timestamp.encode() + body, hashlib.sha256)
+    return base64.b64encode(mac.digest()).decode()
+
+
+def headers(event: Event, secret: str, body: bytes, now: datetime) -> dict[str, str]:
+    """Build a try's headers; each try is signed anew, under the same event id."""
+    timestamp = str(int(now.timestamp()))
+    return {
+        "Content-Type": "application/json",
+        "X-Prolific-Request-Signature": sign(secret, timestamp, body),
+        "X-Prolific-Request-Timestamp": timestamp,
+        "X-Event-ID": event.id,
+        "X-Timestamp": str(int(event.created.timestamp())),
+    }
+
+
+class Deliveries:
+    """Sends each event of a state to whom it is for, until it is taken or the tries are used up."""
+
+    def __init__(
+        self,
+        state: SandboxState,
+        *,
+        style: JsonStyle = JsonStyle.SPACED,
+        at_once: int = AT_ONCE,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._state = state
+        self._style = style
+        self._turn = asyncio.Semaphore(at_once)
+        self._under_way = set[asyncio.Task[None]]()
+        self._at_once = at_once
+        self._transport = transport
+        self._http: httpx.AsyncClient
+
+    async def __aenter__(self) -> Self:
+        limits = httpx.Limits(max_connections=self._at_once, max_keepalive_connections=self._at_once)
+        self._http = httpx.AsyncClient(timeout=TIMEOUT, limits=limits, transport=self._transport)
+        self._state.listeners.append(self.announce)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._state.listeners.remove(self.announce)
+        for task in self._under_way:
+            task.cancel()
+        await asyncio.gather(*self._under_way, return_exceptions=True)
+        await self._http.aclose()
+
+    def in_delivery(self) -> int:
+        return len(self._under_way)
+
+    def announce(self, submission: SimSubmission) -> None:
+        """Tell everybody who subscribed that the submission's status is what it is now."""
+        payload = {
+            "resource_id": submission.id,
+            "event_type": STATUS_CHANGE,
+            "participant_id": submission.participant_id,
+            "status": submission.status.value,
+        }
+        for event in self._state.hooks.happen(STATUS_CHANGE, payload):
+            task = asyncio.create_task(self._deliver(event))
+            self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
+
+    async def _deliver(self, event: Event) -> None:
+        for retry in range(TRIES):
+            async with self._turn:
+                taken = await self._try(event)
+            self._state.hooks.tried(event, EventStatus.SUCCEEDED if taken else EventStatus.FAILED)
+            if taken:
+                return
+            if retry < TRIES - 1:
+                nominal = FIRST_WAIT * 2**retry
+                await self._state.timers.sleep(self._state.random.uniform(0, nominal))
+        log.warning("webhook_given_up", event_id=event.id, target_url=event.target_url)
+
+    async def _try(self, event: Event) -> bool:
+        """Post it once. Any answer but 2xx is a failure, as is none."""
+        secret = self._state.hooks.secret_for(event)
+        if secret is None:
+            return False
+        body = self._style.body(event.payload)
+        try:
+            response = await self._http.post(
+                event.target_url,
+                content=body,
+                headers=headers(event, secret.value, body, self._state.clock()),
+            )
+        except (httpx.HTTPError, httpx.InvalidURL):
+            return False
+        return response.is_success

@@ -1,0 +1,121 @@
+"""The sandbox on a real port: for a test, the demo, or the command ``autoreview sandbox``."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import AsyncIterator, Generator
+
+import uvicorn
+from starlette.applications import Starlette
+
+from service.sandbox.app import DEFAULT_ACCESS, create_app
+from service.sandbox.lifecycle import PushEvidence, simulate
+from service.sandbox.population import population
+from service.sandbox.state import WORKSPACE, SandboxState
+from service.sandbox.studies import SHIPPED, STROOP
+from service.sandbox.times import Timers, seeded
+
+GRACE = 1  # seconds that open connections have when the server stops
+
+
+class _Server(uvicorn.Server):
+    """Tells when it is up, and leaves the signals to whoever runs it beside other things."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.up.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+@contextlib.asynccontextmanager
+async def running(app: Starlette, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
+    """Serve the application for as long as the block lasts; gives its base URL. Port 0 takes a free one."""
+    with socket.create_server((host, port), backlog=512) as listener:
+        config = uvicorn.Config(
+            app,
+            lifespan="on",
+            ws="none",
+            log_config=None,  # logs are the business of whoever runs this
+            access_log=False,
+            timeout_graceful_shutdown=GRACE,
+        )
+        server = _Server(config)
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        up = asyncio.create_task(server.up.wait())
+        await asyncio.wait((serving, up), return_when=asyncio.FIRST_COMPLETED)
+        up.cancel()
+        if not server.started:
+            raise RuntimeError("the sandbox's server did not start; its log says why")
+        try:
+            yield f"http://{host}:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await serving
+
+
+def shipped_state(*, time_scale: float = 1.0, seed: int | None = None) -> SandboxState:
+    """Make a state with the two studies that the sandbox comes with."""
+    state = SandboxState(random=seeded(seed), timers=Timers(time_scale))
+    for study in SHIPPED:
+        state.add_study(study)
+    return state
+
+
+async def run_sandbox(
+    host: str,
+    port: int,
+    *,
+    token: str = DEFAULT_ACCESS,
+    webhook_url: str | None = None,
+    secret: str | None = None,
+    participants: int = 0,
+    time_scale: float = 1.0,
+    seed: int | None = None,
+    push: PushEvidence | None = None,
+) -> None:
+    """Run the simulated Prolific until SIGTERM or SIGINT: the command ``autoreview sandbox``."""
+    if webhook_url and not secret:
+        raise ValueError("a webhook URL needs the secret that its receiver knows")
+    state = shipped_state(time_scale=time_scale, seed=seed)
+    if webhook_url and secret:
+        state.hooks.point_at(WORKSPACE, webhook_url, secret)
+    people = population(participants, state.random)
+    stop = _stop_signal()
+    async with running(create_app(state, token=token), host, port) as base_url:
+        print(welcome(base_url, token), flush=True)
+        crowd = asyncio.create_task(simulate(state, people, push=push))
+        await stop.wait()
+        crowd.cancel()
+        await asyncio.gather(crowd, return_exceptions=True)
+
+
+def welcome(base_url: str, token: str) -> str:
+    shown = token if token == DEFAULT_ACCESS else "<the sandbox's token>"
+    finished = f'{{"study_id": "{STROOP}", "entered_code": "C0L0UR12", "time_taken": 700}}'
+    return f"""The simulated Prolific listens on {base_url}
+
+  Point the service at it:
+    export AUTOREVIEW_PROLIFIC_URL={base_url} AUTOREVIEW_PROLIFIC_TOKEN={shown}
+  Let somebody finish a study:
+    curl -s {base_url}/sandbox/submissions/ -d '{finished}'
+  See it as the API shows it, and what was done to it:
+    curl -s '{base_url}/api/v1/submissions/?study={STROOP}' -H 'Authorization: Token {shown}'
+    curl -s {base_url}/sandbox/ledger/
+
+Stop with Ctrl-C."""
+
+
+def _stop_signal() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop

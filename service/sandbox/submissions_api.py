@@ -1,0 +1,120 @@
+"""The simulated API's endpoints of users, workspaces, studies and submissions."""
+
+from starlette.routing import Route
+
+from service.domain.submission import Status
+from service.sandbox import bodies, listing, transitions
+from service.sandbox.answers import REQUIRED, Answer, Refusal, invalid, not_found
+from service.sandbox.endpoint import Ask, Endpoints
+from service.sandbox.model import BULK_APPROVAL_TAKES, Body, SimStudy, SimSubmission
+from service.sandbox.state import USER, WORKSPACE, SandboxState
+
+
+class SubmissionsApi:
+    def __init__(self, state: SandboxState) -> None:
+        self._state = state
+
+    def routes(self, endpoints: Endpoints) -> list[Route]:
+        at, study, one = endpoints.at, "/studies/{study_id}/", "/submissions/{submission_id}/"
+        return [
+            *at("/users/me/", {"GET": self.me}),
+            *at("/workspaces/", {"GET": self.workspaces}),
+            *at("/studies/", {"GET": self.studies}, bare=True),
+            *at(study, {"GET": self.study}),
+            *at(study + "submissions/", {"GET": self.study_submissions}, bare=True),
+            *at(study + "submissions/counts/", {"GET": self.counts}, bare=True),
+            *at("/submissions/", {"GET": self.submissions}, bare=True),
+            *at("/submissions/bulk-approve/", {"POST": self.bulk_approve}, bare=True),
+            *at(one, {"GET": self.submission}),
+            *at(one + "transition/", {"POST": self.transition}),
+            *at(one + "request-return/", {"POST": self.request_return}),
+        ]
+
+    def me(self, _: Ask) -> Answer:
+        return Answer(self._state.me())
+
+    def workspaces(self, _: Ask) -> Answer:
+        workspace = {"id": WORKSPACE, "title": "Sandbox", "owner": USER["id"]}
+        return Answer({"results": [workspace], "meta": {"count": 1}})
+
+    def studies(self, ask: Ask) -> Answer:
+        states = ask.query.get("state", "").strip("()").lower().replace("_", " ")
+        wanted = set(states.split("|")) if states else None
+        found = [
+            bodies.study_short(study, self._state)
+            for study in self._state.studies.values()
+            if wanted is None or str(study.body["status"]).lower() in wanted
+        ]
+        return Answer({"results": found, "meta": {"count": len(found)}})
+
+    def study(self, ask: Ask) -> Answer:
+        return Answer(bodies.study_detail(self._study(ask), self._state))
+
+    def study_submissions(self, ask: Ask) -> Answer:
+        found = self._state.of_study(self._study(ask).id)
+        found = listing.ordered(found, ask.query.get("ordering"), listing.study_keys())
+        rows, links = listing.slice_of(found, ask.query, ask.url)
+        return Answer({"results": [bodies.short(row, self._state) for row in rows], **links})
+
+    def counts(self, ask: Ask) -> Answer:
+        return Answer(bodies.counts(self._state, self._study(ask).id))
+
+    def submissions(self, ask: Ask) -> Answer:
+        found = listing.filtered(self._state, ask.query)
+        keys = listing.workspace_keys(self._state)
+        found = listing.ordered(found, ask.query.get("ordering"), keys)
+        rows, links = listing.page_of(found, ask.query, ask.url)
+        return Answer({"results": [bodies.short(row, self._state) for row in rows], **links})
+
+    def submission(self, ask: Ask) -> Answer:
+        return Answer(bodies.detail(self._submission(ask)))
+
+    def transition(self, ask: Ask) -> Answer:
+        submission = self._submission(ask)
+        transitions.transition(self._state, submission, ask.body)
+        return Answer(bodies.transitioned(submission))
+
+    def request_return(self, ask: Ask) -> Answer:
+        submission = self._submission(ask)
+        transitions.request_return(self._state, submission, ask.body)
+        return Answer(bodies.return_requested(submission))
+
+    def bulk_approve(self, ask: Ask) -> Answer:
+        """Promise at once, approve a little later, as Prolific does."""
+        found = self._named(ask.body)
+        self._state.affected.extend(s.id for s in found if s.status is Status.AWAITING_REVIEW)
+        self._state.timers.later(BULK_APPROVAL_TAKES, lambda: self._state.approve_all(found))
+        ids = tuple(submission.id for submission in found)
+        return Answer("Bulk approve in progress.", submission_ids=ids)
+
+    def _named(self, body: Body) -> list[SimSubmission]:
+        if "submission_ids" in body:
+            known = self._state.submissions
+            return _pick(body, "submission_ids", known)
+        study_id = body.get("study_id")
+        if not isinstance(study_id, str) or study_id not in self._state.studies:
+            raise invalid("submission_ids", REQUIRED)
+        by_participant = {s.participant_id: s for s in self._state.of_study(study_id)}
+        return _pick(body, "participant_ids", by_participant)
+
+    def _study(self, ask: Ask) -> SimStudy:
+        study = self._state.studies.get(ask.path["study_id"])
+        if study is None:
+            raise not_found(f"Study with id {ask.path['study_id']}")
+        return study
+
+    def _submission(self, ask: Ask) -> SimSubmission:
+        submission = self._state.submissions.get(ask.path["submission_id"])
+        if submission is None:
+            raise not_found(f"Submission with id {ask.path['submission_id']}")
+        return submission
+
+
+def _pick(body: Body, field: str, known: dict[str, SimSubmission]) -> list[SimSubmission]:
+    ids = body.get(field)
+    if not isinstance(ids, list) or not ids or not all(isinstance(one, str) for one in ids):
+        raise invalid(field, "A list of one or more ids is expected.")
+    unknown = [one for one in ids if one not in known]
+    if unknown:
+        raise Refusal(400, f"Unknown in {field}: {', '.join(unknown)}.")
+    return [known[one] for one in dict.fromkeys(ids)]

@@ -1,0 +1,108 @@
+"""Each of Prolific's error envelopes, and what is none."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from service.prolific import Prolific
+from service.prolific.errors import (
+    BadRequest,
+    NotFound,
+    RateLimited,
+    Refused,
+    ServerError,
+    Unauthorised,
+    Unreadable,
+)
+
+MESSAGE = {"message": ["Ensure this field has at least 100 characters."]}
+
+
+async def refusal(status_code: int, **answer: Any) -> Refused:
+    def respond(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(status_code, **answer)
+
+    transport = httpx.MockTransport(respond)
+    async with Prolific("https://prolific.test", lambda: "t", transport=transport) as prolific:
+        with pytest.raises(Refused) as refused:
+            await prolific.me()
+    return refused.value
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        (
+            {"error": {"status": 400, "title": "Bad Request", "detail": MESSAGE}},
+            f"Bad Request: message: {MESSAGE['message'][0]}",
+        ),
+        ({"status": 400, "error_code": 1, "title": "Bad Request", "detail": "No."}, "Bad Request: No."),
+        ({"message": "Bad Request", "detail": ["One.", "Two."]}, "Bad Request: One. Two."),
+        ({"detail": "Not found."}, "Not found."),
+        ({"error": "plain"}, "plain"),
+        ({"error": {"title": "T", "detail": None, "additional_information": "Why"}}, "T: Why"),
+        (["a", "b"], "a b"),
+        ({"field": ["wrong"]}, "field: wrong"),
+    ],
+)
+async def test_every_envelope_becomes_one_sentence(body: object, detail: str) -> None:
+    error = await refusal(400, json=body)
+    assert error.detail == detail
+    assert str(error) == f"HTTP 400: {detail}"
+
+
+@pytest.mark.parametrize(
+    ("status_code", "branch"),
+    [
+        (400, BadRequest),
+        (401, Unauthorised),
+        (403, Unauthorised),
+        (404, NotFound),
+        (405, Refused),
+        (409, BadRequest),
+        (422, BadRequest),
+        (429, RateLimited),
+        (301, Refused),
+        (500, ServerError),
+        (503, ServerError),
+    ],
+)
+async def test_every_status_has_its_branch(status_code: int, branch: type[Refused]) -> None:
+    error = await refusal(status_code, json={"detail": "x"})
+    assert type(error) is branch
+    assert error.status_code == status_code
+
+
+async def test_a_page_of_html_is_kept_as_text_and_cut() -> None:
+    error = await refusal(502, html="<h1>Bad gateway</h1>\x00" + "x" * 5000)
+    assert isinstance(error, ServerError)
+    assert error.answer.startswith("<h1>Bad gateway</h1>x")
+    assert len(error.answer) == 2000
+    assert error.detail == "Prolific has trouble of its own."
+
+
+async def test_a_2xx_that_is_no_json_is_unreadable() -> None:
+    assert isinstance(await refusal(200, text="<html>"), Unreadable)
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"Retry-After": "12"}, 12.0),
+        ({"Retry-After": "0.5"}, 0.5),
+        ({"Retry-After": "-3"}, 0.0),
+        ({"Retry-After": "inf"}, None),
+        ({"Retry-After": "soon"}, None),
+        ({}, None),
+        (
+            {"Retry-After": "Sun, 22 Nov 2026 10:05:00 GMT", "Date": "Sun, 22 Nov 2026 10:00:00 GMT"},
+            300.0,
+        ),
+        ({"Retry-After": "Sun, 22 Nov 2020 10:05:00 GMT"}, 0.0),
+    ],
+)
+async def test_both_forms_of_retry_after_are_seconds_from_now(
+    headers: dict[str, str], seconds: float | None
+) -> None:
+    assert (await refusal(429, json={}, headers=headers)).retry_after == seconds

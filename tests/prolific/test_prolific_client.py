@@ -1,0 +1,225 @@
+"""The client against a small stand-in for Prolific behind httpx's transport."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+
+from service.domain.submission import CompletionCode, Status
+from service.errors import ConfigurationError, ProlificError
+from service.prolific import Prolific
+from service.prolific.errors import NotFound, Unreachable, Unreadable
+
+SECRET = "s3cr3t-t0k3n"
+DETAIL = {
+    "id": "65f0000000000000000000aa",
+    "study_id": "65f000000000000000000051",
+    "participant": "65f0000000000000000000bb",
+    "status": "AWAITING REVIEW",
+    "started_at": "2026-11-20T09:50:00.457Z",
+    "completed_at": "2026-11-20T10:00:00.457000Z",
+    "entered_code": "C0MPL3TE",
+    "return_requested": None,
+    "a_field_of_next_year": {"x": 1},
+}
+
+
+class Stub:
+    """Answers by path, and remembers what it was asked."""
+
+    def __init__(self, answers: dict[str, object] | None = None, status_code: int = 200) -> None:
+        self.answers = answers or {}
+        self.status_code = status_code
+        self.requests: list[httpx.Request] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        path = request.url.raw_path.decode()
+        if path not in self.answers:
+            return httpx.Response(404, json={"detail": "Not found."})
+        return httpx.Response(self.status_code, json=self.answers[path])
+
+    def client(self, token: Callable[[], str] = lambda: SECRET) -> Prolific:
+        return Prolific("https://prolific.test", token, transport=httpx.MockTransport(self))
+
+
+def failing(error: Exception) -> Prolific:
+    def fail(_: httpx.Request) -> httpx.Response:
+        raise error
+
+    return Prolific("https://prolific.test", lambda: SECRET, transport=httpx.MockTransport(fail))
+
+
+async def test_a_submission_is_read_with_milliseconds_microseconds_and_unknown_fields() -> None:
+    async with Stub({f"/api/v1/submissions/{DETAIL['id']}/": DETAIL}).client() as prolific:
+        submission = await prolific.submission(str(DETAIL["id"]))
+    assert submission.participant_id == DETAIL["participant"]
+    assert submission.status is Status.AWAITING_REVIEW
+    assert submission.started_at == datetime(2026, 11, 20, 9, 50, 0, 457000, tzinfo=UTC)
+    assert submission.completed_at == datetime(2026, 11, 20, 10, 0, 0, 457000, tzinfo=UTC)
+    assert submission.entered_code == "C0MPL3TE"
+
+
+async def test_missing_optionals_and_other_spellings_are_no_trouble() -> None:
+    bare = {"id": "x", "status": "partially_approved", "started_at": "soon", "time_taken": True}
+    async with Stub({"/api/v1/submissions/x/": bare}).client() as prolific:
+        submission = await prolific.submission("x")
+    assert submission.status is Status.PARTIALLY_APPROVED
+    assert (submission.study_id, submission.started_at, submission.time_taken) == (None, None, None)
+
+
+async def test_a_status_nobody_knows_is_unknown() -> None:
+    async with Stub({"/api/v1/submissions/x/": {"id": "x", "status": "PONDERED"}}).client() as prolific:
+        assert (await prolific.submission("x")).status is Status.UNKNOWN
+
+
+async def test_a_study_is_read_with_its_codes() -> None:
+    code = {
+        "code": "P",
+        "code_type": "PARTIAL",
+        "actor": "researcher",
+        "actions": [{"action": "DYNAMIC_PAYMENT"}],
+    }
+    plain = {"code": None, "code_type": "COMPLETED"}
+    body = {"id": "s", "name": "n", "status": "ACTIVE", "reward": 150.0, "completion_codes": [code, plain]}
+    async with Stub({"/api/v1/studies/s/": body}).client() as prolific:
+        study = await prolific.study("s")
+    assert study.reward == 150
+    assert study.maximum_allowed_time is None
+    assert study.completion_codes == (
+        CompletionCode("P", "PARTIAL", "researcher", ("DYNAMIC_PAYMENT",)),
+        CompletionCode(None, "COMPLETED"),
+    )
+    assert study.completion_codes[0].pays_dynamically
+
+
+async def test_counts_have_a_number_for_every_status_also_where_prolific_has_null() -> None:
+    body = {"AWAITING REVIEW": 3, "SCREENED OUT": None, "TOTAL": 50.0, "SOMETHING NEW": 1}
+    async with Stub({"/api/v1/studies/s/submissions/counts/": body}).client() as prolific:
+        counts = await prolific.counts("s")
+    assert counts == {Status.AWAITING_REVIEW: 3, Status.SCREENED_OUT: 0, "TOTAL": 50, "SOMETHING NEW": 1}
+
+
+async def test_the_token_is_read_anew_for_each_request() -> None:
+    stub, tokens = Stub({"/api/v1/users/me/": {"id": "me", "email": "a@b"}}), iter(["first", "second\n"])
+    async with stub.client(lambda: next(tokens)) as prolific:
+        await prolific.me()
+        await prolific.me()
+    assert [r.headers["Authorization"] for r in stub.requests] == ["Token first", "Token second"]
+    assert stub.requests[0].headers["User-Agent"].startswith("prolific-autoreview/")
+
+
+async def test_the_token_is_in_no_repr_log_or_error(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    echo = {"detail": f"you sent Token {SECRET}"}
+    stub = Stub({"/api/v1/users/me/": echo}, status_code=500)
+    async with stub.client() as prolific:
+        with pytest.raises(ProlificError) as refused:
+            await prolific.me()
+        shown = repr(prolific) + repr(refused.value) + str(vars(refused.value)) + caplog.text
+    assert SECRET not in shown
+
+
+@pytest.mark.parametrize("token", ["", "line\nbreak", "naïve"])
+async def test_a_token_no_header_can_carry_is_a_configuration_error_that_does_not_quote_it(
+    token: str,
+) -> None:
+    async with Stub().client(lambda: token) as prolific:
+        with pytest.raises(ConfigurationError) as error:
+            await prolific.me()
+    assert not token or token not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("identifier", "path"),
+    [("a/../b", "/api/v1/submissions/a%2F..%2Fb/"), ("a?b#c", "/api/v1/submissions/a%3Fb%23c/")],
+)
+async def test_an_id_never_leaves_its_place_in_the_path(identifier: str, path: str) -> None:
+    stub = Stub({path: DETAIL})
+    async with stub.client() as prolific:
+        await prolific.submission(identifier)
+    assert stub.requests[0].url.raw_path.decode() == path
+
+
+@pytest.mark.parametrize("identifier", ["", ".", ".."])
+async def test_an_id_that_would_lead_elsewhere_is_not_found_without_asking(identifier: str) -> None:
+    stub = Stub()
+    async with stub.client() as prolific:
+        with pytest.raises(NotFound):
+            await prolific.submission(identifier)
+    assert not stub.requests
+
+
+async def test_a_transition_sends_its_body_and_reads_the_new_status() -> None:
+    stub = Stub({"/api/v1/submissions/x/transition/": {"id": "x", "status": "APPROVED"}})
+    async with stub.client() as prolific:
+        assert (await prolific.transition("x", {"action": "APPROVE"})).status is Status.APPROVED
+    assert stub.requests[0].content == b'{"action":"APPROVE"}'
+
+
+async def test_a_return_request_tells_status_and_time() -> None:
+    answer = {"id": "x", "status": "AWAITING REVIEW", "return_requested": "2026-11-20T11:00:00Z"}
+    stub = Stub({"/api/v1/submissions/x/request-return/": answer})
+    async with stub.client() as prolific:
+        asked = await prolific.request_return("x", ("Withdrew consent.",))
+    assert asked.status is Status.AWAITING_REVIEW
+    assert asked.return_requested_at == datetime(2026, 11, 20, 11, tzinfo=UTC)
+    assert stub.requests[0].content == b'{"request_return_reasons":["Withdrew consent."]}'
+
+
+async def test_a_bulk_approval_is_only_a_promise_in_words() -> None:
+    stub = Stub({"/api/v1/submissions/bulk-approve/": "in progress"})
+    async with stub.client() as prolific:
+        assert await prolific.bulk_approve(["a", "b"]) == "in progress"
+    assert stub.requests[0].content == b'{"submission_ids":["a","b"]}'
+
+
+@pytest.mark.parametrize(
+    ("error", "sent"),
+    [
+        (httpx.ConnectError("refused"), False),
+        (httpx.ConnectTimeout("slow"), False),
+        (httpx.PoolTimeout("full"), False),
+        (httpx.ReadTimeout("slow"), True),
+        (httpx.WriteError("reset"), True),
+        (httpx.RemoteProtocolError("gone"), True),
+    ],
+)
+async def test_what_surely_never_left_is_told_from_what_may_have(error: Exception, sent: bool) -> None:
+    async with failing(error) as prolific:
+        with pytest.raises(Unreachable) as unreachable:
+            await prolific.transition("x", {"action": "APPROVE"})
+    assert unreachable.value.sent is sent
+
+
+@pytest.mark.parametrize(
+    "body", [[], "text", {}, {"id": "x"}, {"status": "APPROVED"}, {"id": 1, "status": 2}]
+)
+async def test_a_2xx_without_the_least_of_a_submission_is_unreadable(body: object) -> None:
+    async with Stub({"/api/v1/submissions/x/": body}).client() as prolific:
+        with pytest.raises(Unreadable) as unreadable:
+            await prolific.submission("x")
+    assert unreadable.value.status_code == 200
+
+
+async def test_no_more_requests_are_under_way_than_allowed() -> None:
+    under_way, most, go = 0, 0, asyncio.Event()
+
+    async def answer(_: httpx.Request) -> httpx.Response:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        if under_way == 2:
+            go.set()
+        await go.wait()
+        await asyncio.sleep(0)
+        under_way -= 1
+        return httpx.Response(200, json={"id": "me"})
+
+    transport = httpx.MockTransport(answer)
+    async with Prolific("https://prolific.test", lambda: "t", concurrency=2, transport=transport) as prolific:
+        await asyncio.gather(*(prolific.me() for _ in range(8)))
+    assert most == 2

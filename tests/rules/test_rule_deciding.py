@@ -1,0 +1,318 @@
+"""Rules in order, the first that is true decides; what can't be known costs no participant."""
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from service.domain.decision import Approve, Complete, Guard, Hold, Outcome, Reject, RequestReturn, Verdict
+from service.rules import RuleFile
+
+LoadText = Callable[[str], RuleFile]
+
+MESSAGE = (
+    "You missed {evidence.survey.failed} of our attention checks. "
+    + "Please write to us if we are wrong. " * 3
+)
+REJECT = f"reject: {{category: FAILED_CHECK, message: '{MESSAGE}'}}"
+FAILED = f"  - name: failed\n    when: evidence.survey.failed >= 2\n    {REJECT}\n"
+WITHDREW = "  - name: withdrew\n    when: evidence.survey.consented == false\n    request_return: {reasons: [Withdrew.]}\n"
+SKIP = "    if_unknown: skip\n"
+
+Facts = dict[str, Any]
+
+
+def results(verdict: Verdict) -> list[tuple[str, str]]:
+    return [(entry["rule"], entry["result"]) for entry in verdict.trace]
+
+
+def test_the_first_rule_that_is_true_decides(loaded: LoadText, facts: Facts) -> None:
+    facts["evidence"]["survey"] |= {"failed": 2, "consented": False}
+    verdict = loaded(f"rules:\n{WITHDREW}{FAILED}otherwise: approve\n").decide(facts)
+    assert verdict.action == RequestReturn(("Withdrew.",))
+    assert (verdict.rule, verdict.guard) == ("withdrew", None)
+    assert results(verdict) == [("withdrew", "matched")]
+
+
+def test_a_match_says_what_it_saw(loaded: LoadText, facts: Facts) -> None:
+    facts["evidence"]["survey"]["failed"] = 2
+    verdict = loaded(f"rules:\n{FAILED}").decide(facts)
+    assert isinstance(verdict.action, Reject)
+    assert verdict.action.message.startswith("You missed 2 of our attention checks.")
+    assert verdict.reason == "Rejected by ‘failed’: evidence.survey.failed was 2."
+    assert verdict.trace == (
+        {
+            "rule": "failed",
+            "result": "matched",
+            "values": {"evidence.survey.failed": 2},
+            "why": "evidence.survey.failed was 2.",
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "outcome"),
+    [("otherwise: approve\n", Outcome.APPROVE), ("otherwise: hold\n", Outcome.HOLD), ("", Outcome.HOLD)],
+)
+def test_otherwise_decides_when_no_rule_matches(
+    loaded: LoadText,
+    facts: Facts,
+    text: str,
+    outcome: Outcome,
+) -> None:
+    verdict = loaded(f"rules:\n{FAILED}{text}").decide(facts)
+    assert (verdict.proposed, verdict.action.outcome, verdict.rule, verdict.guard) == (
+        outcome,
+        outcome,
+        None,
+        None,
+    )
+    assert verdict.reason.endswith(": no rule matched.")
+
+
+def test_a_file_without_rules_goes_by_otherwise(loaded: LoadText, facts: Facts) -> None:
+    assert loaded("otherwise: approve\n").decide(facts).action == Approve()
+
+
+def test_an_unknown_rule_before_the_decider_holds(loaded: LoadText, facts: Facts) -> None:
+    del facts["evidence"]["survey"]["failed"]
+    verdict = loaded(f"rules:\n{FAILED}otherwise: approve\n").decide(facts)
+    assert (verdict.proposed, verdict.rule, verdict.guard) == (Outcome.APPROVE, None, Guard.UNDECIDABLE)
+    assert verdict.reason == "Held: can't rule out ‘failed’: evidence.survey.failed is missing."
+    assert verdict.action == Hold(verdict.reason)
+    assert verdict.trace[0]["values"] == {"evidence.survey.failed": None}
+
+
+def test_an_unknown_rule_after_the_decider_is_not_asked(loaded: LoadText, facts: Facts) -> None:
+    facts["evidence"]["survey"] = {"received": True, "consented": False}
+    verdict = loaded(f"rules:\n{WITHDREW}{FAILED}").decide(facts)
+    assert verdict.action.outcome is Outcome.REQUEST_RETURN
+
+
+@pytest.mark.parametrize(
+    ("decider", "outcome"),
+    [
+        ("approve:", Outcome.APPROVE),
+        ("complete: {code: X}", Outcome.COMPLETE),
+        ("hold: Look.", Outcome.HOLD),
+    ],
+)
+def test_a_skipped_unknown_rule_lets_kind_outcomes_decide(
+    loaded: LoadText,
+    facts: Facts,
+    decider: str,
+    outcome: Outcome,
+) -> None:
+    del facts["evidence"]["survey"]["failed"]
+    text = f"rules:\n{FAILED}{SKIP}  - name: last\n    when: submission.pace > 0.5\n    {decider}\n"
+    verdict = loaded(text).decide(facts)
+    assert (verdict.action.outcome, verdict.rule, verdict.guard) == (outcome, "last", None)
+    assert "‘failed’" in verdict.reason
+
+
+@pytest.mark.parametrize(
+    "decider", [REJECT.replace("{evidence.survey.failed}", "some"), "request_return: {reasons: [a]}"]
+)
+def test_a_skipped_unknown_rule_still_blocks_a_harsh_outcome(
+    loaded: LoadText, facts: Facts, decider: str
+) -> None:
+    del facts["evidence"]["survey"]["failed"]
+    text = f"rules:\n{FAILED}{SKIP}  - name: last\n    when: submission.pace > 0.5\n    {decider}\n"
+    verdict = loaded(text).decide(facts)
+    assert (verdict.guard, verdict.rule) == (Guard.UNDECIDABLE, "last")
+
+
+@pytest.mark.parametrize(
+    ("when", "expected"),
+    [
+        ("{all: [submission.pace > 0.5, evidence.survey.failed > 1]}", "unknown"),
+        ("{all: [submission.pace > 1.5, evidence.survey.failed > 1]}", "not matched"),
+        ("{all: [evidence.survey.failed > 1, submission.pace > 1.5]}", "not matched"),
+        ("{any: [evidence.survey.failed > 1, submission.pace > 0.5]}", "matched"),
+        ("{any: [evidence.survey.failed > 1, submission.pace > 1.5]}", "unknown"),
+        ("{any: [submission.pace > 1.5, submission.pace > 2.5]}", "not matched"),
+        ("{none: [evidence.survey.failed > 1, submission.pace > 0.5]}", "not matched"),
+        ("{none: [evidence.survey.failed > 1, submission.pace > 1.5]}", "unknown"),
+        ("{none: [submission.pace > 1.5, submission.pace > 2.5]}", "matched"),
+        ("evidence.survey.failed > 1 && submission.pace > 1.5", "not matched"),
+        ("evidence.survey.failed > 1 || submission.pace > 0.5", "matched"),
+    ],
+)
+def test_conditions_follow_three_valued_logic(
+    loaded: LoadText, facts: Facts, when: str, expected: str
+) -> None:
+    del facts["evidence"]["survey"]["failed"]
+    verdict = loaded(f"rules:\n  - name: r\n    when: {when}\n    approve:\n").decide(facts)
+    assert results(verdict) == [("r", expected)]
+
+
+def test_only_what_keeps_a_rule_from_being_known_is_named(loaded: LoadText, facts: Facts) -> None:
+    del facts["evidence"]["survey"]["failed"]
+    del facts["submission"]["pace"]
+    when = "{any: [evidence.survey.failed > 1, submission.pace > 0.5, submission.time_taken < 3]}"
+    verdict = loaded(f"rules:\n  - name: r\n    when: {when}\n    approve:\n").decide(facts)
+    assert verdict.trace[0]["why"] == "evidence.survey.failed and submission.pace are missing."
+
+
+@pytest.mark.parametrize(
+    ("fact", "value"),
+    [
+        ("failed", "3"),
+        ("failed", True),
+        ("failed", 3.0),
+        ("failed", 2**63),
+        ("failed", None),
+        ("gibberish", "0.5"),
+        ("gibberish", float("nan")),
+        ("gibberish", 10**400),
+        ("consented", 0),
+        ("consented", "false"),
+        ("note", 5),
+        ("note", "a\ud800"),
+    ],
+)
+def test_a_value_of_another_type_is_missing(loaded: LoadText, facts: Facts, fact: str, value: Any) -> None:
+    facts["evidence"]["survey"][fact] = value
+    when = f"evidence.survey.{fact} == evidence.survey.{fact}"
+    verdict = loaded(f"rules:\n  - name: r\n    when: {when}\n    approve:\n").decide(facts)
+    assert verdict.guard is Guard.UNDECIDABLE
+    assert verdict.trace[0]["values"] == {f"evidence.survey.{fact}": None}
+
+
+def test_a_whole_number_is_a_double_where_one_is_declared(loaded: LoadText, facts: Facts) -> None:
+    facts["evidence"]["survey"]["gibberish"] = 1
+    verdict = loaded(
+        "rules:\n  - name: r\n    when: evidence.survey.gibberish >= 1.0\n    approve:\n"
+    ).decide(facts)
+    assert verdict.rule == "r"
+
+
+def test_times_are_compared_as_times(loaded: LoadText, facts: Facts) -> None:
+    facts["submission"]["completed_at"] = "2026-01-01T12:00:00.123456+02:00"
+    when = (
+        "now - submission.completed_at < duration('60s') && submission.completed_at > submission.started_at"
+    )
+    verdict = loaded(f"rules:\n  - name: r\n    when: {when}\n    approve:\n").decide(facts)
+    assert verdict.rule == "r"
+    assert verdict.trace[0]["values"]["submission.completed_at"] == "2026-01-01T12:00:00.123456+02:00"
+
+
+@pytest.mark.parametrize("time", ["2026-01-01T10:00:00", "soon", 5, "0001-01-01T00:00:00+14:00"])
+def test_a_time_without_an_offset_or_sense_is_missing(loaded: LoadText, facts: Facts, time: Any) -> None:
+    facts["submission"]["completed_at"] = time
+    verdict = loaded("rules:\n  - name: r\n    when: now > submission.completed_at\n    approve:\n").decide(
+        facts
+    )
+    assert verdict.guard is Guard.UNDECIDABLE
+
+
+def test_an_error_in_a_condition_holds_and_is_told(loaded: LoadText, facts: Facts) -> None:
+    text = (
+        "rules:\n  - name: r\n    when: 10 / evidence.survey.failed > 3\n    approve:\notherwise: approve\n"
+    )
+    verdict = loaded(text).decide(facts)
+    assert verdict.guard is Guard.UNDECIDABLE
+    assert verdict.trace[0]["why"] == "the condition can't be evaluated (divide by zero)."
+
+
+def test_a_condition_that_takes_too_many_steps_holds(loaded: LoadText, facts: Facts) -> None:
+    digits = "[0,1,2,3,4,5,6,7,8,9]"
+    loops = "".join(f"{digits}.all(x{n}, " for n in range(6)) + "evidence.survey.failed == 0" + ")" * 6
+    verdict = loaded(f"rules:\n  - name: r\n    when: '{loops}'\n    approve:\n").decide(facts)
+    assert verdict.guard is Guard.UNDECIDABLE
+
+
+def test_with_evidence_to_come_what_is_unknown_waits(loaded: LoadText, facts: Facts) -> None:
+    facts["evidence"] = {}
+    verdict = loaded(f"rules:\n{FAILED}otherwise: approve\n").decide(facts)
+    assert (verdict.guard, verdict.proposed) == (Guard.WAITING, Outcome.APPROVE)
+    assert verdict.action == Hold(verdict.reason)
+    assert verdict.reason.startswith("Waiting for evidence of survey: ")
+
+
+def test_with_evidence_to_come_a_skipped_rule_waits_too(loaded: LoadText, facts: Facts) -> None:
+    facts["evidence"] = {}
+    assert loaded(f"rules:\n{FAILED}{SKIP}otherwise: approve\n").decide(facts).guard is Guard.WAITING
+
+
+def test_with_evidence_to_come_a_text_that_lacks_a_fact_waits(loaded: LoadText, facts: Facts) -> None:
+    facts["evidence"] = {}
+    text = (
+        "rules:\n  - name: r\n    when: submission.pace > 0.5\n    hold: 'failed {evidence.survey.failed}'\n"
+    )
+    assert loaded(text).decide(facts).guard is Guard.WAITING
+
+
+def test_with_evidence_to_come_what_is_known_decides_at_once(loaded: LoadText, facts: Facts) -> None:
+    facts["evidence"] = {}
+    text = "rules:\n  - name: r\n    when: submission.pace > 0.5\n    approve:\n"
+    assert loaded(text).decide(facts).action == Approve()
+
+
+def test_a_source_that_never_answered_no_longer_waits(loaded: LoadText, facts: Facts) -> None:
+    facts["evidence"] = {"survey": {"received": False}}
+    text = f"rules:\n  - name: silent\n    when: '!evidence.survey.received'\n    hold: No data.\n{FAILED}"
+    verdict = loaded(text).decide(facts)
+    assert (verdict.rule, verdict.guard, verdict.action) == ("silent", None, Hold("No data."))
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        REJECT,
+        "request_return: {reasons: ['{evidence.survey.failed}']}",
+        "complete: {code: X, message_to_participant: '{evidence.survey.failed}'}",
+        "hold: '{evidence.survey.failed}'",
+    ],
+)
+def test_a_text_that_lacks_a_fact_holds(loaded: LoadText, facts: Facts, action: str) -> None:
+    del facts["evidence"]["survey"]["failed"]
+    verdict = loaded(f"rules:\n  - name: r\n    when: submission.pace > 0.5\n    {action}\n").decide(facts)
+    assert (verdict.guard, verdict.rule, verdict.action) == (Guard.MESSAGE, "r", Hold(verdict.reason))
+    assert "evidence.survey.failed is missing" in verdict.reason
+
+
+def test_a_text_that_is_empty_when_filled_in_holds(loaded: LoadText, facts: Facts) -> None:
+    facts["evidence"]["survey"]["note"] = "  "
+    action = "request_return: {reasons: ['{evidence.survey.note}']}"
+    verdict = loaded(f"rules:\n  - name: r\n    when: submission.pace > 0.5\n    {action}\n").decide(facts)
+    assert verdict.guard is Guard.MESSAGE
+
+
+def test_facts_are_filled_in_as_people_write_them(loaded: LoadText, facts: Facts) -> None:
+    facts["evidence"]["survey"] |= {"gibberish": 0.5, "note": "n" * 1000}
+    text = "{{{submission.pace}}} {evidence.survey.gibberish} {evidence.survey.consented} {now} {evidence.survey.note}"
+    action = f"hold: '{text}'"
+    verdict = loaded(f"rules:\n  - name: r\n    when: submission.pace > 0.5\n    {action}\n").decide(facts)
+    assert verdict.action == Hold("{1} 0.5 true 2026-01-01T10:01:00Z " + "n" * 500)
+
+
+def test_every_part_of_complete_arrives(loaded: LoadText, facts: Facts) -> None:
+    action = "complete: {code_type: HALF, percentage_of_reward: 50.5, message_to_participant: 'Thanks {submission.id}'}"
+    verdict = loaded(f"rules:\n  - name: r\n    when: submission.pace > 0.5\n    {action}\n").decide(facts)
+    assert verdict.action == Complete("HALF", None, 50.5, "Thanks sub1")
+
+
+def test_a_code_of_digits_stays_text(loaded: LoadText, facts: Facts) -> None:
+    verdict = loaded("rules:\n  - name: r\n    when: true\n    complete: {code: 0012}\n").decide(facts)
+    assert verdict.action == Complete(code="0012")
+
+
+def test_tag_and_recheck_come_with_the_action_and_not_with_a_guard(loaded: LoadText, facts: Facts) -> None:
+    rule = (
+        "  - name: r\n    when: submission.pace > 0.5\n    approve:\n    tag: odd\n    recheck_after: 1h30m\n"
+    )
+    verdict = loaded(f"rules:\n{rule}").decide(facts)
+    assert (verdict.tag, verdict.recheck_after) == ("odd", timedelta(minutes=90))
+    del facts["evidence"]["survey"]["failed"]
+    verdict = loaded(f"rules:\n{FAILED}{rule}").decide(facts)
+    assert (verdict.guard, verdict.tag, verdict.recheck_after) == (Guard.UNDECIDABLE, None, None)
+
+
+def test_a_verdict_is_json_and_the_same_again(loaded: LoadText, facts: Facts) -> None:
+    file = loaded(f"rules:\n{WITHDREW}{FAILED}")
+    first, second = file.decide(facts), file.decide(json.loads(json.dumps(facts)))
+    assert json.dumps(first.trace, allow_nan=False) == json.dumps(second.trace, allow_nan=False)
+    assert first == second

@@ -1,0 +1,335 @@
+"""Every error of a file is told at once, at its place, under a stable code."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from service.errors import RulesError
+from service.rules import MEANINGS, Code, Finding, InvalidRules, check, load
+
+HEAD = """\
+version: 1
+name: A study
+studies: [s1]
+evidence:
+  survey:
+    from: push
+    fields: {failed: int, gibberish: double, consented: bool, note: string}
+"""
+
+CheckText = Callable[[str], list[Finding]]
+
+# HEAD has 7 lines: `when` of the first rule stands in line 10, its value in column 11.
+WHEN_LINE, WHEN_COLUMN = 10, 11
+
+
+def rule(when: str) -> str:
+    return f"{HEAD}rules:\n  - name: first\n    when: {when}\n    approve:\n"
+
+
+def top(text: str) -> str:
+    return f"version: 1\nname: n\nstudies: [s1]\n{text}"
+
+
+def action(text: str) -> str:
+    """The action stands in line 11, its key in column 5."""
+    return f"{HEAD}rules:\n  - name: first\n    when: submission.pace > 1.0\n    {text}\n"
+
+
+CONDITIONS = [
+    ("submission.pac > 1.0", 11, "RUL012", "did you mean `submission.pace`?"),
+    ("submision.pace > 1.0", 11, "RUL012", "did you mean `submission.pace`?"),
+    ("pace > 1.0", 11, "RUL012", "did you mean `submission.pace`?"),
+    (
+        "submission.pace > 1.0 && evidence.survey.faild > 1",
+        36,
+        "RUL012",
+        "did you mean `evidence.survey.failed`?",
+    ),
+    ("evidence.survy.failed > 1", 11, "RUL012", "no source survy is declared"),
+    (
+        "evidence.survey.zzz > 1",
+        11,
+        "RUL012",
+        "evidence.survey has failed, gibberish, consented, note, received",
+    ),
+    ("submission.entered_code.startWith('a')", 35, "RUL012", "did you mean `startsWith`?"),
+    ("nosuch(submission.pace)", 11, "RUL012", "no function is called nosuch"),
+    ("submission.pace < 1", 27, "RUL013", "write 1.0"),
+    ("2 < submission.pace", 13, "RUL013", "write 2.0"),
+    ("submission.time_taken < 60.0", 33, "RUL013", "write 60"),
+    ("submission.time_taken < 60.5", 33, "RUL013", "whole number"),
+    ("submission.id == 3", 25, "RUL013", "string and int"),
+    ("evidence.survey.failed == null", 34, "RUL013", "never null"),
+    ("submission.pace", 11, "RUL013", "type double"),
+    ("1", 11, "RUL013", "type int"),
+    ("submission.reward = 3", 29, "RUL011", "write `==`"),
+    ("evidence.survey.consented and true", 37, "RUL011", "write `&&`"),
+    ("evidence.survey.consented or true", 37, "RUL011", "write `||`"),
+    ("not evidence.survey.consented", 11, "RUL011", "write `!`"),
+    ("evidence.survey.consented == True", 40, "RUL011", "write `true`"),
+    ("submission.id == 'abc", 28, "RUL011", "quote"),
+    ("submission.pace > 1.0 1.0", 33, "RUL011", "not a CEL condition"),
+    ("(((((((((((((((((((((((((((((((((true)))))))))))))))))))))))))))))))))", 11, "RUL011", "recursion"),
+    ("has(evidence.survey.failed)", 11, "RUL014", "evidence.<source>.received"),
+    ("true || has (evidence.survey.failed)", 19, "RUL014", "evidence.<source>.received"),
+    ("dyn(1) == 1", 11, "RUL014", "dyn()"),
+    ("now - submission.completed_at > duration('1 day')", 52, "RUL015", "duration"),
+    ("now > timestamp('soon')", 27, "RUL015", "time"),
+    ("submission.id.matches('(')", 33, "RUL015", "regular expression"),
+    ("matches(submission.id, '(')", 34, "RUL015", "regular expression"),
+    ("now.getHours('Mars') > 3", 24, "RUL015", "timezone"),
+    ("1 / 0 == 1", 11, "RUL015", "divide by zero"),
+    ("stats.z < -3.0", 11, "RUL009", "stats.z is not supported yet"),
+    ("submission.pace > 1.0 && participant.rejected > 1", 36, "RUL009", "is not supported yet"),
+]
+
+
+@pytest.mark.parametrize(("when", "column", "code", "text"), CONDITIONS)
+def test_a_wrong_condition_is_told_at_its_place(
+    found: CheckText,
+    when: str,
+    column: int,
+    code: str,
+    text: str,
+) -> None:
+    [finding] = found(rule(when))
+    assert (finding.line, finding.column, finding.code) == (WHEN_LINE, column, code)
+    assert finding.path == "rules[0].when"
+    assert text in finding.message
+
+
+@pytest.mark.parametrize(
+    ("when", "line", "column"),
+    [
+        ("'submission.id == ''x'' && submission.pac > 1.0'", 10, 38),
+        (r'"submission.id == \"x\" && submission.pac > 1.0"', 10, 38),
+        (r'"submission.id == \u0022x\" && submission.pac > 1.0"', 10, 42),
+        ("submission.pace > 1.0\n      && submission.pac > 1.0", 11, 10),
+        ("'submission.pace > 1.0\n\n      && submission.pac > 1.0'", 12, 10),
+        ("|\n      submission.pace > 1.0 &&\n        submission.pac > 1.0", 12, 9),
+        (">-\n      submission.pace > 1.0 &&\n      submission.pac > 1.0", 12, 7),
+        (">\n      submission.pace > 1.0\n\n      &&\n      submission.pac > 1.0", 14, 7),
+        ("&anchor submission.pac > 1.0", 10, 19),
+        ("!!str submission.pac > 1.0", 10, 17),
+        ("submission.id == 'äöü😀' && submission.pac > 1.0", 10, 38),
+    ],
+)
+def test_positions_hold_in_every_kind_of_scalar(found: CheckText, when: str, line: int, column: int) -> None:
+    [finding] = found(rule(when))
+    assert (finding.line, finding.column) == (line, column)
+    assert "submission.pac;" in finding.message
+
+
+def test_positions_hold_with_the_line_ends_of_windows(found: CheckText) -> None:
+    [finding] = found(
+        rule("|\n      submission.pace > 1.0 &&\n      submission.pac > 1.0").replace("\n", "\r\n")
+    )
+    assert (finding.line, finding.column) == (12, 7)
+
+
+def test_names_inside_a_text_of_a_condition_are_no_calls(found: CheckText) -> None:
+    assert found(rule("""submission.id != "has(x) dyn(y) and = or" // has(z)""")) == []
+
+
+STRUCTURE = [
+    ("", 1, 1, "RUL003", "empty"),
+    ("# nothing\n", 1, 1, "RUL003", "empty"),
+    ("---\n...\n", 1, 1, "RUL003", "empty"),
+    ("[1, 2]\n", 1, 1, "RUL007", "must be a mapping"),
+    ("a: 1\n---\nb: 1\n", 2, 1, "RUL002", "one document"),
+    ("version: 1\nname: 'x\n", 2, 7, "RUL002", "never closed"),
+    ("version: 1\nname:\n\t- x\n", 3, 1, "RUL002", "tab"),
+    ("version: 1\nname: a: b\n", 2, 8, "RUL002", "not valid YAML"),
+    ("version: 1\nname: a\x07\n", 2, 8, "RUL002", "U+0007"),
+    ("version: 1\nname: \udcff\n", 2, 7, "RUL001", "UTF-8"),
+    ("version: 1\nname: !go x\n", 2, 7, "RUL002", "tags"),
+    ("version: 1\nname: *x\n", 2, 7, "RUL002", "&x"),
+    ("name: &x [*x]\n", 1, 11, "RUL002", "&x"),
+    ("? [a]\n: b\n", 1, 3, "RUL002", "key"),
+    ("[" * 500_000, 1, 33, "RUL002", "nested deeper"),
+    (top("name: again\n"), 4, 1, "RUL004", "twice"),
+    (
+        top("tests:\n  - name: n\n    expect: {a: {b: 1, b: 2}}\n"),
+        6,
+        24,
+        "RUL004",
+        "`b` stands twice, first in line 6",
+    ),
+    (top("rulez: []\n"), 4, 1, "RUL005", "did you mean `rules`?"),
+    ("version: 1\nname: n\n", 1, 1, "RUL006", "`studies` is missing"),
+    ("version: 2\nname: n\nstudies: all\n", 1, 10, "RUL008", "must be 1"),
+    ("version: 1.0\nname: n\nstudies: all\n", 1, 10, "RUL008", "must be 1"),
+    ("version: '1'\nname: n\nstudies: all\n", 1, 10, "RUL008", "must be 1"),
+    ("version: 1\nname: ''\nstudies: all\n", 2, 7, "RUL003", "empty text"),
+    ("version: 1\nname: n\nstudies: []\n", 3, 10, "RUL003", "empty list"),
+    ("version: 1\nname: n\nstudies: s1\n", 3, 10, "RUL007", "a list of ids"),
+    ("version: 1\nname: n\nstudies: [all]\n", 3, 11, "RUL008", "studies: all"),
+    ("version: 1\nname: n\nstudies: [a, a]\n", 3, 14, "RUL008", "twice"),
+    ("version: 1\nname: n\nstudies: [a, null]\n", 3, 14, "RUL007", "must be a text"),
+    (top("mode: lief\n"), 4, 7, "RUL008", "did you mean `live`?"),
+    (top("otherwise: reject\n"), 4, 12, "RUL008", "approve, hold"),
+    (top("hold_at_most: 72h\n"), 4, 1, "RUL009", "is not supported yet"),
+    (top("rules:\n"), 4, 7, "RUL007", "a list of rules"),
+    (top("evidence: {Survey: {from: push, fields: {a: int}}}\n"), 4, 12, "RUL008", "a-z"),
+    (top("evidence: {in: {from: push, fields: {a: int}}}\n"), 4, 12, "RUL008", "word of CEL"),
+    (top("evidence: {s: {from: push, fields: {received: int}}}\n"), 4, 37, "RUL008", "has answered"),
+    (top("evidence: {s: {from: push, fields: {a: integer}}}\n"), 4, 40, "RUL008", "did you mean `int`?"),
+    (top("evidence: {s: {from: push, fields: {}}}\n"), 4, 36, "RUL003", "no field"),
+    (top("evidence: {s: {fields: {a: int}}}\n"), 4, 15, "RUL006", "`from` is missing"),
+    (top("evidence: {s: {from: push}}\n"), 4, 15, "RUL006", "`fields` is missing"),
+    (top("evidence: {s: {from: http, url: x}}\n"), 4, 22, "RUL009", "`from: http` is not supported yet"),
+    (top("evidence: {s: {from: sql}}\n"), 4, 22, "RUL009", "`from: sql` is not supported yet"),
+    (top("evidence: {s: {from: csv}}\n"), 4, 22, "RUL009", "`from: csv` is not supported yet"),
+    (top("evidence: {s: {from: push, fields: {a: int}, wait: soon}}\n"), 4, 52, "RUL008", "30m"),
+    (top("limits: {request_return: {per_day: 3}}\n"), 4, 10, "RUL009", "is not supported yet"),
+    (top("limits: {approve: {reward_per_day: 3}}\n"), 4, 10, "RUL009", "is not supported yet"),
+    (top("limits: {reject: {share: 0.1}}\n"), 4, 26, "RUL008", "`10%`"),
+    (top("limits: {reject: {share: 101%}}\n"), 4, 26, "RUL008", "100%"),
+    (top("limits: {reject: {of_last: 0}}\n"), 4, 28, "RUL008", "1 or more"),
+    (top("limits: {reject: {per_day: -1}}\n"), 4, 28, "RUL008", "0 or more"),
+    (top("limits: {reject: {per_day: true}}\n"), 4, 28, "RUL007", "a whole number"),
+    (top("tests:\n  - {name: n, expect: {}, give: {}}\n"), 5, 27, "RUL005", "did you mean `given`?"),
+    (top("tests:\n  - {name: n, expect: hold}\n"), 5, 23, "RUL007", "must be a mapping"),
+    (rule("yes"), 10, 11, "RUL012", "no fact is called yes"),
+    (rule(""), 10, 10, "RUL007", "must be a condition"),
+    (rule("{}"), 10, 11, "RUL003", "all, any or none"),
+    (rule("{all: []}"), 10, 17, "RUL003", "empty list"),
+    (rule("{any: []}"), 10, 17, "RUL003", "empty list"),
+    (rule("{none: []}"), 10, 18, "RUL003", "empty list"),
+    (rule("{al: ['true']}"), 10, 12, "RUL005", "did you mean `all`?"),
+    (rule("{all: ['true'], any: ['true']}"), 10, 11, "RUL008", "not all and any together"),
+    (f"{HEAD}rules:\n  - name: n\n    approve:\n", 9, 5, "RUL006", "`when` is missing"),
+    (f"{HEAD}rules:\n  - when: true\n    approve:\n", 9, 5, "RUL006", "`name` is missing"),
+    (f"{HEAD}rules:\n  - name: n\n    when: true\n", 9, 5, "RUL018", "no action"),
+    (action("hold: x\n    approve:"), 12, 5, "RUL018", "hold and approve"),
+    (action("approve: {now: 1}"), 11, 15, "RUL005", "no key `now`"),
+    (action("approve: yes"), 11, 14, "RUL007", "must be a mapping"),
+    (action("hold:"), 11, 10, "RUL007", "must be a text"),
+    (action("hold: {now}"), 11, 11, "RUL007", "not a mapping"),
+    (action("hold: 'at {nwo}'"), 11, 11, "RUL016", "did you mean `now`?"),
+    (action("hold: 'at {stats.z}'"), 11, 11, "RUL009", "stats.z is not supported yet"),
+    (action("hold: 'at { now'"), 11, 11, "RUL016", "a brace stands alone"),
+    (action("reject: {category: FAILED_CHECK}"), 11, 13, "RUL006", "`message` is missing"),
+    (
+        action(f"reject: {{category: FAILED_CHEK, message: {'x' * 100}}}"),
+        11,
+        24,
+        "RUL008",
+        "did you mean `FAILED_CHECK`?",
+    ),
+    (
+        action(f"reject: {{category: OTHER, message: {'x' * 99}}}"),
+        11,
+        40,
+        "RUL017",
+        "without what is filled in these are 99",
+    ),
+    (action(f"reject: {{category: OTHER, message: '{'x' * 99}{{now}}   '}}"), 11, 40, "RUL017", "99"),
+    (action("request_return: {reasons: []}"), 11, 31, "RUL003", "empty list"),
+    (action("request_return: {reasons: [a, '']}"), 11, 35, "RUL003", "empty text"),
+    (action("complete: {percentage_of_reward: 50}"), 11, 15, "RUL006", "code_type or code"),
+    (action("complete: {code: A, code_type: B}"), 11, 15, "RUL008", "one of them"),
+    (action("complete: {code: A, percentage_of_reward: 7.9}"), 11, 47, "RUL008", "from 8 to 99"),
+    (action("complete: {code: A, percentage_of_reward: .nan}"), 11, 47, "RUL007", "a number"),
+    (action("approve:\n    recheck_after: 0h"), 12, 20, "RUL008", "above zero"),
+    (action("approve:\n    recheck_after: -1h"), 12, 20, "RUL008", "above zero"),
+    (action("approve:\n    if_unknown: skip"), 12, 5, "RUL008", "only a reject or request_return"),
+    (action("request_return: {reasons: [a]}\n    if_unknown: hold"), 12, 17, "RUL008", "none of skip"),
+    (action("approve:\n    observe: true"), 12, 5, "RUL009", "`observe` is not supported yet"),
+    (action("approve:\n    allow: [X]"), 12, 5, "RUL009", "`allow` is not supported yet"),
+    (action("approve:\n    because: x"), 12, 5, "RUL009", "`because` is not supported yet"),
+    (
+        action("approve:\n  - name: first\n    when: now > submission.started_at\n    approve:"),
+        12,
+        11,
+        "RUL019",
+        "line 9",
+    ),
+    (
+        rule("true") + "  - name: b\n    when: now > submission.started_at\n    approve:\n",
+        12,
+        5,
+        "RUL020",
+        "‘first’",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "line", "column", "code", "said"), STRUCTURE)
+def test_a_wrong_file_is_told_at_the_offending_place(
+    found: CheckText,
+    text: str,
+    line: int,
+    column: int,
+    code: str,
+    said: str,
+) -> None:
+    [finding] = found(text)
+    assert (finding.line, finding.column, finding.code) == (line, column, code), str(finding)
+    assert said in finding.message
+
+
+def test_aliases_that_explode_are_refused(found: CheckText) -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
+    [finding] = found("\n".join(lines))
+    assert finding.code == Code.SYNTAX
+    assert "too many nodes" in finding.message
+
+
+def test_a_file_over_a_mebibyte_is_refused(found: CheckText) -> None:
+    [finding] = found("# " + "x" * 1024 * 1024)
+    assert str(finding).endswith("a.yaml:1:1: RUL001: is larger than 1 MiB")
+
+
+def test_all_errors_are_told_at_once_in_the_order_of_lines(found: CheckText) -> None:
+    text = top(
+        "mode: off\nrules:\n  - name: a\n    when: submission.pac > 1.0 || stdy.id == ''\n    aprove:\n"
+    )
+    findings = found(text)
+    assert [(finding.line, finding.code) for finding in findings] == [
+        (4, "RUL008"),
+        (6, "RUL018"),
+        (7, "RUL012"),
+        (7, "RUL012"),
+        (8, "RUL005"),
+    ]
+    assert findings == found(text)
+
+
+def test_an_error_in_a_declaration_is_not_told_again_where_it_is_used(found: CheckText) -> None:
+    text = top(
+        "evidence: {s: {from: push, fields: {a: itn}}}\nrules:\n  - {name: n, when: evidence.s.a > 3, approve: }\n"
+    )
+    assert [finding.code for finding in found(text)] == ["RUL008"]
+
+
+def test_invalid_rules_say_every_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(rule("submission.pac > 1.0"), encoding="utf-8")
+    with pytest.raises(InvalidRules) as caught:
+        load(path)
+    assert isinstance(caught.value, RulesError)
+    assert str(caught.value) == (
+        f"{path}:10:11: RUL012 rules[0].when: no fact is called submission.pac; did you mean `submission.pace`?"
+    )
+    assert caught.value.findings == check(path)
+
+
+def test_a_finding_as_json_has_every_part(found: CheckText) -> None:
+    [finding] = found("")
+    assert finding.as_json() == {
+        "file": finding.file,
+        "line": 1,
+        "column": 1,
+        "code": "RUL003",
+        "path": "",
+        "message": "the file is empty",
+        "severity": "error",
+    }
+
+
+def test_every_code_has_a_meaning() -> None:
+    assert set(MEANINGS) == set(Code)

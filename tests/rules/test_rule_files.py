@@ -1,0 +1,204 @@
+"""What a loaded file and a folder of files say of themselves."""
+
+import hashlib
+from collections.abc import Callable
+from datetime import timedelta
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from service.domain.decision import Mode, Outcome
+from service.rules import FieldType, InvalidRules, RejectLimit, RuleFile, check, load
+
+LoadText = Callable[[str], RuleFile]
+
+
+def write(folder: Path, name: str, studies: str, text: str = "") -> Path:
+    path = folder / name
+    path.write_text(f"version: 1\nname: n\nstudies: {studies}\n{text}", encoding="utf-8")
+    return path
+
+
+def test_a_file_tells_what_it_declares(loaded: LoadText, tmp_path: Path) -> None:
+    file = loaded(
+        "mode: approve-only\nlimits: {reject: {share: 12.5%, of_last: 10, per_day: 0}}\notherwise: approve\n"
+    )
+    assert (file.path, file.name, file.studies, file.mode) == (
+        "a.yaml",
+        "A study",
+        ("s1",),
+        Mode.APPROVE_ONLY,
+    )
+    assert file.hash == hashlib.sha256((tmp_path / "a.yaml").read_bytes()).hexdigest()
+    assert file.source_text.startswith("version: 1\nname: A study\n")
+    assert file.limits.reject == RejectLimit(Fraction(1, 8), 10, 0)
+    assert file.otherwise is Outcome.APPROVE
+
+
+def test_absent_sections_have_their_defaults(loaded: LoadText) -> None:
+    file = loaded("")
+    assert (file.mode, file.otherwise, file.rules) == (None, Outcome.HOLD, ())
+    assert file.limits.reject == RejectLimit(Fraction(1, 10), 50, 20)
+    assert file.evidence["survey"].wait is None
+
+
+def test_study_ids_stay_the_text_that_stands_there(tmp_path: Path) -> None:
+    ids = (
+        "123456789012345678901234",
+        "5e10",
+        "0x1f",
+        "007",
+        "1_000",
+        "yes",
+        "1.50",
+        "60aca280709ee40ec37d4885",
+    )
+    assert load(write(tmp_path, "a.yaml", f"[{', '.join(ids)}]")).files[0].studies == ids
+    listed = "\n" + "\n".join(f"- {study}" for study in ids)
+    assert load(write(tmp_path, "a.yaml", listed)).files[0].studies == ids
+
+
+@pytest.mark.parametrize(
+    ("text", "duration"),
+    [
+        ("45s", timedelta(seconds=45)),
+        ("30m", timedelta(minutes=30)),
+        ("12h", timedelta(hours=12)),
+        ("7d", timedelta(days=7)),
+        ("1d2h3m4s", timedelta(days=1, hours=2, minutes=3, seconds=4)),
+    ],
+)
+def test_durations_read_as_people_write_them(tmp_path: Path, text: str, duration: timedelta) -> None:
+    evidence = f"evidence: {{s: {{from: push, fields: {{a: int}}, wait: {text}}}}}\n"
+    assert load(write(tmp_path, "a.yaml", "[s1]", evidence)).files[0].evidence["s"].wait == duration
+
+
+@pytest.mark.parametrize("text", ["0s", "-1h", "1 h", "1w", "30", "m", "1m1h", "1.5h", "999999999d", "٣h"])
+def test_what_is_no_duration_is_refused(tmp_path: Path, text: str) -> None:
+    path = write(
+        tmp_path, "a.yaml", "[s1]", f"evidence: {{s: {{from: push, fields: {{a: int}}, wait: {text}}}}}\n"
+    )
+    assert [finding.path for finding in check(path)] == ["evidence.s.wait"]
+
+
+def test_a_byte_order_mark_and_anchors_are_fine(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    text = "\ufeffversion: 1\nname: &n Stroop\nstudies: all\nrules:\n  - {name: *n, when: true, approve: }\n"
+    path.write_text(text, encoding="utf-8")
+    file = load(path).files[0]
+    assert (file.studies, file.rules[0].name) == (None, "Stroop")
+
+
+def test_a_study_goes_by_the_file_that_names_it_else_by_the_one_for_all(tmp_path: Path) -> None:
+    write(tmp_path, "a.yaml", "all")
+    write(tmp_path, "b.yaml", "[s1]", "evidence: {survey: {from: push, fields: {a: int}}}\n")
+    book = load(tmp_path)
+    assert [file.path for file in book.files] == ["a.yaml", "b.yaml"]
+    assert [file and file.path for file in (book.file_for("s1"), book.file_for("s2"))] == ["b.yaml", "a.yaml"]
+    assert [file.path for file in book.files_declaring("survey")] == ["b.yaml"]
+    assert book.files_declaring("other") == ()
+
+
+def test_a_study_that_no_file_claims_has_none(tmp_path: Path) -> None:
+    write(tmp_path, "a.yaml", "[s1]")
+    assert load(tmp_path).file_for("s2") is None
+
+
+def test_two_files_for_one_study_are_told_with_both_names(tmp_path: Path) -> None:
+    first, second = write(tmp_path, "a.yaml", "[s1]"), write(tmp_path, "b.yaml", "[s0, s1]")
+    [finding] = check(tmp_path)
+    assert str(finding) == f"{second}:3:15: RUL010 studies: study s1 is named by both {first} and {second}"
+
+
+def test_two_files_for_all_are_told_with_both_names(tmp_path: Path) -> None:
+    first, second = write(tmp_path, "a.yaml", "all"), write(tmp_path, "b.yaml", "all", "rulez: []\n")
+    found = check(tmp_path)
+    assert [finding.code for finding in found] == ["RUL010", "RUL005"]
+    assert str(first) in found[0].message
+    assert str(second) in found[0].message
+
+
+def test_errors_of_all_files_are_told_at_once_in_order(tmp_path: Path) -> None:
+    write(tmp_path, "b.yaml", "[]")
+    write(tmp_path, "a.yaml", "[s1]", "mode: x\nrulez: []\n")
+    write(tmp_path, "c.yaml", "[s3]")
+    with pytest.raises(InvalidRules) as caught:
+        load(tmp_path)
+    places = [(Path(finding.file).name, finding.line) for finding in caught.value.findings]
+    assert places == [("a.yaml", 4), ("a.yaml", 5), ("b.yaml", 3)]
+
+
+def test_findings_name_files_as_the_caller_did(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "a.yaml").touch()
+    monkeypatch.chdir(tmp_path)
+    assert [str(finding) for finding in check(Path("rules"))] == [
+        "rules/a.yaml:1:1: RUL003: the file is empty"
+    ]
+
+
+def test_a_folder_that_is_missing_or_empty_is_an_error(tmp_path: Path) -> None:
+    assert [finding.code for finding in check(tmp_path)] == ["RUL003"]
+    [finding] = check(tmp_path / "nowhere")
+    assert (finding.code, finding.line, finding.column) == ("RUL001", 1, 1)
+
+
+def test_a_yml_file_is_warned_of_and_not_read(tmp_path: Path) -> None:
+    write(tmp_path, "a.yaml", "[s1]")
+    (tmp_path / "b.yml").write_text("nonsense", encoding="utf-8")
+    [finding] = check(tmp_path)
+    assert (finding.severity, finding.code) == ("warning", "RUL021")
+    assert "b.yaml" in finding.message
+    assert len(load(tmp_path).files) == 1
+
+
+def test_hidden_files_are_nobodys_rules(tmp_path: Path) -> None:
+    write(tmp_path, "a.yaml", "[s1]")
+    (tmp_path / ".#a.yaml").symlink_to("nowhere")
+    assert check(tmp_path) == []
+
+
+def test_a_folder_called_like_a_file_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").mkdir()
+    assert [finding.message for finding in check(tmp_path)] == ["is not a file"]
+
+
+def test_evidence_is_taken_strictly(loaded: LoadText) -> None:
+    source = loaded("").evidence["survey"]
+    assert source.fields["failed"] is FieldType.INT
+    accepted = source.validate({"failed": 2**63 - 1, "gibberish": 2**60, "consented": False, "note": None})
+    assert accepted.values == {"failed": 2**63 - 1, "gibberish": float(2**60), "consented": False}
+    assert accepted.problems == ()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("failed", True),
+        ("failed", 1.0),
+        ("failed", "1"),
+        ("failed", 2**63),
+        ("failed", -(2**63)),
+        ("gibberish", True),
+        ("gibberish", "0.1"),
+        ("gibberish", float("nan")),
+        ("gibberish", float("inf")),
+        ("gibberish", 10**400),
+        ("consented", 1),
+        ("consented", "true"),
+        ("note", 1),
+        ("note", "a\0"),
+        ("note", "\udc00"),
+        ("note", ["a"]),
+        ("received", True),
+        ("unheard_of", 1),
+        ("unheard_of", None),
+    ],
+)
+def test_evidence_of_another_type_is_refused_by_name(loaded: LoadText, field: str, value: object) -> None:
+    accepted = loaded("").evidence["survey"].validate({field: value})
+    assert accepted.values == {}
+    [(named, problem)] = accepted.problems
+    assert named == field
+    assert field in problem

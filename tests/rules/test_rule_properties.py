@@ -1,0 +1,156 @@
+"""What holds for every rule file and every submission: doubt never costs a participant."""
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from service.domain.decision import Outcome
+from service.rules import FACTS, FieldType, InvalidRules, RuleFile, check, load
+
+HEAD = """\
+version: 1
+name: A study
+studies: [s1]
+evidence:
+  survey:
+    from: push
+    fields: {failed: int, gibberish: double, consented: bool, note: string}
+"""
+
+BEST_FIRST = [Outcome.APPROVE, Outcome.COMPLETE, Outcome.HOLD, Outcome.REQUEST_RETURN, Outcome.REJECT]
+LONG = "We looked at your answers with care, and this is what we found in them. " * 2
+CONDITIONS = [
+    "evidence.survey.failed >= 1",
+    "evidence.survey.consented == false",
+    "evidence.survey.gibberish > 0.5 || submission.pace < 1.0",
+    "submission.code_type == 'NONE' && evidence.survey.failed > 0",
+    "{any: [evidence.survey.failed > 0, submission.pace > 1.0]}",
+    "{all: [evidence.survey.consented, submission.pace > 1.0]}",
+    "{none: [evidence.survey.consented, evidence.survey.gibberish > 0.5]}",
+    "10 / evidence.survey.failed > 3",
+    "submission.completed_at < now",
+    "evidence.survey.note.matches('a') ? submission.return_requested : submission.pace > 1.0",
+    "[1, 2].exists(x, x == evidence.survey.failed)",
+    "evidence.survey.note in ['', 'a']",
+]
+ACTIONS = [
+    "approve:",
+    "hold: 'Look at {evidence.survey.note}'",
+    "complete: {code_type: HALF}",
+    "complete: {code: X, message_to_participant: 'Thanks {submission.pace}'}",
+    "request_return: {reasons: [Please.]}",
+    f"reject: {{category: OTHER, message: '{LONG}{{evidence.survey.failed}}'}}",
+]
+TYPES = dict(FACTS) | {
+    "evidence.survey.failed": FieldType.INT,
+    "evidence.survey.gibberish": FieldType.DOUBLE,
+    "evidence.survey.consented": FieldType.BOOL,
+    "evidence.survey.note": FieldType.STRING,
+}
+VALUES: dict[FieldType, st.SearchStrategy[Any]] = {
+    FieldType.INT: st.integers(0, 3),
+    FieldType.DOUBLE: st.sampled_from([0.0, 0.4, 0.6, 1, 2.0]),
+    FieldType.BOOL: st.booleans(),
+    FieldType.STRING: st.sampled_from(["", "a", "NONE", "COMPLETED"]),
+    FieldType.TIMESTAMP: st.sampled_from(["2026-01-01T10:00:00Z", "2026-01-02T10:00:00.5+02:00"]),
+}
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None)),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def nested(flat: dict[str, Any]) -> dict[str, Any]:
+    facts: dict[str, Any] = {}
+    for name, value in flat.items():
+        *groups, last = name.split(".")
+        inner = facts
+        for group in groups:
+            inner = inner.setdefault(group, {})
+        inner[last] = value
+    return facts
+
+
+@st.composite
+def rule_files(draw: st.DrawFn) -> RuleFile:
+    text = f"{HEAD}rules:\n"
+    for index in range(draw(st.integers(1, 5))):
+        action = draw(st.sampled_from(ACTIONS))
+        skippable = action.startswith(("reject", "request_return")) and draw(st.booleans())
+        when = draw(st.sampled_from(CONDITIONS))
+        text += f"  - name: rule {index}\n    when: {when if when.startswith('{') else json.dumps(when)}\n"
+        text += f"    {action}\n" + ("    if_unknown: skip\n" if skippable else "")
+    text += f"otherwise: {draw(st.sampled_from(['approve', 'hold']))}\n"
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.yaml"
+        path.write_text(text, encoding="utf-8")
+        return load(path).files[0]
+
+
+known_facts = st.fixed_dictionaries(
+    {"evidence.survey.received": st.just(value=True)},
+    optional={name: VALUES[kind] for name, kind in TYPES.items()},
+)
+wild_groups = st.dictionaries(st.sampled_from(["submission", "study", "evidence", "now"]), ANY_JSON)
+wild_values = st.dictionaries(st.sampled_from([*TYPES, "evidence.survey.received"]), ANY_JSON)
+wild_facts = wild_groups | wild_values.map(nested)
+
+# Every example loads a rule file: slow for hypothesis, and no reason to fail on a busy machine.
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@settings(UNHURRIED, max_examples=150)
+@given(rule_files(), wild_facts)
+def test_whatever_the_facts_there_is_a_verdict(file: RuleFile, facts: dict[str, Any]) -> None:
+    verdict = file.decide(facts)
+    assert verdict.action.outcome in Outcome
+    assert (verdict.guard is None) or verdict.action.outcome is Outcome.HOLD
+    assert json.dumps(verdict.trace, allow_nan=False) == json.dumps(file.decide(facts).trace)
+    assert verdict == file.decide(facts)
+
+
+@settings(UNHURRIED, max_examples=400)
+@given(rule_files(), known_facts, st.data())
+def test_taking_facts_away_holds_or_is_no_worse_for_the_participant(
+    file: RuleFile,
+    flat: dict[str, Any],
+    data: st.DataObject,
+) -> None:
+    removable = sorted(set(flat) - {"evidence.survey.received"})
+    taken = data.draw(st.sets(st.sampled_from(removable))) if removable else set()
+    before = file.decide(nested(flat)).action.outcome
+    after = file.decide(
+        nested({name: value for name, value in flat.items() if name not in taken})
+    ).action.outcome
+    assert after is Outcome.HOLD or BEST_FIRST.index(after) <= BEST_FIRST.index(before)
+
+
+@settings(UNHURRIED, max_examples=200)
+@given(rule_files(), known_facts)
+def test_while_evidence_may_come_nothing_is_decided_in_doubt(file: RuleFile, flat: dict[str, Any]) -> None:
+    del flat["evidence.survey.received"]
+    verdict = file.decide(nested(flat))
+    unknown = any(entry["result"] == "unknown" for entry in verdict.trace)
+    assert not unknown or verdict.guard == "waiting"
+
+
+@settings(UNHURRIED, max_examples=300)
+@given(
+    st.text(st.characters(codec="utf-8"), max_size=60),
+    st.sampled_from(["", HEAD, f"{HEAD}rules:\n  - name: r\n    approve:\n    when: "]),
+)
+def test_whatever_stands_in_a_file_ends_in_rules_or_findings(text: str, head: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.yaml"
+        path.write_text(head + text, encoding="utf-8")
+        if check(path):
+            with pytest.raises(InvalidRules):
+                load(path)
+        else:
+            assert load(path).files
