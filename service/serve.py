@@ -15,7 +15,7 @@ from service.review.worker import run_worker
 from service.settings import Settings
 from service.store.migrate import head
 
-DRAIN = 1.0  # seconds in which readyz says no while requests are still answered
+DRAIN = 1.0  # seconds
 GRACE = 10  # seconds for requests under way
 
 log = structlog.get_logger(__name__)
@@ -59,8 +59,13 @@ async def serve(service: Service, parts: Parts, listener: socket.socket) -> None
 
 
 @asynccontextmanager
-async def running(service: Service, parts: Parts, listener: socket.socket) -> AsyncIterator[None]:
-    """The service at work inside the block; a clean stop at its end."""
+async def running(
+    service: Service, parts: Parts, listener: socket.socket, *, drain: float = DRAIN
+) -> AsyncIterator[None]:
+    """The service at work inside the block; a clean stop at its end.
+
+    For ``drain`` seconds readyz says no while requests are still answered: time to be taken out of rotation.
+    """
     stopping = asyncio.Event()
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(opened(service))
@@ -72,6 +77,7 @@ async def running(service: Service, parts: Parts, listener: socket.socket) -> As
                 access_log=False,
                 server_header=False,
                 lifespan="off",
+                ws="none",
                 timeout_graceful_shutdown=GRACE,
             ),
         )
@@ -82,7 +88,7 @@ async def running(service: Service, parts: Parts, listener: socket.socket) -> As
         finally:
             service.health.draining = True
             stopping.set()
-            await asyncio.gather(asyncio.sleep(DRAIN), worker, return_exceptions=True)
+            await asyncio.gather(asyncio.sleep(drain), worker, return_exceptions=True)
             server.should_exit = True
             await web
             writer.cancel()

@@ -1,0 +1,67 @@
+"""What every test may ask for: an empty database of this version, and a world around the service."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from service.store.embedded import delete_database, embedded_postgres
+from service.store.migrate import migrate
+from tests.world import World, rules_text, world, write_rules
+
+Start = Callable[..., AbstractAsyncContextManager[World]]
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real PostgreSQL for the whole run, with one migrated database to copy from."""
+    folder = tmp_path_factory.mktemp("postgres")
+    with embedded_postgres(folder) as url:
+        create(url, "migrated")
+        migrate(named(url, "migrated"))
+        yield url
+    delete_database(folder)
+
+
+def named(url: str, database: str) -> str:
+    return f"{url.rpartition('/')[0]}/{database}"
+
+
+def create(url: str, database: str, *, like: str = "template1") -> None:
+    statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(database), sql.Identifier(like))
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(statement)
+
+
+@pytest.fixture
+def empty_database_url(postgres: str) -> str:
+    """A database without any schema."""
+    name = f"empty_{uuid4().hex}"
+    create(postgres, name)
+    return named(postgres, name)
+
+
+@pytest.fixture
+def database_url(postgres: str) -> Iterator[str]:
+    """A database of this version's schema, nothing in it."""
+    name = f"test_{uuid4().hex}"
+    create(postgres, name, like="migrated")
+    yield named(postgres, name)
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def start(database_url: str, tmp_path: Path) -> Start:
+    """``async with start(rules="...") as world``: the service at work on the given rules."""
+
+    def starting(rules: str | None = None, **options: Any) -> AbstractAsyncContextManager[World]:
+        folder = write_rules(tmp_path / "rules", rules or rules_text())
+        return world(database_url, folder, **options)
+
+    return starting

@@ -1,0 +1,111 @@
+"""Each of the five outcomes, from the webhook to what Prolific was asked and what is on record."""
+
+from tests.conftest import Start
+from tests.world import rules_text
+
+REJECT = """
+  - name: failed two checks
+    when: evidence.survey.attention_failed >= 2
+    reject:
+      category: FAILED_CHECK
+      message: >-
+        You missed {evidence.survey.attention_failed} of the attention checks in our study. Each asked for one
+        particular answer, as its text said. If you think this is a mistake, please write to us.
+"""
+
+
+async def test_an_approval_is_applied_once_and_recorded(start: Start) -> None:
+    async with start() as world:
+        submission = world.completed()
+        decision = await world.reviewed(submission)
+        assert decision["outcome"] == decision["proposed"] == "approve"
+        assert decision["status"] == "applied"
+        assert decision["guard"] is None
+        assert decision["action"] == {"endpoint": "transition", "body": {"action": "APPROVE"}}
+        assert world.calls(submission.id) == [{"action": "APPROVE"}]
+        assert submission.status == "APPROVED"
+        assert [attempt["status_code"] for attempt in decision["attempts"]] == [200]
+
+
+async def test_a_rejection_carries_its_category_and_the_evidence_in_its_message(start: Start) -> None:
+    async with start(rules_text(REJECT)) as world:
+        submission = world.completed()
+        await world.push(submission.id, {"attention_failed": 3})
+        decision = await world.settled(submission.id)
+        assert (decision["outcome"], decision["rule"]) == ("reject", "failed two checks")
+        assert decision["trigger"] == "evidence"
+        (sent,) = world.calls(submission.id)
+        assert sent["action"] == "REJECT"
+        assert sent["rejection_category"] == "FAILED_CHECK"
+        assert sent["message"].startswith("You missed 3 of the attention checks")
+        assert submission.status == "REJECTED"
+
+
+async def test_a_request_to_return_is_sent_with_its_reasons(start: Start) -> None:
+    rules = """
+  - name: no code
+    when: submission.code_type == "NONE"
+    request_return: {reasons: ["You entered no code, {submission.participant_id}."]}
+    recheck_after: 7d
+"""
+    async with start(rules_text(rules)) as world:
+        submission = world.completed(code=None)
+        decision = await world.reviewed(submission)
+        assert (decision["outcome"], decision["status"]) == ("request_return", "applied")
+        assert world.calls(submission.id) == [
+            {"request_return_reasons": [f"You entered no code, {submission.participant_id}."]}
+        ]
+        assert submission.return_requested is not None
+        assert decision["recheck_at"] > decision["decided_at"]
+
+
+async def test_a_completion_uses_the_studys_code_of_that_type(start: Start) -> None:
+    from service.sandbox.studies import TWO_PARTS
+
+    rules = rules_text("""
+  - name: half done
+    when: submission.code_type == "HALF_DONE"
+    complete: {code_type: PARTIAL_PAYMENT, percentage_of_reward: 50, message_to_participant: Thank you.}
+""").replace("60aca280709ee40ec37d4885", TWO_PARTS)
+    async with start(rules) as world:
+        submission = world.completed(study=TWO_PARTS, code="0NEPART1")
+        decision = await world.reviewed(submission)
+        assert (decision["outcome"], decision["status"]) == ("complete", "applied")
+        (sent,) = world.calls(submission.id)
+        assert sent["action"] == "COMPLETE"
+        assert sent["completion_code_data"] == {
+            "percentage_of_reward": 50,
+            "message_to_participant": "Thank you.",
+        }
+        assert submission.status == "PARTIALLY APPROVED"
+
+
+async def test_a_hold_asks_prolific_for_nothing(start: Start) -> None:
+    rules = """
+  - name: unknown code
+    when: submission.code_type == "UNKNOWN"
+    hold: The code {submission.entered_code} is none of ours.
+"""
+    async with start(rules_text(rules)) as world:
+        submission = world.completed(code="WR0NG")
+        decision = await world.reviewed(submission)
+        assert (decision["outcome"], decision["status"], decision["guard"]) == ("hold", "held", None)
+        assert decision["action"] is None
+        assert "WR0NG" in decision["reason"]
+        assert world.calls(submission.id) == []
+        assert submission.status == "AWAITING REVIEW"
+
+
+async def test_a_decision_tells_everything_the_contract_names(start: Start) -> None:
+    async with start() as world:
+        submission = world.completed()
+        listed = await world.reviewed(submission)
+        decision = await world.api(f"decisions/{listed['id']}")
+        assert decision == listed
+        assert set(decision) == {
+            "id", "submission_id", "study_id", "participant_id", "decided_at", "trigger", "outcome", "proposed",
+            "guard", "rule", "rule_file", "rules_hash", "mode", "action", "tag", "by", "note", "reason", "trace",
+            "facts", "status", "attempts", "recheck_at",
+        }  # fmt: skip
+        assert set(decision["facts"]) == {"submission", "study", "evidence", "now"}
+        assert set(decision["attempts"][0]) == {"at", "request", "status_code", "answer"}

@@ -1,0 +1,216 @@
+"""A small world to test in: the real service over HTTP, the sandbox over HTTP, a real PostgreSQL."""
+
+import asyncio
+import json
+import time
+from base64 import b64encode
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import sha256
+from hmac import digest
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+
+from service.app import Parts, Service, build
+from service.review.review import Clock, utc_now
+from service.rules import load
+from service.rules_in_force import RulesInForce
+from service.sandbox.app import create_app
+from service.sandbox.model import SimSubmission
+from service.sandbox.server import running as sandbox_running
+from service.sandbox.server import shipped_state
+from service.sandbox.state import SandboxState
+from service.sandbox.studies import STROOP
+from service.serve import listen, running
+from service.settings import Settings
+
+SECRET = "a-secret"
+TOKEN = "sandbox-token"
+ADMIN = "an-admin"
+EVIDENCE = "a-survey"
+PATIENCE = 20.0  # seconds to wait for a condition; far more than it takes
+
+
+def signature(secret: str, timestamp: str, body: bytes) -> str:
+    """Written apart from the service's own, so that the two check each other."""
+    return b64encode(digest(secret.encode(), timestamp.encode() + body, sha256)).decode()
+
+
+def signed(body: bytes, *, secret: str = SECRET, event_id: str | None = None) -> dict[str, str]:
+    """The headers of a delivery as Prolific makes them."""
+    timestamp = str(int(time.time()))
+    headers = {
+        "Content-Type": "application/json",
+        "X-Prolific-Request-Timestamp": timestamp,
+        "X-Prolific-Request-Signature": signature(secret, timestamp, body),
+        "X-Timestamp": timestamp,
+    }
+    return headers | ({"X-Event-ID": event_id} if event_id is not None else {})
+
+
+def status_change(submission: str, status: str = "AWAITING REVIEW") -> bytes:
+    return json.dumps(
+        {
+            "resource_id": submission,
+            "event_type": "submission.status.change",
+            "participant_id": "65f0000000000000000000bb",
+            "status": status,
+        }
+    ).encode()
+
+
+async def until(condition: Callable[[], Awaitable[Any]], what: str = "the condition") -> Any:
+    """Wait for a condition to give something true, and give that."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        if found := await condition():
+            return found
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"waited {PATIENCE:.0f} s in vain for {what}")
+
+
+@dataclass
+class World:
+    """The service with its outside."""
+
+    sandbox: SandboxState
+    service: Service
+    http: httpx.AsyncClient
+    url: str
+    prolific_url: str
+    clock: list[datetime | None] = field(default_factory=lambda: [None])
+
+    def completed(self, *, study: str = STROOP, code: str | None = "C0L0UR12", seconds: int = 700) -> SimSubmission:
+        """A submission that awaits review and that no webhook has told of."""
+        submission = self.sandbox.reserve(study, notify=False)
+        self.sandbox.complete(submission, code, time_taken=seconds, notify=False)
+        return submission
+
+    async def tell(
+        self, submission: str, status: str = "AWAITING REVIEW", *, event_id: str | None = None
+    ) -> httpx.Response:
+        """A signed webhook about the submission."""
+        body = status_change(submission, status)
+        return await self.http.post(
+            "/webhooks/prolific", content=body, headers=signed(body, event_id=event_id or uuid4().hex)
+        )
+
+    async def push(self, submission: str, fields: Mapping[str, Any], *, source: str = "survey") -> httpx.Response:
+        return await self.http.put(
+            f"/evidence/{source}/{submission}", json=fields, headers={"Authorization": f"Bearer {EVIDENCE}"}
+        )
+
+    async def api(self, path: str, **query: Any) -> Any:
+        answer = await self.http.get(f"/api/{path}", params=query, headers=bearer(ADMIN))
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    async def decisions(self, submission: str) -> list[dict[str, Any]]:
+        """The submission's decisions, newest first."""
+        found: list[dict[str, Any]] = (await self.api("decisions", submission=submission))["results"]
+        return found
+
+    async def settled(self, submission: str, *, decisions: int = 1) -> dict[str, Any]:
+        """Wait until the submission has so many decisions and no work is left; gives the newest."""
+
+        async def look() -> dict[str, Any] | None:
+            found = await self.decisions(submission)
+            if len(found) < decisions or found[0]["status"] == "pending" or not await self.idle():
+                return None
+            return found[0]
+
+        newest: dict[str, Any] = await until(look, f"{decisions} decisions of {submission}")
+        return newest
+
+    async def idle(self) -> bool:
+        """Whether no job waits or runs; timers of later don't count."""
+        from sqlalchemy import text
+
+        async with self.service.database.connect() as connection:
+            busy = await connection.scalar(
+                text(
+                    "SELECT count(*) FROM procrastinate_jobs WHERE task_name <> 'rescue' AND (status = 'doing' "
+                    "OR status = 'todo' AND (scheduled_at IS NULL OR scheduled_at <= now()))"
+                )
+            )
+        return busy == 0
+
+    async def reviewed(self, submission: SimSubmission) -> dict[str, Any]:
+        """Tell of the submission and wait for its decision."""
+        before = len(await self.decisions(submission.id))
+        assert (await self.tell(submission.id)).status_code == 202
+        return await self.settled(submission.id, decisions=before + 1)
+
+    async def at_rest(self) -> None:
+        """Wait until all work is done."""
+        await until(self.idle, "all jobs to end")
+
+    def calls(self, submission: str) -> list[Any]:
+        """What Prolific was asked to do to the submission."""
+        return [call.body for call in self.sandbox.calls_for(submission)]
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def write_rules(folder: Path, text: str, name: str = "rules.yaml") -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text(text, encoding="utf-8")
+    return folder
+
+
+def rules_text(rules: str = "[]", *, more: str = "", otherwise: str = "approve") -> str:
+    """A rule file for the sandbox's first study, with a survey as evidence."""
+    return f"""
+version: 1
+name: A test
+studies: [{STROOP}]
+evidence:
+  survey:
+    from: push
+    fields: {{attention_failed: int, gibberish: double, consented: bool, comment: string}}
+{more}
+rules: {rules}
+otherwise: {otherwise}
+"""
+
+
+@asynccontextmanager
+async def world(
+    database_url: str,
+    rules: Path,
+    *,
+    parts: Parts = Parts(),
+    clock: Clock = utc_now,
+    sandbox: SandboxState | None = None,
+    **settings: Any,
+) -> AsyncIterator[World]:
+    """Everything at work inside the block."""
+    state = sandbox or shipped_state(time_scale=1000.0, seed=7)
+    async with sandbox_running(create_app(state, token=TOKEN)) as prolific_url:
+        chosen = Settings(
+            prolific_url=prolific_url,
+            port=0,
+            **{
+                "mode": "live",
+                "prolific_token": TOKEN,
+                "webhook_secrets": SECRET,
+                "admin_token": ADMIN,
+                "evidence_token": EVIDENCE,
+                **settings,
+            },
+        )
+        service = build(chosen, database_url, RulesInForce(load(rules), datetime.now(UTC)), parts=parts, clock=clock)
+        listener = listen(chosen)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        async with (
+            running(service, parts, listener, drain=0),
+            httpx.AsyncClient(base_url=url, timeout=30) as http,
+        ):
+            yield World(state, service, http, url, prolific_url)
