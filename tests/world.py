@@ -7,7 +7,7 @@ from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from hmac import digest
 from pathlib import Path
@@ -88,6 +88,7 @@ class World:
     def completed(self, *, study: str = STROOP, code: str | None = "C0L0UR12", seconds: int = 700) -> SimSubmission:
         """A submission that awaits review and that no webhook has told of."""
         submission = self.sandbox.reserve(study, notify=False)
+        submission.started_at -= timedelta(seconds=seconds)
         self.sandbox.complete(submission, code, time_taken=seconds, notify=False)
         return submission
 

@@ -95,7 +95,7 @@ class Findings:
     """Collects the findings of one file, so that all of them are told at once."""
 
     file: str
-    found: list[Finding] = field(default_factory=list)
+    found: dict[Finding, None] = field(default_factory=dict)
 
     def add(
         self,
@@ -106,8 +106,7 @@ class Findings:
         severity: Severity = "error",
     ) -> None:
         finding = Finding(self.file, at.line, at.column, code.value, path, message, severity)
-        if finding not in self.found:
-            self.found.append(finding)
+        self.found[finding] = None
 
     @property
     def has_errors(self) -> bool:
