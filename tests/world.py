@@ -6,7 +6,7 @@ import time
 from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from hmac import digest
@@ -28,12 +28,13 @@ from service.sandbox.state import SandboxState
 from service.sandbox.studies import STROOP
 from service.serve import listen, running
 from service.settings import Settings
+from tests.moods import Moody
 
 SECRET = "a-secret"
 TOKEN = "sandbox-token"
 ADMIN = "an-admin"
 EVIDENCE = "a-survey"
-PATIENCE = 20.0  # seconds to wait for a condition; far more than it takes
+PATIENCE = 60.0  # seconds to wait for a condition; far more than it takes
 
 
 def signature(secret: str, timestamp: str, body: bytes) -> str:
@@ -83,7 +84,7 @@ class World:
     http: httpx.AsyncClient
     url: str
     prolific_url: str
-    clock: list[datetime | None] = field(default_factory=lambda: [None])
+    prolific: Moody
 
     def completed(self, *, study: str = STROOP, code: str | None = "C0L0UR12", seconds: int = 700) -> SimSubmission:
         """A submission that awaits review and that no webhook has told of."""
@@ -194,7 +195,8 @@ async def world(
 ) -> AsyncIterator[World]:
     """Everything at work inside the block."""
     state = sandbox or shipped_state(time_scale=1000.0, seed=7)
-    async with sandbox_running(create_app(state, token=TOKEN)) as prolific_url:
+    moody = Moody(create_app(state, token=TOKEN))
+    async with sandbox_running(moody) as prolific_url:
         chosen = Settings(
             prolific_url=prolific_url,
             port=0,
@@ -214,4 +216,4 @@ async def world(
             running(service, parts, listener, drain=0),
             httpx.AsyncClient(base_url=url, timeout=30) as http,
         ):
-            yield World(state, service, http, url, prolific_url)
+            yield World(state, service, http, url, prolific_url, moody)

@@ -12,7 +12,8 @@ from starlette.routing import Route
 from service import __version__
 from service.api.queries import BadQuery, decision_query
 from service.domain.decision import Mode
-from service.ops.http import as_json, problem, refuse_bearer
+from service.domain.plain import plain
+from service.ops.http import problem, refuse_bearer
 from service.rules import RuleBook
 from service.rules_in_force import RulesInForce
 from service.secret import Secret
@@ -50,7 +51,7 @@ class Api:
         following = (
             str(request.url.include_query_params(before=page[-1]["id"])) if len(rows) > limit else None
         )
-        return JSONResponse({"results": as_json(page), "next": following})
+        return JSONResponse({"results": plain(page), "next": following})
 
     async def decision(self, request: Request) -> Response:
         wanted = request.path_params["id"]
@@ -59,7 +60,7 @@ class Api:
             async with self.database.connect() as connection:
                 found = await show_decision(connection, int(wanted))
         return (
-            JSONResponse(as_json(found))
+            JSONResponse(plain(found))
             if found
             else problem(404, "not_found", f"There is no decision {wanted}.")
         )
@@ -75,7 +76,7 @@ class Api:
             }
         if not any(found.values()):
             return problem(404, "not_found", f"Nothing was ever heard of a submission {wanted}.")
-        return JSONResponse(as_json(found))
+        return JSONResponse(plain(found))
 
     async def status(self, _: Request) -> Response:
         async with self.database.connect() as connection:
@@ -92,7 +93,7 @@ class Api:
             "decisions": decisions,
             "breakers": [],
         }
-        return JSONResponse(as_json(state))
+        return JSONResponse(plain(state))
 
     def _guarded(self, endpoint: Endpoint) -> Endpoint:
         @wraps(endpoint)

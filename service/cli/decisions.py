@@ -1,51 +1,17 @@
 """``autoreview decisions``: the audit trail in a terminal."""
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
 from rich.text import Text
-from sqlalchemy.exc import OperationalError, ProgrammingError
-from sqlalchemy.ext.asyncio import AsyncConnection
-from starlette.datastructures import QueryParams
 
-from service.api.queries import BadQuery, decision_query
-from service.cli.output import Json, console, print_json, print_table
-from service.errors import ConfigurationError, DatabaseError
-from service.ops.http import as_json as rows_as_json
-from service.settings import Settings
-from service.store.audit import list_decisions, show_decision
-from service.store.database import Database
-from service.store.where import command_database
+from service.cli.output import Json, console, plain, print_json, print_table
+from service.errors import ConfigurationError
 
 app = typer.Typer(help="What was decided, and why.", no_args_is_help=True)
 
-Result = TypeVar("Result")
 COLUMNS = ("id", "decided_at", "submission_id", "outcome", "rule", "guard", "status", "trigger")
-
-
-def ask(question: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
-    """Put a question to the database: the one that is set, the running service's, or the folder's own."""
-
-    async def answer(url: str) -> Result:
-        database = Database(url, pool_size=1)
-        try:
-            async with database.connect() as connection:
-                return await question(connection)
-        finally:
-            await database.close()
-
-    with command_database(Settings.from_environment()) as url:
-        try:
-            return asyncio.run(answer(url))
-        except ProgrammingError as error:
-            raise DatabaseError(
-                f"The schema is not this version's: run `autoreview migrate`. ({error.orig})"
-            ) from None
-        except OperationalError as error:
-            raise DatabaseError(f"The database can't be reached: {error.orig}") from None
 
 
 @app.command("list")
@@ -69,6 +35,12 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """List decisions, newest first."""
+    from starlette.datastructures import QueryParams
+
+    from service.api.queries import BadQuery, decision_query
+    from service.cli.asking import ask
+    from service.store.audit import list_decisions
+
     asked = {
         "submission": submission,
         "study": study,
@@ -99,6 +71,9 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show one decision whole: its facts, the trace of its rules, its attempts."""
+    from service.cli.asking import ask
+    from service.store.audit import show_decision
+
     row = ask(lambda connection: show_decision(connection, decision))
     if row is None:
         typer.echo(f"There is no decision {decision}.", err=True)
@@ -106,7 +81,7 @@ def show(
     if as_json:
         print_json(row)
     else:
-        print_decision(rows_as_json(row))
+        print_decision(plain(row))
 
 
 def print_decision(row: dict[str, Any]) -> None:

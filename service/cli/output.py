@@ -10,14 +10,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from service.ops.http import as_json
+from service.domain.plain import plain
+
+__all__ = ["Json", "console", "plain", "print_json", "print_table"]
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 
 def print_json(value: Any) -> None:
     """One JSON value; flushed, so that a pipe that ends early is no error of ours."""
-    typer.echo(json.dumps(as_json(value), indent=2, ensure_ascii=False))
+    typer.echo(json.dumps(plain(value), indent=2, ensure_ascii=False))
 
 
 def console(*, quiet: bool = False) -> Console:

@@ -6,11 +6,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-import uvloop
 
 from service.cli.output import Json, print_json
 from service.errors import ConfigurationError
-from service.ops.log import configure_logs
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -28,7 +26,10 @@ def serve(
     ] = None,
 ) -> None:
     """Run the service: webhooks in, decisions out."""
+    import uvloop
+
     from service.app import Parts, build
+    from service.ops.log import configure_logs
     from service.rules import load
     from service.rules_in_force import RulesInForce
     from service.serve import listen
@@ -103,6 +104,7 @@ def sandbox(
     seed: Annotated[int, typer.Option(help="The same seed, the same people.")] = 1,
 ) -> None:
     """Run the simulated Prolific alone: API, webhooks with Prolific's retries, participants."""
+    from service.ops.log import configure_logs
     from service.sandbox.server import run_sandbox
 
     configure_logs(form="console", level="info")

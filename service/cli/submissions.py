@@ -11,9 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from service.cli.output import Json, print_json, print_table
-from service.prolific.client import Prolific
 from service.prolific.filters import SubmissionFilter
-from service.settings import Settings
 
 app = typer.Typer(help="Submissions as Prolific lists them.", no_args_is_help=True)
 
@@ -102,6 +100,9 @@ def list_(
 
 
 async def _fetch(wanted: SubmissionFilter) -> list[dict[str, Any]]:
+    from service.prolific.client import Prolific
+    from service.settings import Settings
+
     settings = Settings.from_environment()
     token = settings.require("PROLIFIC_TOKEN", "Prolific's list is read with it")
     async with Prolific(settings.prolific_url, token.read, concurrency=1) as prolific:
@@ -111,14 +112,20 @@ async def _fetch(wanted: SubmissionFilter) -> list[dict[str, Any]]:
 
 
 def print_csv(rows: Sequence[dict[str, Any]]) -> None:
-    """Every field that any row has; what is not a plain value as JSON."""
+    """Every field that any row has."""
     names = list(dict.fromkeys([*COLUMNS, *(name for row in rows for name in row)]))
     writer = csv.DictWriter(sys.stdout, names, restval="")
     writer.writeheader()
     for row in rows:
-        writer.writerow(
-            {
-                name: json.dumps(value) if isinstance(value, dict | list) else value
-                for name, value in row.items()
-            }
-        )
+        writer.writerow({name: _cell(value) for name, value in row.items()})
+
+
+def _cell(value: Any) -> Any:
+    """Plain values as they are, others as JSON; nothing that a spreadsheet would run as a formula."""
+    if isinstance(value, dict | list):
+        return json.dumps(value)
+    return (
+        f"'{value}"
+        if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
+        else value
+    )

@@ -2,8 +2,6 @@
 
 import hmac
 from collections.abc import Mapping
-from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
@@ -55,16 +53,3 @@ def refuse_bearer(request: Request, token: Secret | None, variable: str) -> Resp
             headers={"WWW-Authenticate": "Bearer"},
         )
     return None
-
-
-def as_json(value: Any) -> Any:
-    """Rows as JSON: times in ISO 8601."""
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, Decimal):
-        return float(value)
-    if isinstance(value, Mapping):
-        return {key: as_json(child) for key, child in value.items()}
-    if isinstance(value, list | tuple):
-        return [as_json(child) for child in value]
-    return value

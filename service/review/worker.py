@@ -18,8 +18,8 @@ from service.review.treatment import RetryLater
 from service.store.database import Database
 from service.store.queue import QUEUE, REVIEW, WAKE, Queue
 
-HEARTBEAT = 5.0  # seconds between a worker's signs of life
-STALLED = 15.0  # seconds without one, and its jobs are given to others
+HEARTBEAT = 2.5  # seconds between a worker's signs of life
+STALLED = 10.0  # seconds without one, and its jobs are given to others
 RESCUE_EVERY = "*/5 * * * * *"  # cron with seconds
 LONGEST = timedelta(minutes=10)
 

@@ -7,7 +7,7 @@ import socket
 from collections.abc import AsyncIterator, Generator
 
 import uvicorn
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from service.sandbox.app import DEFAULT_ACCESS, create_app
 from service.sandbox.lifecycle import PushEvidence, simulate
@@ -36,7 +36,7 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def running(app: Starlette, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
+async def running(app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
     """Serve the application for as long as the block lasts; gives its base URL. Port 0 takes a free one."""
     with socket.create_server((host, port), backlog=512) as listener:
         config = uvicorn.Config(

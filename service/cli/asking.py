@@ -1,0 +1,37 @@
+"""Putting questions to the service's database."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.errors import DatabaseError
+from service.settings import Settings
+from service.store.database import Database
+from service.store.where import command_database
+
+Result = TypeVar("Result")
+
+
+def ask(question: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
+    """Put a question to the database: the one that is set, the running service's, or the folder's own."""
+
+    async def answer(url: str) -> Result:
+        database = Database(url, pool_size=1)
+        try:
+            async with database.connect() as connection:
+                return await question(connection)
+        finally:
+            await database.close()
+
+    with command_database(Settings.from_environment()) as url:
+        try:
+            return asyncio.run(answer(url))
+        except ProgrammingError as error:
+            raise DatabaseError(
+                f"The schema is not this version's: run `autoreview migrate`. ({error.orig})"
+            ) from None
+        except OperationalError as error:
+            raise DatabaseError(f"The database can't be reached: {error.orig}") from None

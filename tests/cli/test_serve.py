@@ -1,0 +1,221 @@
+"""``autoreview serve`` as a process: what stops it before it listens, and how it ends."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from service.sandbox.app import create_app
+from service.sandbox.server import running as sandbox_running
+from service.sandbox.server import shipped_state
+from service.sandbox.state import SandboxState
+from service.sandbox.studies import STROOP
+from service.store.embedded import delete_database
+from tests.moods import Mood, Moody
+from tests.process import autoreview, complete_settings, free_port, serving
+from tests.world import (
+    ADMIN,
+    EVIDENCE,
+    SECRET,
+    TOKEN,
+    bearer,
+    rules_text,
+    signed,
+    status_change,
+    until,
+    write_rules,
+)
+
+
+@pytest.fixture
+def rules(tmp_path: Path) -> Path:
+    return write_rules(tmp_path / "rules", rules_text())
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "data"
+    yield folder
+    delete_database(folder)
+
+
+@pytest.fixture
+async def prolific() -> AsyncIterator[tuple[SandboxState, Moody, str]]:
+    state = shipped_state(time_scale=1000.0, seed=3)
+    moody = Moody(create_app(state, token=TOKEN))
+    async with sandbox_running(moody) as url:
+        yield state, moody, url
+
+
+def completed(state: SandboxState) -> str:
+    submission = state.reserve(STROOP, notify=False)
+    state.complete(submission, "C0L0UR12", time_taken=700, notify=False)
+    return submission.id
+
+
+async def tell(http: httpx.AsyncClient, submission: str, event_id: str) -> int:
+    body = status_change(submission)
+    answer = await http.post("/webhooks/prolific", content=body, headers=signed(body, event_id=event_id))
+    return answer.status_code
+
+
+async def decided(http: httpx.AsyncClient, submission: str) -> list[dict[str, object]]:
+    answer = await http.get("/api/decisions", params={"submission": submission}, headers=bearer(ADMIN))
+    found: list[dict[str, object]] = answer.json()["results"]
+    return found
+
+
+def test_what_is_missing_is_named_all_at_once(rules: Path, tmp_path: Path) -> None:
+    ended = autoreview("serve", settings={"rules_dir": rules, "data_dir": tmp_path / "data"})
+    assert ended.returncode == 2
+    assert "AUTOREVIEW_PROLIFIC_TOKEN" in ended.stderr
+    assert "AUTOREVIEW_WEBHOOK_SECRETS" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert not (tmp_path / "data").exists(), "nothing was started"
+
+
+def test_rule_files_with_errors_stop_it_with_all_their_positions(tmp_path: Path) -> None:
+    folder = write_rules(tmp_path / "rules", rules_text("\n  - name: a\n    when: submission.pase < 1.0\n    approve:\n  - name: a\n    when: true\n    hold: b\n"))
+    write_rules(folder, "version: 2\n", "other.yaml")
+    ended = autoreview("serve", settings=complete_settings(folder, tmp_path / "data"))
+    assert ended.returncode == 2
+    assert f"{folder}/rules.yaml:12:11: " in ended.stderr
+    assert "submission.pace" in ended.stderr
+    assert f"{folder}/other.yaml:1:10: " in ended.stderr
+
+
+@pytest.mark.parametrize("only", ["web", "worker"])
+def test_a_half_alone_needs_a_database_that_both_reach(rules: Path, tmp_path: Path, only: str) -> None:
+    ended = autoreview("serve", "--only", only, settings=complete_settings(rules, tmp_path / "data"))
+    assert ended.returncode == 2
+    assert "AUTOREVIEW_DATABASE_URL" in ended.stderr
+
+
+def test_an_unknown_setting_is_an_error_that_names_the_nearest(rules: Path, tmp_path: Path) -> None:
+    settings = complete_settings(rules, tmp_path / "data") | {"prolific_tokn": "secret-value"}
+    ended = autoreview("serve", settings=settings)
+    assert ended.returncode == 2
+    assert "AUTOREVIEW_PROLIFIC_TOKN" in ended.stderr
+    assert "AUTOREVIEW_PROLIFIC_TOKEN" in ended.stderr
+    assert "secret-value" not in ended.stderr
+
+
+def test_a_taken_port_is_a_clear_error(rules: Path, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        settings = complete_settings(rules, tmp_path / "data") | {"port": taken.getsockname()[1]}
+        ended = autoreview("serve", settings=settings)
+    assert ended.returncode == 2
+    assert "AUTOREVIEW_PORT" in ended.stderr
+
+
+async def test_on_sigterm_readyz_fails_first_then_it_ends_well_and_its_data_stay(
+    rules: Path, data_dir: Path, tmp_path: Path, prolific: tuple[SandboxState, Moody, str]
+) -> None:
+    state, _, prolific_url = prolific
+    settings = complete_settings(rules, data_dir, prolific_url)
+    log = tmp_path / "log"
+    submission = completed(state)
+    async with serving(settings, log) as service:
+        assert await tell(service.http, submission, "e-1") == 202
+        await until(lambda: _applied(service.http, submission), "the decision")
+        service.process.send_signal(signal.SIGTERM)
+
+        async def draining() -> bool:
+            return (await service.http.get("/readyz")).status_code == 503
+
+        await until(draining, "readyz to fail while requests are still answered")
+        assert await tell(service.http, submission, "e-1") == 200
+        assert await asyncio.wait_for(service.process.wait(), 30) == 0
+    async with serving(settings, log) as service:
+        assert [row["status"] for row in await decided(service.http, submission)] == ["applied"]
+        assert await tell(service.http, submission, "e-1") == 200, "the inbox remembers"
+        await service.stop()
+    text = log.read_text()
+    for secret in (SECRET, TOKEN, ADMIN, EVIDENCE):
+        assert secret not in text
+    assert f'"submission_id": "{submission}"' in text
+
+
+async def _applied(http: httpx.AsyncClient, submission: str) -> bool:
+    return [row["status"] for row in await decided(http, submission)] == ["applied"]
+
+
+async def test_killed_while_prolific_is_asked_it_applies_the_decision_once(
+    rules: Path, data_dir: Path, tmp_path: Path, prolific: tuple[SandboxState, Moody, str]
+) -> None:
+    state, moody, prolific_url = prolific
+    settings = complete_settings(rules, data_dir, prolific_url)
+    submission = completed(state)
+    moody.moods["transition"] = [Mood(took_effect=True, hang=30)]
+    async with serving(settings, tmp_path / "log") as service:
+        await tell(service.http, submission, "e-1")
+
+        async def asked() -> bool:
+            return bool(state.calls_for(submission))
+
+        await until(asked, "the transition")
+        await service.stop(signal.SIGKILL)
+    async with serving(settings, tmp_path / "log") as service:
+
+        async def settled() -> list[object]:
+            found = [row["status"] for row in await decided(service.http, submission)]
+            return found if found != ["pending"] else []
+
+        assert await until(settled, "the decision to be settled") == ["already"]
+        await service.stop()
+    assert len(state.calls_for(submission)) == 1
+
+
+async def test_a_second_service_on_the_same_folder_is_told_whose_it_is(
+    rules: Path, data_dir: Path, tmp_path: Path
+) -> None:
+    settings = complete_settings(rules, data_dir)
+    async with serving(settings, tmp_path / "log") as service:
+        ended = await asyncio.to_thread(autoreview, "serve", settings=settings | {"port": free_port()})
+        assert ended.returncode == 2
+        assert str(service.process.pid) in ended.stderr
+        assert "AUTOREVIEW_DATA_DIR" in ended.stderr
+        await service.stop()
+
+
+async def test_web_and_worker_in_processes_of_their_own(
+    rules: Path, database_url: str, tmp_path: Path, prolific: tuple[SandboxState, Moody, str]
+) -> None:
+    state, _, prolific_url = prolific
+    common = complete_settings(rules, tmp_path / "data", prolific_url) | {"database_url": database_url}
+    del common["prolific_token"]
+    submission = completed(state)
+    async with serving(common, tmp_path / "web", "--only", "web") as web:
+        worker_settings = common | {"port": free_port(), "prolific_token": TOKEN}
+        del worker_settings["webhook_secrets"]
+        async with serving(worker_settings, tmp_path / "worker", "--only", "worker") as worker:
+            assert await tell(web.http, submission, "e-1") == 202
+            await until(lambda: _applied(web.http, submission), "the worker's work")
+            assert await worker.stop() == 0
+        assert (await web.http.get("/readyz")).status_code == 200
+        assert await web.stop() == 0
+
+
+async def test_a_database_without_a_schema_is_waited_for(
+    rules: Path, empty_database_url: str, tmp_path: Path, prolific: tuple[SandboxState, Moody, str]
+) -> None:
+    state, _, prolific_url = prolific
+    settings = complete_settings(rules, tmp_path / "data", prolific_url) | {"database_url": empty_database_url}
+    submission = completed(state)
+    migrated = asyncio.get_running_loop().run_in_executor(None, _migrate_later, settings)
+    async with serving(settings, tmp_path / "log") as service:  # ready only once the schema is there
+        assert (await migrated) == (1, 0)
+        await tell(service.http, submission, "e-1")
+        await until(lambda: _applied(service.http, submission), "the decision")
+        await service.stop()
+
+
+def _migrate_later(settings: dict[str, object]) -> tuple[int, int]:
+    """A wrong address first, so that a mistake is seen to be told; then the right one."""
+    wrong = autoreview("migrate", settings={"database_url": "postgresql://nobody@127.0.0.1:1/none"})
+    assert "can't be reached" in wrong.stderr
+    return min(wrong.returncode, 1), autoreview("migrate", settings={"database_url": settings["database_url"]}).returncode

@@ -1,0 +1,117 @@
+"""``PUT /evidence/{source}/{submission_id}``: each answer of the contract."""
+
+import json
+
+import pytest
+
+from service.app import Parts
+from service.sandbox.studies import TWO_PARTS
+from tests.conftest import Start
+from tests.world import EVIDENCE, bearer, rules_text
+
+WEB = Parts(web=True, worker=False)
+GOOD = {"attention_failed": 1, "gibberish": 0.5, "consented": True, "comment": "fine"}
+
+
+async def test_what_fits_is_stored_with_its_review_and_202(start: Start) -> None:
+    async with start(parts=WEB) as world:
+        assert (await world.push("abc", GOOD)).status_code == 202
+        heard = await world.api("submissions/abc")
+        assert [(said["source"], said["payload"]) for said in heard["evidence"]] == [("survey", GOOD)]
+        assert (await world.api("status"))["jobs"]["queued"] == 1
+
+
+async def test_it_replaces_what_the_source_said_before(start: Start) -> None:
+    rules = """
+  - name: a hold
+    when: evidence.survey.attention_failed >= 2
+    hold: look
+"""
+    async with start(rules_text(rules)) as world:
+        submission = world.completed()
+        await world.push(submission.id, {"attention_failed": 2, "comment": "first"})
+        assert (await world.settled(submission.id))["outcome"] == "hold"
+        await world.push(submission.id, {"attention_failed": 0})
+        decision = await world.settled(submission.id, decisions=2)
+        assert decision["outcome"] == "approve"
+        assert decision["facts"]["evidence"]["survey"] == {"attention_failed": 0, "received": True}
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"attention_faild": 1}, "attention_faild"),
+        ({"attention_failed": True}, "attention_failed"),
+        ({"attention_failed": "1"}, "attention_failed"),
+        ({"attention_failed": 1.0}, "attention_failed"),
+        ({"attention_failed": 2**63}, "attention_failed"),
+        ({"gibberish": "0.5"}, "gibberish"),
+        ({"gibberish": True}, "gibberish"),
+        ({"consented": 1}, "consented"),
+        ({"consented": "true"}, "consented"),
+        ({"comment": 5}, "comment"),
+        ({"comment": ["a"]}, "comment"),
+        ({"comment": "\x00"}, "comment"),
+        ({"comment": "\ud800"}, "comment"),
+    ],
+)
+async def test_a_field_unknown_or_of_the_wrong_type_is_422_and_named(start: Start, fields: dict[str, object], named: str) -> None:
+    async with start(parts=WEB) as world:
+        answer = await world.http.put(
+            "/evidence/survey/abc", content=json.dumps(fields), headers=bearer(EVIDENCE)
+        )
+        assert answer.status_code == 422
+        assert named in answer.json()["message"]
+        assert (await world.http.get("/api/submissions/abc", headers=bearer("an-admin"))).status_code == 404
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"null", b'"a"', b"{", b"[" * 50_000, b"\xff", b'{"gibberish": NaN}', b'{"gibberish": 1e999}'])
+async def test_what_is_no_json_object_of_its_types_is_422(start: Start, body: bytes) -> None:
+    async with start(parts=WEB) as world:
+        answer = await world.http.put("/evidence/survey/abc", content=body, headers=bearer(EVIDENCE))
+        assert answer.status_code == 422
+
+
+@pytest.mark.parametrize("fields", [{}, {"attention_failed": None}, {"gibberish": 3}, {"attention_failed": 2**63 - 1}])
+async def test_null_absent_and_whole_numbers_for_doubles_fit(start: Start, fields: dict[str, object]) -> None:
+    async with start(parts=WEB) as world:
+        assert (await world.push("abc", fields)).status_code == 202
+
+
+async def test_a_source_declared_nowhere_is_404(start: Start) -> None:
+    async with start(parts=WEB) as world:
+        assert (await world.push("abc", GOOD, source="questionnaire")).status_code == 404
+
+
+async def test_a_submission_whose_own_file_lacks_the_source_is_404(start: Start) -> None:
+    async with start(rules_text()) as world:
+        submission = world.completed(study=TWO_PARTS)
+        await world.tell(submission.id)
+        await world.at_rest()
+        assert (await world.push(submission.id, GOOD)).status_code == 404
+
+
+async def test_over_64_kib_is_413(start: Start) -> None:
+    async with start(parts=WEB) as world:
+        assert (await world.push("abc", {"comment": "x" * 70_000})).status_code == 413
+
+
+async def test_a_missing_or_wrong_token_is_401(start: Start) -> None:
+    async with start(parts=WEB) as world:
+        for headers in ({}, bearer("wrong"), {"Authorization": EVIDENCE}, {"Authorization": "Bearer é"}):
+            answer = await world.http.put(
+                "/evidence/survey/abc", json=GOOD, headers=[(k, v.encode()) for k, v in headers.items()]
+            )
+            assert answer.status_code == 401
+
+
+async def test_without_a_configured_token_it_is_403_and_names_the_variable(start: Start) -> None:
+    async with start(parts=WEB, evidence_token=None) as world:
+        answer = await world.push("abc", GOOD)
+        assert answer.status_code == 403
+        assert "AUTOREVIEW_EVIDENCE_TOKEN" in answer.json()["message"]
+
+
+async def test_an_id_that_is_none_is_422(start: Start) -> None:
+    async with start(parts=WEB) as world:
+        assert (await world.push("a%20b", GOOD)).status_code == 422

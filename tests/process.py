@@ -1,0 +1,98 @@
+"""The command line as a process of its own, as an operator runs it."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from tests.world import ADMIN, EVIDENCE, SECRET, TOKEN, until
+
+
+def environment(settings: Mapping[str, object]) -> dict[str, str]:
+    """Nothing of the surrounding ``AUTOREVIEW_`` settings, and these."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("AUTOREVIEW_")}
+    return inherited | {f"AUTOREVIEW_{name.upper()}": str(value) for name, value in settings.items()}
+
+
+def autoreview(
+    *arguments: str, cwd: Path | None = None, settings: Mapping[str, object] = {}
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "service", *arguments],
+        capture_output=True,
+        text=True,
+        env=environment(settings),
+        cwd=cwd,
+        timeout=60,
+        check=False,
+    )
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def complete_settings(rules: Path, data_dir: Path, prolific_url: str = "http://127.0.0.1:9") -> dict[str, object]:
+    return {
+        "rules_dir": rules,
+        "data_dir": data_dir,
+        "port": free_port(),
+        "mode": "live",
+        "prolific_url": prolific_url,
+        "prolific_token": TOKEN,
+        "webhook_secrets": SECRET,
+        "admin_token": ADMIN,
+        "evidence_token": EVIDENCE,
+        "log_format": "json",
+    }
+
+
+@dataclass
+class Running:
+    """``autoreview serve`` at work."""
+
+    process: asyncio.subprocess.Process
+    http: httpx.AsyncClient
+    log: Path
+
+    async def stop(self, with_signal: int = signal.SIGTERM) -> int:
+        self.process.send_signal(with_signal)
+        return await asyncio.wait_for(self.process.wait(), 30)
+
+
+@asynccontextmanager
+async def serving(settings: Mapping[str, object], log: Path, *arguments: str) -> AsyncIterator[Running]:
+    """The service as a process, ready; killed at the end of the block if it still runs."""
+    with log.open("ab") as output:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "service", "serve", *arguments,
+            env=environment(settings), stdout=output, stderr=output,
+        )  # fmt: skip
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{settings['port']}", timeout=30) as http:
+
+        async def ready() -> bool:
+            assert process.returncode is None, log.read_text()
+            try:
+                return (await http.get("/readyz")).status_code == 200
+            except httpx.TransportError:
+                return False
+
+        try:
+            await until(ready, "the service to be ready")
+            yield Running(process, http, log)
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()

@@ -1,0 +1,142 @@
+"""Applying a decision once, whatever Prolific answers: the truth is what is fetched."""
+
+from pathlib import Path
+
+from service.domain.submission import Status
+from service.sandbox.model import By
+from tests.conftest import Start
+from tests.moods import Mood
+from tests.world import until
+
+
+async def test_a_submission_prolific_does_not_know_is_a_recorded_failure(start: Start) -> None:
+    async with start() as world:
+        await world.tell("65f0000000000000000000aa")
+        decision = await world.settled("65f0000000000000000000aa")
+        assert (decision["outcome"], decision["status"]) == ("hold", "failed")
+        assert [attempt["status_code"] for attempt in decision["attempts"]] == [404]
+        await world.tell("65f0000000000000000000aa")
+        await world.at_rest()
+        assert len(await world.decisions("65f0000000000000000000aa")) == 1
+        assert world.prolific.seen.count("submission") == 2, "no endless retry"
+
+
+async def test_a_server_error_is_tried_again_until_it_is_applied(start: Start) -> None:
+    async with start() as world:
+        world.prolific.moods["transition"] = [Mood(status=502, body=b"<html>Bad Gateway</html>")]
+        submission = world.completed()
+        decision = await world.reviewed(submission)
+        assert decision["status"] == "applied"
+        assert [attempt["status_code"] for attempt in decision["attempts"]] == [502, 200]
+        assert "Bad Gateway" in decision["attempts"][0]["answer"]["body"]
+        assert len(await world.decisions(submission.id)) == 1
+        assert submission.status is Status.APPROVED
+
+
+async def test_a_transition_whose_answer_was_lost_is_not_sent_again(start: Start) -> None:
+    async with start() as world:
+        world.prolific.moods["transition"] = [Mood(status=500, took_effect=True)]
+        submission = world.completed()
+        decision = await world.reviewed(submission)
+        assert decision["status"] == "already"
+        assert len(world.calls(submission.id)) == 1
+        assert len(await world.decisions(submission.id)) == 1
+
+
+async def test_a_request_to_return_whose_answer_was_lost_is_not_sent_again(start: Start) -> None:
+    from tests.review.test_guards import ASK
+    from tests.world import rules_text
+
+    async with start(rules_text(ASK)) as world:
+        world.prolific.moods["request-return"] = [Mood(status=500, took_effect=True)]
+        submission = world.completed(code=None)
+        decision = await world.reviewed(submission)
+        assert (decision["outcome"], decision["status"]) == ("request_return", "already")
+        assert len(world.calls(submission.id)) == 1
+
+
+async def test_too_many_requests_are_waited_out_as_prolific_says(start: Start) -> None:
+    async with start() as world:
+        world.prolific.moods["submission"] = [Mood(status=429, retry_after=1)]
+        world.prolific.moods["transition"] = [Mood(status=429, retry_after=1)]
+        decision = await world.reviewed(world.completed())
+        assert decision["status"] == "applied"
+        assert [attempt["status_code"] for attempt in decision["attempts"]] == [429, 200]
+
+
+async def test_what_somebody_else_decided_meanwhile_supersedes_ours(start: Start) -> None:
+    async with start() as world:
+        submission = world.completed()
+        world.prolific.moods["transition"] = [Mood(hang=0.5, status=400)]
+        await world.tell(submission.id)
+
+        async def asked() -> bool:
+            return "transition" in world.prolific.seen
+
+        await until(asked, "the transition to be asked for")
+        world.sandbox.change(submission, Status.REJECTED, By.SOMEBODY, notify=False)
+        decision = await world.settled(submission.id)
+        assert (decision["outcome"], decision["status"]) == ("approve", "superseded")
+        assert submission.status is Status.REJECTED
+
+
+async def test_what_somebody_else_did_just_so_counts_as_already_done(start: Start) -> None:
+    async with start() as world:
+        submission = world.completed()
+        world.prolific.moods["transition"] = [Mood(hang=0.5, status=400)]
+        await world.tell(submission.id)
+
+        async def asked() -> bool:
+            return "transition" in world.prolific.seen
+
+        await until(asked, "the transition to be asked for")
+        world.sandbox.change(submission, Status.APPROVED, By.SOMEBODY, notify=False)
+        assert (await world.settled(submission.id))["status"] == "already"
+
+
+async def test_a_refusal_while_it_still_awaits_review_is_tried_again(start: Start) -> None:
+    """Prolific may not have moved it to AWAITING REVIEW everywhere yet (reference 0.5)."""
+    async with start() as world:
+        world.prolific.moods["transition"] = [Mood(status=400)]
+        submission = world.completed()
+        decision = await world.reviewed(submission)
+        assert decision["status"] == "applied"
+        assert [attempt["status_code"] for attempt in decision["attempts"]] == [400, 200]
+
+
+async def test_a_transition_that_is_not_found_is_a_failure_on_record(start: Start) -> None:
+    async with start() as world:
+        world.prolific.moods["transition"] = [Mood(status=404)]
+        submission = world.completed()
+        decision = await world.reviewed(submission)
+        assert (decision["outcome"], decision["status"]) == ("approve", "failed")
+
+
+async def test_a_rotated_token_is_read_again_from_its_file(start: Start, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("an-old-one")
+    async with start(prolific_token=None, prolific_token_file=token) as world:
+        submission = world.completed()
+        await world.tell(submission.id)
+
+        async def refused() -> bool:
+            return "submission" in world.prolific.seen
+
+        await until(refused, "the first try")
+        token.write_text("sandbox-token\n")
+        assert (await world.settled(submission.id))["status"] == "applied"
+
+
+async def test_an_answer_that_is_no_json_is_tried_again(start: Start) -> None:
+    async with start() as world:
+        world.prolific.moods["submission"] = [Mood(status=200, body=b"<html>")]
+        assert (await world.reviewed(world.completed()))["status"] == "applied"
+
+
+async def test_while_prolific_is_away_webhooks_are_taken_and_readyz_stays_ready(start: Start) -> None:
+    async with start() as world:
+        world.prolific.moods["submission"] = [Mood(status=503)]
+        submission = world.completed()
+        assert (await world.tell(submission.id)).status_code == 202
+        assert (await world.http.get("/readyz")).status_code == 200
+        assert (await world.settled(submission.id))["status"] == "applied"
