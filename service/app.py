@@ -71,7 +71,7 @@ def build(
     """
     database = Database(database_url)
     jobs = job_app(database_url)
-    queue = Queue(jobs)
+    queue = Queue()
     metrics = Metrics()
     metrics.rules_loaded.set(len(rules.book.files))
     writer = InboxWriter(database, queue)

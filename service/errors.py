@@ -1,13 +1,13 @@
 """One tree of errors. Each has a stable ``code`` that logs, the API and the README use.
 
-    AutoreviewError
-    ├── ConfigurationError         configuration: a setting is missing or wrong (exit 2)
-    │   └── NotSupportedYet        not_supported_yet
-    ├── RulesError                 rules: a rule file has errors (exit 2)
-    ├── DatabaseError              database: no database, or not of this version (exit 2)
-    │   ├── DataDirInUse           data_dir_in_use
-    │   └── SchemaMismatch         schema_mismatch
-    └── ProlificError              prolific: see service.prolific.errors for the branches
+AutoreviewError
+├── ConfigurationError         configuration: a setting is missing or wrong (exit 2)
+│   └── NotSupportedYet        not_supported_yet
+├── RulesError                 rules: a rule file has errors (exit 2)
+├── DatabaseError              database: no database, or not of this version (exit 2)
+│   ├── DataDirInUse           data_dir_in_use
+│   └── SchemaMismatch         schema_mismatch
+└── ProlificError              prolific: see service.prolific.errors for the branches
 """
 
 

@@ -17,6 +17,7 @@ from service.store.migrate import head
 
 DRAIN = 1.0  # seconds
 GRACE = 10  # seconds for requests under way
+BACKLOG = 2048  # connections
 
 log = structlog.get_logger(__name__)
 
@@ -29,8 +30,8 @@ class Server(uvicorn.Server):
         yield
 
 
-def listen(settings: Settings) -> socket.socket:
-    """The socket to serve on. Raises ConfigurationError where the address is taken."""
+def bind(settings: Settings) -> socket.socket:
+    """The socket to serve on, not listening yet. Raises ConfigurationError where the address is taken."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -67,6 +68,7 @@ async def running(
     For ``drain`` seconds readyz says no while requests are still answered: time to be taken out of rotation.
     """
     stopping = asyncio.Event()
+    listener.listen(BACKLOG)  # from now on connections wait for us instead of being refused
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(opened(service))
         writer = asyncio.create_task(service.writer.run(), name="inbox writer")

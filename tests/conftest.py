@@ -33,7 +33,9 @@ def named(url: str, database: str) -> str:
 
 
 def create(url: str, database: str, *, like: str = "template1") -> None:
-    statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(database), sql.Identifier(like))
+    statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
+        sql.Identifier(database), sql.Identifier(like)
+    )
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(statement)
 

@@ -44,7 +44,9 @@ def free_port() -> int:
         return port
 
 
-def complete_settings(rules: Path, data_dir: Path, prolific_url: str = "http://127.0.0.1:9") -> dict[str, object]:
+def complete_settings(
+    rules: Path, data_dir: Path, prolific_url: str = "http://127.0.0.1:9"
+) -> dict[str, object]:
     return {
         "rules_dir": rules,
         "data_dir": data_dir,

@@ -26,7 +26,7 @@ from service.sandbox.server import running as sandbox_running
 from service.sandbox.server import shipped_state
 from service.sandbox.state import SandboxState
 from service.sandbox.studies import STROOP
-from service.serve import listen, running
+from service.serve import bind, running
 from service.settings import Settings
 from tests.moods import Moody
 
@@ -34,6 +34,7 @@ SECRET = "a-secret"
 TOKEN = "sandbox-token"
 ADMIN = "an-admin"
 EVIDENCE = "a-survey"
+BOTH = Parts()
 PATIENCE = 60.0  # seconds to wait for a condition; far more than it takes
 
 
@@ -86,7 +87,9 @@ class World:
     prolific_url: str
     prolific: Moody
 
-    def completed(self, *, study: str = STROOP, code: str | None = "C0L0UR12", seconds: int = 700) -> SimSubmission:
+    def completed(
+        self, *, study: str = STROOP, code: str | None = "C0L0UR12", seconds: int = 700
+    ) -> SimSubmission:
         """A submission that awaits review and that no webhook has told of."""
         submission = self.sandbox.reserve(study, notify=False)
         submission.started_at -= timedelta(seconds=seconds)
@@ -102,7 +105,9 @@ class World:
             "/webhooks/prolific", content=body, headers=signed(body, event_id=event_id or uuid4().hex)
         )
 
-    async def push(self, submission: str, fields: Mapping[str, Any], *, source: str = "survey") -> httpx.Response:
+    async def push(
+        self, submission: str, fields: Mapping[str, Any], *, source: str = "survey"
+    ) -> httpx.Response:
         return await self.http.put(
             f"/evidence/{source}/{submission}", json=fields, headers={"Authorization": f"Bearer {EVIDENCE}"}
         )
@@ -140,7 +145,7 @@ class World:
                     "OR status = 'todo' AND (scheduled_at IS NULL OR scheduled_at <= now()))"
                 )
             )
-        return busy == 0
+        return not busy
 
     async def reviewed(self, submission: SimSubmission) -> dict[str, Any]:
         """Tell of the submission and wait for its decision."""
@@ -188,7 +193,7 @@ async def world(
     database_url: str,
     rules: Path,
     *,
-    parts: Parts = Parts(),
+    parts: Parts = BOTH,
     clock: Clock = utc_now,
     sandbox: SandboxState | None = None,
     **settings: Any,
@@ -209,8 +214,10 @@ async def world(
                 **settings,
             },
         )
-        service = build(chosen, database_url, RulesInForce(load(rules), datetime.now(UTC)), parts=parts, clock=clock)
-        listener = listen(chosen)
+        service = build(
+            chosen, database_url, RulesInForce(load(rules), datetime.now(UTC)), parts=parts, clock=clock
+        )
+        listener = bind(chosen)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         async with (
             running(service, parts, listener, drain=0),

@@ -1,4 +1,4 @@
-"""``autoreview check``."""
+"""``autoreview check`` and ``autoreview schema``."""
 
 import os
 from pathlib import Path
@@ -8,6 +8,7 @@ import typer
 
 from service.cli.output import Json, print_json
 from service.rules import check as check_rules
+from service.rules import schema as rules_schema
 
 Where = Annotated[
     Path | None,
@@ -27,7 +28,8 @@ def check(
 ) -> None:
     """Check rule files: every finding as file:line:column: CODE message. Exit 1 if any is an error."""
     findings = check_rules(path or rules_dir())
-    wrong = [finding for finding in findings if strict or finding.severity == "error"]
+    counts = ("error", "warning") if strict else ("error",)
+    wrong = [finding for finding in findings if finding.severity in counts]
     if as_json:
         print_json({"ok": not wrong, "findings": [finding.as_json() for finding in findings]})
     else:
@@ -36,3 +38,8 @@ def check(
         if not findings:
             typer.echo("ok")
     raise typer.Exit(1 if wrong else 0)
+
+
+def schema() -> None:
+    """Print the JSON Schema of rule files, for editors."""
+    print_json(rules_schema())

@@ -32,7 +32,7 @@ def serve(
     from service.ops.log import configure_logs
     from service.rules import load
     from service.rules_in_force import RulesInForce
-    from service.serve import listen
+    from service.serve import bind
     from service.serve import serve as run
     from service.store.where import external_url, service_database
 
@@ -46,7 +46,7 @@ def serve(
         )
     rules = RulesInForce(load(settings.rules_dir), datetime.now(UTC))
     _require(settings, parts)
-    listener = listen(settings)
+    listener = bind(settings)
     with listener, service_database(settings) as url:
         service = build(settings, url, rules, parts=parts)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

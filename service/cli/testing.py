@@ -1,5 +1,6 @@
 """``autoreview test``: runs the tests beside the rules."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,7 +25,7 @@ from service.rules import (
 Unreached = list[tuple[str, str]]
 
 
-def test(
+def run_tests(
     path: Where = None,
     require_coverage: Annotated[
         bool, typer.Option("--require-coverage", help="A rule that no test reaches is a failure.")
@@ -92,7 +93,7 @@ def _tell(where: Path, results: Sequence[CaseResult], missed: Unreached, *, verb
 def _row(result: CaseResult) -> dict[str, str]:
     return {
         "file": result.file,
-        "test": clean(result.case.name),
+        "test": clean(" ".join(result.case.name.split())),
         "result": "ok" if result.ok else "failed",
     }
 
@@ -101,7 +102,7 @@ def _tell_facts(result: CaseResult) -> None:
     typer.echo(f"\n{result.file}:{result.case.line}: {clean(result.case.name)}: facts")
     for name, value in _flat(result.facts):
         origin = "given" if name in result.case.given else "default"
-        typer.echo(f"  {name} = {clean(repr(value))} ({origin})")
+        typer.echo(f"  {name} = {clean(json.dumps(value, ensure_ascii=False))} ({origin})")
 
 
 def _tell_failure(result: CaseResult) -> None:

@@ -41,11 +41,11 @@ def refuse_bearer(request: Request, token: Secret | None, variable: str) -> Resp
     if token is None:
         return problem(403, "not_configured", f"Set {variable} to use this route.")
     try:
-        expected = f"Bearer {token.read()}".encode()
+        expected = token.read().encode()
     except ConfigurationError as error:
         return problem(503, error.code, str(error))
-    given = request.headers.get("authorization", "").encode("latin-1")
-    if not hmac.compare_digest(given, expected):
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not hmac.compare_digest(given.encode("latin-1"), expected):
         return problem(
             401,
             "unauthorised",

@@ -20,7 +20,7 @@ from service.store.queue import QUEUE, REVIEW, WAKE, Queue
 
 HEARTBEAT = 2.5  # seconds between a worker's signs of life
 STALLED = 10.0  # seconds without one, and its jobs are given to others
-RESCUE_EVERY = "*/5 * * * * *"  # cron with seconds
+RESCUE_EVERY = "* * * * * */5"  # cron, its sixth field the seconds
 LONGEST = timedelta(minutes=10)
 
 log = structlog.get_logger(__name__)

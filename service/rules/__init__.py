@@ -1,24 +1,41 @@
 """The way of rules: YAML files in, verdicts out."""
 
 from service.rules.book import RuleBook, check, load
+from service.rules.catalogue import CATALOGUE, origin
 from service.rules.evidence import Source, Validated
 from service.rules.facts import FACTS, FieldType
 from service.rules.findings import MEANINGS, Code, Finding, InvalidRules
+from service.rules.junit import clean, failure_lines, junit_xml
+from service.rules.policy import ADVICE, Policy
 from service.rules.rulefile import Limits, RejectLimit, RuleFile
+from service.rules.running import CaseResult, Failure, run, unreached
+from service.rules.schema import schema
 
 __all__ = [
+    "ADVICE",
+    "CATALOGUE",
     "FACTS",
     "MEANINGS",
+    "CaseResult",
     "Code",
+    "Failure",
     "FieldType",
     "Finding",
     "InvalidRules",
     "Limits",
+    "Policy",
     "RejectLimit",
     "RuleBook",
     "RuleFile",
     "Source",
     "Validated",
     "check",
+    "clean",
+    "failure_lines",
+    "junit_xml",
     "load",
+    "origin",
+    "run",
+    "schema",
+    "unreached",
 ]

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from service.domain.decision import Approve, Complete, Hold, Outcome, Reject, RequestReturn
 from service.rules.actions import MESSAGE_LENGTH, REJECTION_CATEGORIES, PlannedAction
 from service.rules.document import Mapping, Node, Scalar
-from service.rules.facts import LATER
 from service.rules.findings import Code
 from service.rules.hints import unknown_fact
 from service.rules.reading import Entries, Reader, join, nodes
@@ -132,9 +131,7 @@ class ActionReader:
         return template
 
     def _check_placeholder(self, fact: str, node: Node, path: str) -> None:
-        if fact.startswith(LATER):
-            self.reader.later(node.start, path, fact)
-        elif fact not in self.facts:
+        if fact not in self.facts:
             message = f"{{{fact}}}: {unknown_fact(fact, self.facts)}"
             self.reader.findings.add(Code.TEMPLATE, node.start, path, message)
 

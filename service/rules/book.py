@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from service.rules.file_reading import Claims, read_file
-from service.rules.findings import START, Code, Finding, Findings, InvalidRules, Mark
+from service.rules.findings import START, Code, Finding, Findings, InvalidRules, Mark, Severity
 from service.rules.rulefile import RuleFile
 
 LARGEST = 1024 * 1024  # bytes of one file
@@ -13,7 +13,11 @@ LARGEST = 1024 * 1024  # bytes of one file
 
 @dataclass(frozen=True, slots=True)
 class RuleBook:
+    """``warnings`` keep nothing from being decided; ``allowed`` are those that rules accept knowingly."""
+
     files: tuple[RuleFile, ...]
+    warnings: tuple[Finding, ...] = ()
+    allowed: tuple[Finding, ...] = ()
 
     def file_for(self, study_id: str) -> RuleFile | None:
         """The file that names the study, else the one for all; None: nobody claims it."""
@@ -38,9 +42,14 @@ class Read:
 def load(path: Path) -> RuleBook:
     """The rules of a folder (each ``*.yaml``) or of one file; InvalidRules with every error of all of them."""
     reads, findings = _read_all(path)
-    if any(finding.severity == "error" for finding in findings):
+    if _of("error", findings):
         raise InvalidRules(findings)
-    return RuleBook(tuple(read.loaded for read in reads if read.loaded))
+    loaded = tuple(read.loaded for read in reads if read.loaded)
+    return RuleBook(loaded, _of("warning", findings), _of("allowed", findings))
+
+
+def _of(severity: Severity, findings: list[Finding]) -> tuple[Finding, ...]:
+    return tuple(finding for finding in findings if finding.severity == severity)
 
 
 def check(path: Path) -> list[Finding]:

@@ -18,6 +18,10 @@ MAX_NODES = 200_000  # with every alias counted as often as it is used
 UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
 NEVER_CLOSED = "found unexpected end of stream"
+QUOTE_HINT = "; quote the line: a text with `: ` or ` #` in it, or that starts with a quote, `!`, `{` or `[`, goes in quotes"
+LINE = re.compile(
+    r"[ \t]*(?:- +)*(?P<key>when|hold|name|message|message_to_participant|tag|because): +(?P<text>\S.*)"
+)
 NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 
 
@@ -112,8 +116,16 @@ def _syntax(error: yaml.MarkedYAMLError, text: str) -> str:
     line = dict(enumerate(BREAK.split(text), 1)).get(at.line, "")
     if line[at.column - 1 :].startswith("\t"):
         return "not valid YAML: a tab can't indent, use spaces"
-    hint = "; a text with `: ` or ` #` in it, or that starts with a quote, `!`, `{` or `[`, goes in quotes"
-    return f"not valid YAML: {error.problem or error.context}{hint}"
+    return f"not valid YAML: {error.problem or error.context}{QUOTE_HINT}{_quoted(line)}"
+
+
+def _quoted(line: str) -> str:
+    """The line as it could stand, its text in quotes."""
+    found = LINE.match(line)
+    if found is None or found["text"][0] in "|>&*":
+        return ""
+    text = found["text"].rstrip().replace("'", "''")
+    return f": {found['key']}: '{text}'"
 
 
 class _Builder:
@@ -189,7 +201,8 @@ class _Builder:
     def _refuse_tag(self, event: Any) -> None:
         if event.tag in (None, "!", "tag:yaml.org,2002:str"):
             return
-        message = f"YAML tags are not used here: put what starts with `!` in quotes (`{event.tag}`)"
+        line = self.text.splitlines()[event.start_mark.line]
+        message = f"YAML tags are not used here: quote the line that starts with `!`{_quoted(line)}"
         raise Refused(_mark(event.start_mark), message)
 
     def _put(self, node: Node) -> None:

@@ -46,10 +46,18 @@ FACTS: Mapping[str, FieldType] = {
     "study.reward": _INT,
     "study.total_available_places": _INT,
     "study.metadata": _STRING,
+    "stats.count": _INT,
+    "stats.mean": _DOUBLE,
+    "stats.sd": _DOUBLE,
+    "stats.median": _DOUBLE,
+    "stats.z": _DOUBLE,
+    "stats.fast_outlier": _BOOL,
+    "participant.submissions": _INT,
+    "participant.approved": _INT,
+    "participant.rejected": _INT,
+    "participant.returned": _INT,
     "now": _TIME,
 }
-LATER = ("stats.", "participant.")
-"""Facts the format names and a later version brings."""
 
 INT_BOUND = 2**63
 

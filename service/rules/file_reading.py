@@ -10,6 +10,7 @@ from service.domain.decision import Approve, Hold, Mode, Outcome
 from service.rules import cel, document, sentences
 from service.rules.action_reading import ActionReader
 from service.rules.actions import PlannedAction
+from service.rules.case_reading import CaseReader
 from service.rules.conditions import ConditionReader
 from service.rules.document import Node, Scalar
 from service.rules.evidence import Source
@@ -18,7 +19,7 @@ from service.rules.facts import FACTS, FieldType
 from service.rules.findings import START, Code, Findings, Mark
 from service.rules.reading import Entries, Reader, join
 from service.rules.rule import Rule
-from service.rules.rule_reading import RuleReader
+from service.rules.rule_reading import RuleReader, rule_names
 from service.rules.rulefile import Limits, RejectLimit, RuleFile
 
 VERSION = "1"
@@ -83,8 +84,8 @@ class FileReader:
         environment = cel.Environment(types)
         rules = self._rules(nodes.get("rules"), types, environment)
         otherwise = self._otherwise(nodes.get("otherwise"))
-        if "tests" in nodes:
-            self._tests(nodes["tests"])
+        names = rule_names(nodes.get("rules"))
+        tests = CaseReader(self.reader, types, declared.sources, names).read(nodes.get("tests"))
         return RuleFile(
             path=self.path,
             hash=hashlib.sha256(self.content).hexdigest(),
@@ -95,6 +96,7 @@ class FileReader:
             limits=limits,
             rules=rules,
             fallback=OTHERWISE[otherwise],
+            tests=tests,
             source_text=text,
             types=_types(declared.sources),
             environment=environment,
@@ -168,19 +170,6 @@ class FileReader:
     def _otherwise(self, node: Node | None) -> Outcome:
         chosen = self.reader.choice(node, "otherwise", list(OTHERWISE)) if node is not None else None
         return Outcome(chosen) if chosen in list(OTHERWISE) else Outcome.HOLD
-
-    def _tests(self, node: Node) -> None:
-        """Their shape only: they aren't run yet."""
-        if isinstance(node, document.Sequence) and not node.items:
-            return
-        for index, item in enumerate(self.reader.items(node, "tests", "tests") or []):
-            path = f"tests[{index}]"
-            found = self.reader.fields(item, path, ("name", "given", "expect"), ("name", "expect")) or {}
-            if "name" in found:
-                self.reader.text(found["name"].node, join(path, "name"))
-            for key in ("given", "expect"):
-                if key in found:
-                    self.reader.entries(found[key].node, join(path, key))
 
 
 def _types(sources: Mapping[str, Source]) -> dict[str, FieldType]:

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Any, Literal, NamedTuple
 
 from service.errors import RulesError
+from service.rules.policy import Policy
 
 
 class Code(StrEnum):
@@ -31,6 +32,8 @@ class Code(StrEnum):
     DUPLICATE_NAME = "RUL019"
     UNREACHABLE = "RUL020"
     NOT_READ = "RUL021"
+    NEEDLESS_ALLOW = "RUL022"
+    NOTHING_EXPECTED = "RUL023"
 
 
 MEANINGS: dict[Code, str] = {
@@ -45,7 +48,7 @@ MEANINGS: dict[Code, str] = {
     Code.NOT_SUPPORTED_YET: "part of the format, built by a later version",
     Code.STUDY_CLAIMED_TWICE: "two files name one study, or two say `studies: all`",
     Code.CONDITION_SYNTAX: "a condition that is not CEL",
-    Code.UNKNOWN_NAME: "a condition names a fact or a function that doesn't exist",
+    Code.UNKNOWN_NAME: "a condition or a test names a fact, or a condition a function, that doesn't exist",
     Code.CONDITION_TYPE: "a condition compares different types, or its result is not true or false",
     Code.REFUSED_FUNCTION: "has() or dyn() in a condition",
     Code.BAD_LITERAL: "a duration, time, zone or pattern in a condition that can never be read",
@@ -55,6 +58,8 @@ MEANINGS: dict[Code, str] = {
     Code.DUPLICATE_NAME: "two rules of a file have the same name",
     Code.UNREACHABLE: "a rule after one that always matches",
     Code.NOT_READ: "a file in the folder that looks like rules but isn't read (warning)",
+    Code.NEEDLESS_ALLOW: "a rule allows a policy finding that it doesn't have (warning)",
+    Code.NOTHING_EXPECTED: "a test that expects nothing, so it can't fail",
 }
 
 
@@ -67,7 +72,8 @@ class Mark(NamedTuple):
 
 START = Mark(1, 1)
 
-Severity = Literal["error", "warning"]
+Severity = Literal["error", "warning", "allowed"]
+"""``allowed``: against policy, and the rule says why it is so all the same."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -99,7 +105,7 @@ class Findings:
 
     def add(
         self,
-        code: Code,
+        code: Code | Policy,
         at: Mark,
         path: str,
         message: str,

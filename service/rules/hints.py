@@ -3,10 +3,10 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from itertools import pairwise
 from typing import NamedTuple
 
 from service.rules import cel
-from service.rules.facts import LATER
 from service.rules.findings import Code
 from service.rules.tokens import Chain, Token, chains, tokenize
 
@@ -31,7 +31,14 @@ WRITTEN_OTHERWISE = {
     "NOT": "!",
     "True": "true",
     "False": "false",
+    "is": "==",
+    "=>": ">=",
+    "=<": "<=",
+    "<>": "!=",
+    "===": "==",
 }
+ARITHMETIC = ("+", "-", "*", "/", "%")
+UNITS = ("s", "m", "h", "d", "min", "sec")
 PROBES = {  # how to try a literal argument that can only fail later
     "duration": "duration({0}) == duration({0})",
     "timestamp": "timestamp({0}) == timestamp({0})",
@@ -137,11 +144,41 @@ def explain(source: str, problems: Sequence[cel.Problem], types: Mapping[str, ob
 
 def _slips(tokens: Sequence[Token]) -> Iterator[Hint]:
     """What other languages write."""
+    depth, done = 0, -1
     for index, token in enumerate(tokens):
+        depth += {"(": 1, "[": 1, ")": -1, "]": -1}.get(token.text, 0)
         after_dot = index > 0 and tokens[index - 1].text == "."
-        if token.kind in ("name", "operator") and token.text in WRITTEN_OTHERWISE and not after_dot:
-            message = f"`{token.text}` is not CEL: write `{WRITTEN_OTHERWISE[token.text]}`"
+        if token.start < done or after_dot or token.kind not in ("name", "operator", "number"):
+            continue
+        said, instead = _slip(tokens[index : index + 3], depth)
+        if instead:
+            done = token.start + len(said)
+            message = f"`{said}` is not CEL: write `{instead}`"
             yield Hint(Code.CONDITION_SYNTAX, token.start, message)
+
+
+def _slip(ahead: Sequence[Token], depth: int) -> tuple[str, str]:
+    """What stands here, and what to write instead; empty if nothing is wrong with it."""
+    first = ahead[0]
+    joined = [first.text]
+    for token, after in pairwise(ahead):
+        if token.end != after.start:
+            break
+        joined.append(after.text)
+    pair = "".join(joined[:2])
+    if first.kind == "operator" and pair in WRITTEN_OTHERWISE:
+        return pair, WRITTEN_OTHERWISE[pair]
+    if first.kind == "number" and len(joined) > 1 and joined[1] in UNITS:
+        return pair, _as_duration(first.text, joined[1])
+    if first.kind == "number" and len(joined) == 3 and joined[1] == "," and depth == 0:
+        return "".join(joined), f"{first.text}.{joined[2]}"
+    return first.text, WRITTEN_OTHERWISE.get(first.text, "") if first.kind != "number" else ""
+
+
+def _as_duration(number: str, unit: str) -> str:
+    if unit == "d":
+        return f'duration("{int(number) * 24}h")' if number.isdigit() else 'duration("24h")'
+    return f'duration("{number}{unit[0]}")'
 
 
 def _syntax(problem: cel.Problem) -> Hint:
@@ -156,8 +193,6 @@ def _unknown_name(tokens: Sequence[Token], offset: int, name: str, types: Mappin
     chain = _chain_at(tokens, offset, name)
     start = chain.start if chain else offset
     name = name.lstrip(".")
-    if name.startswith(LATER):
-        return Hint(Code.NOT_SUPPORTED_YET, start, f"{name} is not supported yet")
     if chain and chain.called and name == chain.names[-1].text:
         place = chain.names[-1].start
         return Hint(Code.UNKNOWN_NAME, place, f"no function is called {name}{did_you_mean(name, FUNCTIONS)}")
@@ -176,7 +211,8 @@ def unknown_fact(name: str, types: Iterable[str]) -> str:
     if name.startswith("evidence."):
         return f"{name}: no source {name.split('.')[1]} is declared under evidence{did_you_mean(name, known)}"
     last = next((fact for fact in known if fact.endswith(f".{name}")), None)
-    return f"no fact is called {name}{f'; did you mean `{last}`?' if last else did_you_mean(name, known)}"
+    meant = f"; did you mean `{last}`?" if last else did_you_mean(name, known)
+    return f"no fact is called {name}" + (meant or f'; a text goes in quotes: "{name}"')
 
 
 def _chain_at(tokens: Sequence[Token], offset: int, name: str) -> Chain | None:
@@ -192,23 +228,52 @@ def _chain_at(tokens: Sequence[Token], offset: int, name: str) -> Chain | None:
 
 def _wrong_types(tokens: Sequence[Token], offset: int, function: str, applied: str) -> Hint:
     operator = {"_?_:_": "? :", "_[_]": "[ ]"}.get(function) or function.strip("_@")
-    operands = applied[1:-1] if applied.startswith("(") else applied
+    operands = (applied[1:-1] if applied.startswith("(") else applied).replace("google.protobuf.", "")
     said = f"`{operator}` can't be applied to {operands.replace(', ', ' and ')}"
-    return Hint(Code.CONDITION_TYPE, offset, f"{said}{_number_hint(tokens, offset, operands)}")
+    hint = _number_hint(tokens, offset, operands) or _type_hint(operands)
+    return Hint(Code.CONDITION_TYPE, offset, f"{said}{hint}")
+
+
+TYPE_HINTS = {
+    frozenset({"Timestamp", "string"}): ': write timestamp("2026-01-31T09:00:00Z")',
+    frozenset({"Duration", "int"}): ': write duration("90m"), "24h" or "30s"',
+    frozenset({"Duration", "double"}): ': write duration("90m"), "24h" or "30s"',
+    frozenset({"Duration", "string"}): ': write duration("90m"), "24h" or "30s"',
+    frozenset({"bool", "string"}): ": true and false stand without quotes",
+    frozenset({"bool", "int"}): ": write true or false",
+    frozenset({"int", "string"}): ": a number stands without quotes, a text with them",
+    frozenset({"double", "string"}): ": a number stands without quotes, a text with them",
+    frozenset({"double", "list(int)"}): ": write the numbers with a point, 1.0",
+}
+
+
+def _type_hint(operands: str) -> str:
+    if "null_type" in operands:
+        return ": a fact is never null, evidence.<source>.received says whether a source has answered"
+    return TYPE_HINTS.get(frozenset(operands.split(", ")), "")
 
 
 def _number_hint(tokens: Sequence[Token], offset: int, operands: str) -> str:
-    if "null_type" in operands:
-        return ": a fact is never null, evidence.<source>.received says whether a source has answered"
     at = next((index for index, token in enumerate(tokens) if token.start == offset), None)
     if at is None or operands not in ("double, int", "int, double"):
         return ""
-    for token in (*tokens[at + 1 : at + 3], *tokens[max(at - 1, 0) : at]):
-        if token.kind == "number":
-            whole = token.text.isdigit()
-            if whole:
-                return f": write {token.text}.0"
-            return (
-                f": write {token.text[:-2]}" if token.text.endswith(".0") else ": the fact is a whole number"
-            )
-    return ": write int(…) or double(…) around one of them"
+    number = _lone_number(tokens, at)
+    if number is None:
+        return ": write double(…) around the whole number, 60.0 for 60"
+    if number.text.isdigit():
+        return f": write {number.text}.0"
+    if tokens[at].text in ARITHMETIC:
+        return ": write double(…) around the whole number"
+    return f": write {number.text[:-2]}" if number.text.endswith(".0") else ": the fact is a whole number"
+
+
+def _lone_number(tokens: Sequence[Token], at: int) -> Token | None:
+    """The operand of the operator that is a number, and not part of a calculation."""
+    for near, beyond in ((at + 1, at + 2), (at + 2, at + 3), (at - 1, at - 2)):
+        if not 0 <= near < len(tokens) or tokens[near].kind != "number":
+            continue
+        if near == at + 2 and tokens[at + 1].text != "-":
+            continue
+        part = 0 <= beyond < len(tokens) and tokens[beyond].text in ARITHMETIC
+        return None if part and tokens[at].text not in ARITHMETIC else tokens[near]
+    return None

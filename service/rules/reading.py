@@ -86,6 +86,18 @@ class Reader:
             return None
         return node.value
 
+    def written(self, node: Node, path: str) -> str | None:
+        """A text that may be empty."""
+        if isinstance(node, Scalar) and not node.plain and not node.value.strip():
+            return node.value
+        return self.text(node, path)
+
+    def flag(self, node: Node, path: str) -> bool | None:
+        if not isinstance(node, Scalar) or not node.is_bool:
+            self.refuse(node, path, "true or false")
+            return None
+        return node.value == "true"
+
     def choice(self, node: Node, path: str, allowed: Collection[str]) -> str | None:
         text = self.text(node, path)
         if text is None or text in allowed:

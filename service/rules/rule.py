@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from service.domain.decision import Outcome
 from service.rules import sentences
@@ -37,6 +37,15 @@ class Condition:
 
 Doubt = tuple[Condition, Undecided]
 
+
+class Answer(NamedTuple):
+    """``doubts`` are what kept it from being known, ``decided_by`` the conditions that made it so."""
+
+    result: Result
+    doubts: tuple[Doubt, ...]
+    decided_by: tuple[Condition, ...]
+
+
 VERDICTS = {  # the answer of one condition that settles it, to what; and what it is when none does
     Quantifier.ALL: (False, Result.NOT_MATCHED, Result.MATCHED),
     Quantifier.ANY: (True, Result.MATCHED, Result.NOT_MATCHED),
@@ -57,17 +66,19 @@ class When:
         facts = dict.fromkeys(fact for condition in conditions for fact in condition.facts)
         return cls(quantifier, conditions, tuple(facts))
 
-    def evaluate(self, bound: Bound) -> tuple[Result, list[Doubt]]:
-        """In three-valued logic; and the conditions that kept it from being known."""
+    def evaluate(self, bound: Bound) -> Answer:
+        """In three-valued logic."""
         settling, settled, else_ = VERDICTS[self.quantifier]
         doubts: list[Doubt] = []
         for condition in self.conditions:
             answer = condition.program.evaluate(bound)
             if answer is settling:
-                return settled, []
+                return Answer(settled, (), (condition,))
             if isinstance(answer, Undecided):
                 doubts.append((condition, answer))
-        return (Result.UNKNOWN if doubts else else_), doubts
+        if doubts:
+            return Answer(Result.UNKNOWN, tuple(doubts), tuple(condition for condition, _ in doubts))
+        return Answer(else_, (), self.conditions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +89,22 @@ class Asked:
     result: Result
     values: dict[str, Any]
     why: str
+    decided_by: tuple[Condition, ...]
 
     def as_trace(self) -> dict[str, Any]:
-        return {"rule": self.rule.name, "result": self.result.value, "values": self.values, "why": self.why}
+        """Of several conditions also which of them decided."""
+        trace = {"rule": self.rule.name, "result": self.result.value, "values": self.values, "why": self.why}
+        if len(self.rule.when.conditions) == 1:
+            return trace
+        return {**trace, "decided_by": [condition.source for condition in self.decided_by]}
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """``skips_unknown``: a later approve, complete or hold may decide although this one can't be known."""
+    """``skips_unknown``: a later approve, complete or hold may decide although this one can't be known.
+
+    ``allow`` are the policy findings that its author accepts knowingly.
+    """
 
     name: str
     when: When
@@ -93,19 +112,20 @@ class Rule:
     tag: str | None = None
     recheck_after: timedelta | None = None
     skips_unknown: bool = False
+    allow: frozenset[str] = frozenset()
 
     def ask(self, sheet: FactSheet, bound: Bound) -> Asked:
-        result, doubts = self.when.evaluate(bound)
+        result, doubts, decided_by = self.when.evaluate(bound)
         values = {fact: sheet.values.get(fact) for fact in self.when.facts}
         why = _why_unknown(doubts, sheet) if result is Result.UNKNOWN else sentences.seen(values)
-        return Asked(self, result, values, why)
+        return Asked(self, result, values, why, decided_by)
 
     def blocks(self, outcome: Outcome) -> bool:
         """Whether not knowing this rule keeps a later one from deciding on ``outcome``."""
         return not self.skips_unknown or outcome in SKIPPABLE
 
 
-def _why_unknown(doubts: list[Doubt], sheet: FactSheet) -> str:
+def _why_unknown(doubts: tuple[Doubt, ...], sheet: FactSheet) -> str:
     missing: dict[str, None] = {}
     errors: dict[str, None] = {}
     for condition, answer in doubts:

@@ -5,13 +5,14 @@ from datetime import timedelta
 
 from service.rules.action_reading import ACTIONS, ActionReader
 from service.rules.conditions import ConditionReader
-from service.rules.document import Node
+from service.rules.document import Mapping, Node, Scalar, Sequence
 from service.rules.findings import Code
+from service.rules.policy_reading import PolicyReader
 from service.rules.reading import Entries, Reader, join
 from service.rules.rule import SKIPPABLE, Result, Rule
 
-KEYS = ("name", "when", *ACTIONS, "tag", "recheck_after", "if_unknown")
-LATER_KEYS = ("observe", "allow", "because")
+KEYS = ("name", "when", *ACTIONS, "tag", "recheck_after", "if_unknown", "allow", "because")
+LATER_KEYS = ("observe",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +44,21 @@ class RuleReader:
         found = self.reader.fields(node, path, KEYS, ("name", "when"), LATER_KEYS)
         if found is None:
             return None
+        told = len(self.reader.findings.found)
         name = self._name(found, path, names)
         when = self.conditions.when(found["when"].node, join(path, "when")) if "when" in found else None
         plan = self.actions.read(found, node, path)
         tag = self.reader.text(found["tag"].node, join(path, "tag")) if "tag" in found else None
         recheck_after = self._recheck_after(found, path)
         skips_unknown = self._skips_unknown(found, path)
+        policy = PolicyReader(self.reader, found, path)
+        allowed = policy.allowed()
         if name is None or when is None or plan is None:
             return None
-        return Rule(name, when, plan, tag, recheck_after, skips_unknown)
+        rule = Rule(name, when, plan, tag, recheck_after, skips_unknown, frozenset(allowed))
+        if len(self.reader.findings.found) == told:  # a rule with errors is put right first
+            policy.judge(rule, allowed)
+        return rule
 
     def _name(self, found: Entries, path: str, names: dict[str, int]) -> str | None:
         if "name" not in found:
@@ -81,5 +88,13 @@ class RuleReader:
 
     def _always_matches(self, rule: Rule) -> bool:
         """What is true while nothing is known stays true whatever is."""
-        result, _ = rule.when.evaluate(self.conditions.environment.nothing)
-        return result is Result.MATCHED
+        return rule.when.evaluate(self.conditions.environment.nothing).result is Result.MATCHED
+
+
+def rule_names(node: Node | None) -> list[str]:
+    """The names of all rules, also of those that can't be read."""
+    items = node.items if isinstance(node, Sequence) else []
+    named = [
+        item.entries["name"][1] for item in items if isinstance(item, Mapping) and "name" in item.entries
+    ]
+    return [name.value for name in named if isinstance(name, Scalar)]

@@ -7,9 +7,11 @@ from fractions import Fraction
 from service.domain.decision import Facts, Mode, Outcome, Verdict
 from service.rules import cel
 from service.rules.actions import PlannedAction
+from service.rules.case import Case
 from service.rules.deciding import decide
 from service.rules.evidence import Source
 from service.rules.facts import FactSheet, FieldType
+from service.rules.policy import withheld
 from service.rules.rule import Rule
 
 
@@ -43,6 +45,7 @@ class RuleFile:
     limits: Limits
     rules: tuple[Rule, ...]
     fallback: PlannedAction
+    tests: tuple[Case, ...]
     source_text: str
     types: Mapping[str, FieldType] = field(repr=False)
     environment: cel.Environment = field(repr=False, compare=False)
@@ -57,3 +60,9 @@ class RuleFile:
         bound = self.environment.bind(sheet.values, self.types)
         to_come = [name for name, source in self.evidence.items() if source.received not in sheet.values]
         return decide(self.rules, self.fallback, sheet, bound, to_come)
+
+    def policy_problem(self, verdict: Verdict, facts: Facts) -> str | None:
+        """Why policy keeps this rejection from being sent by itself; the guard ``policy`` holds it then."""
+        allow = next((rule.allow for rule in self.rules if rule.name == verdict.rule), frozenset())
+        outlier = FactSheet.read(facts, self.types).values.get("stats.fast_outlier") is True
+        return withheld(verdict.action, allow, outlier)

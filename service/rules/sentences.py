@@ -1,6 +1,7 @@
 """Every sentence of a decision that people read: reasons, and what the trace says of each rule."""
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from service.domain.decision import Outcome
 from service.rules.facts import Plain
@@ -59,15 +60,29 @@ def held_by_text(problem: str) -> str:
     return f"Held: {problem}."
 
 
+def no_code_of_that_kind(wanted: str) -> str:
+    return f"Held: the study has no completion code {wanted} for the researcher."
+
+
 def seen(values: Mapping[str, Plain | None]) -> str:
     """What a rule saw, as a sentence."""
     if not values:
         return "it asks for no fact."
-    said = [
-        f"{name} is missing" if value is None else f"{name} was {_shown(value)}"
-        for name, value in values.items()
-    ]
-    return f"{_listed(said)}."
+    return f"{_listed([_said(name, value) for name, value in values.items()])}."
+
+
+def _said(name: str, value: Plain | None) -> str:
+    return f"{name} was {_shown(value)}" if isinstance(value, str) else _said_of_a_number(name, value)
+
+
+@lru_cache(maxsize=1024, typed=True)  # many rules read the same facts; 1, 1.0 and true are not the same
+def _said_of_a_number(name: str, value: float | None) -> str:
+    return f"{name} is missing" if value is None else f"{name} was {_shown(value)}"
+
+
+def seen_values(values: Mapping[str, Plain | None]) -> str:
+    """Every fact a rule read, whatever it made of it."""
+    return seen(values).removesuffix(".")
 
 
 def unknowable(missing: Iterable[str], errors: Iterable[str]) -> str:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Container, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 TOKEN = re.compile(
@@ -49,13 +50,14 @@ class Chain(NamedTuple):
         return self.names[-1].end
 
 
-def tokenize(source: str) -> list[Token]:
+@lru_cache(maxsize=64)  # one condition is looked at several times while it is read
+def tokenize(source: str) -> tuple[Token, ...]:
     """All but blanks and comments."""
-    return [
+    return tuple(
         Token(found.lastgroup or "", found.group(), found.start())
         for found in TOKEN.finditer(source)
         if found.lastgroup != "blank"
-    ]
+    )
 
 
 def chains(tokens: Sequence[Token]) -> list[Chain]:
@@ -77,8 +79,12 @@ def chains(tokens: Sequence[Token]) -> list[Chain]:
 
 def facts_named(source: str, known: Container[str]) -> tuple[str, ...]:
     """The known facts that a condition refers to, in the order they first appear."""
+    return facts_among(tokenize(source), known)
+
+
+def facts_among(tokens: Sequence[Token], known: Container[str]) -> tuple[str, ...]:
     named: dict[str, None] = {}
-    for chain in chains(tokenize(source)):
+    for chain in chains(tokens):
         if chain.member:
             continue
         parts = chain.dotted.split(".")

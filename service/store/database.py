@@ -1,12 +1,10 @@
-"""The one way to PostgreSQL: an async engine, and raw connections for the jobs written beside rows."""
+"""The one way to PostgreSQL: an async engine."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
-from psycopg import AsyncConnection as RawConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 
@@ -56,13 +54,6 @@ class Database:
 
     async def close(self) -> None:
         await self.engine.dispose()
-
-
-async def raw(connection: AsyncConnection) -> RawConnection[Any]:
-    """psycopg's own connection below SQLAlchemy's, inside the same transaction."""
-    driver = (await connection.get_raw_connection()).driver_connection
-    assert isinstance(driver, RawConnection)
-    return driver
 
 
 async def database_now(connection: AsyncConnection) -> datetime:

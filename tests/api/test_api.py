@@ -27,9 +27,7 @@ async def test_without_a_configured_token_the_api_names_the_variable(start: Star
 
 async def test_lists_are_newest_first_and_lead_on_to_the_next_page(start: Start) -> None:
     async with start() as world:
-        ids = []
-        for _ in range(5):
-            ids.append((await world.reviewed(world.completed()))["id"])
+        ids = [(await world.reviewed(world.completed()))["id"] for _ in range(5)]
         seen, url = [], "/api/decisions?limit=2"
         while url:
             page = (await world.http.get(url, headers=bearer(ADMIN))).json()
@@ -68,7 +66,14 @@ async def test_every_filter_narrows_the_list(start: Start) -> None:
 
 @pytest.mark.parametrize(
     ("query", "named"),
-    [("limit=0", "limit"), ("limit=1001", "limit"), ("limit=x", "limit"), ("since=yesterday", "since"), ("colour=red", "colour"), ("before=-1", "before")],
+    [
+        ("limit=0", "limit"),
+        ("limit=1001", "limit"),
+        ("limit=x", "limit"),
+        ("since=yesterday", "since"),
+        ("colour=red", "colour"),
+        ("before=-1", "before"),
+    ],
 )
 async def test_a_wrong_parameter_is_422_and_named(start: Start, query: str, named: str) -> None:
     async with start(parts=WEB) as world:
@@ -77,7 +82,15 @@ async def test_a_wrong_parameter_is_422_and_named(start: Start, query: str, name
         assert named in answer.json()["message"]
 
 
-@pytest.mark.parametrize("route", ["/api/decisions/4711", "/api/decisions/x", "/api/decisions/99999999999999999999", "/api/submissions/abc"])
+@pytest.mark.parametrize(
+    "route",
+    [
+        "/api/decisions/4711",
+        "/api/decisions/x",
+        "/api/decisions/99999999999999999999",
+        "/api/submissions/abc",
+    ],
+)
 async def test_what_was_never_heard_of_is_404(start: Start, route: str) -> None:
     async with start(parts=WEB) as world:
         assert (await world.http.get(route, headers=bearer(ADMIN))).status_code == 404

@@ -18,9 +18,7 @@ async def test_a_service_at_work_is_alive_and_ready(start: Start) -> None:
         assert set(verbose["checks"]) == {"database", "schema", "rules"}
 
 
-async def test_without_a_schema_it_is_not_ready_and_says_what_to_run(
-    start: Start, database_url: str
-) -> None:
+async def test_without_a_schema_it_is_not_ready_and_says_what_to_run(start: Start, database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '0000'")
     async with start(parts=Parts(web=True, worker=False)) as world:

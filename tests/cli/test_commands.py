@@ -86,9 +86,13 @@ async def test_decisions_are_listed_and_shown(start: Start, database_url: str) -
         assert (table.returncode, "approve" in table.stdout) == (0, True)
         listed = await asyncio.to_thread(autoreview, "decisions", "list", "--json", settings=settings)
         assert [row["id"] for row in json.loads(listed.stdout)] == [decision["id"]]
-        none = await asyncio.to_thread(autoreview, "decisions", "list", "--outcome", "reject", "--json", settings=settings)
+        none = await asyncio.to_thread(
+            autoreview, "decisions", "list", "--outcome", "reject", "--json", settings=settings
+        )
         assert json.loads(none.stdout) == []
-        shown = await asyncio.to_thread(autoreview, "decisions", "show", str(decision["id"]), settings=settings)
+        shown = await asyncio.to_thread(
+            autoreview, "decisions", "show", str(decision["id"]), settings=settings
+        )
         assert decision["reason"] in shown.stdout
         assert "submission.code_type" in shown.stdout
         missing = await asyncio.to_thread(autoreview, "decisions", "show", "4711", settings=settings)

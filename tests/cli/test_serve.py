@@ -79,7 +79,12 @@ def test_what_is_missing_is_named_all_at_once(rules: Path, tmp_path: Path) -> No
 
 
 def test_rule_files_with_errors_stop_it_with_all_their_positions(tmp_path: Path) -> None:
-    folder = write_rules(tmp_path / "rules", rules_text("\n  - name: a\n    when: submission.pase < 1.0\n    approve:\n  - name: a\n    when: true\n    hold: b\n"))
+    folder = write_rules(
+        tmp_path / "rules",
+        rules_text(
+            "\n  - name: a\n    when: submission.pase < 1.0\n    approve:\n  - name: a\n    when: true\n    hold: b\n"
+        ),
+    )
     write_rules(folder, "version: 2\n", "other.yaml")
     ended = autoreview("serve", settings=complete_settings(folder, tmp_path / "data"))
     assert ended.returncode == 2
@@ -204,7 +209,9 @@ async def test_a_database_without_a_schema_is_waited_for(
     rules: Path, empty_database_url: str, tmp_path: Path, prolific: tuple[SandboxState, Moody, str]
 ) -> None:
     state, _, prolific_url = prolific
-    settings = complete_settings(rules, tmp_path / "data", prolific_url) | {"database_url": empty_database_url}
+    settings = complete_settings(rules, tmp_path / "data", prolific_url) | {
+        "database_url": empty_database_url
+    }
     submission = completed(state)
     migrated = asyncio.get_running_loop().run_in_executor(None, _migrate_later, settings)
     async with serving(settings, tmp_path / "log") as service:  # ready only once the schema is there
@@ -218,4 +225,6 @@ def _migrate_later(settings: dict[str, object]) -> tuple[int, int]:
     """A wrong address first, so that a mistake is seen to be told; then the right one."""
     wrong = autoreview("migrate", settings={"database_url": "postgresql://nobody@127.0.0.1:1/none"})
     assert "can't be reached" in wrong.stderr
-    return min(wrong.returncode, 1), autoreview("migrate", settings={"database_url": settings["database_url"]}).returncode
+    return min(wrong.returncode, 1), autoreview(
+        "migrate", settings={"database_url": settings["database_url"]}
+    ).returncode

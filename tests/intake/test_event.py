@@ -11,7 +11,9 @@ from service.intake.event import event_id, read_event
 from tests.world import status_change
 
 
-@pytest.mark.parametrize("status", ["AWAITING REVIEW", "AWAITING_REVIEW", "awaiting-review", "Awaiting Review"])
+@pytest.mark.parametrize(
+    "status", ["AWAITING REVIEW", "AWAITING_REVIEW", "awaiting-review", "Awaiting Review"]
+)
 def test_awaiting_review_calls_for_a_review_in_any_spelling(status: str) -> None:
     event = read_event("e", status_change("abc", status))
     assert event.readable
@@ -19,7 +21,9 @@ def test_awaiting_review_calls_for_a_review_in_any_spelling(status: str) -> None
     assert event.submission_id == "abc"
 
 
-@pytest.mark.parametrize("status", ["RESERVED", "ACTIVE", "APPROVED", "REJECTED", "RETURNED", "TIMED-OUT", "TIMED_OUT"])
+@pytest.mark.parametrize(
+    "status", ["RESERVED", "ACTIVE", "APPROVED", "REJECTED", "RETURNED", "TIMED-OUT", "TIMED_OUT"]
+)
 def test_other_statuses_are_kept_and_call_for_none(status: str) -> None:
     event = read_event("e", status_change("abc", status))
     assert event.readable
@@ -31,7 +35,9 @@ def test_a_status_prolific_never_named_is_looked_at() -> None:
 
 
 def test_an_event_of_another_type_is_readable_and_calls_for_nothing() -> None:
-    event = read_event("e", b'{"event_type": "study.status.change", "resource_id": "s", "status": "AWAITING REVIEW"}')
+    event = read_event(
+        "e", b'{"event_type": "study.status.change", "resource_id": "s", "status": "AWAITING REVIEW"}'
+    )
     assert (event.event_type, event.readable) == ("study.status.change", True)
     assert event.submission_id is None
     assert not event.calls_for_review
@@ -77,7 +83,12 @@ def test_reading_never_raises(body: bytes) -> None:
     read_event("e", body)
 
 
-@given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
 def test_reading_any_json_never_raises(value: object) -> None:
     read_event("e", json.dumps(value).encode())
 

@@ -1,6 +1,7 @@
 """Each row of the webhook table, over real HTTP into a real PostgreSQL."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import httpx
@@ -12,7 +13,7 @@ from service.app import Parts
 from service.intake.event import Event
 from service.intake.writer import InboxWriter, Receipt
 from service.store.database import Database
-from service.store.queue import Queue, job_app
+from service.store.queue import Queue
 from tests.conftest import Start, named
 from tests.world import ADMIN, bearer, signed, status_change
 
@@ -78,7 +79,7 @@ async def test_over_64_kib_is_413_even_when_badly_signed(start: Start) -> None:
         answer = await world.http.post("/webhooks/prolific", content=b"x" * (64 * 1024 + 1))
         assert answer.status_code == 413
 
-        async def chunks():  # type: ignore[no-untyped-def]  # a body whose length is not declared
+        async def chunks() -> AsyncIterator[bytes]:  # a body whose length is not declared
             for _ in range(70):
                 yield b"x" * 1024
 
@@ -93,7 +94,9 @@ async def test_exactly_64_kib_is_taken(start: Start) -> None:
 
 
 @pytest.mark.parametrize("body", [b"{}", b"nonsense", b"\x00", b"[" * 30_000, status_change("a\x00b")])
-async def test_what_is_signed_but_unreadable_is_stored_counted_and_accepted(start: Start, body: bytes) -> None:
+async def test_what_is_signed_but_unreadable_is_stored_counted_and_accepted(
+    start: Start, body: bytes
+) -> None:
     async with start(parts=WEB) as world:
         answer = await world.http.post("/webhooks/prolific", content=body, headers=signed(body))
         assert answer.status_code == 202
@@ -158,7 +161,7 @@ async def test_while_the_database_is_gone_it_is_503_and_prolific_comes_again(
 
 
 async def test_a_full_queue_says_not_stored_at_once(database_url: str) -> None:
-    writer = InboxWriter(Database(database_url), Queue(job_app(database_url)), max_waiting=2)
+    writer = InboxWriter(Database(database_url), Queue(), max_waiting=2)
     waiting = [asyncio.create_task(writer.store(Event(str(number), b""))) for number in range(2)]
     await asyncio.sleep(0)
     assert await writer.store(Event("one too many", b"")) is Receipt.NOT_STORED
@@ -166,9 +169,11 @@ async def test_a_full_queue_says_not_stored_at_once(database_url: str) -> None:
         task.cancel()
 
 
-async def test_an_event_the_database_will_not_take_does_not_take_the_others_with_it(database_url: str) -> None:
+async def test_an_event_the_database_will_not_take_does_not_take_the_others_with_it(
+    database_url: str,
+) -> None:
     database = Database(database_url)
-    writer = InboxWriter(database, Queue(job_app(database_url)))
+    writer = InboxWriter(database, Queue())
     poisoned = Event("poisoned", b"", event_type="a\x00b", readable=True)
     stored = [writer.store(event) for event in (Event("one", b""), poisoned, Event("two", b""))]
     running = asyncio.create_task(writer.run())
@@ -186,7 +191,9 @@ async def test_thousands_of_events_are_each_stored_once(start: Start) -> None:
                 for number in range(50):
                     body = status_change(f"s{name}-{number % 40}")
                     headers = signed(body, event_id=f"{name}-{number % 40}")
-                    codes.append((await http.post("/webhooks/prolific", content=body, headers=headers)).status_code)
+                    codes.append(
+                        (await http.post("/webhooks/prolific", content=body, headers=headers)).status_code
+                    )
                 return codes
 
         codes = [code for found in await asyncio.gather(*(client(n) for n in range(20))) for code in found]

@@ -8,9 +8,7 @@ from service.sandbox.studies import TWO_PARTS
 from tests.conftest import Start
 from tests.world import rules_text
 
-MESSAGE = (
-    "We write this sentence because a rejection has to carry one hundred characters of evidence and of advice."
-)
+MESSAGE = "We write this sentence because a rejection has to carry one hundred characters of evidence and of advice."
 REJECT_TWO = f"""
   - name: failed two checks
     when: evidence.survey.attention_failed >= 2
@@ -26,7 +24,11 @@ ASK = """
 async def test_a_missing_value_before_the_deciding_rule_holds(start: Start) -> None:
     async with start(rules_text(REJECT_TWO)) as world:
         decision = await world.reviewed(world.completed())
-        assert (decision["outcome"], decision["proposed"], decision["guard"]) == ("hold", "approve", "undecidable")
+        assert (decision["outcome"], decision["proposed"], decision["guard"]) == (
+            "hold",
+            "approve",
+            "undecidable",
+        )
         assert decision["rule"] is None
         assert "can't rule out" in decision["reason"]
         assert decision["trace"][0]["result"] == "unknown"
@@ -39,7 +41,11 @@ async def test_evidence_that_comes_later_decides_what_was_held(start: Start) -> 
         await world.reviewed(submission)
         assert (await world.push(submission.id, {"attention_failed": 0})).status_code == 202
         decision = await world.settled(submission.id, decisions=2)
-        assert (decision["outcome"], decision["trigger"], decision["status"]) == ("approve", "evidence", "applied")
+        assert (decision["outcome"], decision["trigger"], decision["status"]) == (
+            "approve",
+            "evidence",
+            "applied",
+        )
 
 
 async def test_with_evidence_still_to_come_it_waits(start: Start) -> None:
@@ -80,7 +86,11 @@ async def test_a_request_to_return_is_never_sent_twice(start: Start) -> None:
         await world.reviewed(submission)
         await world.tell(submission.id)
         decision = await world.settled(submission.id, decisions=2)
-        assert (decision["outcome"], decision["guard"], decision["status"]) == ("hold", "already_asked", "held")
+        assert (decision["outcome"], decision["guard"], decision["status"]) == (
+            "hold",
+            "already_asked",
+            "held",
+        )
         assert len(world.calls(submission.id)) == 1
 
 
@@ -147,7 +157,11 @@ async def test_a_code_the_study_lacks_is_held(start: Start) -> None:
 """).replace("60aca280709ee40ec37d4885", TWO_PARTS)
     async with start(rules) as world:
         decision = await world.reviewed(world.completed(study=TWO_PARTS, code="0NEPART1"))
-        assert (decision["outcome"], decision["guard"], decision["proposed"]) == ("hold", "no_such_code", "complete")
+        assert (decision["outcome"], decision["guard"], decision["proposed"]) == (
+            "hold",
+            "no_such_code",
+            "complete",
+        )
 
 
 async def test_a_dynamic_payment_without_a_percentage_is_held(start: Start) -> None:

@@ -70,7 +70,9 @@ async def test_so_many_in_a_day_and_no_more(start: Start) -> None:
 
 
 async def test_each_study_has_its_own_window(start: Start) -> None:
-    both = rules_text(REJECT_ALL).replace("60aca280709ee40ec37d4885", f"60aca280709ee40ec37d4885, {TWO_PARTS}")
+    both = rules_text(REJECT_ALL).replace(
+        "60aca280709ee40ec37d4885", f"60aca280709ee40ec37d4885, {TWO_PARTS}"
+    )
     async with start(both) as world:
         for study in ("60aca280709ee40ec37d4885", TWO_PARTS):
             outcomes = [(await world.reviewed(world.completed(study=study)))["outcome"] for _ in range(4)]

@@ -40,7 +40,11 @@ async def test_approve_only_applies_approvals_and_holds_the_rest(start: Start) -
 
 @pytest.mark.parametrize(
     ("service", "file", "counts"),
-    [("live", "observe", "observe"), ("approve-only", "live", "approve-only"), ("observe", "live", "observe")],
+    [
+        ("live", "observe", "observe"),
+        ("approve-only", "live", "approve-only"),
+        ("observe", "live", "observe"),
+    ],
 )
 async def test_the_lesser_of_the_two_modes_counts(start: Start, service: str, file: str, counts: str) -> None:
     async with start(rules_text(more=f"mode: {file}"), mode=service) as world:

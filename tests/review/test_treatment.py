@@ -31,7 +31,7 @@ def test_not_found_is_final() -> None:
 
 
 def test_a_refusal_while_awaiting_is_tried_at_least_five_times_over_ten_minutes() -> None:
-    waits = []
+    waits: list[timedelta] = []
     while (wait := retry_after(BadRequest(400), len(waits) + 1)) is not None:
         waits.append(wait)
     assert len(waits) >= 5

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from service.domain.decision import Guard, Outcome, Reject
-from service.rules import RuleBook, check, load
+from service.rules import RuleBook, check, load, run, unreached
 
 RULES = Path(__file__).parents[2] / "rules"
 STROOP, TWO_PART = "60aca280709ee40ec37d4885", "61b0f1c9a5d3e24c7f8a1b02"
@@ -21,6 +21,13 @@ def book() -> RuleBook:
 
 def test_the_examples_are_without_findings() -> None:
     assert check(RULES) == []
+
+
+def test_the_examples_own_tests_pass_and_reach_every_rule(book: RuleBook) -> None:
+    for file in book.files:
+        results = run(file)
+        assert [result.case.name for result in results if not result.ok] == []
+        assert unreached(file, results) == ()
 
 
 @pytest.mark.parametrize(

@@ -316,3 +316,42 @@ def test_a_verdict_is_json_and_the_same_again(loaded: LoadText, facts: Facts) ->
     first, second = file.decide(facts), file.decide(json.loads(json.dumps(facts)))
     assert json.dumps(first.trace, allow_nan=False) == json.dumps(second.trace, allow_nan=False)
     assert first == second
+
+
+@pytest.mark.parametrize(
+    ("when", "result", "decided_by"),
+    [
+        ("{all: [submission.pace > 0.5, submission.pace > 2.0]}", "not matched", ["submission.pace > 2.0"]),
+        ("{any: [submission.pace > 2.0, submission.pace > 0.5]}", "matched", ["submission.pace > 0.5"]),
+        ("{none: [submission.pace > 0.5, submission.pace > 2.0]}", "not matched", ["submission.pace > 0.5"]),
+        ("{all: [submission.pace > 0.5, stats.z < 0.0]}", "unknown", ["stats.z < 0.0"]),
+        (
+            "{any: [submission.pace > 2.0, submission.pace > 3.0]}",
+            "not matched",
+            ["submission.pace > 2.0", "submission.pace > 3.0"],
+        ),
+    ],
+)
+def test_of_several_conditions_the_trace_names_those_that_decided(
+    loaded: LoadText,
+    facts: Facts,
+    when: str,
+    result: str,
+    decided_by: list[str],
+) -> None:
+    [entry] = loaded(f"rules:\n  - name: r\n    when: {when}\n    approve:\n").decide(facts).trace
+    assert (entry["result"], entry["decided_by"]) == (result, decided_by)
+
+
+def test_statistics_and_the_participants_past_are_facts(loaded: LoadText, facts: Facts) -> None:
+    facts["stats"] = {"count": 40, "z": -3.5, "fast_outlier": True}
+    facts["participant"] = {"submissions": 2, "approved": 1, "rejected": 1, "returned": 0}
+    when = "stats.fast_outlier && stats.z < -3.0 && participant.rejected == 1"
+    text = f"rules:\n  - name: r\n    when: {when}\n    hold: 'z is {{stats.z}} of {{stats.count}}'\n"
+    verdict = loaded(text).decide(facts)
+    assert verdict.action == Hold("z is -3.5 of 40")
+    assert verdict.trace[0]["values"] == {
+        "stats.fast_outlier": True,
+        "stats.z": -3.5,
+        "participant.rejected": 1,
+    }

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from service.domain.decision import Outcome
-from service.rules import FACTS, FieldType, InvalidRules, RuleFile, check, load
+from service.rules import FACTS, FieldType, InvalidRules, RuleFile, check, load, run
 
 HEAD = """\
 version: 1
@@ -37,6 +37,9 @@ CONDITIONS = [
     "evidence.survey.note.matches('a') ? submission.return_requested : submission.pace > 1.0",
     "[1, 2].exists(x, x == evidence.survey.failed)",
     "evidence.survey.note in ['', 'a']",
+    "stats.fast_outlier && stats.count >= 2",
+    "{any: [stats.z < 1.0, participant.rejected > 1]}",
+    "double(submission.time_taken) < stats.mean - 3.0 * stats.sd",
 ]
 ACTIONS = [
     "approve:",
@@ -97,7 +100,9 @@ known_facts = st.fixed_dictionaries(
     {"evidence.survey.received": st.just(value=True)},
     optional={name: VALUES[kind] for name, kind in TYPES.items()},
 )
-wild_groups = st.dictionaries(st.sampled_from(["submission", "study", "evidence", "now"]), ANY_JSON)
+wild_groups = st.dictionaries(
+    st.sampled_from(["submission", "study", "evidence", "stats", "participant", "now"]), ANY_JSON
+)
 wild_values = st.dictionaries(st.sampled_from([*TYPES, "evidence.survey.received"]), ANY_JSON)
 wild_facts = wild_groups | wild_values.map(nested)
 
@@ -149,8 +154,67 @@ def test_whatever_stands_in_a_file_ends_in_rules_or_findings(text: str, head: st
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.yaml"
         path.write_text(head + text, encoding="utf-8")
-        if check(path):
+        if any(finding.severity == "error" for finding in check(path)):
             with pytest.raises(InvalidRules):
                 load(path)
         else:
             assert load(path).files
+
+
+SIMPLE = [
+    *(
+        "evidence.survey.failed >= 1",
+        "evidence.survey.consented",
+        "submission.pace < 0.5",
+        "stats.fast_outlier",
+    ),
+    *("evidence.survey.received", "submission.code_type in ['NONE', 'x']", "1 < evidence.survey.failed"),
+    *(
+        "'(' == evidence.survey.note",
+        "now - submission.started_at < duration('1h')",
+        "size('a||b') > 2",
+        "true",
+    ),
+]
+CONNECTED = st.recursive(
+    st.sampled_from(SIMPLE),
+    lambda inner: st.one_of(
+        st.builds("{} && {}".format, inner, inner),
+        st.builds("({}) || ({})".format, inner, inner),
+        st.builds("!({})".format, inner),
+        st.builds("({}) ? ({}) : ({})".format, inner, inner, inner),
+    ),
+    max_leaves=8,
+)
+
+
+@settings(UNHURRIED, max_examples=150)
+@given(CONNECTED, st.sampled_from(["{}", "{{all: [{}]}}", "{{any: [{}]}}", "{{none: [{}]}}"]))
+def test_policy_has_its_say_about_every_condition(condition: str, form: str) -> None:
+    text = f"{HEAD}rules:\n  - name: r\n    when: {form.format(json.dumps(condition))}\n    {ACTIONS[-1]}\n"
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.yaml"
+        path.write_text(text, encoding="utf-8")
+        findings = check(path)
+        assert {finding.severity for finding in findings} <= {"warning"}
+        assert {finding.line for finding in findings} <= {10, 11}
+
+
+NUMBERS = st.floats(allow_nan=False, allow_infinity=False).map(repr) | st.integers(0, 3).map(str)
+TIMES = st.datetimes().map(lambda moment: f"{moment.isoformat()}Z") | st.just("null")
+
+
+@settings(UNHURRIED, max_examples=150)
+@given(NUMBERS, NUMBERS, st.integers(-(10**18) + 1, 10**18 - 1), TIMES)
+def test_whatever_a_test_gives_it_can_be_run(pace: str, minutes: str, taken: int, at: str) -> None:
+    given_ = [f"submission: {{pace: {pace}}}", f"submission: {{time_taken: {taken}, completed_at: {at}}}"]
+    cases = "".join(
+        f"  - name: t\n    given: {{{each}, study: {{estimated_completion_time: {minutes}}}}}\n    expect: {{rule: null}}\n"
+        for each in given_
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.yaml"
+        path.write_text(f"{HEAD}tests:\n{cases}", encoding="utf-8")
+        results = run(load(path).files[0])
+    assert all(result.ok for result in results)
+    assert json.dumps([result.facts for result in results], allow_nan=False)

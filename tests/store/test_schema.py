@@ -50,7 +50,9 @@ def test_down_and_up_again_leaves_nothing_behind(empty_database_url: str) -> Non
         command.downgrade(config, "base")
         connection.commit()
         left = connection.execute(
-            sa.text("SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'")
+            sa.text(
+                "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'"
+            )
         ).scalars()
         assert list(left) == ["alembic_version"]
     engine.dispose()

@@ -1,0 +1,60 @@
+"""Results of tests as JUnit XML, for people's own CI."""
+
+import re
+from collections.abc import Iterable, Sequence
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
+
+from service.rules.running import CaseResult
+from service.rules.sentences import seen_values
+from service.rules.templates import written
+
+FORBIDDEN = re.compile(
+    "[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+)  # in XML, or without effect on a terminal
+
+
+def junit_xml(results: Iterable[CaseResult]) -> str:
+    """One suite a file, one case a test; well-formed whatever their names are."""
+    by_file: dict[str, list[CaseResult]] = {}
+    for result in results:
+        by_file.setdefault(result.file, []).append(result)
+    root = Element("testsuites", name="autoreview")
+    for file, cases in by_file.items():
+        _suite(root, file, cases)
+    indent(root)
+    return '<?xml version="1.0" encoding="utf-8"?>\n' + tostring(root, encoding="unicode") + "\n"
+
+
+def _suite(root: Element, file: str, cases: Sequence[CaseResult]) -> None:
+    failed = sum(not case.ok for case in cases)
+    counts = {"tests": str(len(cases)), "failures": str(failed), "errors": "0", "skipped": "0"}
+    suite = SubElement(root, "testsuite", {"name": clean(file), **counts})
+    for case in cases:
+        attributes = {"classname": clean(file), "name": clean(case.case.name), "line": str(case.case.line)}
+        element = SubElement(suite, "testcase", attributes)
+        if not case.ok:
+            lines = failure_lines(case)
+            SubElement(element, "failure", message=lines[0]).text = "\n".join(lines)
+
+
+def failure_lines(result: CaseResult) -> list[str]:
+    """What was expected, what came, and each rule asked with the values it saw."""
+    lines = [
+        f"{failure.key}: expected {_shown(failure.expected)}, came {_shown(failure.came)}"
+        for failure in result.failures
+    ]
+    lines.append(f"reason: {result.came['reason']}")
+    lines += [
+        f"{entry['rule']}: {entry['result']}: {seen_values(entry['values'])}"
+        for entry in result.verdict.trace
+    ]
+    return [clean(" ".join(line.split())) for line in lines]
+
+
+def _shown(value: str | bool | None) -> str:
+    return "nothing" if value is None else written(value)
+
+
+def clean(text: str) -> str:
+    """What XML, or a terminal, should not get is written as an escape."""
+    return FORBIDDEN.sub(lambda found: f"\\x{ord(found.group()):02x}", text)

@@ -1,0 +1,287 @@
+"""Holds a rule against Prolific's policy. Each alternative of its conditions is judged by itself."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from service.domain.decision import Reject, RequestReturn
+from service.rules.claims import Alternative, Claim, alternatives
+from service.rules.facts import FACTS
+from service.rules.policy import ADVICE, Policy
+from service.rules.rule import Rule
+from service.rules.topics import Topic, is_field, is_harmless, split, topic, words
+
+Part = Literal["name", "when", "category", "message", "request_return"]
+
+SPEED_FACTS = frozenset({"submission.pace", "submission.time_taken", "submission.started_at"})
+CODE_FACTS = frozenset({"submission.code_type", "submission.entered_code"})
+LEAST_COUNT = 30  # submissions that a statistic of a study needs
+NUMBER_WORDS = frozenset(
+    {"both", "twice", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"}
+)
+CHECKED = frozenset({"failed", "fails", "missed", "misses", "wrong", "incorrect", "passed", "correct"})
+FORBIDDEN = {
+    Topic.SCREENING: Policy.SCREENED_OUT,
+    Topic.CONSENT: Policy.CONSENT,
+    Topic.TECHNICAL: Policy.TECHNICAL,
+    Topic.COMPREHENSION: Policy.COMPREHENSION,
+}
+CATEGORIES_AGAINST_POLICY = {
+    "NO_CODE": Policy.CODE_ALONE,
+    "BAD_CODE": Policy.CODE_ALONE,
+    "UNSUPP_DEVICE": Policy.TECHNICAL,
+    "TOO_SLOWLY": Policy.SLOW,
+    "INCOMP_LONGITUDINAL": Policy.SLOW,
+}
+
+
+class Remark(NamedTuple):
+    """``part`` of the rule it is about; of ``when`` also which condition, and where in it."""
+
+    code: Policy
+    part: Part
+    message: str
+    condition: int = 0
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """Why an alternative rejects, sorted by what policy says of it.
+
+    ``fields`` is what evidence is held against the participant, ``valid`` those that may be a ground to reject.
+    """
+
+    category: str
+    claims: Alternative
+    fields: list[Claim]
+    valid: list[Claim]
+    fast: list[Claim]
+    slow: list[Claim]
+    statistics: list[Claim]
+
+    @classmethod
+    def of(cls, category: str, claims: Alternative) -> "Ground":
+        timing = [claim for claim in claims if _is_timing(claim)]
+        fields = [claim for claim in claims if claim not in timing and _accuses(claim)]
+        return cls(
+            category,
+            claims,
+            fields,
+            valid=[claim for claim in fields if topic(claim) not in FORBIDDEN],
+            fast=[claim for claim in timing if _direction(claim) == "fast"],
+            slow=[claim for claim in timing if _direction(claim) == "slow"],
+            statistics=[claim for claim in claims if _is_statistic(claim)],
+        )
+
+    @property
+    def by_statistics(self) -> bool:
+        """Prolific's own: an outlier by three standard deviations among enough submissions."""
+        if any(claim.fact == "stats.fast_outlier" and claim.value is True for claim in self.claims):
+            return True
+        counted = any(claim.fact == "stats.count" and _at_least(claim, LEAST_COUNT) for claim in self.claims)
+        return counted and any(_is_three_deviations(claim) for claim in self.claims)
+
+
+Check = Callable[[Ground], Iterator[Remark]]
+
+
+def remarks(rule: Rule) -> list[Remark]:
+    """Each code once, at the first place it is about."""
+    found: dict[Policy, Remark] = {}
+    for remark in _remarks(rule):
+        found.setdefault(remark.code, remark)
+    return list(found.values())
+
+
+def _remarks(rule: Rule) -> Iterator[Remark]:
+    action = rule.plan.action
+    if isinstance(action, RequestReturn) and rule.recheck_after is None:
+        yield _remark(Policy.NO_RECHECK, "request_return")
+    if not isinstance(action, Reject):
+        return
+    if not _gives_evidence(rule):
+        yield _remark(Policy.BARE_MESSAGE, "message")
+    if code := CATEGORIES_AGAINST_POLICY.get(action.category):
+        yield _remark(code, "category", f"{action.category}: {ADVICE[code]}")
+    known = {*FACTS, *rule.when.facts}
+    for claims in alternatives(rule.when, known):
+        ground = Ground.of(action.category, claims)
+        for check in CHECKS:
+            yield from check(ground)
+
+
+def _remark(code: Policy, part: Part, message: str | None = None) -> Remark:
+    return Remark(code, part, message or str(ADVICE[code]))
+
+
+def _about(code: Policy, claim: Claim) -> Remark:
+    return Remark(code, "when", str(ADVICE[code]), claim.condition, claim.offset)
+
+
+def _one_check(ground: Ground) -> Iterator[Remark]:
+    """One failed check matches, and nothing says that the study is short or another was failed too."""
+    failed = [claim for claim in ground.fields if _is_attention(claim, ground.category)]
+    short = any(_is_short_study(claim) for claim in ground.claims)
+    if ground.category != "FAILED_CHECK" and len(ground.valid) > len(failed):
+        return  # another ground stands by itself
+    of_one = [claim for claim in failed if claim.value is True or claim.value is False or claim.admits(1)]
+    if failed and not short and len(of_one) == len(failed) and len({claim.facts for claim in failed}) == 1:
+        yield _about(Policy.ONE_CHECK, of_one[0])
+
+
+def _speed(ground: Ground) -> Iterator[Remark]:
+    if ground.by_statistics:
+        return
+    timing = [*ground.fast, *ground.statistics]
+    if timing and not ground.valid:
+        yield _about(Policy.SPEED, timing[0])
+    elif ground.category == "TOO_QUICKLY":
+        yield _remark(Policy.SPEED, "category")
+
+
+def _slow(ground: Ground) -> Iterator[Remark]:
+    if ground.slow and not ground.valid:
+        yield _about(Policy.SLOW, ground.slow[0])
+
+
+def _code(ground: Ground) -> Iterator[Remark]:
+    codes = [claim for claim in ground.claims if _is_about_a_bad_code(claim)]
+    if codes and not ground.valid:
+        yield _about(Policy.CODE_ALONE, codes[0])
+
+
+def _no_evidence(ground: Ground) -> Iterator[Remark]:
+    absent = [claim for claim in ground.claims if _is_absence(claim)]
+    if absent and not ground.valid:
+        yield _about(Policy.NO_EVIDENCE, absent[0])
+
+
+def _forbidden(ground: Ground) -> Iterator[Remark]:
+    for claim in ground.fields:
+        if topic(claim) in FORBIDDEN:
+            yield _about(FORBIDDEN[topic(claim)], claim)
+
+
+def _category(ground: Ground) -> Iterator[Remark]:
+    """Only where the conditions give a ground that could have a category of its own."""
+    wanted = _fitting(ground)
+    if wanted and ground.category not in wanted:
+        message = f"{ground.category}: {ADVICE[Policy.CATEGORY].why}; for these it is {' or '.join(wanted)}"
+        yield _remark(Policy.CATEGORY, "category", message)
+
+
+def _fitting(ground: Ground) -> tuple[str, ...]:
+    """The categories that fit; none: nothing can be said."""
+    if ground.valid:
+        topics = {topic(claim) for claim in ground.valid}
+        if topics == {Topic.ATTENTION}:
+            return ("FAILED_CHECK", "FAILED_INSTRUCTIONS", "LOW_EFFORT")
+        attends = any(_is_attention(claim, "FAILED_CHECK") for claim in ground.valid)
+        misnamed = {"TOO_QUICKLY", "TOO_SLOWLY", "NO_CODE", "BAD_CODE"}
+        fits = ("FAILED_INSTRUCTIONS", "LOW_EFFORT", "MALINGERING", "NO_DATA", "OTHER")
+        wrong = ground.category in misnamed or (ground.category == "FAILED_CHECK" and not attends)
+        authentic = Topic.AUTHENTICITY in topics
+        return fits if wrong and not (authentic and ground.category == "FAILED_CHECK") else ()
+    return ("TOO_QUICKLY",) if ground.fast or ground.statistics else ()
+
+
+def _not_about_data(ground: Ground) -> Iterator[Remark]:
+    explained = (*ground.fields, *ground.fast, *ground.slow, *ground.statistics)
+    told = any(_is_about_a_bad_code(claim) or _is_absence(claim) for claim in ground.claims)
+    if explained or told:
+        return
+    if ground.claims:
+        yield _about(Policy.NOT_ABOUT_DATA, ground.claims[0])
+
+
+CHECKS: tuple[Check, ...] = (
+    _one_check,
+    _speed,
+    _slow,
+    _code,
+    _no_evidence,
+    _forbidden,
+    _category,
+    _not_about_data,
+)
+
+
+def _gives_evidence(rule: Rule) -> bool:
+    """It fills in what was seen, or says in its own words how much of what the conditions ask."""
+    message = rule.plan.texts[0]
+    if any(_is_telling(fact) for fact in message.facts):
+        return True
+    said = {word.removesuffix("s") for word in split((message.own_text,))}
+    asked = split(fact.rpartition(".")[2] for fact in rule.when.facts if is_field(fact))
+    counted = bool(said & NUMBER_WORDS) or any(letter.isdigit() for letter in message.own_text)
+    return counted and any(word.removesuffix("s") in said for word in asked)
+
+
+def _is_telling(fact: str) -> bool:
+    """Whether a participant who reads it learns something of what they did."""
+    return is_field(fact) or fact.startswith("stats.") or fact in SPEED_FACTS | CODE_FACTS
+
+
+def _accuses(claim: Claim) -> bool:
+    return any(is_field(fact) for fact in claim.facts) and not is_harmless(claim)
+
+
+def _is_attention(claim: Claim, category: str) -> bool:
+    about = topic(claim)
+    by_category = category == "FAILED_CHECK" and CHECKED & set(words(claim))
+    return about is Topic.ATTENTION or (about is Topic.OTHER and bool(by_category))
+
+
+def _is_timing(claim: Claim) -> bool:
+    """How long it took, by Prolific or by the researcher's data."""
+    if any(fact in SPEED_FACTS for fact in claim.facts):
+        return True
+    return any(is_field(fact) for fact in claim.facts) and topic(claim) is Topic.SPEED
+
+
+def _direction(claim: Claim) -> Literal["fast", "slow"]:
+    if isinstance(claim.value, bool):
+        return "slow" if "slow" in words(claim) or claim.value is False else "fast"
+    return "slow" if claim.operator in (">", ">=") else "fast"
+
+
+def _is_statistic(claim: Claim) -> bool:
+    return any(fact.startswith("stats.") and fact != "stats.count" for fact in claim.facts) and (
+        claim.value is not False and claim.operator not in (">", ">=")
+    )
+
+
+def _is_three_deviations(claim: Claim) -> bool:
+    below = claim.operator in ("<", "<=")
+    if claim.fact == "stats.z":
+        return below and isinstance(claim.value, float) and claim.value <= -3
+    return below and {"stats.mean", "stats.sd"} <= set(claim.facts) and any(n >= 3 for n in claim.numbers)
+
+
+def _at_least(claim: Claim, number: int) -> bool:
+    if not isinstance(claim.value, float):
+        return False
+    return claim.operator in (">", ">=") and not claim.admits(number - 1)
+
+
+def _is_short_study(claim: Claim) -> bool:
+    named = claim.fact == "study.estimated_completion_time"
+    return named and claim.operator in ("<", "<=") and not claim.admits(5)
+
+
+def _is_about_a_bad_code(claim: Claim) -> bool:
+    if not any(fact in CODE_FACTS for fact in claim.facts):
+        return False
+    if claim.operator == "==" and claim.fact == "submission.code_type":
+        return claim.value in ("NONE", "UNKNOWN")
+    if claim.operator == "in" and claim.fact == "submission.code_type":
+        return bool({"NONE", "UNKNOWN"} & set(claim.texts))
+    if claim.operator in ("!=", "not in") and claim.fact == "submission.code_type":
+        return not {"NONE", "UNKNOWN"} & set(claim.texts)
+    return True
+
+
+def _is_absence(claim: Claim) -> bool:
+    named = claim.fact is not None and claim.fact.startswith("evidence.") and not is_field(claim.fact)
+    return named and claim.value is False

@@ -1,0 +1,1 @@
+"""Measured, never asserted: ``make bench``. Trust the ratios within one run."""

@@ -1,0 +1,51 @@
+"""``autoreview demo``, with fewer people than usual."""
+
+import asyncio
+import json
+import signal
+import sys
+from pathlib import Path
+
+import httpx
+
+from service.store.embedded import delete_database
+from tests.process import autoreview, environment
+
+
+def test_the_rehearsal_gives_everybody_what_they_deserve(tmp_path: Path) -> None:
+    ended = autoreview("demo", "--participants", "66", "--json", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    figures = json.loads(ended.stdout)
+    assert figures["ok"] is True
+    assert figures["submissions"] == sum(figures["outcomes"].values()) == 66
+    assert all(count > 0 for count in figures["outcomes"].values()), "all five outcomes are seen"
+    assert figures["transitions"] == 66 - figures["outcomes"]["hold"]
+    assert figures["webhooks_failed"] == 0
+    assert figures["webhooks_delivered"] >= 3 * 66
+    delete_database(tmp_path / ".autoreview" / "demo")
+
+
+async def test_kept_it_stays_until_it_is_interrupted_and_leaves_nothing_running(tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "service", "demo", "--participants", "4", "--keep",
+        cwd=tmp_path, env=environment({}), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    shown = ""
+    async with asyncio.timeout(120):
+        while "Stop with Ctrl-C." not in shown:
+            line = await process.stdout.readline()
+            assert line, shown
+            shown += line.decode()
+    url = next(word for word in shown.split() if word.endswith("/readyz?verbose"))
+    assert httpx.get(url).status_code == 200
+    process.send_signal(signal.SIGINT)
+    async with asyncio.timeout(60):
+        await process.communicate()
+    try:
+        httpx.get(url)
+    except httpx.TransportError:
+        pass
+    else:
+        raise AssertionError("the service is still up")
+    delete_database(tmp_path / ".autoreview" / "demo")
