@@ -30,7 +30,8 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/autoreview check rules
+	$(BIN)/autoreview check --strict rules
+	$(BIN)/autoreview test rules --require-coverage
 
 bench: $(READY)
 	@$(BIN)/python -m tests.bench

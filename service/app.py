@@ -22,7 +22,9 @@ from service.ops.health import Check, Health, database_check, rules_check, schem
 from service.ops.http import problem
 from service.ops.metrics import CONTENT_TYPE, Metrics
 from service.prolific.client import Prolific
+from service.reloading import RuleKeeper
 from service.review.application import Applier
+from service.review.lists import StudyLists
 from service.review.recording import Recorder
 from service.review.review import Clock, Reviewer, utc_now
 from service.review.studies import StudyCache
@@ -43,6 +45,7 @@ class Service:
     jobs: App
     queue: Queue
     writer: InboxWriter
+    keeper: RuleKeeper
     health: Health
     metrics: Metrics
     web: Starlette
@@ -73,7 +76,7 @@ def build(
     jobs = job_app(database_url)
     queue = Queue()
     metrics = Metrics()
-    metrics.rules_loaded.set(len(rules.book.files))
+    keeper = RuleKeeper(rules, database, queue if parts.worker else None, settings.mode, metrics)
     writer = InboxWriter(database, queue)
     reviewer = _reviewer(settings, database, queue, rules, metrics, clock) if parts.worker else None
     if reviewer:
@@ -83,7 +86,7 @@ def build(
     if parts.web:
         routes += _public_routes(settings, database, queue, writer, rules, metrics)
     web = Starlette(routes=routes, exception_handlers=HANDLERS)
-    return Service(settings, database, jobs, queue, writer, health, metrics, web, reviewer)
+    return Service(settings, database, jobs, queue, writer, keeper, health, metrics, web, reviewer)
 
 
 def _reviewer(
@@ -103,6 +106,7 @@ def _reviewer(
         mode=settings.mode,
         metrics=metrics,
         studies=StudyCache(prolific, database),
+        lists=StudyLists(prolific, database, metrics),
         recorder=Recorder(database, queue, metrics),
         applier=Applier(prolific, database, metrics),
         clock=clock,

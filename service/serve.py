@@ -1,6 +1,7 @@
 """Running the service: web, worker or both in one process, until told to stop."""
 
 import asyncio
+import gc
 import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -54,6 +55,8 @@ async def serve(service: Service, parts: Parts, listener: socket.socket) -> None
         loop.add_signal_handler(signal_number, told.set)
     async with running(service, parts, listener):
         host, port = listener.getsockname()[:2]
+        gc.collect()
+        gc.freeze()  # what is built by now stays: no collection needs to look at it again
         log.info("serving", url=f"http://{host}:{port}", mode=service.settings.mode.value)
         await told.wait()
         log.info("stopping")
@@ -71,7 +74,10 @@ async def running(
     listener.listen(BACKLOG)  # from now on connections wait for us instead of being refused
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(opened(service))
-        writer = asyncio.create_task(service.writer.run(), name="inbox writer")
+        tasks = [
+            asyncio.create_task(service.writer.run(), name="inbox writer"),
+            asyncio.create_task(service.keeper.run(), name="rule keeper"),
+        ]
         server = Server(
             uvicorn.Config(
                 service.web,
@@ -93,9 +99,9 @@ async def running(
             await asyncio.gather(asyncio.sleep(drain), worker, return_exceptions=True)
             server.should_exit = True
             await web
-            writer.cancel()
-            with suppress(asyncio.CancelledError):
-                await writer
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _worker(service: Service, stopping: asyncio.Event) -> None:

@@ -11,8 +11,8 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from service.domain import duration
 from service.domain.decision import Mode
-from service.domain.duration import parse_duration
 from service.errors import ConfigurationError, NotSupportedYet
 from service.secret import Secret
 
@@ -33,7 +33,16 @@ def _postgres(url: str) -> str:
     return url
 
 
-Duration = Annotated[timedelta, BeforeValidator(lambda v: parse_duration(v) if isinstance(v, str) else v)]
+def _duration(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    length = duration.parse(value)
+    if length is None:
+        raise ValueError(f"not a duration: {value!r}; write a number and a unit, such as 30m, 12h or 7d")
+    return length
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
 Ids = Annotated[tuple[str, ...], NoDecode, BeforeValidator(lambda v: _split(v) if isinstance(v, str) else v)]
 
 

@@ -44,12 +44,12 @@ class Moody:
 
 
 def kind_of(scope: Scope) -> str:
-    """``transition``, ``request-return``, ``submission``, ``study`` or ``other``."""
+    """``transition``, ``request-return``, ``submission``, ``submissions`` (a list), ``study`` or ``other``."""
     parts = [part for part in scope.get("path", "").split("/") if part]
     if parts[-1:] in (["transition"], ["request-return"]):
         return str(parts[-1])
-    if parts[:3] == ["api", "v1", "submissions"] and len(parts) == 4:
-        return "submission"
+    if parts[:3] == ["api", "v1", "submissions"] and len(parts) in {3, 4}:
+        return "submission" if len(parts) == 4 else "submissions"
     return "study" if parts[:3] == ["api", "v1", "studies"] and len(parts) == 4 else "other"
 
 

@@ -117,6 +117,11 @@ class World:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
+    async def rules(self) -> dict[str, Any]:
+        """The rules in force, as the API tells."""
+        found: dict[str, Any] = (await self.api("status"))["rules"]
+        return found
+
     async def decisions(self, submission: str) -> list[dict[str, Any]]:
         """The submission's decisions, newest first."""
         found: list[dict[str, Any]] = (await self.api("decisions", submission=submission))["results"]
@@ -160,6 +165,21 @@ class World:
     def calls(self, submission: str) -> list[Any]:
         """What Prolific was asked to do to the submission."""
         return [call.body for call in self.sandbox.calls_for(submission)]
+
+
+def hash_of(text: str) -> str:
+    """A rule file's hash, as decisions name it."""
+    return sha256(text.encode()).hexdigest()
+
+
+async def in_force(world: World, *texts: str) -> None:
+    """Wait until these texts are the files in force, in any order."""
+    wanted = sorted(hash_of(text) for text in texts)
+
+    async def look() -> bool:
+        return sorted(file["hash"] for file in (await world.rules())["files"]) == wanted
+
+    await until(look, "the rules to be in force")
 
 
 def bearer(token: str) -> dict[str, str]:
@@ -214,9 +234,8 @@ async def world(
                 **settings,
             },
         )
-        service = build(
-            chosen, database_url, RulesInForce(load(rules), datetime.now(UTC)), parts=parts, clock=clock
-        )
+        in_force = RulesInForce(load(rules), datetime.now(UTC), folder=rules)
+        service = build(chosen, database_url, in_force, parts=parts, clock=clock)
         listener = bind(chosen)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         async with (

@@ -124,5 +124,6 @@ def rules_state(rules: RulesInForce) -> dict[str, Any]:
             for file in book.files
         ],
         "loaded_at": rules.loaded_at,
-        "errors": [str(finding) for finding in rules.errors],
+        "errors": [str(finding) for finding in rules.errors if finding.severity == "error"],
+        "warnings": [str(finding) for finding in book.warnings],
     }

@@ -5,7 +5,7 @@ import sys
 import typer
 
 from service import __version__
-from service.cli import decisions, rules, running, submissions
+from service.cli import decisions, explaining, rules, running, submissions, testing
 from service.errors import AutoreviewError, ConfigurationError, DatabaseError, RulesError
 
 app = typer.Typer(
@@ -22,6 +22,9 @@ app.command()(running.serve)
 app.command()(running.sandbox)
 app.command()(running.migrate)
 app.command()(rules.check)
+app.command()(explaining.explain)
+app.command("test")(testing.run_tests)
+app.command()(rules.schema)
 app.add_typer(submissions.app, name="submissions")
 app.add_typer(decisions.app, name="decisions")
 

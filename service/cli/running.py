@@ -1,7 +1,6 @@
 """Commands that run something: ``serve``, ``migrate``, ``sandbox``, ``demo``."""
 
 import asyncio
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,10 +29,9 @@ def serve(
 
     from service.app import Parts, build
     from service.ops.log import configure_logs
-    from service.rules import load
-    from service.rules_in_force import RulesInForce
     from service.serve import bind
     from service.serve import serve as run
+    from service.starting import read_rules, rules_at_start
     from service.store.where import external_url, service_database
 
     settings = Settings.from_environment()
@@ -44,10 +42,10 @@ def serve(
             f"AUTOREVIEW_DATABASE_URL is not set: `serve --only {only.value}` needs a database that the other "
             "half reaches too."
         )
-    rules = RulesInForce(load(settings.rules_dir), datetime.now(UTC))
     _require(settings, parts)
-    listener = bind(settings)
-    with listener, service_database(settings) as url:
+    read = read_rules(settings)
+    with bind(settings) as listener, service_database(settings) as url:
+        rules = rules_at_start(read, settings, url)
         service = build(settings, url, rules, parts=parts)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run(service, parts, listener))

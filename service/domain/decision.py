@@ -49,6 +49,7 @@ class Guard(StrEnum):
     UNDECIDABLE = "undecidable"
     MESSAGE = "message"
     NO_SUCH_CODE = "no_such_code"
+    POLICY = "policy"
 
 
 class DecisionStatus(StrEnum):
@@ -61,6 +62,24 @@ class DecisionStatus(StrEnum):
     HELD = "held"
     SUPERSEDED = "superseded"
     FAILED = "failed"
+
+
+MESSAGE_LENGTH = 100  # Prolific's least for a rejection, in characters (reference 2.5)
+
+REJECTION_CATEGORIES = (
+    "TOO_QUICKLY",
+    "TOO_SLOWLY",
+    "FAILED_INSTRUCTIONS",
+    "INCOMP_LONGITUDINAL",
+    "FAILED_CHECK",
+    "LOW_EFFORT",
+    "MALINGERING",
+    "NO_CODE",
+    "BAD_CODE",
+    "NO_DATA",
+    "UNSUPP_DEVICE",
+    "OTHER",
+)
 
 
 @dataclass(frozen=True, slots=True)

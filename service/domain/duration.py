@@ -1,19 +1,17 @@
-"""Durations as people write them: ``30m``, ``7d``, ``1h30m``."""
+"""Durations as people write them: 30m, 12h, 7d, 1h30m."""
 
 import re
 from datetime import timedelta
 
-UNITS = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
-DURATION = re.compile(r"(?:(\d{1,6})d)?(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?")
+FORM = re.compile("(?:([0-9]{1,9})d)?(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m)?(?:([0-9]{1,9})s)?")
+LONGEST = timedelta(days=3650)
 
 
-def parse_duration(text: str) -> timedelta:
-    """Read a duration longer than nothing. Raises ValueError saying how to write one."""
-    found = DURATION.fullmatch(text.strip())
-    amounts = found.groups() if found else ()
-    length = timedelta(
-        **{unit: int(amount) for unit, amount in zip(UNITS.values(), amounts, strict=False) if amount}
-    )
-    if not length:
-        raise ValueError(f"not a duration: {text!r}; write a number and a unit, such as 30m, 12h or 7d")
-    return length
+def parse(text: str) -> timedelta | None:
+    """None for what is no duration, for zero, and for more than ten years."""
+    found = FORM.fullmatch(text)
+    if found is None:
+        return None
+    days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
+    duration = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+    return duration if timedelta(0) < duration <= LONGEST else None

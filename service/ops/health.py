@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from service.errors import AutoreviewError
-from service.rules import RuleBook
+from service.rules_in_force import RulesInForce
 from service.store.audit import worker_heartbeat
 from service.store.database import Database
 
@@ -82,11 +82,14 @@ def schema_check(database: Database, head: str) -> Check:
     return check
 
 
-def rules_check(rules: Callable[[], RuleBook]) -> Check:
+def rules_check(rules: RulesInForce) -> Check:
     async def check() -> str:
-        files = rules().files
+        files = rules.book.files
         if not files:
             raise NotReady("No rule file is loaded.")
+        if rules.errors:
+            said = "; ".join(str(finding) for finding in rules.errors if finding.severity == "error")
+            return f"{len(files)} files, the last good ones, because those in the folder have errors: {said}"
         return f"{len(files)} files"
 
     return check

@@ -30,6 +30,11 @@ class Metrics:
             "autoreview_unclaimed", "Reviews of submissions whose study no rule file names."
         )
         self.rules_loaded = Gauge("autoreview_rules_files", "Rule files in force.", registry=self.registry)
+        self.rules_broken = Gauge(
+            "autoreview_rules_broken",
+            "1 while the rules folder has errors and the last good rules are in force.",
+            registry=self.registry,
+        )
         self.review_seconds = Histogram(
             "autoreview_review_seconds",
             "Seconds a review took.",

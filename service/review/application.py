@@ -1,5 +1,6 @@
 """Applying a decision: an intent on disk, the call, its answer on disk; settled by what is fetched."""
 
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -13,8 +14,11 @@ from service.prolific.errors import BadRequest, Refused
 from service.review.treatment import RetryLater, retry_after
 from service.store.database import Database
 from service.store.decisions import Recorded, add_answer, add_attempt
+from service.store.submissions import see_status
 
 log = structlog.get_logger(__name__)
+
+SOON = timedelta(seconds=30)
 
 REACHED = {
     Outcome.APPROVE: {Status.APPROVED},
@@ -46,6 +50,8 @@ class Applier:
             self._metrics.prolific_errors.labels(error.code).inc()
             return await self._refused(recorded, attempt, error, tries)
         await self._answer(attempt, DecisionStatus.APPLIED, 200, answer)
+        async with self._database.begin() as connection:
+            await see_status(connection, submission, Status(answer["status"]))
         return DecisionStatus.APPLIED
 
     async def settle(self, recorded: Recorded, submission: Submission) -> DecisionStatus:
@@ -72,13 +78,20 @@ class Applier:
         status = DecisionStatus.PENDING if after else DecisionStatus.FAILED
         await self._answer(attempt, status, code, _answer_of(error))
         if isinstance(error, BadRequest):
-            submission = await self._prolific.submission(recorded.decision.submission_id)
+            submission = await self._fetched(recorded, error)
             if submission.status is not Status.AWAITING_REVIEW or has_reached(recorded, submission):
                 return await self.settle(recorded, submission)
         if after:
             raise RetryLater(after, str(error))
         log.error("decision.failed", decision_id=recorded.id, error=str(error), code=error.code)
         return DecisionStatus.FAILED
+
+    async def _fetched(self, recorded: Recorded, refusal: BadRequest) -> Submission:
+        """What a refused transition is to be judged by."""
+        try:
+            return await self._prolific.submission(recorded.decision.submission_id)
+        except ProlificError as error:
+            raise RetryLater(SOON, f"{refusal}; then {error}") from error
 
     async def _answer(
         self, attempt: int, status: DecisionStatus, status_code: int | None, answer: Any

@@ -19,11 +19,12 @@ def facts_of(
     *,
     completed_by: datetime,
     now: datetime,
+    reckoned: Facts | None = None,
 ) -> Facts:
     """All that is known of a submission.
 
     ``evidence`` is what each source said last; ``completed_by`` stands in for a completion time that
-    Prolific does not give.
+    Prolific does not give; ``reckoned`` are the groups of facts that are numbers over other submissions.
     """
     since = submission.completed_at or completed_by
     return {
@@ -33,6 +34,7 @@ def facts_of(
             name: _evidence_facts(source, evidence.get(name), since, now)
             for name, source in rule_file.evidence.items()
         },
+        **(reckoned or {}),
         "now": _text(now),
     }
 
@@ -50,7 +52,7 @@ def still_to_come(rule_file: RuleFile, facts: Facts, completed_at: datetime) -> 
 
 
 def _submission_facts(submission: Submission, study: Study | None) -> dict[str, Any]:
-    taken = _time_taken(submission)
+    taken = time_taken(submission)
     minutes = study.estimated_completion_time if study else None
     return {
         "id": submission.id,
@@ -81,7 +83,7 @@ def _study_facts(study: Study) -> dict[str, Any]:
     }
 
 
-def _time_taken(submission: Submission) -> int | None:
+def time_taken(submission: Submission) -> int | None:
     """Seconds, as Prolific counted them; the detail has only the two times (reference 2.1)."""
     if submission.time_taken:
         return submission.time_taken

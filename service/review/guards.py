@@ -25,6 +25,7 @@ class Situation:
     mode: Mode
     decided_before: bool
     answer_until: datetime | None  # by when a pending request to return is to be answered
+    policy: str | None  # why Prolific's policy keeps this rejection from being sent by itself
     now: datetime
 
 
@@ -48,15 +49,24 @@ def guarded(verdict: Verdict, situation: Situation) -> Guarded:
         request = action_request(verdict.action, situation.study) if situation.study else None
     except NoSuchCode as error:
         return held(Guard.NO_SUCH_CODE, str(error))
-    if reason := _already_asked(verdict.proposed, situation):
-        return held(Guard.ALREADY_ASKED, reason)
-    if situation.mode is Mode.APPROVE_ONLY and verdict.proposed not in {Outcome.APPROVE, Outcome.HOLD}:
-        return held(Guard.MODE, f"The mode is approve-only, and the rules say {verdict.proposed}.")
+    if objection := _objection(verdict.proposed, situation):
+        return held(*objection)
     return Guarded(verdict.action, None, verdict.reason, dict(request) if request else None)
 
 
 def held(guard: Guard, reason: str) -> Guarded:
     return Guarded(Hold(reason), guard, reason)
+
+
+def _objection(proposed: Outcome, situation: Situation) -> tuple[Guard, str] | None:
+    """Why what could be sent is not to be sent now, or not by itself."""
+    if reason := _already_asked(proposed, situation):
+        return Guard.ALREADY_ASKED, reason
+    if situation.policy is not None:
+        return Guard.POLICY, situation.policy
+    if situation.mode is Mode.APPROVE_ONLY and proposed not in {Outcome.APPROVE, Outcome.HOLD}:
+        return Guard.MODE, f"The mode is approve-only, and the rules say {proposed}."
+    return None
 
 
 def _already_asked(proposed: Outcome, situation: Situation) -> str | None:

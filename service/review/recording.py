@@ -41,7 +41,7 @@ class Recorder:
         async with self.database.begin() as connection:
             await lock_study(connection, decision.study_id or "")
             if not (last and says_the_same(last.decision, decision)):
-                decision = await _within_limit(connection, decision, limit)
+                decision = await within_limit(connection, decision, limit)
             if last and says_the_same(last.decision, decision):
                 if decision.trigger is Trigger.RECHECK:
                     # The timer rang before this clock came to its time: set it once more.
@@ -96,8 +96,11 @@ def says_the_same(last: Decision, new: Decision) -> bool:
     return said(last) == said(new)
 
 
-async def _within_limit(connection: AsyncConnection, decision: Decision, limit: RejectLimit) -> Decision:
-    """The decision, or a hold where one more rejection of this study would be too many."""
+async def within_limit(connection: AsyncConnection, decision: Decision, limit: RejectLimit) -> Decision:
+    """The decision, or a hold where one more rejection of this study would be too many.
+
+    Exact only under the study's lock.
+    """
     if decision.outcome is not Outcome.REJECT or decision.mode is Mode.OBSERVE:
         return decision
     counts = await rejection_counts(

@@ -6,28 +6,24 @@ from datetime import UTC, datetime
 
 import structlog
 
-from service.domain.decision import Decision, DecisionStatus, Facts, Guard, Mode, Trigger, Verdict
-from service.domain.submission import Status, Study, Submission
+from service.domain.decision import DecisionStatus, Mode, Trigger
+from service.domain.submission import Status, Submission
 from service.errors import ProlificError
 from service.ops.metrics import Metrics
 from service.prolific.client import Prolific
 from service.review.application import Applier, has_reached
-from service.review.facts import facts_of, still_to_come
-from service.review.guards import Guarded, Situation, guarded
+from service.review.judging import judge
+from service.review.lists import StudyLists
+from service.review.recalling import recall
+from service.review.reckoning import groups_read
 from service.review.recording import Recorder
 from service.review.studies import StudyCache
-from service.review.treatment import RetryLater, retry_after
+from service.review.treatment import RetryLater, look_again, retry_after
 from service.rules import RuleBook, RuleFile
 from service.store.database import Database, database_now
-from service.store.decisions import (
-    Recorded,
-    may_have_arrived,
-    newest,
-    newest_return_request,
-    was_decided,
-)
+from service.store.decisions import Recorded, may_have_arrived, newest
 from service.store.evidence import Said, evidence_waits, mark_evidence_handled, newest_evidence
-from service.store.inbox import event_waits, mark_events_handled, told_of_final
+from service.store.inbox import event_waits, mark_events_handled
 from service.store.submissions import Seen, see_submission
 
 log = structlog.get_logger(__name__)
@@ -62,6 +58,7 @@ class Reviewer:
     mode: Mode
     metrics: Metrics
     studies: StudyCache
+    lists: StudyLists
     recorder: Recorder
     applier: Applier
     clock: Clock = utc_now
@@ -78,6 +75,7 @@ class Reviewer:
             return None
         try:
             submission = await self.prolific.submission(submission_id)
+            _there_yet(submission, trigger, tries)
             recorded = await self._decide(submission, waiting.said, trigger)
         except ProlificError as error:
             recorded = await self._refused(submission_id, trigger, error, tries)
@@ -128,71 +126,13 @@ class Reviewer:
         last: Recorded | None,
         trigger: Trigger,
     ) -> Recorded:
-        now = self.clock()
         study = await self.studies.get(submission.study_id or "")
-        facts = facts_of(
-            submission, study, said.payloads, rule_file, completed_by=seen.first_seen_at, now=now
-        )
-        verdict = rule_file.decide(facts)
-        situation = await self._situation(rule_file, submission, study, seen, now)
-        standing = guarded(verdict, situation)
-        recheck_at = self._recheck_at(rule_file, verdict, standing, facts, submission, seen, now)
-        decision = Decision(
-            submission_id=submission.id,
-            study_id=submission.study_id,
-            participant_id=submission.participant_id,
-            decided_at=now,
-            trigger=trigger,
-            outcome=standing.action.outcome,
-            proposed=verdict.proposed,
-            guard=standing.guard,
-            rule=verdict.rule,
-            rule_file=rule_file.path,
-            rules_hash=rule_file.hash,
-            mode=situation.mode,
-            action=standing.request,
-            reason=standing.reason,
-            tag=verdict.tag,
-            trace=verdict.trace,
-            facts=facts,
-            recheck_at=recheck_at,
-        )
-        return await self.recorder.record(decision, rule_file.limits.reject, last)
-
-    async def _situation(
-        self, rule_file: RuleFile, submission: Submission, study: Study | None, seen: Seen, now: datetime
-    ) -> Situation:
+        if groups_read(rule_file):
+            await self.lists.refresh(submission.study_id or "")
         async with self.database.connect() as connection:
-            decided_before = (
-                seen.ever_final
-                or await told_of_final(connection, submission.id)
-                or await was_decided(connection, submission.id)
-            )
-            asked = await newest_return_request(connection, submission.id)
-        return Situation(
-            submission=submission,
-            study=study,
-            mode=self.mode.at_most(rule_file.mode),
-            decided_before=decided_before,
-            answer_until=asked.recheck_at if asked else None,
-            now=now,
-        )
-
-    def _recheck_at(
-        self,
-        rule_file: RuleFile,
-        verdict: Verdict,
-        standing: Guarded,
-        facts: Facts,
-        submission: Submission,
-        seen: Seen,
-        now: datetime,
-    ) -> datetime | None:
-        if standing.guard is Guard.WAITING:
-            return still_to_come(rule_file, facts, submission.completed_at or seen.first_seen_at)
-        if standing.guard is None and verdict.recheck_after:
-            return now + verdict.recheck_after
-        return None
+            known = await recall(connection, rule_file, submission, study, said.payloads, seen)
+        decision = judge(known, rule_file, self.mode, trigger, self.clock())
+        return await self.recorder.record(decision, rule_file.limits.reject, last)
 
     async def _refused(
         self, submission_id: str, trigger: Trigger, error: ProlificError, tries: int
@@ -203,3 +143,11 @@ class Reviewer:
         if after is not None:
             raise RetryLater(after, str(error)) from error
         return await self.recorder.record_failure(submission_id, trigger, self.mode, error, self.clock())
+
+
+def _there_yet(submission: Submission, trigger: Trigger, tries: int) -> None:
+    """Raises RetryLater where a webhook was faster than the state it tells of (reference 0.5)."""
+    if trigger is not Trigger.WEBHOOK or submission.status not in {Status.RESERVED, Status.ACTIVE}:
+        return
+    if after := look_again(tries):
+        raise RetryLater(after, f"the webhook says that it awaits review, and it is {submission.status}")

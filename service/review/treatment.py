@@ -7,6 +7,8 @@
     401, 403                      as above (the token is read anew)   20 tries    failed
     400, 409, 422 while awaiting  2 s, 8 s, 30 s, 2 min, 5 min, 5 min 7 tries     failed
     404                           never                               -           failed
+    told that it awaits review,
+    and it is not there yet       2 s, 8 s, 30 s                      4 looks     left alone
 
 A *failed* decision stays on record with Prolific's answer, and the submission with Prolific, which pays by
 itself on day 21.
@@ -19,6 +21,7 @@ from service.errors import AutoreviewError, ProlificError
 from service.prolific.errors import BadRequest, NotFound, RateLimited
 
 NOT_YET = (2, 8, 30, 120, 300, 300)  # seconds; Prolific may not have moved it to AWAITING REVIEW yet
+NOT_THERE = NOT_YET[:3]  # seconds; a webhook may be faster than what it tells of
 TRIES = 20
 LONGEST = 600.0  # seconds
 
@@ -31,6 +34,11 @@ class RetryLater(AutoreviewError):
     def __init__(self, after: timedelta, why: str) -> None:
         super().__init__(f"{why}; again in {after.total_seconds():.0f} s")
         self.after = after
+
+
+def look_again(tries: int) -> timedelta | None:
+    """How long to wait for what a webhook told of, after ``tries`` looks that did not find it."""
+    return timedelta(seconds=NOT_THERE[tries - 1]) if tries <= len(NOT_THERE) else None
 
 
 def retry_after(error: ProlificError, tries: int) -> timedelta | None:

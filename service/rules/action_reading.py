@@ -3,8 +3,17 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from service.domain.decision import Approve, Complete, Hold, Outcome, Reject, RequestReturn
-from service.rules.actions import MESSAGE_LENGTH, REJECTION_CATEGORIES, PlannedAction
+from service.domain.decision import (
+    MESSAGE_LENGTH,
+    REJECTION_CATEGORIES,
+    Approve,
+    Complete,
+    Hold,
+    Outcome,
+    Reject,
+    RequestReturn,
+)
+from service.rules.actions import PlannedAction
 from service.rules.document import Mapping, Node, Scalar
 from service.rules.findings import Code
 from service.rules.hints import unknown_fact

@@ -3,27 +3,19 @@
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from service.domain.decision import Action, Approve, Complete, Hold, Outcome, Reject, RequestReturn
+from service.domain.decision import (
+    MESSAGE_LENGTH,
+    Action,
+    Approve,
+    Complete,
+    Hold,
+    Outcome,
+    Reject,
+    RequestReturn,
+)
 from service.rules import sentences
 from service.rules.facts import FactSheet
 from service.rules.templates import Template
-
-MESSAGE_LENGTH = 100  # Prolific's least for a rejection, in characters
-
-REJECTION_CATEGORIES = (
-    "TOO_QUICKLY",
-    "TOO_SLOWLY",
-    "FAILED_INSTRUCTIONS",
-    "INCOMP_LONGITUDINAL",
-    "FAILED_CHECK",
-    "LOW_EFFORT",
-    "MALINGERING",
-    "NO_CODE",
-    "BAD_CODE",
-    "NO_DATA",
-    "UNSUPP_DEVICE",
-    "OTHER",
-)
 
 
 @dataclass(frozen=True, slots=True)

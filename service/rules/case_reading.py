@@ -4,9 +4,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from service.domain.decision import Outcome
+from service.domain.decision import REJECTION_CATEGORIES, Outcome
 from service.rules import document
-from service.rules.actions import REJECTION_CATEGORIES
 from service.rules.case import Case
 from service.rules.document import Node, Scalar
 from service.rules.facts import INT_BOUND, FieldType, Plain, typed

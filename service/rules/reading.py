@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from service.rules import document, durations
+from service.domain.duration import parse as parse_duration
+from service.rules import document
 from service.rules.document import Node, Scalar
 from service.rules.findings import Code, Findings, Mark
 from service.rules.hints import did_you_mean
@@ -130,7 +131,7 @@ class Reader:
         text = self.text(node, path)
         if text is None:
             return None
-        duration = durations.parse(text)
+        duration = parse_duration(text)
         if duration is None:
             message = f"`{shortened(text)}` is no duration; write it like 30m, 12h, 7d or 1h30m, above zero"
             self.wrong(node, path, message)

@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from service.domain.decision import Mode, Outcome
+from service.domain.decision import MESSAGE_LENGTH, REJECTION_CATEGORIES, Mode, Outcome
 from service.rules.action_reading import PERCENTAGES
-from service.rules.actions import MESSAGE_LENGTH, REJECTION_CATEGORIES
 from service.rules.case_reading import CODES, GUARDS
 from service.rules.catalogue import CATALOGUE
 from service.rules.evidence import CEL_WORDS, EVIDENCE_TYPES, NAME, RECEIVED

@@ -2,27 +2,13 @@
 
 from typing import Any
 
+from service.domain.decision import MESSAGE_LENGTH, REJECTION_CATEGORIES
 from service.domain.submission import Status
 from service.sandbox.answers import REQUIRED, Refusal, invalid, required
 from service.sandbox.model import Body, By, SimStudy, SimSubmission, actions_of
 from service.sandbox.state import SandboxState
 
-CATEGORIES = (
-    "TOO_QUICKLY",
-    "TOO_SLOWLY",
-    "FAILED_INSTRUCTIONS",
-    "INCOMP_LONGITUDINAL",
-    "FAILED_CHECK",
-    "LOW_EFFORT",
-    "MALINGERING",
-    "NO_CODE",
-    "BAD_CODE",
-    "NO_DATA",
-    "UNSUPP_DEVICE",
-    "OTHER",
-)
 NOT_SIMULATED = ("RETURN", "START", "SCREEN_OUT", "UNREJECT", "UNRETURN")  # undocumented (reference 0.9)
-SHORTEST_MESSAGE = 100  # characters
 LEAST_SHARE, MOST_SHARE = 8, 99  # per cent of the reward
 
 
@@ -72,11 +58,11 @@ def _check_rejection(body: Body) -> None:
     message, category = body.get("message"), body.get("rejection_category")
     if not isinstance(message, str):
         problems["message"] = [REQUIRED]
-    elif len(message.strip()) < SHORTEST_MESSAGE:
-        problems["message"] = [f"Ensure this field has at least {SHORTEST_MESSAGE} characters."]
+    elif len(message.strip()) < MESSAGE_LENGTH:
+        problems["message"] = [f"Ensure this field has at least {MESSAGE_LENGTH} characters."]
     if category is None:
         problems["rejection_category"] = [REQUIRED]
-    elif category not in CATEGORIES:
+    elif category not in REJECTION_CATEGORIES:
         problems["rejection_category"] = [f'"{category}" is not a valid choice.']
     if problems:
         raise Refusal(400, problems)

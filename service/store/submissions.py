@@ -1,14 +1,15 @@
 """Submissions and studies as last seen at Prolific."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.domain.submission import Study, Submission
+from service.domain.submission import Status, Study, Submission
 from service.store.tables import studies, submissions
 
 
@@ -22,15 +23,7 @@ class Seen:
 
 async def see_submission(connection: AsyncConnection, submission: Submission, *, claimed: bool) -> Seen:
     """Keep the submission as just fetched; a final status once seen is never forgotten."""
-    new = insert(submissions).values(
-        id=submission.id,
-        study_id=submission.study_id,
-        participant_id=submission.participant_id,
-        status=submission.status.value,
-        ever_final=submission.status.is_final,
-        claimed=claimed,
-        data=_json(submission),
-    )
+    new = insert(submissions).values(_row(submission, claimed=claimed))
     row = await connection.execute(
         new.on_conflict_do_update(
             index_elements=[submissions.c.id],
@@ -47,6 +40,54 @@ async def see_submission(connection: AsyncConnection, submission: Submission, *,
     )
     first_seen_at, ever_final = row.one()
     return Seen(first_seen_at, ever_final)
+
+
+async def see_status(connection: AsyncConnection, submission: str, status: Status) -> None:
+    """Prolific's answer to a transition tells the new status of a submission that was seen before."""
+    await connection.execute(
+        sa.update(submissions)
+        .where(submissions.c.id == submission)
+        .values(
+            status=status.value,
+            ever_final=submissions.c.ever_final | status.is_final,
+            seen_at=sa.func.now(),
+            data=submissions.c.data.concat(sa.cast({"status": status.value}, JSONB)),
+        ),
+    )
+
+
+async def see_list(
+    connection: AsyncConnection, rows: Sequence[Submission], *, claimed: bool, asked_at: datetime
+) -> None:
+    """Keep submissions as a list asked for at ``asked_at`` shows them.
+
+    Of one that was fetched since then only a final status is learnt: it was seen, and is never forgotten.
+    """
+    if not rows:
+        return
+    new = insert(submissions).values(
+        # In one order everywhere: two processes that read the same list must not wait for each other.
+        [_row(one, claimed=claimed) for _, one in sorted({one.id: one for one in rows}.items())]
+    )
+    newer = submissions.c.seen_at <= asked_at
+    current = ("study_id", "participant_id", "status", "claimed", "data")
+    await connection.execute(
+        new.on_conflict_do_update(
+            index_elements=[submissions.c.id],
+            set_={
+                **{name: sa.case((newer, new.excluded[name]), else_=submissions.c[name]) for name in current},
+                "ever_final": submissions.c.ever_final | new.excluded.ever_final,
+                "seen_at": sa.func.greatest(submissions.c.seen_at, asked_at),
+            },
+        ),
+    )
+
+
+async def mark_listed(connection: AsyncConnection, study: str) -> None:
+    """The study's list was read to its end."""
+    await connection.execute(
+        sa.update(studies).where(studies.c.id == study).values(listed_at=sa.func.now()),
+    )
 
 
 async def see_study(connection: AsyncConnection, study: Study) -> None:
@@ -67,6 +108,15 @@ async def study_of(connection: AsyncConnection, submission: str) -> str | None:
     return found
 
 
+async def seen_before(connection: AsyncConnection, submission: str) -> Seen | None:
+    """What earlier looks at the submission tell, without looking again; None if there were none."""
+    rows = await connection.execute(
+        sa.select(submissions.c.first_seen_at, submissions.c.ever_final).where(submissions.c.id == submission)
+    )
+    row = rows.one_or_none()
+    return Seen(*row) if row else None
+
+
 async def submission_as_seen(connection: AsyncConnection, submission: str) -> dict[str, Any] | None:
     """A submission as the API gives it; None if it was never fetched."""
     rows = await connection.execute(
@@ -84,6 +134,18 @@ async def unclaimed_count(connection: AsyncConnection) -> int:
         sa.select(sa.func.count()).select_from(submissions).where(~submissions.c.claimed)
     )
     return found or 0
+
+
+def _row(submission: Submission, *, claimed: bool) -> dict[str, Any]:
+    return {
+        "id": submission.id,
+        "study_id": submission.study_id,
+        "participant_id": submission.participant_id,
+        "status": submission.status.value,
+        "ever_final": submission.status.is_final,
+        "claimed": claimed,
+        "data": _json(submission),
+    }
 
 
 def _json(seen: Submission | Study) -> dict[str, Any]:

@@ -7,6 +7,7 @@ metadata = sa.MetaData()
 
 _moment = sa.DateTime(timezone=True)
 _now = sa.text("now()")
+_ended = sa.text("upper(status) IN ('APPROVED', 'REJECTED', 'RETURNED')")
 
 
 def _identity() -> sa.Column[int]:
@@ -28,6 +29,7 @@ inbox = sa.Table(
     sa.Column("handled_at", _moment),
     sa.Index("inbox_received_at", "received_at"),
     sa.Index("inbox_submission_id", "submission_id", "received_at"),
+    sa.Index("inbox_participant_id", "participant_id", postgresql_where=_ended),
 )
 
 evidence = sa.Table(
@@ -55,6 +57,7 @@ submissions = sa.Table(
     sa.Column("seen_at", _moment, nullable=False, server_default=_now),
     sa.Column("data", JSONB, nullable=False),
     sa.Index("submissions_study_id", "study_id", "status"),
+    sa.Index("submissions_participant_id", "participant_id"),
 )
 
 studies = sa.Table(
@@ -63,6 +66,7 @@ studies = sa.Table(
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("seen_at", _moment, nullable=False, server_default=_now),
     sa.Column("data", JSONB, nullable=False),
+    sa.Column("listed_at", _moment),  # when Prolific's list of its submissions was last read to its end
 )
 
 decisions = sa.Table(
@@ -113,4 +117,22 @@ answers = sa.Table(
     sa.Column("status", sa.Text, nullable=False),
     sa.Column("status_code", sa.Integer),
     sa.Column("answer", JSONB(none_as_null=True)),
+)
+
+rule_files = sa.Table(
+    "rule_files",
+    metadata,
+    sa.Column("hash", sa.Text, primary_key=True),  # SHA-256 of the bytes, which are the text's UTF-8
+    sa.Column("file", sa.Text, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("first_loaded_at", _moment, nullable=False, server_default=_now),
+)
+
+# Each set of rule files that was loaded without errors, newest last; ``files`` is name -> hash.
+rule_books = sa.Table(
+    "rule_books",
+    metadata,
+    _identity(),
+    sa.Column("loaded_at", _moment, nullable=False, server_default=_now),
+    sa.Column("files", JSONB, nullable=False),
 )

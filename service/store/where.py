@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psycopg
+
 from service.errors import ConfigurationError
 from service.settings import Settings
 from service.store.embedded import embedded_postgres, running_url
@@ -20,6 +22,11 @@ def external_url(settings: Settings) -> str | None:
     return url
 
 
+def database_exists(settings: Settings) -> bool:
+    """Whether there is a database already: the one that is set, or an embedded one in the data folder."""
+    return external_url(settings) is not None or (settings.data_dir / "postgres").is_dir()
+
+
 @contextmanager
 def service_database(settings: Settings) -> Iterator[str]:
     """The database of a service that starts; the embedded one is brought to this version's schema."""
@@ -28,7 +35,14 @@ def service_database(settings: Settings) -> Iterator[str]:
         return
     with embedded_postgres(settings.data_dir) as url:
         migrate(url)
+        _forget_workers(url)
         yield url
+
+
+def _forget_workers(url: str) -> None:
+    """Whoever worked on this folder before is dead, since we hold its lock: its jobs are free at once."""
+    with psycopg.connect(url) as connection:
+        connection.execute("DELETE FROM procrastinate_workers")
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from service.domain.submission import Status
 from service.sandbox.model import By
 from service.sandbox.studies import TWO_PARTS
 from tests.conftest import Start
-from tests.world import rules_text
+from tests.world import rules_text, until
 
 MESSAGE = "We write this sentence because a rejection has to carry one hundred characters of evidence and of advice."
 REJECT_TWO = f"""
@@ -197,14 +197,28 @@ async def test_a_submission_no_file_claims_gets_no_decision_only_a_count(start: 
         assert (await world.api("status"))["inbox"]["unclaimed"] == 1
 
 
+async def test_a_webhook_faster_than_what_it_tells_of_is_not_lost(start: Start) -> None:
+    async with start() as world:
+        submission = world.sandbox.reserve("60aca280709ee40ec37d4885", notify=False)
+        await world.tell(submission.id)
+
+        async def looked() -> bool:
+            return "submission" in world.prolific.seen
+
+        await until(looked, "the first look")
+        world.sandbox.complete(submission, "C0L0UR12", time_taken=700, notify=False)
+        assert (await world.settled(submission.id))["status"] == "applied"
+
+
 async def test_what_does_not_await_review_is_left_alone(start: Start) -> None:
     async with start() as world:
         submission = world.sandbox.reserve("60aca280709ee40ec37d4885", notify=False)
+        world.sandbox.give_back(submission)
         await world.tell(submission.id)
         await world.at_rest()
         assert await world.decisions(submission.id) == []
         heard = await world.api(f"submissions/{submission.id}")
-        assert heard["submission"]["status"] == "RESERVED"
+        assert heard["submission"]["status"] == "RETURNED"
         assert [event["handled"] for event in heard["events"]] == [True]
 
 

@@ -1,0 +1,98 @@
+"""From all that is known of a submission to its decision: nothing is asked, fetched or written here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from service.domain.decision import Decision, Facts, Guard, Mode, Trigger, Verdict
+from service.domain.submission import Study, Submission
+from service.review.facts import facts_of, still_to_come
+from service.review.guards import Guarded, Situation, guarded
+from service.review.reckoning import STATS
+from service.rules import RuleFile
+
+LIST_AGAIN = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A submission with its study, what the evidence says, what is reckoned over others, and its past.
+
+    ``completed_by`` stands in for a completion time that Prolific does not give; ``answer_until`` is by when
+    a pending request to return is to be answered.
+    """
+
+    submission: Submission
+    study: Study | None
+    said: Mapping[str, Mapping[str, Any]]
+    reckoned: Facts
+    completed_by: datetime
+    decided_before: bool
+    answer_until: datetime | None
+
+
+def judge(known: Known, rule_file: RuleFile, mode: Mode, trigger: Trigger, now: datetime) -> Decision:
+    """What the rules say and the guards let stand; the limits, which need a lock, come when it is recorded."""
+    submission, facts = known.submission, _facts(known, rule_file, now)
+    verdict = rule_file.decide(facts)
+    lesser = mode.at_most(rule_file.mode)
+    policy = rule_file.policy_problem(verdict, facts)
+    standing = guarded(verdict, _situation(known, lesser, policy, now))
+    return Decision(
+        submission_id=submission.id,
+        study_id=submission.study_id,
+        participant_id=submission.participant_id,
+        decided_at=now,
+        trigger=trigger,
+        outcome=standing.action.outcome,
+        proposed=verdict.proposed,
+        guard=standing.guard,
+        rule=verdict.rule,
+        rule_file=rule_file.path,
+        rules_hash=rule_file.hash,
+        mode=lesser,
+        action=standing.request,
+        reason=standing.reason,
+        tag=verdict.tag,
+        trace=verdict.trace,
+        facts=facts,
+        recheck_at=_recheck_at(known, rule_file, verdict, standing, facts, now),
+    )
+
+
+def _facts(known: Known, rule_file: RuleFile, now: datetime) -> Facts:
+    return facts_of(
+        known.submission,
+        known.study,
+        known.said,
+        rule_file,
+        completed_by=known.completed_by,
+        now=now,
+        reckoned=known.reckoned,
+    )
+
+
+def _situation(known: Known, mode: Mode, policy: str | None, now: datetime) -> Situation:
+    return Situation(
+        submission=known.submission,
+        study=known.study,
+        mode=mode,
+        decided_before=known.decided_before,
+        answer_until=known.answer_until,
+        policy=policy,
+        now=now,
+    )
+
+
+def _recheck_at(
+    known: Known, rule_file: RuleFile, verdict: Verdict, standing: Guarded, facts: Facts, now: datetime
+) -> datetime | None:
+    """When time alone may change what comes of a review."""
+    if standing.guard is Guard.WAITING:
+        return still_to_come(rule_file, facts, known.submission.completed_at or known.completed_by)
+    if standing.guard is None and verdict.recheck_after:
+        return now + verdict.recheck_after
+    if standing.guard is not None and known.reckoned.get(STATS) == {}:
+        return now + LIST_AGAIN  # Prolific's list was never read: no reason to leave it to a person
+    return None

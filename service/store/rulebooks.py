@@ -1,0 +1,119 @@
+"""Rule books as they were loaded: each file by its hash, the sets of them, and what new ones call for."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.domain.decision import Mode, Outcome, Trigger
+from service.domain.submission import Status
+from service.store.tables import rule_books, rule_files, submissions
+
+Book = dict[str, bytes]
+"""The bytes of each file, by its name."""
+
+
+async def keep_book(
+    connection: AsyncConnection, book: Mapping[str, bytes], hashes: Mapping[str, str]
+) -> None:
+    """Keep each file of a book by its hash, and the book as the last good one."""
+    key = sa.func.hashtextextended("autoreview:rule_books", 0)
+    await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
+    kept = [
+        {"hash": hashes[name], "file": name, "text": content.decode("utf-8")}
+        for name, content in book.items()
+    ]
+    await connection.execute(insert(rule_files).values(kept).on_conflict_do_nothing())
+    if await _newest(connection) != dict(hashes):
+        await connection.execute(sa.insert(rule_books).values(files=dict(hashes)))
+
+
+async def last_good_book(connection: AsyncConnection) -> Book | None:
+    """The book that was loaded last by any process; None if none ever was."""
+    hashes = await _newest(connection)
+    if hashes is None:
+        return None
+    rows = await connection.execute(
+        sa.select(rule_files.c.hash, rule_files.c.text).where(rule_files.c.hash.in_(hashes.values()))
+    )
+    texts = {row.hash: row.text for row in rows}
+    return {name: texts[found].encode() for name, found in hashes.items()}
+
+
+async def _newest(connection: AsyncConnection) -> dict[str, str] | None:
+    """Name and hash of each file of the newest book."""
+    found: dict[str, str] | None = await connection.scalar(
+        sa.select(rule_books.c.files).order_by(rule_books.c.id.desc()).limit(1)
+    )
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Standard:
+    """What decisions of a study are made by: a rule file, and the mode that it and the service allow."""
+
+    rules_hash: str
+    mode: Mode
+
+
+_LEFT_BEHIND = sa.text("""
+    WITH standard AS (
+        SELECT * FROM jsonb_to_recordset(CAST(:standards AS jsonb)) AS t (study text, hash text, lower text[])
+    ), newest AS (
+        SELECT DISTINCT ON (submission_id) id, submission_id, trigger, outcome, mode, rules_hash
+        FROM decisions ORDER BY submission_id, id DESC
+    )
+    SELECT s.id
+    FROM submissions s
+    JOIN standard ON standard.study = s.study_id
+    LEFT JOIN newest d ON d.submission_id = s.id
+    WHERE s.status = :awaiting
+      AND CASE WHEN d.id IS NULL THEN NOT s.claimed
+               ELSE d.trigger <> :person
+                    AND (d.outcome = :hold OR d.mode = :observe)
+                    AND NOT EXISTS (SELECT FROM attempts a WHERE a.decision_id = d.id)
+                    AND (d.rules_hash IS DISTINCT FROM standard.hash OR d.mode = ANY(standard.lower))
+          END
+      AND NOT EXISTS (
+          SELECT FROM procrastinate_jobs j
+          WHERE j.lock = s.id AND j.status = 'todo' AND j.args ->> 'trigger' = :rules
+      )
+    ORDER BY d.id NULLS LAST, s.id
+""")
+
+
+async def left_behind(
+    connection: AsyncConnection, standard_of: Callable[[str], Standard | None]
+) -> list[str]:
+    """Submissions that other rules, or a lower mode, held or observed; those that no file claimed then too.
+
+    Not those that a person held, nor those whose review for new rules is queued already. Takes the lock of
+    ``keep_book`` for granted, so that of several processes one enqueues.
+    """
+    studies = await connection.scalars(
+        sa.select(submissions.c.study_id).distinct().where(submissions.c.study_id.is_not(None))
+    )
+    standards = [
+        {"study": study, "hash": found.rules_hash, "lower": _lower(found.mode)}
+        for study in studies
+        if study and (found := standard_of(study))
+    ]
+    rows = await connection.execute(
+        _LEFT_BEHIND,
+        {
+            "standards": json.dumps(standards),
+            "awaiting": Status.AWAITING_REVIEW.value,
+            "person": Trigger.PERSON.value,
+            "hold": Outcome.HOLD.value,
+            "observe": Mode.OBSERVE.value,
+            "rules": Trigger.RULES.value,
+        },
+    )
+    return list(rows.scalars())
+
+
+def _lower(mode: Mode) -> list[str]:
+    return [lower.value for lower in Mode if lower.at_most(mode) is lower and lower is not mode]

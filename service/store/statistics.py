@@ -1,0 +1,83 @@
+"""Numbers over the submissions that were seen: a study's times, a participant's past."""
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.domain.submission import Status
+
+COUNTED = (Status.AWAITING_REVIEW, Status.APPROVED, Status.PARTIALLY_APPROVED, Status.REJECTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Of a study's times taken, in seconds; ``sd`` is that of a sample, None below two."""
+
+    count: int
+    mean: float | None
+    sd: float | None
+    median: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """How many other submissions of a participant were seen, and how many are now of each status."""
+
+    submissions: int
+    approved: int
+    rejected: int
+    returned: int
+
+
+# The time as review.facts reckons it: Prolific's own unless that is nothing, else between the two times.
+_TIMES = sa.text("""
+    SELECT count(taken), avg(taken), stddev_samp(taken), percentile_cont(0.5) WITHIN GROUP (ORDER BY taken)
+    FROM (
+        SELECT coalesce(
+            nullif(CAST(data ->> 'time_taken' AS double precision), 0),
+            CASE WHEN data ->> 'started_at' IS NOT NULL THEN greatest(0, trunc(extract(epoch FROM
+                CAST(data ->> 'completed_at' AS timestamptz) - CAST(data ->> 'started_at' AS timestamptz)
+            )))::double precision END
+        ) AS taken
+        FROM submissions
+        WHERE study_id = :study AND id <> :submission AND status = ANY(:counted)
+          AND data ->> 'completed_at' IS NOT NULL
+    ) AS times
+""")
+
+# What was fetched, and what only webhooks told of: the newest word on each submission counts.
+_PAST = sa.text("""
+    WITH heard AS (
+        SELECT id, status, seen_at AS at FROM submissions WHERE participant_id = :participant
+        UNION ALL
+        SELECT submission_id, upper(status), received_at FROM inbox
+        WHERE participant_id = :participant AND upper(status) IN ('APPROVED', 'REJECTED', 'RETURNED')
+    ), newest AS (
+        SELECT DISTINCT ON (id) id, status FROM heard WHERE id <> :submission ORDER BY id, at DESC
+    )
+    SELECT count(*),
+           count(*) FILTER (WHERE status = 'APPROVED'),
+           count(*) FILTER (WHERE status = 'REJECTED'),
+           count(*) FILTER (WHERE status = 'RETURNED')
+    FROM newest
+""")
+
+
+async def times_of_study(connection: AsyncConnection, study: str, *, without: str) -> Times | None:
+    """The times of the study's submissions that were completed and not given up, one left out.
+
+    None where Prolific's list of the study was never read: what was seen then is no more than a part of it.
+    """
+    listed = sa.text("SELECT listed_at FROM studies WHERE id = :study")
+    if await connection.scalar(listed, {"study": study}) is None:
+        return None
+    counted = [status.value for status in COUNTED]
+    row = await connection.execute(_TIMES, {"study": study, "submission": without, "counted": counted})
+    return Times(*row.one())
+
+
+async def past_of_participant(connection: AsyncConnection, participant: str, *, without: str) -> Past:
+    """The participant's submissions of all studies that this service saw, one left out."""
+    row = await connection.execute(_PAST, {"participant": participant, "submission": without})
+    return Past(*row.one())

@@ -1,0 +1,135 @@
+"""A changed rules folder is in force within seconds; a broken one changes nothing, and is told."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from service.reloading import fingerprint
+from service.rules import load
+from service.sandbox.studies import STROOP, TWO_PARTS
+from tests.conftest import Start
+from tests.world import World, hash_of, in_force, rules_text, until, world, write_rules
+
+HOLD = rules_text(otherwise="hold")
+APPROVE = rules_text(otherwise="approve")
+BROKEN = rules_text("\n  - name: a\n    when: submission.pase < 1.0\n    approve:\n")
+
+
+async def test_an_edited_file_is_in_force_without_restart_and_says_so(start: Start, tmp_path: Path) -> None:
+    async with start(HOLD) as world:
+        before = await world.rules()
+        write_rules(tmp_path / "rules", APPROVE)
+        await in_force(world, APPROVE)
+        assert (await world.rules())["loaded_at"] > before["loaded_at"]
+        decision = await world.reviewed(world.completed())
+        assert (decision["outcome"], decision["rules_hash"]) == ("approve", hash_of(APPROVE))
+
+
+async def test_within_five_seconds(start: Start, tmp_path: Path) -> None:
+    async with start(HOLD) as world:
+        await in_force(world, HOLD)
+        write_rules(tmp_path / "rules", APPROVE)
+        async with asyncio.timeout(5):
+            await in_force(world, APPROVE)
+
+
+async def test_a_file_that_is_renamed_over_added_or_removed_counts(start: Start, tmp_path: Path) -> None:
+    folder = tmp_path / "rules"
+    other = APPROVE.replace(STROOP, TWO_PARTS)
+    async with start(HOLD) as world:
+        (folder / "new").write_text(APPROVE)
+        (folder / "new").rename(folder / "rules.yaml")
+        await in_force(world, APPROVE)
+        write_rules(folder, other, "other.yaml")
+        await in_force(world, APPROVE, other)
+        (folder / "rules.yaml").unlink()
+        await in_force(world, other)
+
+
+async def test_the_swap_of_a_mounted_config_map_counts(database_url: str, tmp_path: Path) -> None:
+    """Kubernetes links each file through ``..data``, and swaps that for another folder."""
+    for name, text in (("..1", HOLD), ("..2", APPROVE)):
+        write_rules(tmp_path / name, text)
+    (tmp_path / "..data").symlink_to("..1")
+    (tmp_path / "rules.yaml").symlink_to("..data/rules.yaml")
+    async with world(database_url, tmp_path) as running:
+        await in_force(running, HOLD)
+        (tmp_path / "..new").symlink_to("..2")
+        (tmp_path / "..new").rename(tmp_path / "..data")
+        await in_force(running, APPROVE)
+
+
+@asynccontextmanager
+async def broken(start: Start, tmp_path: Path) -> AsyncIterator[World]:
+    async with start(APPROVE) as world:
+        write_rules(tmp_path / "rules", BROKEN)
+
+        async def told() -> bool:
+            return bool((await world.rules())["errors"])
+
+        await until(told, "the error to be told")
+        yield world
+
+
+async def test_a_broken_change_keeps_the_last_good_rules(start: Start, tmp_path: Path) -> None:
+    async with broken(start, tmp_path) as world:
+        decision = await world.reviewed(world.completed())
+        assert (decision["status"], decision["rules_hash"]) == ("applied", hash_of(APPROVE))
+
+
+async def test_a_broken_change_is_told_in_the_log_readyz_metrics_and_api(
+    start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = f"{tmp_path}/rules/rules.yaml:12:11: "
+    async with broken(start, tmp_path) as world:
+        (error,) = (await world.rules())["errors"]
+        assert error.startswith(place)
+        ready = await world.http.get("/readyz?verbose")
+        assert ready.status_code == 200
+        assert place in ready.json()["checks"]["rules"]["detail"]
+        assert "autoreview_rules_broken 1.0" in (await world.http.get("/metrics")).text
+    logged = capsys.readouterr().out
+    assert logged.count("rules.broken") == 1
+    assert place in logged
+
+
+async def test_a_mended_file_ends_the_alarm(start: Start, tmp_path: Path) -> None:
+    async with broken(start, tmp_path) as world:
+        write_rules(tmp_path / "rules", HOLD)
+        await in_force(world, HOLD)
+        assert (await world.rules())["errors"] == []
+        assert "autoreview_rules_broken 0.0" in (await world.http.get("/metrics")).text
+
+
+async def test_going_back_to_the_rules_in_force_ends_the_alarm_too(start: Start, tmp_path: Path) -> None:
+    async with broken(start, tmp_path) as world:
+        write_rules(tmp_path / "rules", APPROVE)
+
+        async def quiet() -> bool:
+            return not (await world.rules())["errors"]
+
+        await until(quiet, "the alarm to end")
+
+
+async def test_a_folder_that_is_gone_keeps_the_last_good_rules(start: Start, tmp_path: Path) -> None:
+    async with start(APPROVE) as world:
+        (tmp_path / "rules").rename(tmp_path / "elsewhere")
+
+        async def told() -> bool:
+            return bool((await world.rules())["errors"])
+
+        await until(told, "the error to be told")
+        assert (await world.reviewed(world.completed()))["outcome"] == "approve"
+
+
+def test_a_fingerprint_tells_content_apart_whatever_the_times_say(tmp_path: Path) -> None:
+    folder = write_rules(tmp_path, HOLD)
+    before = fingerprint(folder)
+    (folder / "rules.yaml").touch()
+    assert fingerprint(folder) == before
+    write_rules(folder, HOLD.replace("A test", "B test"))
+    assert fingerprint(folder) != before
+    assert load(folder).files[0].name == "B test"
