@@ -16,7 +16,7 @@ from service.review.worker import run_worker
 from service.settings import Settings
 from service.store.migrate import head
 
-DRAIN = 1.0  # seconds
+DRAIN = 2.0  # seconds
 GRACE = 10  # seconds for requests under way
 BACKLOG = 2048  # connections
 
