@@ -146,8 +146,12 @@ class Reviewer:
 
 
 def _there_yet(submission: Submission, trigger: Trigger, tries: int) -> None:
-    """Raises RetryLater where a webhook was faster than the state it tells of (reference 0.5)."""
-    if trigger is not Trigger.WEBHOOK or submission.status not in {Status.RESERVED, Status.ACTIVE}:
+    """Raises RetryLater in passing states: a webhook faster than what it tells of, a decision being processed.
+
+    The sources: reference 0.5 and 2.2.
+    """
+    is_early = trigger is Trigger.WEBHOOK and submission.status in {Status.RESERVED, Status.ACTIVE}
+    if not is_early and submission.status is not Status.PROCESSING:
         return
     if after := look_again(tries):
-        raise RetryLater(after, f"the webhook says that it awaits review, and it is {submission.status}")
+        raise RetryLater(after, f"it is {submission.status} in passing")

@@ -7,8 +7,9 @@
     401, 403                      as above (the token is read anew)   20 tries    failed
     400, 409, 422 while awaiting  2 s, 8 s, 30 s, 2 min, 5 min, 5 min 7 tries     failed
     404                           never                               -           failed
-    told that it awaits review,
-    and it is not there yet       2 s, 8 s, 30 s                      4 looks     left alone
+    told that it awaits review
+    and it is not there yet,
+    or it is being processed      2 s, 8 s, 30 s                      4 looks     taken as it is
 
 A *failed* decision stays on record with Prolific's answer, and the submission with Prolific, which pays by
 itself on day 21.

@@ -1,12 +1,13 @@
 """Applying a decision once, whatever Prolific answers: the truth is what is fetched."""
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from service.domain.submission import Status
 from service.sandbox.model import By
 from tests.conftest import Start
 from tests.moods import Mood
-from tests.world import until
+from tests.world import World, until
 
 
 async def test_a_submission_prolific_does_not_know_is_a_recorded_failure(start: Start) -> None:
@@ -92,6 +93,26 @@ async def test_what_somebody_else_did_just_so_counts_as_already_done(start: Star
         await until(asked, "the transition to be asked for")
         world.sandbox.change(submission, Status.APPROVED, By.SOMEBODY, notify=False)
         assert (await world.settled(submission.id))["status"] == "already"
+
+
+async def test_while_prolific_is_processing_it_is_waited_for(start: Start) -> None:
+    async with start() as world:
+        submission = world.completed()
+        world.prolific.moods["transition"] = [Mood(status=500)]
+        await world.tell(submission.id)
+        await until(_count(world, "transition", 1), "the transition to be asked for")
+        world.sandbox.change(submission, Status.PROCESSING, By.SOMEBODY, notify=False)
+        looks = world.prolific.seen.count("submission")
+        await until(_count(world, "submission", looks + 1), "another look")
+        world.sandbox.change(submission, Status.APPROVED, By.SOMEBODY, notify=False)
+        assert (await world.settled(submission.id))["status"] == "already"
+
+
+def _count(world: World, kind: str, number: int) -> Callable[[], Awaitable[bool]]:
+    async def reached() -> bool:
+        return world.prolific.seen.count(kind) >= number
+
+    return reached
 
 
 async def test_a_refusal_while_it_still_awaits_review_is_tried_again(start: Start) -> None:
