@@ -103,7 +103,9 @@ def _content(path: Path, findings: Findings) -> bytes | None:
                 return content
             problem = "is larger than 1 MiB"
     except OSError as error:
-        problem = f"can't be read: {error.strerror}; name the rules' folder or file, or set AUTOREVIEW_RULES_DIR"
+        problem = (
+            f"can't be read: {error.strerror}; name the rules' folder or file, or set AUTOREVIEW_RULES_DIR"
+        )
     findings.add(Code.UNREADABLE, START, "", problem)
     return None
 
