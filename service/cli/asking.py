@@ -7,7 +7,7 @@ from typing import TypeVar
 from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.errors import DatabaseError
+from service.errors import DatabaseError, SchemaMismatch
 from service.settings import Settings
 from service.store.database import Database
 from service.store.where import command_database
@@ -30,7 +30,7 @@ def ask(question: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
         try:
             return asyncio.run(answer(url))
         except ProgrammingError as error:
-            raise DatabaseError(
+            raise SchemaMismatch(
                 f"The schema is not this version's: run `autoreview migrate`. ({error.orig})"
             ) from None
         except OperationalError as error:

@@ -77,10 +77,7 @@ def print_explanation(found: "Explanation") -> None:
         ("outcome", f"{decision.outcome}{guard}"),
         ("mode", decision.mode),
         ("rule file", f"{decision.rule_file} {decision.rules_hash}"),
-        (
-            "would send",
-            json.dumps(plain(decision.action), ensure_ascii=False) if decision.action else "nothing",
-        ),
+        ("would send", _sent(decision)),
         ("on record", _on_record(found)),
     ):
         out.print(Text(f"  {name:12} {value}"))

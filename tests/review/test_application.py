@@ -71,10 +71,7 @@ async def test_what_somebody_else_decided_meanwhile_supersedes_ours(start: Start
         world.prolific.moods["transition"] = [Mood(hang=0.5, status=400)]
         await world.tell(submission.id)
 
-        async def asked() -> bool:
-            return "transition" in world.prolific.seen
-
-        await until(asked, "the transition to be asked for")
+        await until(_count(world, "transition", 1), "the transition to be asked for")
         world.sandbox.change(submission, Status.REJECTED, By.SOMEBODY, notify=False)
         decision = await world.settled(submission.id)
         assert (decision["outcome"], decision["status"]) == ("approve", "superseded")
@@ -87,10 +84,7 @@ async def test_what_somebody_else_did_just_so_counts_as_already_done(start: Star
         world.prolific.moods["transition"] = [Mood(hang=0.5, status=400)]
         await world.tell(submission.id)
 
-        async def asked() -> bool:
-            return "transition" in world.prolific.seen
-
-        await until(asked, "the transition to be asked for")
+        await until(_count(world, "transition", 1), "the transition to be asked for")
         world.sandbox.change(submission, Status.APPROVED, By.SOMEBODY, notify=False)
         assert (await world.settled(submission.id))["status"] == "already"
 
