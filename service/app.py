@@ -1,6 +1,6 @@
 """The composition root: the one place that builds the service from its settings."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +18,7 @@ from service.api.endpoints import Api
 from service.evidence.endpoint import EvidenceEndpoint
 from service.intake.endpoint import WebhookEndpoint
 from service.intake.writer import InboxWriter
+from service.ops.gauges import Gauges
 from service.ops.health import Check, Health, database_check, rules_check, schema_check, worker_check
 from service.ops.http import problem
 from service.ops.metrics import CONTENT_TYPE, Metrics
@@ -28,12 +29,17 @@ from service.review.lists import StudyLists
 from service.review.recording import Recorder
 from service.review.review import Clock, Reviewer, utc_now
 from service.review.studies import StudyCache
+from service.review.troubles import Troubles
 from service.review.worker import register_tasks
 from service.rules_in_force import RulesInForce
 from service.settings import Settings
 from service.store.database import Database
 from service.store.migrate import head
 from service.store.queue import Queue, job_app
+from service.sweep.sweep import Sweeper
+from service.sweep.sweeping import Sweeping
+
+Chore = Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +50,11 @@ class Service:
     database: Database
     jobs: App
     queue: Queue
-    writer: InboxWriter
-    keeper: RuleKeeper
     health: Health
     metrics: Metrics
     web: Starlette
     reviewer: Reviewer | None
+    chores: tuple[Chore, ...]  # what runs beside the web and the worker, until the end
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,21 +77,23 @@ def build(
 
     Raises ConfigurationError naming what is not set: the token for a worker, the secrets for the web.
     """
-    database = Database(database_url)
+    metrics = Metrics()
+    database = Database(database_url, told=lambda kind: metrics.database_errors.labels(kind).inc())
     jobs = job_app(database_url)
     queue = Queue()
-    metrics = Metrics()
     keeper = RuleKeeper(rules, database, queue if parts.worker else None, settings.mode, metrics)
     writer = InboxWriter(database, queue)
     reviewer = _reviewer(settings, database, queue, rules, metrics, clock) if parts.worker else None
+    chores = [writer.run, keeper.run, Gauges(database, metrics).run]
     if reviewer:
         register_tasks(jobs, reviewer, database, queue, metrics)
+        chores.append(_sweeping(settings, reviewer, queue, metrics).run)
     health = _health(database, rules, parts)
     routes = _operating_routes(health, metrics)
     if parts.web:
         routes += _public_routes(settings, database, queue, writer, rules, metrics)
     web = Starlette(routes=routes, exception_handlers=HANDLERS)
-    return Service(settings, database, jobs, queue, writer, keeper, health, metrics, web, reviewer)
+    return Service(settings, database, jobs, queue, health, metrics, web, reviewer, tuple(chores))
 
 
 def _reviewer(
@@ -99,6 +106,7 @@ def _reviewer(
 ) -> Reviewer:
     token = settings.require("PROLIFIC_TOKEN", "the worker calls Prolific's API with it")
     prolific = Prolific(settings.prolific_url, token.read, concurrency=settings.prolific_concurrency)
+    troubles = Troubles(database, metrics)
     return Reviewer(
         prolific=prolific,
         database=database,
@@ -108,8 +116,16 @@ def _reviewer(
         studies=StudyCache(prolific, database),
         lists=StudyLists(prolific, database, metrics),
         recorder=Recorder(database, queue, metrics),
-        applier=Applier(prolific, database, metrics),
+        applier=Applier(prolific, database, metrics, troubles),
+        troubles=troubles,
         clock=clock,
+    )
+
+
+def _sweeping(settings: Settings, reviewer: Reviewer, queue: Queue, metrics: Metrics) -> Sweeping:
+    sweeper = Sweeper(reviewer.prolific, reviewer.database, queue, reviewer.rules, settings.studies)
+    return Sweeping(
+        sweeper, reviewer.prolific, reviewer.database, metrics, settings.sweep_every, settings.public_url
     )
 
 

@@ -98,7 +98,7 @@ class RuleKeeper:
         book, now = self.rules.book, self.timer()
         if self.kept and not (self._due and now >= self._due[0]):
             return
-        if await self.database.revision() != head():
+        if not (await self.database.schema()).works_for(head()):
             return
         async with self.database.begin() as connection:
             await keep_book(connection, contents(book), hashes(book))

@@ -74,10 +74,7 @@ async def running(
     listener.listen(BACKLOG)  # from now on connections wait for us instead of being refused
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(opened(service))
-        tasks = [
-            asyncio.create_task(service.writer.run(), name="inbox writer"),
-            asyncio.create_task(service.keeper.run(), name="rule keeper"),
-        ]
+        tasks = [asyncio.ensure_future(chore()) for chore in service.chores]
         server = Server(
             uvicorn.Config(
                 service.web,
@@ -123,7 +120,7 @@ async def _schema_known(service: Service, stopping: asyncio.Event) -> None:
     told = False
     while not stopping.is_set():
         with suppress(Exception):
-            if await service.database.revision() == wanted:
+            if (await service.database.schema()).works_for(wanted):
                 return
         if not told:
             log.warning("worker.waits_for_schema", wanted=wanted, hint="run `autoreview migrate`")

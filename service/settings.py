@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
@@ -33,6 +34,14 @@ def _postgres(url: str) -> str:
     return url
 
 
+def _web(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("must start with https:// (or http://) and name a host")
+    _ = parts.port  # raises ValueError where it is none
+    return url
+
+
 def _duration(value: object) -> object:
     if not isinstance(value, str):
         return value
@@ -53,7 +62,7 @@ class Settings(BaseSettings):
 
     database_url: Annotated[str, AfterValidator(_postgres)] | None = None
     data_dir: Path = Path(".autoreview")
-    prolific_url: str = "https://api.prolific.com"
+    prolific_url: Annotated[str, AfterValidator(_web)] = "https://api.prolific.com"
     prolific_token: str | None = Field(None, repr=False)
     webhook_secrets: str | None = Field(None, repr=False)
     rules_dir: Path = Path("rules")
@@ -62,8 +71,8 @@ class Settings(BaseSettings):
     evidence_token: str | None = Field(None, repr=False)
     host: str = "127.0.0.1"
     port: int = Field(8080, ge=0, le=65535)
-    sweep_every: Duration = timedelta(minutes=10)
-    public_url: str | None = None
+    sweep_every: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(minutes=10)
+    public_url: Annotated[str, AfterValidator(_web)] | None = None
     studies: Ids = ()
     prolific_concurrency: int = Field(4, ge=1, le=64)
     log_format: Literal["json", "console"] = "console"

@@ -15,12 +15,14 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+import psycopg
 
 from service.app import Parts, Service, build
 from service.review.review import Clock, utc_now
 from service.rules import load
 from service.rules_in_force import RulesInForce
 from service.sandbox.app import create_app
+from service.sandbox.faults import Faults
 from service.sandbox.model import SimSubmission
 from service.sandbox.server import running as sandbox_running
 from service.sandbox.server import shipped_state
@@ -28,7 +30,6 @@ from service.sandbox.state import SandboxState
 from service.sandbox.studies import STROOP
 from service.serve import bind, running
 from service.settings import Settings
-from tests.moods import Moody
 
 SECRET = "a-secret"
 TOKEN = "sandbox-token"
@@ -85,7 +86,11 @@ class World:
     http: httpx.AsyncClient
     url: str
     prolific_url: str
-    prolific: Moody
+
+    @property
+    def prolific(self) -> Faults:
+        """What Prolific was asked, and the faults it can be given."""
+        return self.sandbox.faults
 
     def completed(
         self, *, study: str = STROOP, code: str | None = "C0L0UR12", seconds: int = 700
@@ -208,6 +213,12 @@ otherwise: {otherwise}
 """
 
 
+async def swept_just_now(database_url: str) -> None:
+    """The next sweep is due only after ``AUTOREVIEW_SWEEP_EVERY``."""
+    async with await psycopg.AsyncConnection.connect(database_url) as connection:
+        await connection.execute("INSERT INTO turns (name) VALUES ('sweep') ON CONFLICT DO NOTHING")
+
+
 @asynccontextmanager
 async def world(
     database_url: str,
@@ -216,12 +227,12 @@ async def world(
     parts: Parts = BOTH,
     clock: Clock = utc_now,
     sandbox: SandboxState | None = None,
+    sweeps: bool = False,
     **settings: Any,
 ) -> AsyncIterator[World]:
-    """Everything at work inside the block."""
+    """Everything at work inside the block; without ``sweeps`` the last sweep was just now."""
     state = sandbox or shipped_state(time_scale=1000.0, seed=7)
-    moody = Moody(create_app(state, token=TOKEN))
-    async with sandbox_running(moody) as prolific_url:
+    async with sandbox_running(create_app(state, token=TOKEN)) as prolific_url:
         chosen = Settings(
             prolific_url=prolific_url,
             port=0,
@@ -235,6 +246,8 @@ async def world(
             },
         )
         in_force = RulesInForce(load(rules), datetime.now(UTC), folder=rules)
+        if not sweeps:
+            await swept_just_now(database_url)
         service = build(chosen, database_url, in_force, parts=parts, clock=clock)
         listener = bind(chosen)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -242,4 +255,4 @@ async def world(
             running(service, parts, listener, drain=0),
             httpx.AsyncClient(base_url=url, timeout=30) as http,
         ):
-            yield World(state, service, http, url, prolific_url, moody)
+            yield World(state, service, http, url, prolific_url)

@@ -22,6 +22,7 @@ from service.store.database import Database
 from service.store.evidence import evidence_of
 from service.store.inbox import events_of, inbox_counts
 from service.store.submissions import submission_as_seen, unclaimed_count
+from service.store.turns import last_turn
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -83,6 +84,7 @@ class Api:
             inbox = await inbox_counts(connection) | {"unclaimed": await unclaimed_count(connection)}
             jobs = await job_counts(connection)
             decisions = await decision_counts(connection)
+            sweep = await last_turn(connection, "sweep")
         state: dict[str, Any] = {
             "version": __version__,
             "mode": self.mode.value,
@@ -92,6 +94,7 @@ class Api:
             "jobs": jobs,
             "decisions": decisions,
             "breakers": [],
+            **swept(sweep),
         }
         return JSONResponse(plain(state))
 
@@ -106,6 +109,14 @@ class Api:
                 return problem(422, error.code, str(error))
 
         return answer
+
+
+def swept(turn: dict[str, Any] | None) -> dict[str, Any]:
+    """What the last sweep did, and whether Prolific's subscription points here; null before the first."""
+    said = dict(turn["said"] or {}) if turn else {}
+    subscription = said.pop("subscription", None)
+    times = {"began_at": turn["began_at"], "ended_at": turn["ended_at"]} if turn else {}
+    return {"sweep": times | said if turn else None, "subscription": subscription}
 
 
 def rules_state(rules: RulesInForce) -> dict[str, Any]:

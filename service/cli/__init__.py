@@ -5,7 +5,18 @@ import sys
 import typer
 
 from service import __version__
-from service.cli import decisions, explaining, rules, running, submissions, testing
+from service.cli import (
+    connecting,
+    decisions,
+    doctoring,
+    explaining,
+    retrying,
+    rules,
+    running,
+    submissions,
+    sweeping,
+    testing,
+)
 from service.errors import AutoreviewError, ConfigurationError, DatabaseError, RulesError
 
 app = typer.Typer(
@@ -23,6 +34,10 @@ app.command()(running.sandbox)
 app.command()(running.migrate)
 app.command()(rules.check)
 app.command()(explaining.explain)
+app.command()(sweeping.sweep)
+app.command()(connecting.connect)
+app.command()(doctoring.doctor)
+app.command()(retrying.retry)
 app.command("test")(testing.run_tests)
 app.command()(rules.schema)
 app.add_typer(submissions.app, name="submissions")
@@ -37,11 +52,14 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def options(
-    version: bool = typer.Option(
+    version: bool = typer.Option(  # noqa: ARG001 - its callback has dealt with it
         False, "--version", callback=_version, is_eager=True, help="Print the version."
     ),
 ) -> None:
     """The unattended reviewer of a study's submissions on Prolific."""
+    from service.ops.log import configure_logs
+
+    configure_logs(form="console", level="warning")  # to standard error; `serve` has settings for it
 
 
 def main() -> None:

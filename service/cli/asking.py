@@ -16,12 +16,15 @@ Result = TypeVar("Result")
 
 
 def ask(question: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
-    """Put a question to the database: the one that is set, the running service's, or the folder's own."""
+    """Put a question, or an order, to the database: the one that is set, the running service's, or the folder's own.
+
+    It is one transaction, committed if nothing goes wrong.
+    """
 
     async def answer(url: str) -> Result:
         database = Database(url, pool_size=1)
         try:
-            async with database.connect() as connection:
+            async with database.begin() as connection:
                 return await question(connection)
         finally:
             await database.close()

@@ -5,7 +5,7 @@ from starlette.responses import JSONResponse, Response
 
 from service.errors import ConfigurationError
 from service.intake.event import event_id, read_event
-from service.intake.signature import is_signed
+from service.intake.signature import signed_form
 from service.intake.writer import InboxWriter, Receipt
 from service.ops.http import body_within, problem
 from service.ops.metrics import Metrics
@@ -33,10 +33,12 @@ class WebhookEndpoint:
             secrets = self._secrets.parts()
         except ConfigurationError as error:
             return self._refuse(503, error.code, "The signing secret can't be read; try again.")
-        if not is_signed(secrets, timestamp, body, headers.get(b"x-prolific-request-signature")):
+        form = signed_form(secrets, timestamp, body, headers.get(b"x-prolific-request-signature"))
+        if form is None:
             return self._refuse(
                 401, "signature", "The signature is missing or none of the configured secrets made it."
             )
+        self._metrics.signatures.labels(form.value).inc()
         return await self._store(headers, timestamp or b"", body)
 
     async def _store(self, headers: dict[bytes, bytes], timestamp: bytes, body: bytes) -> Response:

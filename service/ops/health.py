@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from service.errors import AutoreviewError
 from service.rules_in_force import RulesInForce
 from service.store.audit import worker_heartbeat
-from service.store.database import Database
+from service.store.database import HINTS, Database
 
 PATIENCE = 2.0  # seconds a check may take
 FRESH = timedelta(seconds=30)  # how old a worker's last sign of life may be
@@ -64,7 +64,10 @@ async def _ask(check: Check) -> tuple[bool, str]:
 
 def database_check(database: Database) -> Check:
     async def check() -> str:
-        await database.ping()
+        if not await database.takes_writes():
+            raise NotReady(HINTS["read_only"])
+        if trouble := database.trouble():
+            raise NotReady(trouble)
         return "reachable"
 
     return check
@@ -72,12 +75,13 @@ def database_check(database: Database) -> Check:
 
 def schema_check(database: Database, head: str) -> Check:
     async def check() -> str:
-        found = await database.revision()
-        if found != head:
+        found = await database.schema()
+        if not found.works_for(head):
             raise NotReady(
-                f"The schema is {found or 'missing'}, this version needs {head}: run `autoreview migrate`."
+                f"The schema is {found.revision or 'missing'}, this version needs {head}: run `autoreview migrate`."
             )
-        return found
+        later = f" (a later one, on which {head} works)" if found.revision != head else ""
+        return f"{found.revision}{later}"
 
     return check
 

@@ -19,6 +19,9 @@ class Metrics:
         self.webhooks = self._counter(
             "autoreview_webhooks", "Webhook deliveries by what became of them.", "result"
         )
+        self.signatures = self._counter(
+            "autoreview_webhook_signatures", "Good signatures, by what of the body was signed.", "form"
+        )
         self.evidence = self._counter("autoreview_evidence", "Evidence pushed, by HTTP status.", "status")
         self.reviews = self._counter("autoreview_reviews", "Reviews by how they ended.", "result")
         self.decisions = self._counter("autoreview_decisions", "Decisions recorded.", "outcome", "guard")
@@ -29,11 +32,29 @@ class Metrics:
         self.unclaimed = self._counter(
             "autoreview_unclaimed", "Reviews of submissions whose study no rule file names."
         )
-        self.rules_loaded = Gauge("autoreview_rules_files", "Rule files in force.", registry=self.registry)
-        self.rules_broken = Gauge(
+        self.rescued = self._counter(
+            "autoreview_sweep_rescued", "Reviews that a sweep had to call for, by cause.", "cause"
+        )
+        self.database_errors = self._counter(
+            "autoreview_database_errors", "Errors of the database, by kind.", "kind"
+        )
+        self.subscription_enabled = self._gauge(
+            "autoreview_subscription_enabled",
+            "1 while Prolific's subscription points here and is enabled, 0 if disabled or missing.",
+        )
+        self.failed = self._gauge("autoreview_failed", "Submissions whose last decision failed.")
+        self.jobs_queued = self._gauge("autoreview_jobs_queued", "Jobs that wait to run now.")
+        self.oldest_job = self._gauge("autoreview_oldest_job_seconds", "Since when the oldest of them waits.")
+        self.last_webhook = self._gauge(
+            "autoreview_last_webhook_timestamp_seconds", "When the last webhook was taken in."
+        )
+        self.last_sweep = self._gauge(
+            "autoreview_last_sweep_timestamp_seconds", "When the last sweep came to its end."
+        )
+        self.rules_loaded = self._gauge("autoreview_rules_files", "Rule files in force.")
+        self.rules_broken = self._gauge(
             "autoreview_rules_broken",
             "1 while the rules folder has errors and the last good rules are in force.",
-            registry=self.registry,
         )
         self.review_seconds = Histogram(
             "autoreview_review_seconds",
@@ -41,6 +62,9 @@ class Metrics:
             registry=self.registry,
             buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
         )
+
+    def _gauge(self, name: str, text: str) -> Gauge:
+        return Gauge(name, text, registry=self.registry)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(name, text, labels, registry=self.registry)

@@ -1,11 +1,10 @@
 """The client of Prolific's API: one request per call, no retries (the job that calls has those)."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Generator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import replace
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
-from urllib.parse import quote
 
 import httpx
 
@@ -13,10 +12,16 @@ from service import __version__
 from service.domain.submission import Status, Study, Submission
 from service.errors import ConfigurationError
 from service.prolific import payloads
-from service.prolific.answers import read_json, unreadable
-from service.prolific.errors import NotFound, Unreachable
+from service.prolific.answers import read_json, refusal, unreadable
+from service.prolific.errors import NotFound, TokenRefused, Unreachable
+from service.prolific.fields import read_http_date
 from service.prolific.filters import SubmissionFilter
+from service.prolific.hooks import Hooks
+from service.prolific.messages import Message, read_messages
+from service.prolific.pace import Pace
+from service.prolific.paths import part
 from service.prolific.payloads import Page, ReturnRequest
+from service.prolific.workspaces import Balance, Workspace, read_balance, read_workspaces
 
 T = TypeVar("T")
 
@@ -24,21 +29,7 @@ TIMEOUT = httpx.Timeout(connect=5.0, read=20.0, write=10.0, pool=30.0)  # second
 PAGE_SIZE = 100  # when walking a whole list; Prolific's own default is 20
 NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 API = "/api/v1"
-
-
-class TokenAuth(httpx.Auth):
-    """Reads the token anew for each request, so that a rotated one needs no restart."""
-
-    def __init__(self, token: Callable[[], str]) -> None:
-        self._token = token
-
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        token = self._token().strip()
-        if not (token and token.isascii() and token.isprintable()):
-            # Refused here, because httpx would quote the header's value in its own error.
-            raise ConfigurationError("Prolific's token is empty or has characters that no header can carry.")
-        request.headers["Authorization"] = f"Token {token}"
-        yield request
+ME = "/users/me/"
 
 
 class Prolific:
@@ -56,10 +47,10 @@ class Prolific:
         concurrency: int = 4,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._turn = asyncio.Semaphore(concurrency)
+        self._pace = Pace(concurrency)
+        self._read_token = token
         self._http = httpx.AsyncClient(
             base_url=base_url.rstrip("/"),
-            auth=TokenAuth(token),
             headers={"User-Agent": f"prolific-autoreview/{__version__}", "Accept": "application/json"},
             timeout=TIMEOUT,
             limits=httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency),
@@ -82,7 +73,11 @@ class Prolific:
 
     async def me(self) -> dict[str, Any]:
         """Whose token this is: at least ``id`` and ``email``."""
-        return await self._ask("GET", "/users/me/", _object)
+        return await self._ask("GET", ME, _object)
+
+    def check_pace(self) -> None:
+        """Raises Resting while this process leaves Prolific alone."""
+        self._pace.check(self._token())
 
     async def study(self, study_id: str) -> Study:
         return await self._ask("GET", f"/studies/{part(study_id)}/", payloads.read_study)
@@ -148,6 +143,26 @@ class Prolific:
         body = {"submission_ids": list(submission_ids)}
         return await self._ask("POST", "/submissions/bulk-approve/", str, json=body)
 
+    @property
+    def hooks(self) -> Hooks:
+        """Secrets, subscriptions and events of webhooks."""
+        return Hooks(self._ask, self._answer)
+
+    async def workspaces(self) -> tuple[Workspace, ...]:
+        """The workspaces that the token's owner is a member of."""
+        return await self._ask("GET", "/workspaces/", read_workspaces)
+
+    async def balance(self, workspace_id: str) -> Balance:
+        return await self._ask("GET", f"/workspaces/{part(workspace_id)}/balance/", read_balance)
+
+    async def messages(self, user_id: str) -> tuple[Message, ...]:
+        """What was written between the token's owner and this participant, by either."""
+        return await self._ask("GET", "/messages/", read_messages, params={"user_id": user_id})
+
+    async def clock(self) -> datetime | None:
+        """Prolific's time in whole seconds; None where its answer does not tell."""
+        return read_http_date((await self._answer("GET", ME)).headers.get("Date"))
+
     async def _ask(
         self,
         method: str,
@@ -157,36 +172,81 @@ class Prolific:
         params: dict[str, str] | None = None,
         json: dict[str, Any] | None = None,
     ) -> T:
-        async with self._turn:
-            response = await self._send(method, path, params, json)
+        response = await self._answer(method, path, params=params, json=json)
         body = read_json(response)
         try:
             return read(body)
         except ValueError as error:
             raise unreadable(response, str(error)) from error
 
+    async def _answer(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: dict[str, str] | None = None,
+        json: dict[str, Any] | None = None,
+    ) -> httpx.Response:
+        """Give a 2xx answer as it came: with its headers, and maybe without a body."""
+        token = self._token()
+        async with self._pace.turn(token) as began:
+            try:
+                response = await self._send(method, path, token, params=params, json=json)
+            except Unreachable:
+                self._pace.failed(began)
+                raise
+            await self._keep_pace(response, path, token, began)
+        if not response.is_success:
+            raise refusal(response)
+        return response
+
+    def _token(self) -> str:
+        """Read anew for each call, so that a rotated one needs no restart."""
+        token = self._read_token().strip()
+        if not (token and token.isascii() and token.isprintable()):
+            # Refused here, because httpx would quote the header's value in its own error.
+            raise ConfigurationError("Prolific's token is empty or has characters that no header can carry.")
+        return token
+
+    async def _keep_pace(self, response: httpx.Response, path: str, token: str, began: float) -> None:
+        """Tell the pace what came. Raises TokenRefused if this call is refused as all others are."""
+        if response.status_code == 429:
+            self._pace.limited(began, refusal(response).retry_after)
+        elif response.status_code >= 500:
+            self._pace.failed(began)
+        elif response.status_code in {401, 403} and await self._refuses_all(path, token):
+            self._pace.refused(began, token)
+            said = refusal(response)
+            raise TokenRefused(said.status_code, said.detail, answer=said.answer)
+        else:
+            self._pace.succeeded(began)
+
+    async def _refuses_all(self, path: str, token: str) -> bool:
+        """A 401 or 403 may mean that one thing is not ours to see (reference 6): ask whose token it is."""
+        if path == ME or self._pace.refuses_token:
+            return True
+        try:
+            return (await self._send("GET", ME, token)).status_code in {401, 403}
+        except Unreachable:
+            return False
+
     async def _send(
         self,
         method: str,
         path: str,
-        params: dict[str, str] | None,
-        json: dict[str, Any] | None,
+        token: str,
+        *,
+        params: dict[str, str] | None = None,
+        json: dict[str, Any] | None = None,
     ) -> httpx.Response:
+        headers = {"Authorization": f"Token {token}"}
         try:
-            return await self._http.request(method, API + path, params=params, json=json)
+            return await self._http.request(method, API + path, params=params, json=json, headers=headers)
         except httpx.RequestError as error:
             why = f"{method} {path}: {type(error).__name__}: {error}".rstrip(": ")
             raise Unreachable(
                 f"Prolific could not be reached: {why}", sent=not isinstance(error, NEVER_LEFT)
             ) from error
-
-
-def part(identifier: str) -> str:
-    """Make an id one part of a path, whatever somebody put into it."""
-    quoted = quote(identifier, safe="", errors="replace")
-    if quoted.strip(".") == "":  # "", "." and ".." would lead elsewhere
-        raise NotFound(404, f"There is no id {identifier!r}.")
-    return quoted
 
 
 def _object(body: Any) -> dict[str, Any]:

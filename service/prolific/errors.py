@@ -1,9 +1,11 @@
 """The branch of the error tree that talking to Prolific grows.
 
     ProlificError
+    ├── Resting              prolific_resting: not asked at all, this process leaves Prolific alone for a while
     ├── Unreachable          prolific_unreachable: no answer came; ``sent`` says if the request may have left
     └── Refused              prolific_refused: an answer came, and it was not what was asked for
         ├── Unauthorised     prolific_unauthorised: 401, 403
+        │   └── TokenRefused prolific_token_refused: the token is refused whatever is asked with it
         ├── NotFound         prolific_not_found: 404
         ├── BadRequest       prolific_bad_request: 400, 409, 422
         ├── RateLimited      prolific_rate_limited: 429
@@ -19,6 +21,16 @@ took effect: look at the submission before trying again.
 from service.errors import AutoreviewError, ProlificError
 
 MAX_ANSWER = 2_000  # characters of an answer that are kept
+
+
+class Resting(ProlificError):
+    """Prolific is left alone for a while; nothing was sent. ``after`` is in seconds."""
+
+    code = "prolific_resting"
+
+    def __init__(self, message: str, *, after: float) -> None:
+        super().__init__(message)
+        self.after = after
 
 
 class Unreachable(ProlificError):
@@ -55,6 +67,12 @@ class Unauthorised(Refused):
     """Prolific does not accept the token for this."""
 
     code = "prolific_unauthorised"
+
+
+class TokenRefused(Unauthorised):
+    """Prolific does not accept the token at all."""
+
+    code = "prolific_token_refused"
 
 
 class NotFound(Refused):

@@ -7,13 +7,15 @@ import structlog
 
 from service.domain.decision import DecisionStatus, Outcome
 from service.domain.submission import Status, Submission
-from service.errors import ProlificError
+from service.errors import AutoreviewError, ProlificError
 from service.ops.metrics import Metrics
 from service.prolific.client import Prolific
-from service.prolific.errors import BadRequest, Refused
-from service.review.treatment import RetryLater, retry_after
+from service.prolific.errors import NotFound, Refused, Unauthorised
+from service.review.treatment import RetryLater, is_refusal
+from service.review.troubles import Troubles
 from service.store.database import Database
 from service.store.decisions import Recorded, add_answer, add_attempt
+from service.store.queue import Lease, is_held
 from service.store.submissions import see_status
 
 log = structlog.get_logger(__name__)
@@ -29,26 +31,38 @@ REACHED = {
 }
 
 
+class LeaseLost(AutoreviewError):
+    """This worker was taken for dead meanwhile, and its job given to another."""
+
+    code = "lease_lost"
+
+
 class Applier:
     """Does what was decided, once."""
 
-    def __init__(self, prolific: Prolific, database: Database, metrics: Metrics) -> None:
+    def __init__(self, prolific: Prolific, database: Database, metrics: Metrics, troubles: Troubles) -> None:
         self._prolific = prolific
         self._database = database
         self._metrics = metrics
+        self._troubles = troubles
 
-    async def apply(self, recorded: Recorded, tries: int) -> DecisionStatus:
-        """Send the decision's request. Raises RetryLater where it should be tried again."""
+    async def apply(self, recorded: Recorded, lease: Lease | None = None) -> DecisionStatus:
+        """Send the decision's request, if the lease still holds.
+
+        Raises RetryLater where it should be tried again, LeaseLost where another worker has it by now.
+        """
         request = recorded.decision.action
         assert request is not None
         submission = recorded.decision.submission_id
+        self._prolific.check_pace()  # before the intent: what can't be sent now is no attempt
         async with self._database.begin() as connection:
+            if lease and not await is_held(connection, lease):
+                raise LeaseLost
             attempt = await add_attempt(connection, recorded.id, request)
         try:
             answer = await self._call(submission, request)
         except ProlificError as error:
-            self._metrics.prolific_errors.labels(error.code).inc()
-            return await self._refused(recorded, attempt, error, tries)
+            return await self._refused(recorded, attempt, error)
         await self._answer(attempt, DecisionStatus.APPLIED, 200, answer)
         async with self._database.begin() as connection:
             await see_status(connection, submission, Status(answer["status"]))
@@ -70,14 +84,12 @@ class Applier:
             return {"status": asked.status.value, "return_requested": at.isoformat() if at else None}
         return {"status": (await self._prolific.transition(submission, request["body"])).status.value}
 
-    async def _refused(
-        self, recorded: Recorded, attempt: int, error: ProlificError, tries: int
-    ) -> DecisionStatus:
-        after = retry_after(error, tries)
+    async def _refused(self, recorded: Recorded, attempt: int, error: ProlificError) -> DecisionStatus:
+        after = await self._troubles.meet(recorded.decision.submission_id, error)
         code = error.status_code if isinstance(error, Refused) else None
         status = DecisionStatus.PENDING if after else DecisionStatus.FAILED
         await self._answer(attempt, status, code, _answer_of(error))
-        if isinstance(error, BadRequest):
+        if is_refusal(error) and not isinstance(error, NotFound | Unauthorised):
             submission = await self._fetched(recorded, error)
             if submission.status is not Status.AWAITING_REVIEW or has_reached(recorded, submission):
                 return await self.settle(recorded, submission)
@@ -86,7 +98,7 @@ class Applier:
         log.error("decision.failed", decision_id=recorded.id, error=str(error), code=error.code)
         return DecisionStatus.FAILED
 
-    async def _fetched(self, recorded: Recorded, refusal: BadRequest) -> Submission:
+    async def _fetched(self, recorded: Recorded, refusal: ProlificError) -> Submission:
         """What a refused transition is to be judged by."""
         try:
             return await self._prolific.submission(recorded.decision.submission_id)

@@ -24,7 +24,8 @@ class Situation:
     study: Study | None
     mode: Mode
     decided_before: bool
-    answer_until: datetime | None  # by when a pending request to return is to be answered
+    asked_at: datetime | None  # when the participant was asked to return it
+    answer_until: datetime | None  # by when to answer
     policy: str | None  # why Prolific's policy keeps this rejection from being sent by itself
     now: datetime
 
@@ -71,10 +72,9 @@ def _objection(proposed: Outcome, situation: Situation) -> tuple[Guard, str] | N
 
 def _already_asked(proposed: Outcome, situation: Situation) -> str | None:
     """While a request to return is pending only approve or hold may follow; reject once its time is over."""
-    asked_at = situation.submission.return_requested_at
-    if asked_at is None or proposed in {Outcome.APPROVE, Outcome.HOLD}:
+    asked_at, until = situation.asked_at, situation.answer_until
+    if asked_at is None or until is None or proposed in {Outcome.APPROVE, Outcome.HOLD}:
         return None
-    until = situation.answer_until or asked_at + ANSWER_TIME
     if proposed is Outcome.REJECT and situation.now >= until:
         return None
     return f"The participant was asked to return it on {asked_at:%Y-%m-%d}, and has not answered."

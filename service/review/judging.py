@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from service.domain.decision import Decision, Facts, Guard, Mode, Trigger, Verdict
+from service.domain.decision import Decision, Facts, Guard, Mode, Outcome, Trigger, Verdict
 from service.domain.submission import Study, Submission
 from service.review.facts import facts_of, still_to_come
-from service.review.guards import Guarded, Situation, guarded
+from service.review.guards import ANSWER_TIME, Guarded, Situation, guarded
 from service.review.reckoning import STATS
 from service.rules import RuleFile
 
@@ -19,8 +19,8 @@ LIST_AGAIN = timedelta(minutes=10)
 class Known:
     """A submission with its study, what the evidence says, what is reckoned over others, and its past.
 
-    ``completed_by`` stands in for a completion time that Prolific does not give; ``answer_until`` is by when
-    a pending request to return is to be answered.
+    ``completed_by`` stands in for a completion time that Prolific does not give; ``asked_at`` is when the
+    participant was asked to return it, by us or somebody else, and ``answer_until`` by when to answer.
     """
 
     submission: Submission
@@ -29,6 +29,7 @@ class Known:
     reckoned: Facts
     completed_by: datetime
     decided_before: bool
+    asked_at: datetime | None
     answer_until: datetime | None
 
 
@@ -79,6 +80,7 @@ def _situation(known: Known, mode: Mode, policy: str | None, now: datetime) -> S
         study=known.study,
         mode=mode,
         decided_before=known.decided_before,
+        asked_at=known.asked_at,
         answer_until=known.answer_until,
         policy=policy,
         now=now,
@@ -89,10 +91,15 @@ def _recheck_at(
     known: Known, rule_file: RuleFile, verdict: Verdict, standing: Guarded, facts: Facts, now: datetime
 ) -> datetime | None:
     """When time alone may change what comes of a review."""
+    times = []
     if standing.guard is Guard.WAITING:
-        return still_to_come(rule_file, facts, known.submission.completed_at or known.completed_by)
-    if standing.guard is None and verdict.recheck_after:
-        return now + verdict.recheck_after
+        times.append(still_to_come(rule_file, facts, known.submission.completed_at or known.completed_by))
+    if standing.guard is None and standing.action.outcome is Outcome.REQUEST_RETURN:
+        times.append(now + (verdict.recheck_after or ANSWER_TIME))
+    elif standing.guard is None and verdict.recheck_after:
+        times.append(now + verdict.recheck_after)
     if standing.guard is not None and known.reckoned.get(STATS) == {}:
-        return now + LIST_AGAIN  # Prolific's list was never read: no reason to leave it to a person
-    return None
+        times.append(now + LIST_AGAIN)  # Prolific's list was never read: no reason to leave it to a person
+    if standing.action.outcome is Outcome.HOLD and known.answer_until and known.answer_until > now:
+        times.append(known.answer_until)  # the request to return is still open, whatever is held meanwhile
+    return min((time for time in times if time), default=None)

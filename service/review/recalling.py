@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.domain.submission import Study, Submission
+from service.review.guards import ANSWER_TIME
 from service.review.judging import Known
 from service.review.reckoning import reckon
 from service.rules import RuleFile
@@ -24,6 +25,7 @@ async def recall(
 ) -> Known:
     """All that a judgement rests on. Reads only."""
     asked = await newest_return_request(connection, submission.id)
+    asked_at = submission.return_requested_at or (asked.decided_at if asked else None)
     return Known(
         submission=submission,
         study=study,
@@ -35,5 +37,6 @@ async def recall(
             or await told_of_final(connection, submission.id)
             or await was_decided(connection, submission.id)
         ),
-        answer_until=asked.recheck_at if asked else None,
+        asked_at=asked_at,
+        answer_until=(asked.recheck_at if asked else None) or (asked_at + ANSWER_TIME if asked_at else None),
     )

@@ -8,7 +8,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.domain.decision import Decision, DecisionStatus, Guard, Mode, Outcome, Trigger
-from service.errors import ProlificError
+from service.errors import AutoreviewError, ProlificError
 from service.ops.metrics import Metrics
 from service.prolific.errors import NotFound, Refused
 from service.review.guards import held, over_limit
@@ -45,10 +45,10 @@ class Recorder:
             if last and says_the_same(last.decision, decision):
                 if decision.trigger is Trigger.RECHECK:
                     # The timer rang before this clock came to its time: set it once more.
-                    await self._wake(connection, decision)
+                    await self._set_timer(connection, decision)
                 return last
             recorded = await record(connection, decision)
-            await self._wake(connection, decision)
+            await self._set_timer(connection, decision)
             if last and last.status is DecisionStatus.PENDING:
                 await _supersede(connection, last, recorded)
         self.metrics.decisions.labels(decision.outcome.value, decision.guard or "").inc()
@@ -56,14 +56,10 @@ class Recorder:
         return recorded
 
     async def record_failure(
-        self, submission_id: str, trigger: Trigger, mode: Mode, error: ProlificError, now: datetime
+        self, submission_id: str, trigger: Trigger, mode: Mode, error: Exception, now: datetime
     ) -> Recorded:
-        """Prolific would not show the submission for good: a *failed* that people can see."""
-        reason = (
-            "Prolific knows no such submission, or does not show it to this token."
-            if isinstance(error, NotFound)
-            else f"Prolific did not show the submission: {error}"
-        )
+        """The submission can't be reviewed for good: a *failed* that people can see."""
+        reason, code = _why_not(error), error.code if isinstance(error, AutoreviewError) else "internal_error"
         async with self.database.begin() as connection:
             last = await newest(connection, submission_id)
             if last and last.status is DecisionStatus.FAILED and last.decision.reason == reason:
@@ -75,14 +71,24 @@ class Recorder:
                 attempt,
                 DecisionStatus.FAILED,
                 error.status_code if isinstance(error, Refused) else None,
-                {"error": error.code, "message": str(error)},
+                {"error": code, "message": str(error)},
             )
-        log.error("review.failed", decision_id=recorded.id, error=str(error), code=error.code)
+        log.error("review.failed", decision_id=recorded.id, error=str(error), code=code)
         return replace(recorded, status=DecisionStatus.FAILED)
 
-    async def _wake(self, connection: AsyncConnection, decision: Decision) -> None:
+    async def cancel_timer(self, study_id: str | None, submission_id: str) -> None:
+        """Nothing of the submission is left to look at later."""
+        async with self.database.begin() as connection:
+            await lock_study(connection, study_id or "")
+            await self.queue.cancel_timer(connection, submission_id)
+
+    async def _set_timer(self, connection: AsyncConnection, decision: Decision) -> None:
+        """The newest decision's time counts; without one, nothing is left to wait for."""
+        submission = decision.submission_id
         if decision.recheck_at:
-            await self.queue.wake(connection, decision.submission_id, decision.recheck_at, Trigger.RECHECK)
+            await self.queue.set_timer(connection, submission, decision.recheck_at, Trigger.RECHECK)
+        else:
+            await self.queue.cancel_timer(connection, submission)
 
 
 def says_the_same(last: Decision, new: Decision) -> bool:
@@ -120,6 +126,14 @@ async def _supersede(connection: AsyncConnection, last: Recorded, by: Recorded) 
     attempt = await add_attempt(connection, last.id, None)
     answer = {"message": f"Decision {by.id} took its place before it was sent."}
     await add_answer(connection, attempt, DecisionStatus.SUPERSEDED, None, answer)
+
+
+def _why_not(error: Exception) -> str:
+    if isinstance(error, NotFound):
+        return "Prolific knows no such submission, or does not show it to this token."
+    if isinstance(error, ProlificError):
+        return f"Prolific did not show the submission: {error}"
+    return f"Its review ended in an error again and again: {type(error).__name__}: {error}"
 
 
 def _failure(submission_id: str, trigger: Trigger, mode: Mode, reason: str, now: datetime) -> Decision:

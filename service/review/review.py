@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from service.domain.decision import DecisionStatus, Mode, Trigger
+from service.domain.decision import DecisionStatus, Mode, Outcome, Trigger
 from service.domain.submission import Status, Submission
 from service.errors import ProlificError
 from service.ops.metrics import Metrics
@@ -18,13 +18,16 @@ from service.review.recalling import recall
 from service.review.reckoning import groups_read
 from service.review.recording import Recorder
 from service.review.studies import StudyCache
-from service.review.treatment import RetryLater, look_again, retry_after
+from service.review.treatment import MOST_IN_AN_HOUR, RetryLater, look_again, wait_for_all
+from service.review.troubles import Troubles
 from service.rules import RuleBook, RuleFile
 from service.store.database import Database, database_now
 from service.store.decisions import Recorded, may_have_arrived, newest
 from service.store.evidence import Said, evidence_waits, mark_evidence_handled, newest_evidence
 from service.store.inbox import event_waits, mark_events_handled
+from service.store.queue import Lease
 from service.store.submissions import Seen, see_submission
+from service.store.troubles import begin_review, end_troubles
 
 log = structlog.get_logger(__name__)
 
@@ -61,30 +64,49 @@ class Reviewer:
     lists: StudyLists
     recorder: Recorder
     applier: Applier
+    troubles: Troubles
     clock: Clock = utc_now
 
-    async def review(self, submission_id: str, trigger: Trigger, tries: int = 1) -> Recorded | None:
+    async def review(
+        self,
+        submission_id: str,
+        trigger: Trigger,
+        *,
+        tries: int = 1,
+        again: bool = False,
+        lease: Lease | None = None,
+    ) -> Recorded | None:
         """Decide one submission and apply the outcome; None if it awaits no review or no file claims it.
 
-        Safe to run again at any point: the decision is on disk before Prolific is asked to act. Raises
-        RetryLater where Prolific refused in a way that passes.
+        Safe to run again at any point: the decision is on disk before Prolific is asked to act. ``again``
+        sends once more what failed. Raises RetryLater where Prolific refused in a way that passes, LeaseLost
+        where another worker has the job by now.
         """
         waiting = await self._waiting(submission_id)
-        if trigger in HINTS and not waiting.calls_for_review:
+        if trigger in HINTS and not waiting.calls_for_review and not again:
             log.debug("review.covered_by_an_earlier_one")
             return None
+        await self._begin(submission_id)
         try:
             submission = await self.prolific.submission(submission_id)
             _there_yet(submission, trigger, tries)
-            recorded = await self._decide(submission, waiting.said, trigger)
+            recorded = await self._decide(submission, waiting.said, trigger, again=again)
+            if recorded and recorded.status is DecisionStatus.PENDING and recorded.decision.action:
+                recorded = replace(recorded, status=await self.applier.apply(recorded, lease))
         except ProlificError as error:
-            recorded = await self._refused(submission_id, trigger, error, tries)
-        if recorded and recorded.status is DecisionStatus.PENDING and recorded.decision.action:
-            recorded = replace(recorded, status=await self.applier.apply(recorded, tries))
+            recorded = await self._refused(submission_id, trigger, error)
         async with self.database.begin() as connection:
             await mark_events_handled(connection, submission_id, waiting.began)
             await mark_evidence_handled(connection, waiting.said.rows)
+            await end_troubles(connection, submission_id)
         return recorded
+
+    async def gives_up(self, submission_id: str, trigger: Trigger, error: Exception) -> bool:
+        """Whether an error of our own came again for too long; then it is a *failed* that people can see."""
+        if await self.troubles.stumble(submission_id):
+            return False
+        await self.recorder.record_failure(submission_id, trigger, self.mode, error, self.clock())
+        return True
 
     async def _waiting(self, submission_id: str) -> Waiting:
         """What came in of the submission, as of now by the clock that stamps it: the database's."""
@@ -96,26 +118,51 @@ class Reviewer:
                 or await evidence_waits(connection, submission_id),
             )
 
-    async def _decide(self, submission: Submission, said: Said, trigger: Trigger) -> Recorded | None:
+    async def _begin(self, submission_id: str) -> None:
+        """Raises RetryLater where Prolific is left alone now, or was asked of this submission often enough."""
+        try:
+            self.prolific.check_pace()
+        except ProlificError as error:
+            raise RetryLater(wait_for_all(error), str(error)) from None
+        async with self.database.begin() as connection:
+            left = await begin_review(connection, submission_id, MOST_IN_AN_HOUR)
+        if left:
+            raise RetryLater(left, f"it was reviewed {MOST_IN_AN_HOUR} times within the hour")
+
+    async def _decide(
+        self, submission: Submission, said: Said, trigger: Trigger, *, again: bool
+    ) -> Recorded | None:
         rule_file = self.rules().file_for(submission.study_id) if submission.study_id else None
         async with self.database.begin() as connection:
             seen = await see_submission(connection, submission, claimed=rule_file is not None)
             last = await newest(connection, submission.id)
             sent = last is not None and await may_have_arrived(connection, last.id)
-        if last and last.status is DecisionStatus.PENDING:
+        if last and (last.status is DecisionStatus.PENDING or (again and _can_be_sent_again(last))):
             if submission.status is not Status.AWAITING_REVIEW or has_reached(last, submission):
+                await self._cancel_timer(submission)
                 return replace(last, status=await self.applier.settle(last, submission))
-            if sent:
+            if (sent or again) and self._may_be_sent(last, rule_file):
                 # Prolific may be at it: the same request again does no harm, another one might.
-                return last
+                return replace(last, status=DecisionStatus.PENDING)
         if submission.status is not Status.AWAITING_REVIEW:
             log.info("review.nothing_to_decide", status=submission.status.value)
+            await self._cancel_timer(submission)
             return None
         if rule_file is None:
             log.warning("review.unclaimed", study_id=submission.study_id)
             self.metrics.unclaimed.inc()
             return None
         return await self._decide_by(rule_file, submission, said, seen, last, trigger)
+
+    def _may_be_sent(self, recorded: Recorded, rule_file: RuleFile | None) -> bool:
+        """Whether what was decided earlier would be sent now: the mode may have been lowered since."""
+        mode = self.mode.at_most(rule_file.mode if rule_file else None)
+        approves = recorded.decision.outcome is Outcome.APPROVE
+        return mode is Mode.LIVE or (mode is Mode.APPROVE_ONLY and approves)
+
+    async def _cancel_timer(self, submission: Submission) -> None:
+        """It awaits no review any more: whatever was to be looked at later has been answered."""
+        await self.recorder.cancel_timer(submission.study_id, submission.id)
 
     async def _decide_by(
         self,
@@ -134,15 +181,16 @@ class Reviewer:
         decision = judge(known, rule_file, self.mode, trigger, self.clock())
         return await self.recorder.record(decision, rule_file.limits.reject, last)
 
-    async def _refused(
-        self, submission_id: str, trigger: Trigger, error: ProlificError, tries: int
-    ) -> Recorded:
+    async def _refused(self, submission_id: str, trigger: Trigger, error: ProlificError) -> Recorded:
         """Prolific would not show what is to be reviewed: try again later, or record that it failed."""
-        self.metrics.prolific_errors.labels(error.code).inc()
-        after = retry_after(error, tries)
+        after = await self.troubles.meet(submission_id, error)
         if after is not None:
             raise RetryLater(after, str(error)) from error
         return await self.recorder.record_failure(submission_id, trigger, self.mode, error, self.clock())
+
+
+def _can_be_sent_again(recorded: Recorded) -> bool:
+    return recorded.status is DecisionStatus.FAILED and recorded.decision.action is not None
 
 
 def _there_yet(submission: Submission, trigger: Trigger, tries: int) -> None:

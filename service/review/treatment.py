@@ -1,30 +1,47 @@
-"""What is done about each refusal of Prolific: try again when, how often, then what.
+"""What is done about each refusal of Prolific: try again when, for how long, then what.
 
-    refusal                       again after                         at most     then
-    ----------------------------  ----------------------------------  ----------  -------------------
-    no answer, 5xx, unreadable    2 s, doubling to 10 min, jitter     20 tries    failed
-    429                           Retry-After, else as above          20 tries    failed
-    401, 403                      as above (the token is read anew)   20 tries    failed
-    400, 409, 422 while awaiting  2 s, 8 s, 30 s, 2 min, 5 min, 5 min 7 tries     failed
-    404                           never                               -           failed
+    refusal                       again after                           for how long  then
+    ----------------------------  ------------------------------------  ------------  -----------------
+    no answer, 5xx, unreadable    2 s, doubling to 10 min, jitter       a day         failed
+    429                           Retry-After, else as above            a day         failed
+    401, 403 whatever is asked    up to a minute; one call looks, and   until it is   all work goes on
+    (the token)                   a token from a changed file at once   accepted
+    400, 409, 422, another 4xx    2 s, 8 s, 30 s, 2 min, 5 min, 5 min   7 tries       failed
+    while it awaits review;       (the submission is fetched after
+    401, 403 for it alone         each)
+    404                           never                                 -             failed
     told that it awaits review
     and it is not there yet,
-    or it is being processed      2 s, 8 s, 30 s                      4 looks     taken as it is
+    or it is being processed      2 s, 8 s, 30 s                        4 looks       taken as it is
+    60 reviews in an hour         when the hour is over                 -             reviewed then
+    an error of our own           2 s, doubling to 10 min               a day         failed
 
-A *failed* decision stays on record with Prolific's answer, and the submission with Prolific, which pays by
-itself on day 21.
+Lack of money and a rejection limit have no answer of their own in Prolific's documents (reference 10.7, 10.8):
+they come as one of these. A *failed* decision stays on record with Prolific's answer until somebody has it tried
+again, and the submission with Prolific, which pays by itself on day 21.
 """
 
 import random
 from datetime import timedelta
 
 from service.errors import AutoreviewError, ProlificError
-from service.prolific.errors import BadRequest, NotFound, RateLimited
+from service.prolific.errors import (
+    NotFound,
+    RateLimited,
+    Refused,
+    Resting,
+    ServerError,
+    TokenRefused,
+    Unreadable,
+)
+from service.store.troubles import Trouble
 
 NOT_YET = (2, 8, 30, 120, 300, 300)  # seconds; Prolific may not have moved it to AWAITING REVIEW yet
 NOT_THERE = NOT_YET[:3]  # seconds; a webhook may be faster than what it tells of
-TRIES = 20
 LONGEST = 600.0  # seconds
+OUTAGE = timedelta(hours=24)
+A_MINUTE = 60.0  # seconds
+MOST_IN_AN_HOUR = 60  # reviews of one submission, of three calls at most each
 
 
 class RetryLater(AutoreviewError):
@@ -42,15 +59,32 @@ def look_again(tries: int) -> timedelta | None:
     return timedelta(seconds=NOT_THERE[tries - 1]) if tries <= len(NOT_THERE) else None
 
 
-def retry_after(error: ProlificError, tries: int) -> timedelta | None:
-    """How long to wait before trying again after ``tries`` tries that failed; None to give up."""
+def is_nothing_about_it(error: ProlificError) -> bool:
+    """Whether the error says nothing of this submission, nor of Prolific's answering it: no trouble of its own."""
+    return isinstance(error, Resting | TokenRefused)
+
+
+def is_refusal(error: ProlificError) -> bool:
+    """Whether Prolific said no to what was asked, instead of failing to answer it."""
+    return isinstance(error, Refused) and not isinstance(error, RateLimited | ServerError | Unreadable)
+
+
+def wait_for_all(error: ProlificError) -> timedelta:
+    """How long to wait where all calls have to; spread out, so that not all come back in one second."""
+    left = error.after if isinstance(error, Resting) else A_MINUTE / 2
+    return timedelta(seconds=left + random.uniform(0, min(left, A_MINUTE / 2)))  # noqa: S311 - jitter
+
+
+def retry_after(error: ProlificError, trouble: Trouble) -> timedelta | None:
+    """How long to wait before trying again after this much trouble; None to give up."""
     if isinstance(error, NotFound):
         return None
-    if isinstance(error, BadRequest):
-        return timedelta(seconds=NOT_YET[tries - 1]) if tries <= len(NOT_YET) else None
-    if tries >= TRIES:
+    if is_refusal(error):
+        refusals = trouble.refusals
+        return timedelta(seconds=NOT_YET[refusals - 1]) if refusals <= len(NOT_YET) else None
+    if trouble.now - trouble.since >= OUTAGE:
         return None
     if isinstance(error, RateLimited) and error.retry_after is not None:
         return timedelta(seconds=error.retry_after + random.uniform(0, 1))  # noqa: S311 - jitter
-    longest = min(LONGEST, 2.0**tries)
+    longest = min(LONGEST, 2.0 ** min(trouble.outages, 10))
     return timedelta(seconds=random.uniform(longest / 2, longest))  # noqa: S311 - jitter

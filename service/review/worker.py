@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from math import ceil
 from time import perf_counter
@@ -13,10 +14,12 @@ from procrastinate.retry import BaseRetryStrategy
 
 from service.domain.decision import Trigger
 from service.ops.metrics import Metrics
+from service.review.application import LeaseLost
 from service.review.review import Reviewer
 from service.review.treatment import RetryLater
 from service.store.database import Database
-from service.store.queue import QUEUE, REVIEW, WAKE, Queue
+from service.store.decisions import newest
+from service.store.queue import QUEUE, RETRY, REVIEW, WAKE, Lease, Queue
 
 HEARTBEAT = 2.5  # seconds between a worker's signs of life
 STALLED = 10.0  # seconds without one, and its jobs are given to others
@@ -37,39 +40,73 @@ class Patience(BaseRetryStrategy):
         return RetryDecision(retry_in={"seconds": ceil(after.total_seconds())})
 
 
-def register_tasks(app: App, reviewer: Reviewer, database: Database, queue: Queue, metrics: Metrics) -> None:
-    """Teach the app its tasks."""
+@dataclass(frozen=True, slots=True)
+class Tasks:
+    """What the worker does, one method for each task."""
 
-    @app.task(name=REVIEW, queue=QUEUE, retry=Patience(), pass_context=True)
-    async def review(context: JobContext, submission_id: str, trigger: str) -> None:
-        structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(submission_id=submission_id, trigger=trigger)
-        began = perf_counter()
-        try:
-            recorded = await reviewer.review(submission_id, Trigger(trigger), context.job.attempts + 1)
-        except RetryLater as error:
-            metrics.reviews.labels("retried").inc()
-            log.warning("review.retried", why=str(error), tries=context.job.attempts + 1)
-            raise
-        except Exception:
-            metrics.reviews.labels("crashed").inc()
-            log.exception("review.crashed", tries=context.job.attempts + 1)
-            raise
-        metrics.reviews.labels(recorded.status.value if recorded else "nothing_to_decide").inc()
-        metrics.review_seconds.observe(perf_counter() - began)
+    app: App
+    reviewer: Reviewer
+    database: Database
+    queue: Queue
+    metrics: Metrics
 
-    @app.task(name=WAKE, queue=QUEUE, retry=Patience())
-    async def wake(submission_id: str, trigger: str) -> None:
-        async with database.begin() as connection:
-            await queue.review(connection, [submission_id], Trigger(trigger))
+    async def review(self, context: JobContext, submission_id: str, trigger: str) -> None:
+        await self._review(context, submission_id, Trigger(trigger), again=False)
 
-    @app.periodic(cron=RESCUE_EVERY)
-    @app.task(name="rescue", queue=QUEUE)
-    async def rescue(timestamp: int) -> None:  # noqa: ARG001 - periodic tasks are told their time
-        stalled = await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=STALLED)
+    async def retry(self, context: JobContext, submission_id: str) -> None:
+        """Send once more what failed; it keeps the trigger that it had."""
+        async with self.database.connect() as connection:
+            last = await newest(connection, submission_id)
+        trigger = last.decision.trigger if last else Trigger.SWEEP
+        await self._review(context, submission_id, trigger, again=True)
+
+    async def wake(self, submission_id: str, trigger: str) -> None:
+        async with self.database.begin() as connection:
+            await self.queue.review(connection, [submission_id], Trigger(trigger))
+
+    async def rescue(self, timestamp: int) -> None:  # noqa: ARG002 - periodic tasks are told their time
+        """Give the jobs of workers that are dead to those that live."""
+        stalled = await self.app.job_manager.get_stalled_jobs(seconds_since_heartbeat=STALLED)
         for job in stalled:
             log.warning("job.rescued", job_id=job.id, task=job.task_name, **job.task_kwargs)
-            await app.job_manager.retry_job(job)
+            await self.app.job_manager.retry_job(job)
+
+    async def _review(
+        self, context: JobContext, submission_id: str, trigger: Trigger, *, again: bool
+    ) -> None:
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(submission_id=submission_id, trigger=trigger.value)
+        job, began = context.job, perf_counter()
+        tries = job.attempts + 1
+        lease = Lease(job.id or 0, job.attempts)
+        try:
+            recorded = await self.reviewer.review(
+                submission_id, trigger, tries=tries, again=again, lease=lease
+            )
+        except RetryLater as error:
+            self.metrics.reviews.labels("retried").inc()
+            log.warning("review.retried", why=str(error), tries=tries)
+            raise
+        except LeaseLost:
+            self.metrics.reviews.labels("lease_lost").inc()
+            log.warning("review.lease_lost", tries=tries)
+        except Exception as error:
+            self.metrics.reviews.labels("crashed").inc()
+            log.exception("review.crashed", tries=tries)
+            if not await self.reviewer.gives_up(submission_id, trigger, error):
+                raise
+        else:
+            self.metrics.reviews.labels(recorded.status.value if recorded else "nothing_to_decide").inc()
+            self.metrics.review_seconds.observe(perf_counter() - began)
+
+
+def register_tasks(app: App, reviewer: Reviewer, database: Database, queue: Queue, metrics: Metrics) -> None:
+    """Teach the app its tasks."""
+    tasks = Tasks(app, reviewer, database, queue, metrics)
+    for name, task in ((REVIEW, tasks.review), (RETRY, tasks.retry)):
+        app.task(name=name, queue=QUEUE, retry=Patience(), pass_context=True)(task)
+    app.task(name=WAKE, queue=QUEUE, retry=Patience())(tasks.wake)
+    app.periodic(cron=RESCUE_EVERY)(app.task(name="rescue", queue=QUEUE)(tasks.rescue))
 
 
 async def run_worker(app: App, *, concurrency: int, stopping: asyncio.Event) -> None:

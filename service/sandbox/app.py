@@ -6,14 +6,19 @@ from contextlib import asynccontextmanager
 import httpx
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount
 
 from service.sandbox.control_api import ControlApi
-from service.sandbox.delivery import AT_ONCE, Deliveries, JsonStyle
+from service.sandbox.delivery import AT_ONCE, Deliveries
 from service.sandbox.endpoint import Endpoints
+from service.sandbox.faults_api import FaultsApi
+from service.sandbox.faulty_api import FaultyApi
+from service.sandbox.hooks import JsonStyle
 from service.sandbox.hooks_api import HooksApi
+from service.sandbox.messages_api import MessagesApi
 from service.sandbox.state import SandboxState
 from service.sandbox.submissions_api import SubmissionsApi
 
@@ -41,9 +46,15 @@ def create_app(
             state.timers.cancel()
 
     endpoints = Endpoints(state, token)
-    api = [*SubmissionsApi(state).routes(endpoints), *HooksApi(state.hooks).routes(endpoints)]
-    control = ControlApi(state, deliveries.in_delivery).routes(Endpoints(state, None))
-    routes: list[BaseRoute] = [Mount("/api/v1", routes=api), *control]
+    parts = (SubmissionsApi(state), HooksApi(state), MessagesApi(state))
+    api = [route for part in parts for route in part.routes(endpoints)]
+    controls = (ControlApi(state, deliveries.in_delivery), FaultsApi(state))
+    own = Endpoints(state, None)
+    control = [route for part in controls for route in part.routes(own)]
+    routes: list[BaseRoute] = [
+        Mount("/api/v1", routes=api, middleware=[Middleware(FaultyApi, state)]),
+        *control,
+    ]
     return Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _as_json})
 
 

@@ -4,8 +4,9 @@ from typing import Any
 
 from service.domain.submission import Status
 from service.sandbox.hooks import Event, Subscription
+from service.sandbox.messages import MessageStyle, SimMessage
 from service.sandbox.model import Call, SimStudy, SimSubmission
-from service.sandbox.state import SandboxState
+from service.sandbox.state import CURRENCY, SandboxState
 from service.sandbox.times import in_detail, in_list
 
 Body = dict[str, Any]
@@ -105,6 +106,46 @@ def event(known: Event) -> Body:
         "status": known.status.value,
         "target_url": known.target_url,
         "payload": known.payload,
+    }
+
+
+def message(known: SimMessage, style: MessageStyle) -> Body:
+    created = in_list(known.created)
+    times: dict[MessageStyle, Body] = {
+        MessageStyle.LIVE: {"datetime_created": created},
+        MessageStyle.SPEC: {"sent_at": created},
+        MessageStyle.TIMELESS: {"datetime_created": None, "sent_at": None},
+    }
+    about = {"study_id": known.study_id, "category": known.category}
+    return {
+        "id": known.id,
+        "sender_id": known.sender_id,
+        "body": known.body,
+        "type": "message",
+        "channel_id": known.channel_id,
+        "data": {name: value for name, value in about.items() if value is not None},
+    } | times[style]
+
+
+def unread_message(known: SimMessage, style: MessageStyle) -> Body:
+    """Build a row of the unread, which name their sender otherwise than the list of all."""
+    body = message(known, style)
+    if style is not MessageStyle.SPEC:
+        body["sender"] = body["sender_id"]
+    if style is MessageStyle.LIVE:
+        del body["sender_id"]
+    return body
+
+
+def balance(state: SandboxState) -> Body:
+    left = state.funds
+    parts = {"rewards": left, "fees": 0, "vat": 0}
+    return {
+        "currency_code": CURRENCY,
+        "total_balance": left,
+        "balance_breakdown": parts,
+        "available_balance": left,
+        "available_balance_breakdown": parts,
     }
 
 

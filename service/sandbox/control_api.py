@@ -11,6 +11,7 @@ from service.domain.submission import Status
 from service.sandbox import bodies
 from service.sandbox.answers import Answer, Refusal, invalid, not_found, required
 from service.sandbox.endpoint import Ask, Endpoints
+from service.sandbox.messages import CATEGORIES
 from service.sandbox.model import Body, By, ReturnAnswer, SimSubmission
 from service.sandbox.state import SandboxState
 from service.sandbox.times import to_milliseconds
@@ -32,6 +33,7 @@ class ControlApi:
             *at("/sandbox/ledger/", {"GET": self.ledger}),
             *at("/sandbox/studies/", {"POST": self.add_study}),
             *at("/sandbox/submissions/", {"GET": self.submissions, "POST": self.add_submission}),
+            *at("/sandbox/messages/", {"POST": self.write_message}),
             *at(one, {"GET": self.submission}),
             *at(one + "status/", {"POST": self.set_status}),
         ]
@@ -84,7 +86,7 @@ class ControlApi:
         )
         submission.answer_to_return = answer_to_return
         self._set_times(submission, status, times, taken, ask.body)
-        self._set(submission, status, By.PARTICIPANT, ask.body)
+        self._state.change(submission, status, By.PARTICIPANT, notify=_notify(ask.body))
         return Answer(bodies.everything(submission, self._state), 201)
 
     def set_status(self, ask: Ask) -> Answer:
@@ -92,12 +94,20 @@ class ControlApi:
         submission, status = self._submission(ask), _status(ask.body, None)
         if submission.completed_at is None and status not in WORKING:
             self._set_times(submission, status, {}, _time_taken(ask.body), ask.body)
-        submission.last_request = None
-        self._set(submission, status, By.SOMEBODY, ask.body)
+        self._state.meddle(submission, status, notify=_notify(ask.body))
         return Answer(bodies.everything(submission, self._state))
 
-    def _set(self, submission: SimSubmission, status: Status, by: By, body: Body) -> None:
-        self._state.change(submission, status, by, notify=body.get("notify", True) is not False)
+    def write_message(self, ask: Ask) -> Answer:
+        """Let a participant write to the researcher, now or at ``created_at``."""
+        participant_id, text = required(ask.body, "participant_id"), required(ask.body, "body")
+        study_id, category = ask.body.get("study_id"), ask.body.get("category")
+        if study_id is not None and study_id not in self._state.studies:
+            raise not_found(f"Study with id {study_id}")
+        if category not in (None, *CATEGORIES):
+            raise invalid("category", f"One of {', '.join(CATEGORIES)} is expected.")
+        at = _times(ask.body).get("created_at")
+        written = self._state.write_message(participant_id, study_id, text, category=category, at=at)
+        return Answer(bodies.message(written, self._state.messages.style), 201)
 
     def _set_times(
         self,
@@ -124,6 +134,10 @@ class ControlApi:
         return submission
 
 
+def _notify(body: Body) -> bool:
+    return body.get("notify", True) is not False
+
+
 def _status(body: Body, default: Status | None) -> Status:
     text: Any = body.get("status", default)
     status = Status.parse(text) if isinstance(text, str) else Status.UNKNOWN
@@ -134,7 +148,7 @@ def _status(body: Body, default: Status | None) -> Status:
 
 def _times(body: Body) -> dict[str, datetime]:
     times: dict[str, datetime] = {}
-    for name in ("started_at", "completed_at"):
+    for name in ("started_at", "completed_at", "created_at"):
         if name in body:
             try:
                 moment = datetime.fromisoformat(body[name])

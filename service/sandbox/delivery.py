@@ -4,16 +4,15 @@ import asyncio
 import base64
 import hashlib
 import hmac
-import json
 from datetime import datetime
-from enum import StrEnum
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import httpx
 import structlog
 
-from service.sandbox.hooks import STATUS_CHANGE, Event, EventStatus
+from service.sandbox.faults import WebhookFaults
+from service.sandbox.hooks import STATUS_CHANGE, Event, EventStatus, JsonStyle
 from service.sandbox.model import SimSubmission
 from service.sandbox.state import SandboxState
 
@@ -23,17 +22,6 @@ TRIES = 12
 FIRST_WAIT = 60.0  # seconds; doubles each time, and is drawn between 0 and that ("full jitter")
 AT_ONCE = 16
 TIMEOUT = 10.0  # seconds; real ones, as the receiver's time is
-
-
-class JsonStyle(StrEnum):
-    """How a body is written: nobody knows which of the two Prolific sends (reference 1.5)."""
-
-    SPACED = "spaced"
-    COMPACT = "compact"
-
-    def body(self, payload: dict[str, Any]) -> bytes:
-        separators = (", ", ": ") if self is JsonStyle.SPACED else (",", ":")
-        return json.dumps(payload, separators=separators).encode()
 
 
 def sign(secret: str, timestamp: str, body: bytes) -> str:
@@ -102,11 +90,20 @@ class Deliveries:
             "status": submission.status.value,
         }
         for event in self._state.hooks.happen(STATUS_CHANGE, payload):
-            task = asyncio.create_task(self._deliver(event))
-            self._under_way.add(task)
-            task.add_done_callback(self._under_way.discard)
+            for _ in range(self._times(self._state.webhooks)):
+                task = asyncio.create_task(self._deliver(event))
+                self._under_way.add(task)
+                task.add_done_callback(self._under_way.discard)
+
+    def _times(self, faults: WebhookFaults) -> int:
+        """Tell how often an event is delivered: once, unless a fault strikes."""
+        if faults.lose and self._state.random.random() < faults.lose:
+            return 0
+        return 2 if faults.duplicate and self._state.random.random() < faults.duplicate else 1
 
     async def _deliver(self, event: Event) -> None:
+        if late := self._state.webhooks.reorder:
+            await asyncio.sleep(self._state.random.uniform(0, late))
         for retry in range(TRIES):
             async with self._turn:
                 taken = await self._try(event)
@@ -123,12 +120,13 @@ class Deliveries:
         secret = self._state.hooks.secret_for(event)
         if secret is None:
             return False
-        body = self._style.body(event.payload)
+        signed = self._style.body(event.payload)
+        sent = (self._state.webhooks.respace or self._style).body(event.payload)
         try:
             response = await self._http.post(
                 event.target_url,
-                content=body,
-                headers=headers(event, secret.value, body, self._state.clock()),
+                content=sent,
+                headers=headers(event, secret.value, signed, self._state.clock()),
             )
         except (httpx.HTTPError, httpx.InvalidURL):
             return False

@@ -21,6 +21,17 @@ EVENT_TYPES = {
 }
 
 
+class JsonStyle(StrEnum):
+    """How a body is written: nobody knows which of the two Prolific sends (reference 1.5)."""
+
+    SPACED = "spaced"
+    COMPACT = "compact"
+
+    def body(self, payload: dict[str, Any]) -> bytes:
+        separators = (", ", ": ") if self is JsonStyle.SPACED else (",", ":")
+        return json.dumps(payload, separators=separators).encode()
+
+
 class EventStatus(StrEnum):
     PENDING = "PENDING"
     SUCCEEDED = "SUCCEEDED"

@@ -7,17 +7,18 @@ from starlette.routing import Route
 from service.sandbox import bodies
 from service.sandbox.answers import Answer, Refusal, invalid, not_found, required
 from service.sandbox.endpoint import Ask, Endpoints
-from service.sandbox.hooks import EVENT_TYPES, Hooks, Subscription
+from service.sandbox.hooks import EVENT_TYPES, Secret, Subscription
 from service.sandbox.listing import whole, yes_or_no
 from service.sandbox.model import Body
-from service.sandbox.state import WORKSPACE
+from service.sandbox.state import SandboxState
 
 MOST_EVENTS = 1000
 
 
 class HooksApi:
-    def __init__(self, hooks: Hooks) -> None:
-        self._hooks = hooks
+    def __init__(self, state: SandboxState) -> None:
+        self._state = state
+        self._hooks = state.hooks
 
     def routes(self, endpoints: Endpoints) -> list[Route]:
         at, one = endpoints.at, "/hooks/subscriptions/{subscription_id}/"
@@ -35,12 +36,12 @@ class HooksApi:
         return Answer({"results": listed})
 
     def secrets(self, ask: Ask) -> Answer:
-        secret = self._hooks.secrets.get(_workspace(ask.query.get("workspace_id")))
-        return Answer({"results": [_secret_body(secret.id, secret.value)] if secret else []})
+        secret = self._hooks.secrets.get(self._workspace(ask.query.get("workspace_id")))
+        return Answer({"results": [_secret_body(secret)] if secret else []})
 
     def new_secret(self, ask: Ask) -> Answer:
-        secret = self._hooks.new_secret(_workspace(required(ask.body, "workspace_id")))
-        return Answer(_secret_body(secret.id, secret.value), 201)
+        secret = self._hooks.new_secret(self._workspace(required(ask.body, "workspace_id")))
+        return Answer(_secret_body(secret), 201)
 
     def subscriptions(self, ask: Ask) -> Answer:
         """List only the enabled ones, unless the disabled ones are asked for."""
@@ -56,7 +57,7 @@ class HooksApi:
 
     def subscribe(self, ask: Ask) -> Answer:
         """First step of two: the answer's X-Hook-Secret has to be posted back."""
-        workspace = _workspace(required(ask.body, "workspace_id"))
+        workspace = self._workspace(required(ask.body, "workspace_id"))
         event_type, target = _event_type(ask.body), _target(ask.body)
         if workspace not in self._hooks.secrets:
             raise Refusal(400, "Create a secret for the workspace first.")
@@ -104,17 +105,16 @@ class HooksApi:
         listed = [bodies.event(known) for known in found[offset : offset + limit]]
         return Answer({"results": listed, "meta": {"count": len(found)}})
 
+    def _workspace(self, workspace_id: str | None) -> str:
+        if workspace_id is None or workspace_id not in self._state.workspaces:
+            raise invalid("workspace_id", "You are no member of such a workspace.")
+        return workspace_id
+
     def _subscription(self, ask: Ask) -> Subscription:
         subscription = self._hooks.subscriptions.get(ask.path["subscription_id"])
         if subscription is None:
             raise not_found(f"Subscription with id {ask.path['subscription_id']}")
         return subscription
-
-
-def _workspace(workspace_id: str | None) -> str:
-    if workspace_id != WORKSPACE:
-        raise invalid("workspace_id", "You are no member of such a workspace.")
-    return WORKSPACE
 
 
 def _event_type(body: Body) -> str:
@@ -138,5 +138,5 @@ def _target(body: Body) -> str:
     return target
 
 
-def _secret_body(identifier: str, value: str) -> Body:
-    return {"id": identifier, "value": value, "workspace_id": WORKSPACE}
+def _secret_body(secret: Secret) -> Body:
+    return {"id": secret.id, "value": secret.value, "workspace_id": secret.workspace_id}

@@ -10,6 +10,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from service.sandbox.app import DEFAULT_ACCESS, create_app
+from service.sandbox.faulty_api import Severable
 from service.sandbox.lifecycle import PushEvidence, simulate
 from service.sandbox.population import population
 from service.sandbox.state import WORKSPACE, SandboxState
@@ -41,6 +42,7 @@ async def running(app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> Async
     with socket.create_server((host, port), backlog=512) as listener:
         config = uvicorn.Config(
             app,
+            http=Severable,
             lifespan="on",
             ws="none",
             log_config=None,  # logs are the business of whoever runs this
@@ -100,6 +102,7 @@ async def run_sandbox(
 def welcome(base_url: str, token: str) -> str:
     shown = token if token == DEFAULT_ACCESS else "<the sandbox's token>"
     finished = f'{{"study_id": "{STROOP}", "entered_code": "C0L0UR12", "time_taken": 700}}'
+    fault = '{"endpoint": "transition", "status": 503, "share": 0.2, "count": null, "seconds": 60}'
     return f"""The simulated Prolific listens on {base_url}
 
   Point the service at it:
@@ -109,6 +112,8 @@ def welcome(base_url: str, token: str) -> str:
   See it as the API shows it, and what was done to it:
     curl -s '{base_url}/api/v1/submissions/?study={STROOP}' -H 'Authorization: Token {shown}'
     curl -s {base_url}/sandbox/ledger/
+  Let it misbehave, and lose or shuffle its webhooks (/sandbox/webhooks/):
+    curl -s {base_url}/sandbox/faults/ -d '{fault}'
 
 Stop with Ctrl-C."""
 

@@ -1,5 +1,6 @@
 """The state of the simulated Prolific and the few ways in which it changes. No HTTP in here."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
@@ -7,13 +8,17 @@ from random import Random
 from typing import Any
 
 from service.domain.submission import Status
+from service.sandbox.faults import Faults, WebhookFaults
 from service.sandbox.hooks import Hooks
+from service.sandbox.messages import Messages, SimMessage
 from service.sandbox.model import Body, By, Call, Change, SimStudy, SimSubmission, actions_of
 from service.sandbox.studies import study_body
 from service.sandbox.times import Clock, Timers, seeded, to_milliseconds, utc_now
 
 WORKSPACE = "5f0c3a1be7d94c0d12345678"
 USER = {"id": "5ef1a2b3c4d5e6f708192a3b", "email": "researcher@sandbox.invalid", "name": "Sandbox Researcher"}
+CURRENCY = "GBP"
+RICH = 1_000_000  # minor units, where nobody set a balance
 
 Listener = Callable[[SimSubmission], None]
 
@@ -35,12 +40,18 @@ class SandboxState:
         self.submissions: dict[str, SimSubmission] = {}
         self.calls: list[Call] = []
         self.hooks = Hooks(self.clock, self.new_id)
+        self.messages = Messages(self.clock, self.new_id, USER["id"])
+        self.workspaces = {WORKSPACE: "Sandbox"}  # id → title
+        self.balance: int | None = None  # minor units that payments are taken from; None: no end of them
+        self.rejection_limit: int | None = None  # rejections by the API that are let through
+        self.faults = Faults(self.random)
+        self.webhooks = WebhookFaults()
         self.listeners: list[Listener] = []
         self.affected: list[str] = []  # ids of what changed, in that order: for the ledger
 
-    def new_id(self) -> str:
+    def new_id(self, at: datetime | None = None) -> str:
         """Make an id as Prolific does: 24 hex digits, the first eight its creation time."""
-        return f"{int(self.clock().timestamp()):08x}{self.random.getrandbits(64):016x}"
+        return f"{int((at or self.clock()).timestamp()):08x}{self.random.getrandbits(64):016x}"
 
     def add_study(self, body: Body) -> SimStudy:
         study = SimStudy(study_body({"id": self.new_id(), **body}))
@@ -112,7 +123,8 @@ class SandboxState:
     def approve_all(self, submissions: Iterable[SimSubmission]) -> None:
         """Approve those that still await review: the second half of a bulk approval."""
         for submission in submissions:
-            if submission.status is Status.AWAITING_REVIEW:
+            reward = self.studies[submission.study_id].reward
+            if submission.status is Status.AWAITING_REVIEW and self.pay(reward):
                 submission.last_request = {"action": "APPROVE"}
                 self.change(submission, Status.APPROVED, By.BULK)
 
@@ -123,6 +135,43 @@ class SandboxState:
         if notify:
             for listener in self.listeners:
                 listener(submission)
+
+    def write_message(
+        self,
+        participant_id: str,
+        study_id: str | None,
+        body: str,
+        *,
+        category: str | None = None,
+        at: datetime | None = None,
+    ) -> SimMessage:
+        """Let a participant write to the researcher, now or earlier."""
+        return self.messages.receive(participant_id, study_id, body, category=category, at=at)
+
+    @property
+    def funds(self) -> int:
+        return RICH if self.balance is None else self.balance
+
+    def pay(self, amount: float) -> bool:
+        """Take an amount from the balance, if it is there."""
+        if self.balance is None:
+            return True
+        if amount > self.balance:
+            return False
+        self.balance -= math.ceil(amount)
+        return True
+
+    def may_reject(self) -> bool:
+        if self.rejection_limit is None:
+            return True
+        changes = (change for one in self.submissions.values() for change in one.history)
+        rejections = sum(change.by is By.API and change.status is Status.REJECTED for change in changes)
+        return rejections < self.rejection_limit
+
+    def meddle(self, submission: SimSubmission, status: Status, *, notify: bool = True) -> None:
+        """Change the status as somebody else does: a colleague, the participant, Prolific itself."""
+        submission.last_request = None
+        self.change(submission, status, By.SOMEBODY, notify=notify)
 
     def of_study(self, study_id: str) -> list[SimSubmission]:
         return [s for s in self.submissions.values() if s.study_id == study_id]
@@ -137,4 +186,4 @@ class SandboxState:
         self.calls.append(call)
 
     def me(self) -> dict[str, Any]:
-        return {**USER, "currency_code": "GBP", "balance": 1_000_000, "available_balance": 1_000_000}
+        return {**USER, "currency_code": CURRENCY, "balance": self.funds, "available_balance": self.funds}

@@ -7,7 +7,7 @@ from service.sandbox import bodies, listing, transitions
 from service.sandbox.answers import REQUIRED, Answer, Refusal, invalid, not_found
 from service.sandbox.endpoint import Ask, Endpoints
 from service.sandbox.model import BULK_APPROVAL_TAKES, Body, SimStudy, SimSubmission
-from service.sandbox.state import USER, WORKSPACE, SandboxState
+from service.sandbox.state import USER, SandboxState
 
 
 class SubmissionsApi:
@@ -19,6 +19,7 @@ class SubmissionsApi:
         return [
             *at("/users/me/", {"GET": self.me}),
             *at("/workspaces/", {"GET": self.workspaces}),
+            *at("/workspaces/{workspace_id}/balance/", {"GET": self.balance}),
             *at("/studies/", {"GET": self.studies}, bare=True),
             *at(study, {"GET": self.study}),
             *at(study + "submissions/", {"GET": self.study_submissions}, bare=True),
@@ -34,8 +35,16 @@ class SubmissionsApi:
         return Answer(self._state.me())
 
     def workspaces(self, _: Ask) -> Answer:
-        workspace = {"id": WORKSPACE, "title": "Sandbox", "owner": USER["id"]}
-        return Answer({"results": [workspace], "meta": {"count": 1}})
+        found = [
+            {"id": identifier, "title": title, "description": "", "owner": USER["id"], "users": []}
+            for identifier, title in self._state.workspaces.items()
+        ]
+        return Answer({"results": found, "meta": {"count": len(found)}})
+
+    def balance(self, ask: Ask) -> Answer:
+        if ask.path["workspace_id"] not in self._state.workspaces:
+            raise not_found(f"Workspace with id {ask.path['workspace_id']}")
+        return Answer(bodies.balance(self._state))
 
     def studies(self, ask: Ask) -> Answer:
         states = ask.query.get("state", "").strip("()").lower().replace("_", " ")

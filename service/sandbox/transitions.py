@@ -18,6 +18,10 @@ def transition(state: SandboxState, submission: SimSubmission, body: Body) -> No
         return
     status = outcome(body, state.studies[submission.study_id])
     _must_await_review(submission, str(body["action"]))
+    if status is Status.REJECTED and not state.may_reject():
+        raise Refusal(400, "You have reached the limit of rejections.")
+    if not state.pay(cost(status, body, state.studies[submission.study_id])):
+        raise Refusal(400, "There are not enough funds in the workspace.")
     submission.last_request = body
     if status is Status.AWAITING_REVIEW:
         state.affected.append(submission.id)
@@ -51,6 +55,20 @@ def outcome(body: Body, study: SimStudy) -> Status:
     if action in NOT_SIMULATED:
         raise invalid("action", f'"{action}" is not available here.')
     raise invalid("action", f'"{action}" is not a valid choice.')
+
+
+def cost(status: Status, body: Body, study: SimStudy) -> float:
+    """Tell what a transition to the status pays, in minor units; without Prolific's fees."""
+    match status:
+        case Status.APPROVED:
+            return study.reward
+        case Status.PARTIALLY_APPROVED:
+            return study.reward * float(body["completion_code_data"]["percentage_of_reward"]) / 100
+        case Status.SCREENED_OUT:
+            code = study.researcher_code(body["completion_code"]) or {"actions": []}
+            return sum(float(action.get("fixed_screen_out_reward", 0)) for action in code["actions"])
+        case _:
+            return 0
 
 
 def _check_rejection(body: Body) -> None:

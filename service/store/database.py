@@ -1,10 +1,14 @@
-"""The one way to PostgreSQL: an async engine."""
+"""The one way to PostgreSQL: an async engine, and what is told of its troubles."""
 
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import datetime
 
+import psycopg
 import sqlalchemy as sa
+import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 
@@ -13,19 +17,68 @@ def driver_url(url: str) -> sa.URL:
     return sa.make_url(url).set(drivername="postgresql+psycopg")
 
 
-class Database:
-    """Connections to one PostgreSQL. Opens none until it is asked; a lost one is replaced."""
+HINTS = {
+    "disk_full": "the database's disk is full: nothing is stored until there is room",
+    "read_only": "the database takes no writes: a standby, or default_transaction_read_only",
+    "unreachable": "the database can't be reached, or was restarted: it is tried again",
+}
+# A connection whose other end is gone is found out in half a minute, not in two hours.
+KEEPALIVE = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}
+REMEMBERED = 60.0  # seconds
 
-    def __init__(self, url: str, *, pool_size: int = 8) -> None:
+log = structlog.get_logger(__name__)
+
+
+class Database:
+    """Connections to one PostgreSQL. Opens none until it is asked; a lost one is replaced.
+
+    ``told`` is called with the kind of each error: one of ``HINTS``, or ``other``.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        pool_size: int = 8,
+        told: Callable[[str], None] = lambda _: None,
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.url = url
+        self._told = told
+        self._timer = timer
+        self._last: dict[str, float] = {}
         self.engine: AsyncEngine = create_async_engine(
             driver_url(url),
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=10,
             pool_pre_ping=True,
-            connect_args={"connect_timeout": 5, "application_name": "autoreview"},
+            connect_args={"connect_timeout": 5, "application_name": "autoreview", **KEEPALIVE},
         )
+        sa.event.listen(self.engine.sync_engine, "handle_error", self._note)
+
+    def _note(self, context: sa.engine.ExceptionContext) -> None:
+        kind = kind_of(context.original_exception)
+        self._told(kind)
+        now, before = self._timer(), self._last.get(kind, float("-inf"))
+        if kind in HINTS and now - before >= REMEMBERED:
+            event = f"database.{kind}"
+            log.error(event, hint=HINTS[kind], error=str(context.original_exception))
+            self._last[kind] = now
+
+    def trouble(self) -> str | None:
+        """Why writing failed within the last minute although the database answers; None if it did not."""
+        recent = (
+            HINTS[kind]
+            for kind in ("disk_full", "read_only")
+            if self._timer() - self._last.get(kind, float("-inf")) < REMEMBERED
+        )
+        return next(recent, None)
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:
@@ -39,21 +92,50 @@ class Database:
         async with self.engine.connect() as connection:
             yield connection
 
-    async def ping(self) -> None:
-        """Raises SQLAlchemy's errors if the database does not answer."""
+    async def takes_writes(self) -> bool:
+        """Whether it is no standby and not set to read-only. Raises SQLAlchemy's errors if it does not answer."""
         async with self.connect() as connection:
-            await connection.execute(sa.text("SELECT 1"))
+            setting: str = await connection.scalar(sa.text("SELECT current_setting('transaction_read_only')"))
+        return setting == "off"
 
-    async def revision(self) -> str | None:
-        """The schema's revision, None if there is none. Raises SQLAlchemy's errors if unreachable."""
+    async def schema(self) -> "Schema":
+        """What the migrations made of it so far. Raises SQLAlchemy's errors if unreachable."""
         async with self.connect() as connection:
-            if await connection.scalar(sa.text("SELECT to_regclass('alembic_version')")) is None:
-                return None
-            found: str | None = await connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
-            return found
+            there = await connection.execute(
+                sa.text("SELECT to_regclass('alembic_version'), to_regclass('schema_heads')")
+            )
+            migrated, heads = there.one()
+            if migrated is None:
+                return Schema(None, frozenset())
+            revision = await connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
+            known = await connection.scalars(sa.text("SELECT head FROM schema_heads")) if heads else ()
+            return Schema(revision, frozenset(known))
 
     async def close(self) -> None:
         await self.engine.dispose()
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """The database's revision, and the heads of the versions of the service that work on it."""
+
+    revision: str | None
+    heads: frozenset[str]
+
+    def works_for(self, head: str) -> bool:
+        """Whether a service written for ``head`` can use it: its own schema, or a later one that says so."""
+        return head in self.heads
+
+
+def kind_of(error: BaseException | None) -> str:
+    """What kind of trouble an error of psycopg tells of."""
+    if isinstance(error, psycopg.errors.DiskFull):
+        return "disk_full"
+    if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
+        return "read_only"
+    state = getattr(error, "sqlstate", None) or ""
+    gone = isinstance(error, psycopg.OperationalError) and (not state or state[:2] in {"08", "57"})
+    return "unreachable" if gone else "other"
 
 
 async def database_now(connection: AsyncConnection) -> datetime:

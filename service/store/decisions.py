@@ -119,6 +119,27 @@ async def was_decided(connection: AsyncConnection, submission: str) -> bool:
     return bool(found)
 
 
+async def failed_submissions(connection: AsyncConnection, submission: str | None = None) -> list[str]:
+    """Submissions whose newest decision failed, or this one if its did; the longest failed first."""
+    failed = sa.select(decisions.c.submission_id).select_from(decisions.join(attempts).join(answers))
+    failed = failed.where(answers.c.status == DecisionStatus.FAILED.value)
+    if submission is not None:
+        failed = failed.where(decisions.c.submission_id == submission)
+    newest_of = (
+        sa.select(decisions.c.submission_id, sa.func.max(decisions.c.id).label("id"))
+        .where(decisions.c.submission_id.in_(failed))
+        .group_by(decisions.c.submission_id)
+        .subquery()
+    )
+    rows = await connection.scalars(
+        sa.select(decisions.c.submission_id)
+        .join(newest_of, newest_of.c.id == decisions.c.id)
+        .where(DecisionStatus.FAILED.value == STATUS)
+        .order_by(decisions.c.id)
+    )
+    return list(rows)
+
+
 async def newest_return_request(connection: AsyncConnection, submission: str) -> Decision | None:
     """The last decision that asked the participant to return, if one was applied."""
     done = [DecisionStatus.APPLIED.value, DecisionStatus.ALREADY.value]

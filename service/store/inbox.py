@@ -112,6 +112,12 @@ async def events_of(connection: AsyncConnection, submission: str) -> list[dict[s
     return [dict(row) for row in rows.mappings()]
 
 
+async def last_event_at(connection: AsyncConnection) -> datetime | None:
+    """When the last webhook was taken in."""
+    found: datetime | None = await connection.scalar(sa.select(sa.func.max(inbox.c.received_at)))
+    return found
+
+
 async def inbox_counts(connection: AsyncConnection) -> dict[str, Any]:
     """How many events, when the last came, and how many could not be read."""
     row = await connection.execute(

@@ -1,11 +1,13 @@
 """The jobs, on the same PostgreSQL: written in the transaction that gives cause to them.
 
 A submission's id is the lock, so no two reviews of one run at once. A timer has no lock: waiting for its
-time it would keep back each later job of its lock (Procrastinate asks jobs of one lock in order).
+time it would keep back each later job of its lock (Procrastinate asks jobs of one lock in order). It has a
+queueing lock, by which it is found and cancelled.
 """
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.domain.decision import Trigger
 
 REVIEW = "review"
+RETRY = "retry"
 WAKE = "wake"
 QUEUE = "reviews"
 
@@ -30,10 +33,29 @@ def job_app(url: str) -> App:
 # over a batch costs psycopg several times as much.
 _DEFER = sa.text("""
     SELECT procrastinate_defer_jobs_v1(array_agg(
-        ROW(:queue, task, 0, lock, NULL, args, scheduled_at)::procrastinate_job_to_defer_v1 ORDER BY place))
+        ROW(:queue, task, 0, lock, timer, args, scheduled_at)::procrastinate_job_to_defer_v1 ORDER BY place))
     FROM jsonb_to_recordset(CAST(:jobs AS jsonb))
-         AS new (place integer, task text, lock text, args jsonb, scheduled_at timestamptz)
+         AS new (place integer, task text, lock text, timer text, args jsonb, scheduled_at timestamptz)
 """)
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A job as its worker took it; when it is given to another worker, its attempts are one more."""
+
+    job_id: int
+    attempts: int
+
+
+async def is_held(connection: AsyncConnection, lease: Lease) -> bool:
+    """Whether the job is still this worker's: one that slept for long may have been taken for dead."""
+    found = await connection.scalar(
+        sa.text(
+            "SELECT 1 FROM procrastinate_jobs WHERE id = :job AND attempts = :attempts AND status = 'doing'"
+        ),
+        {"job": lease.job_id, "attempts": lease.attempts},
+    )
+    return found is not None
 
 
 class Queue:
@@ -43,14 +65,42 @@ class Queue:
         """A review of each of the submissions, as part of the connection's transaction."""
         await _defer(
             connection,
-            [_job(REVIEW, submission, trigger, lock=submission) for submission in submissions],
+            [_job(REVIEW, submission, lock=submission, trigger=trigger.value) for submission in submissions],
         )
 
-    async def wake(
+    async def retry(self, connection: AsyncConnection, submission: str) -> None:
+        """Another try for what failed; a review that waits for its time begins now."""
+        await connection.execute(_HURRY, {"task": REVIEW, "lock": submission})
+        await _defer(connection, [_job(RETRY, submission, lock=submission)])
+
+    async def set_timer(
         self, connection: AsyncConnection, submission: str, at: datetime, trigger: Trigger
     ) -> None:
-        """A timer: a review of the submission not before ``at``, whatever restarts in between."""
-        await _defer(connection, [_job(WAKE, submission, trigger, at=at)])
+        """A review of the submission not before ``at``, whatever restarts in between.
+
+        A submission has one timer: this one takes an earlier one's place. Only for who holds the study's lock.
+        """
+        await self.cancel_timer(connection, submission)
+        timer = _job(WAKE, submission, timer=_timer(submission), at=at, trigger=trigger.value)
+        await _defer(connection, [timer])
+
+    async def cancel_timer(self, connection: AsyncConnection, submission: str) -> None:
+        """The submission's timer, if it has one, won't ring."""
+        await connection.execute(_CANCEL, {"timer": _timer(submission)})
+
+
+_CANCEL = sa.text("""
+    SELECT procrastinate_cancel_job_v1(id, false, true)
+    FROM procrastinate_jobs WHERE queueing_lock = :timer AND status = 'todo'
+""")
+_HURRY = sa.text("""
+    UPDATE procrastinate_jobs SET scheduled_at = NULL
+    WHERE task_name = :task AND lock = :lock AND status = 'todo' AND scheduled_at > now()
+""")
+
+
+def _timer(submission: str) -> str:
+    return f"timer:{submission}"
 
 
 async def _defer(connection: AsyncConnection, jobs: Sequence[dict[str, Any]]) -> None:
@@ -60,11 +110,18 @@ async def _defer(connection: AsyncConnection, jobs: Sequence[dict[str, Any]]) ->
 
 
 def _job(
-    task: str, submission: str, trigger: Trigger, *, lock: str | None = None, at: datetime | None = None
+    task: str,
+    submission: str,
+    *,
+    lock: str | None = None,
+    timer: str | None = None,
+    at: datetime | None = None,
+    **arguments: str,
 ) -> dict[str, Any]:
     return {
         "task": task,
         "lock": lock,
-        "args": {"submission_id": submission, "trigger": trigger.value},
+        "timer": timer,
+        "args": {"submission_id": submission, **arguments},
         "scheduled_at": at.isoformat() if at else None,
     }

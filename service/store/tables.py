@@ -136,3 +136,34 @@ rule_books = sa.Table(
     sa.Column("loaded_at", _moment, nullable=False, server_default=_now),
     sa.Column("files", JSONB, nullable=False),
 )
+
+# How the reviews of a submission fare: how many began in an hour, and what went wrong since one came to its end.
+reviews = sa.Table(
+    "reviews",
+    metadata,
+    sa.Column("submission_id", sa.Text, primary_key=True),
+    sa.Column("hour_began", _moment, nullable=False, server_default=_now),
+    sa.Column("in_hour", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("outages", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("refusals", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("troubled_since", _moment),
+)
+
+# Work that is done now and then, once for all replicas: when it was last begun, and what came of it.
+turns = sa.Table(
+    "turns",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("began_at", _moment, nullable=False, server_default=_now),
+    sa.Column("ended_at", _moment),
+    sa.Column("said", JSONB(none_as_null=True)),
+)
+
+# The heads of all versions of the service that work on this schema. A migration adds its own; one that takes
+# something away removes those that need it.
+schema_heads = sa.Table(
+    "schema_heads",
+    metadata,
+    sa.Column("head", sa.Text, primary_key=True),
+    sa.Column("since", _moment, nullable=False, server_default=_now),
+)

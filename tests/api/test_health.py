@@ -18,9 +18,24 @@ async def test_a_service_at_work_is_alive_and_ready(start: Start) -> None:
         assert set(verbose["checks"]) == {"database", "schema", "rules"}
 
 
+async def test_on_a_later_schema_that_says_it_works_for_this_version_it_is_ready(
+    start: Start, database_url: str
+) -> None:
+    """Expand, then contract: a newer version migrates first, the older one serves on beside it."""
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.execute("INSERT INTO schema_heads (head) VALUES ('9999')")
+    async with start() as world:
+        answer = await world.http.get("/readyz?verbose")
+        assert answer.status_code == 200
+        assert "9999 (a later one" in answer.json()["checks"]["schema"]["detail"]
+        assert (await world.reviewed(world.completed()))["status"] == "applied"
+
+
 async def test_without_a_schema_it_is_not_ready_and_says_what_to_run(start: Start, database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '0000'")
+        connection.execute("DELETE FROM schema_heads")
     async with start(parts=Parts(web=True, worker=False)) as world:
         answer = await world.http.get("/readyz")
         assert answer.status_code == 503

@@ -14,7 +14,7 @@ from starlette.routing import Route
 from service.app import Parts, build
 from service.domain.decision import Trigger
 from service.intake.event import event_id, read_event
-from service.intake.signature import is_signed
+from service.intake.signature import signed_form
 from service.rules import load
 from service.rules_in_force import RulesInForce
 from service.serve import Server, bind, serve
@@ -29,7 +29,7 @@ async def _checked(request: Request) -> tuple[bytes, dict[bytes, bytes]] | None:
     body = await request.body()
     headers = dict(request.scope["headers"])
     timestamp = headers.get(b"x-prolific-request-timestamp")
-    is_ours = is_signed([SECRET], timestamp, body, headers.get(b"x-prolific-request-signature"))
+    is_ours = signed_form([SECRET], timestamp, body, headers.get(b"x-prolific-request-signature"))
     return (body, headers) if is_ours else None
 
 

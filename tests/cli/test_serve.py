@@ -10,12 +10,12 @@ import httpx
 import pytest
 
 from service.sandbox.app import create_app
+from service.sandbox.faults import Fault
 from service.sandbox.server import running as sandbox_running
 from service.sandbox.server import shipped_state
 from service.sandbox.state import SandboxState
 from service.sandbox.studies import STROOP
 from service.store.embedded import delete_database
-from tests.moods import Mood, Moody
 from tests.process import autoreview, complete_settings, free_port, serving
 from tests.world import (
     ADMIN,
@@ -44,11 +44,10 @@ def data_dir(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-async def prolific() -> AsyncIterator[tuple[SandboxState, Moody, str]]:
+async def prolific() -> AsyncIterator[tuple[SandboxState, str]]:
     state = shipped_state(time_scale=1000.0, seed=3)
-    moody = Moody(create_app(state, token=TOKEN))
-    async with sandbox_running(moody) as url:
-        yield state, moody, url
+    async with sandbox_running(create_app(state, token=TOKEN)) as url:
+        yield state, url
 
 
 def completed(state: SandboxState) -> str:
@@ -118,9 +117,9 @@ def test_a_taken_port_is_a_clear_error(rules: Path, tmp_path: Path) -> None:
 
 
 async def test_on_sigterm_readyz_fails_first_then_it_ends_well_and_its_data_stay(
-    rules: Path, data_dir: Path, tmp_path: Path, prolific: tuple[SandboxState, Moody, str]
+    rules: Path, data_dir: Path, tmp_path: Path, prolific: tuple[SandboxState, str]
 ) -> None:
-    state, _, prolific_url = prolific
+    state, prolific_url = prolific
     settings = complete_settings(rules, data_dir, prolific_url)
     log = tmp_path / "log"
     submission = completed(state)
@@ -150,12 +149,12 @@ async def _applied(http: httpx.AsyncClient, submission: str) -> bool:
 
 
 async def test_killed_while_prolific_is_asked_it_applies_the_decision_once(
-    rules: Path, data_dir: Path, tmp_path: Path, prolific: tuple[SandboxState, Moody, str]
+    rules: Path, data_dir: Path, tmp_path: Path, prolific: tuple[SandboxState, str]
 ) -> None:
-    state, moody, prolific_url = prolific
+    state, prolific_url = prolific
     settings = complete_settings(rules, data_dir, prolific_url)
     submission = completed(state)
-    moody.moods["transition"] = [Mood(took_effect=True, hang=30)]
+    state.faults.add(Fault("transition", took_effect=True, latency=30))
     async with serving(settings, tmp_path / "log") as service:
         await tell(service.http, submission, "e-1")
 
@@ -188,9 +187,9 @@ async def test_a_second_service_on_the_same_folder_is_told_whose_it_is(
 
 
 async def test_web_and_worker_in_processes_of_their_own(
-    rules: Path, database_url: str, tmp_path: Path, prolific: tuple[SandboxState, Moody, str]
+    rules: Path, database_url: str, tmp_path: Path, prolific: tuple[SandboxState, str]
 ) -> None:
-    state, _, prolific_url = prolific
+    state, prolific_url = prolific
     common = complete_settings(rules, tmp_path / "data", prolific_url) | {"database_url": database_url}
     del common["prolific_token"]
     submission = completed(state)
@@ -206,9 +205,9 @@ async def test_web_and_worker_in_processes_of_their_own(
 
 
 async def test_a_database_without_a_schema_is_waited_for(
-    rules: Path, empty_database_url: str, tmp_path: Path, prolific: tuple[SandboxState, Moody, str]
+    rules: Path, empty_database_url: str, tmp_path: Path, prolific: tuple[SandboxState, str]
 ) -> None:
-    state, _, prolific_url = prolific
+    state, prolific_url = prolific
     settings = complete_settings(rules, tmp_path / "data", prolific_url) | {
         "database_url": empty_database_url
     }

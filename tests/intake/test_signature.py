@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.intake.signature import is_signed, sign
+from service.intake.signature import Form, sign, signed_form
 
 SECRET = "s3cr3t-example-value"
 TIMESTAMP = b"1767225600"
@@ -22,19 +22,21 @@ COMPACT = SPACED.replace(b'": "', b'":"').replace(b'", "', b'","')
 )
 def test_the_references_vectors_verify(body: bytes, expected: bytes) -> None:
     assert sign(SECRET, TIMESTAMP, body) == expected
-    assert is_signed([SECRET], TIMESTAMP, body, expected)
+    assert signed_form([SECRET], TIMESTAMP, body, expected) is Form.RAW
 
 
 def test_any_of_several_secrets_will_do() -> None:
     signature = sign("old", TIMESTAMP, SPACED)
-    assert is_signed(["new", "old"], TIMESTAMP, SPACED, signature)
-    assert not is_signed(["new", "newer"], TIMESTAMP, SPACED, signature)
+    assert signed_form(["new", "old"], TIMESTAMP, SPACED, signature) is Form.RAW
+    assert not signed_form(["new", "newer"], TIMESTAMP, SPACED, signature)
 
 
 @pytest.mark.parametrize(
     ("timestamp", "body", "signature"),
     [
-        (TIMESTAMP, SPACED + b" ", sign(SECRET, TIMESTAMP, SPACED)),
+        (TIMESTAMP, SPACED[:-1] + b', "more": 1}', sign(SECRET, TIMESTAMP, SPACED)),
+        (TIMESTAMP, SPACED[:-1], sign(SECRET, TIMESTAMP, SPACED)),
+        (TIMESTAMP, b"[" * 100_000, sign(SECRET, TIMESTAMP, SPACED)),
         (b"1767225601", SPACED, sign(SECRET, TIMESTAMP, SPACED)),
         (None, SPACED, sign(SECRET, b"", SPACED)),
         (b"", SPACED, sign(SECRET, b"", SPACED)),
@@ -46,8 +48,25 @@ def test_any_of_several_secrets_will_do() -> None:
 def test_whatever_was_not_signed_so_is_refused(
     timestamp: bytes | None, body: bytes, signature: bytes | None
 ) -> None:
-    assert not is_signed([SECRET], timestamp, body, signature)
+    assert not signed_form([SECRET], timestamp, body, signature)
 
 
 def test_without_any_secret_nothing_is_signed() -> None:
-    assert not is_signed([], TIMESTAMP, SPACED, sign("", TIMESTAMP, SPACED))
+    assert not signed_form([], TIMESTAMP, SPACED, sign("", TIMESTAMP, SPACED))
+
+
+@pytest.mark.parametrize(
+    ("sent", "signed", "form"),
+    [
+        (COMPACT, SPACED, Form.SPACED),
+        (SPACED, COMPACT, Form.COMPACT),
+        (SPACED + b"\n", SPACED, Form.SPACED),
+        (b'{"a": "\\u00e4"}', '{"a":"\u00e4"}'.encode(), Form.COMPACT),
+        ('{"a": "\u00e4"}'.encode(), b'{"a": "\\u00e4"}', Form.SPACED),
+        (b'{"a": "\\ud800"}', b'{"a":"\\ud800"}', Form.COMPACT),
+    ],
+)
+def test_a_body_that_was_signed_in_another_spelling_verifies_and_says_which(
+    sent: bytes, signed: bytes, form: Form
+) -> None:
+    assert signed_form(["other", SECRET], TIMESTAMP, sent, sign(SECRET, TIMESTAMP, signed)) is form

@@ -12,7 +12,7 @@ from service.prolific.errors import (
     RateLimited,
     Refused,
     ServerError,
-    Unauthorised,
+    TokenRefused,
     Unreadable,
 )
 
@@ -56,8 +56,8 @@ async def test_every_envelope_becomes_one_sentence(body: object, detail: str) ->
     ("status_code", "branch"),
     [
         (400, BadRequest),
-        (401, Unauthorised),
-        (403, Unauthorised),
+        (401, TokenRefused),
+        (403, TokenRefused),
         (404, NotFound),
         (405, Refused),
         (409, BadRequest),

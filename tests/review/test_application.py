@@ -4,9 +4,9 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from service.domain.submission import Status
+from service.sandbox.faults import Fault
 from service.sandbox.model import By
 from tests.conftest import Start
-from tests.moods import Mood
 from tests.world import World, until
 
 
@@ -24,7 +24,7 @@ async def test_a_submission_prolific_does_not_know_is_a_recorded_failure(start: 
 
 async def test_a_server_error_is_tried_again_until_it_is_applied(start: Start) -> None:
     async with start() as world:
-        world.prolific.moods["transition"] = [Mood(status=502, body=b"<html>Bad Gateway</html>")]
+        world.prolific.add(Fault("transition", status=502, body=b"<html>Bad Gateway</html>"))
         submission = world.completed()
         decision = await world.reviewed(submission)
         assert decision["status"] == "applied"
@@ -36,7 +36,7 @@ async def test_a_server_error_is_tried_again_until_it_is_applied(start: Start) -
 
 async def test_a_transition_whose_answer_was_lost_is_not_sent_again(start: Start) -> None:
     async with start() as world:
-        world.prolific.moods["transition"] = [Mood(status=500, took_effect=True)]
+        world.prolific.add(Fault("transition", status=500, took_effect=True))
         submission = world.completed()
         decision = await world.reviewed(submission)
         assert decision["status"] == "already"
@@ -49,7 +49,7 @@ async def test_a_request_to_return_whose_answer_was_lost_is_not_sent_again(start
     from tests.world import rules_text
 
     async with start(rules_text(ASK)) as world:
-        world.prolific.moods["request-return"] = [Mood(status=500, took_effect=True)]
+        world.prolific.add(Fault("request-return", status=500, took_effect=True))
         submission = world.completed(code=None)
         decision = await world.reviewed(submission)
         assert (decision["outcome"], decision["status"]) == ("request_return", "already")
@@ -58,8 +58,8 @@ async def test_a_request_to_return_whose_answer_was_lost_is_not_sent_again(start
 
 async def test_too_many_requests_are_waited_out_as_prolific_says(start: Start) -> None:
     async with start() as world:
-        world.prolific.moods["submission"] = [Mood(status=429, retry_after=1)]
-        world.prolific.moods["transition"] = [Mood(status=429, retry_after=1)]
+        world.prolific.add(Fault("submission", status=429, retry_after=1))
+        world.prolific.add(Fault("transition", status=429, retry_after=1))
         decision = await world.reviewed(world.completed())
         assert decision["status"] == "applied"
         assert [attempt["status_code"] for attempt in decision["attempts"]] == [429, 200]
@@ -68,12 +68,8 @@ async def test_too_many_requests_are_waited_out_as_prolific_says(start: Start) -
 async def test_what_somebody_else_decided_meanwhile_supersedes_ours(start: Start) -> None:
     async with start() as world:
         submission = world.completed()
-        world.prolific.moods["transition"] = [Mood(hang=0.5, status=400)]
-        await world.tell(submission.id)
-
-        await until(_count(world, "transition", 1), "the transition to be asked for")
-        world.sandbox.change(submission, Status.REJECTED, By.SOMEBODY, notify=False)
-        decision = await world.settled(submission.id)
+        world.prolific.add(Fault("transition", then_status=Status.REJECTED))
+        decision = await world.reviewed(submission)
         assert (decision["outcome"], decision["status"]) == ("approve", "superseded")
         assert submission.status is Status.REJECTED
 
@@ -81,18 +77,15 @@ async def test_what_somebody_else_decided_meanwhile_supersedes_ours(start: Start
 async def test_what_somebody_else_did_just_so_counts_as_already_done(start: Start) -> None:
     async with start() as world:
         submission = world.completed()
-        world.prolific.moods["transition"] = [Mood(hang=0.5, status=400)]
-        await world.tell(submission.id)
-
-        await until(_count(world, "transition", 1), "the transition to be asked for")
-        world.sandbox.change(submission, Status.APPROVED, By.SOMEBODY, notify=False)
-        assert (await world.settled(submission.id))["status"] == "already"
+        world.prolific.add(Fault("transition", then_status=Status.APPROVED))
+        assert (await world.reviewed(submission))["status"] == "already"
+        assert [change.by for change in submission.history][-1] is By.SOMEBODY
 
 
 async def test_while_prolific_is_processing_it_is_waited_for(start: Start) -> None:
     async with start() as world:
         submission = world.completed()
-        world.prolific.moods["transition"] = [Mood(status=500)]
+        world.prolific.add(Fault("transition", status=500))
         await world.tell(submission.id)
         await until(_count(world, "transition", 1), "the transition to be asked for")
         world.sandbox.change(submission, Status.PROCESSING, By.SOMEBODY, notify=False)
@@ -112,7 +105,7 @@ def _count(world: World, kind: str, number: int) -> Callable[[], Awaitable[bool]
 async def test_a_refusal_while_it_still_awaits_review_is_tried_again(start: Start) -> None:
     """Prolific may not have moved it to AWAITING REVIEW everywhere yet (reference 0.5)."""
     async with start() as world:
-        world.prolific.moods["transition"] = [Mood(status=400)]
+        world.prolific.add(Fault("transition", status=400))
         submission = world.completed()
         decision = await world.reviewed(submission)
         assert decision["status"] == "applied"
@@ -121,7 +114,7 @@ async def test_a_refusal_while_it_still_awaits_review_is_tried_again(start: Star
 
 async def test_a_transition_that_is_not_found_is_a_failure_on_record(start: Start) -> None:
     async with start() as world:
-        world.prolific.moods["transition"] = [Mood(status=404)]
+        world.prolific.add(Fault("transition", status=404))
         submission = world.completed()
         decision = await world.reviewed(submission)
         assert (decision["outcome"], decision["status"]) == ("approve", "failed")
@@ -144,13 +137,13 @@ async def test_a_rotated_token_is_read_again_from_its_file(start: Start, tmp_pat
 
 async def test_an_answer_that_is_no_json_is_tried_again(start: Start) -> None:
     async with start() as world:
-        world.prolific.moods["submission"] = [Mood(status=200, body=b"<html>")]
+        world.prolific.add(Fault("submission", status=200, body=b"<html>"))
         assert (await world.reviewed(world.completed()))["status"] == "applied"
 
 
 async def test_while_prolific_is_away_webhooks_are_taken_and_readyz_stays_ready(start: Start) -> None:
     async with start() as world:
-        world.prolific.moods["submission"] = [Mood(status=503)]
+        world.prolific.add(Fault("submission", status=503))
         submission = world.completed()
         assert (await world.tell(submission.id)).status_code == 202
         assert (await world.http.get("/readyz")).status_code == 200

@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 
 from service.domain.submission import Status
+from service.sandbox.faults import Fault
 from service.sandbox.model import By
 from service.sandbox.studies import TWO_PARTS
 from tests.conftest import Start
-from tests.moods import Mood
 from tests.world import World, rules_text, until
 
 HOLD_FAST = """
@@ -86,7 +86,7 @@ async def test_rules_that_ask_for_none_carry_none_and_read_no_list(start: Start)
 
 async def test_while_the_list_was_never_read_doubt_holds_and_it_is_tried_again(start: Start) -> None:
     async with start(rules_text(HOLD_FAST)) as world:
-        world.prolific.moods["submissions"] = [Mood()]
+        world.prolific.add(Fault("submissions", 500))
         decision = await world.reviewed(world.completed())
         assert (decision["outcome"], decision["guard"]) == ("hold", "undecidable")
         assert "stats" in decision["facts"]
@@ -103,7 +103,7 @@ async def test_a_list_that_fails_later_is_no_obstacle(start: Start) -> None:
         assert (await world.reviewed(world.completed(seconds=650)))["outcome"] == "approve"
         sandbox = world.sandbox
     async with start(rules_text(HOLD_FAST), sandbox=sandbox) as world:
-        world.prolific.moods["submissions"] = [Mood()]
+        world.prolific.add(Fault("submissions", 500))
         decision = await world.reviewed(world.completed(seconds=660))
         assert decision["outcome"] == "approve"
         assert decision["facts"]["stats"]["count"] == 4
@@ -116,7 +116,7 @@ async def test_once_the_list_can_be_read_what_was_held_for_it_is_decided(start: 
         return datetime.now(UTC) - timedelta(minutes=10)
 
     async with start(rules_text(HOLD_FAST), clock=behind) as world:
-        world.prolific.moods["submissions"] = [Mood()]
+        world.prolific.add(Fault("submissions", 500))
         for seconds in (600, 700, 800):
             world.completed(seconds=seconds)
         submission = world.completed(seconds=650)

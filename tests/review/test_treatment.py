@@ -1,39 +1,68 @@
 """What is done about each refusal, as the table in the module says."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from service.errors import ProlificError
-from service.prolific.errors import BadRequest, NotFound, RateLimited, ServerError, Unauthorised, Unreachable
-from service.review.treatment import TRIES, retry_after
+from service.prolific.errors import (
+    BadRequest,
+    NotFound,
+    RateLimited,
+    Refused,
+    Resting,
+    ServerError,
+    TokenRefused,
+    Unauthorised,
+    Unreachable,
+    Unreadable,
+)
+from service.review.treatment import is_nothing_about_it, is_refusal, retry_after, wait_for_all
+from service.store.troubles import Trouble
 
 MINUTES = timedelta(minutes=1)
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("error", [Unreachable(), ServerError(500), Unauthorised(401), RateLimited(429)])
-def test_what_passes_is_tried_again_later_and_later_and_given_up_in_the_end(error: ProlificError) -> None:
-    waits = [retry_after(error, tries) for tries in range(1, TRIES + 1)]
-    assert waits[-1] is None
-    assert all(wait is not None and timedelta(0) < wait <= 10 * MINUTES for wait in waits[:-1])
+def trouble(*, outages: int = 0, refusals: int = 0, lasting: timedelta = timedelta()) -> Trouble:
+    return Trouble(outages, refusals, since=NOON - lasting, now=NOON)
+
+
+@pytest.mark.parametrize("error", [Unreachable(), ServerError(500), Unreadable(200), RateLimited(429)])
+def test_what_passes_is_tried_again_later_and_later_for_a_day(error: ProlificError) -> None:
+    waits = [retry_after(error, trouble(outages=outages)) for outages in range(1, 200)]
+    assert all(wait is not None and timedelta(0) < wait <= 10 * MINUTES for wait in waits)
     assert waits[0] is not None
     assert waits[0] <= timedelta(seconds=2)
+    assert min(wait for wait in waits[10:] if wait) >= 5 * MINUTES, "never in a hot loop"
+    assert retry_after(error, trouble(outages=200, lasting=timedelta(hours=23))) is not None
+    assert retry_after(error, trouble(outages=200, lasting=timedelta(hours=24))) is None
 
 
 def test_prolifics_own_word_on_when_to_come_again_counts() -> None:
-    wait = retry_after(RateLimited(429, retry_after=1800), 3)
+    wait = retry_after(RateLimited(429, retry_after=1800), trouble(outages=3))
     assert wait is not None
     assert timedelta(minutes=30) <= wait <= timedelta(minutes=30, seconds=1)
 
 
 def test_not_found_is_final() -> None:
-    assert retry_after(NotFound(404), 1) is None
+    assert retry_after(NotFound(404), trouble(refusals=1)) is None
 
 
-def test_a_refusal_while_awaiting_is_tried_at_least_five_times_over_ten_minutes() -> None:
+@pytest.mark.parametrize("error", [BadRequest(400), BadRequest(409), Refused(402), Unauthorised(403)])
+def test_a_refusal_while_awaiting_is_tried_at_least_five_times_over_ten_minutes(error: Refused) -> None:
+    assert is_refusal(error)
     waits: list[timedelta] = []
-    while (wait := retry_after(BadRequest(400), len(waits) + 1)) is not None:
+    while (wait := retry_after(error, trouble(outages=50, refusals=len(waits) + 1))) is not None:
         waits.append(wait)
     assert len(waits) >= 5
     assert sum(waits, timedelta()) >= 10 * MINUTES
-    assert waits[0] <= timedelta(seconds=5)
+    assert waits[0] <= timedelta(seconds=5), "troubles of another kind before it don't count"
+
+
+@pytest.mark.parametrize("error", [Resting("x", after=20), TokenRefused(401)])
+def test_where_all_calls_wait_each_comes_back_at_a_time_of_its_own(error: ProlificError) -> None:
+    assert is_nothing_about_it(error)
+    waits = {wait_for_all(error) for _ in range(50)}
+    assert len(waits) == 50
+    assert all(timedelta(seconds=20) <= wait <= MINUTES for wait in waits)

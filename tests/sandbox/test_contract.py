@@ -14,6 +14,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from service.domain.submission import Status
+from service.sandbox.messages import MessageStyle
 from service.sandbox.model import ReturnAnswer, SimSubmission
 from service.sandbox.state import WORKSPACE, SandboxState
 from service.sandbox.studies import STROOP, TWO_PARTS
@@ -32,6 +33,7 @@ GAPS = {
 }
 PLAIN = "C0L0UR12"
 API = "/api/v1"
+PARTICIPANT = "65f0000000000000000000bb"
 
 Make = Callable[..., SimSubmission]
 
@@ -74,6 +76,7 @@ def make(state: SandboxState) -> Make:
 SIMPLE = [
     ("/users/me/", "/users/me/"),
     ("/workspaces/", "/workspaces/"),
+    ("/workspaces/{workspace_id}/balance/", f"/workspaces/{WORKSPACE}/balance/"),
     ("/studies/", "/studies/"),
     ("/studies/{id}/", f"/studies/{STROOP}/"),
     ("/studies/{id}/", f"/studies/{TWO_PARTS}/"),
@@ -93,6 +96,10 @@ WRONG = [
     ("/submissions/", f"/submissions/?study={STROOP}&page=99"),
     ("/submissions/", f"/submissions/?study={STROOP}&status=PONDERED"),
     ("/submissions/{id}/", "/submissions/none-such/"),
+    ("/workspaces/{workspace_id}/balance/", "/workspaces/none-such/balance/"),
+    ("/messages/", "/messages/"),
+    ("/messages/", "/messages/?created_after=yesterday"),
+    ("/messages/", "/messages/?created_after=2020-01-01T00:00:00Z"),
     ("/hooks/secrets/", "/hooks/secrets/"),
     ("/hooks/subscriptions/", "/hooks/subscriptions/?is_enabled=perhaps"),
     ("/hooks/subscriptions/{subscription_id}/", "/hooks/subscriptions/none-such/"),
@@ -128,7 +135,8 @@ async def test_without_the_token_every_endpoint_answers_401_in_its_envelope(
     path: str, near_http: httpx.AsyncClient
 ) -> None:
     response = await near_http.get(
-        API + path.replace("{id}", STROOP), headers={"Authorization": "Token wrong"}
+        API + path.replace("{id}", STROOP).replace("{workspace_id}", WORKSPACE),
+        headers={"Authorization": "Token wrong"},
     )
     assert response.status_code == 401
     holds_as("get", path, response)
@@ -192,6 +200,39 @@ async def test_a_return_request_and_its_repeat_are_as_specified(
         assert response.status_code == expected
         holds_as("post", "/submissions/{id}/request-return/", response)
         assert expected != 200 or response.json()["status"] == status
+
+
+SPELT_BY_THE_CLI = {"datetime_created": "sent_at", "sender": "sender_id"}
+
+
+@pytest.mark.parametrize("path", ["/messages/", "/messages/unread/"])
+async def test_messages_are_as_specified_but_for_the_names_that_prolifics_cli_reads(
+    path: str, near_http: httpx.AsyncClient, state: SandboxState
+) -> None:
+    state.write_message(PARTICIPANT, STROOP, "Hello.", category="feedback")
+    state.write_message(PARTICIPANT, None, "Hello?")
+    for style in (MessageStyle.SPEC, MessageStyle.LIVE):
+        state.messages.style = style
+        response = await near_http.get(API + path, params={"user_id": PARTICIPANT})
+        rows = [
+            {SPELT_BY_THE_CLI.get(name, name): value for name, value in row.items()}
+            for row in response.json()["results"]
+        ]
+        assert len(rows) == 2
+        assert style is MessageStyle.LIVE or rows == response.json()["results"]
+        holds({"results": rows}, {"$ref": "#/components/schemas/Messages"})
+    refused = await near_http.get(API + path, headers={"Authorization": "Token wrong"})
+    assert refused.status_code == 401
+    holds_as("get", path, refused)
+
+
+async def test_sending_a_message_takes_the_specified_body_and_refuses_as_specified(
+    near_http: httpx.AsyncClient,
+) -> None:
+    body = {"recipient_id": PARTICIPANT, "body": "Hello.", "study_id": STROOP}
+    holds(body, {"$ref": "#/components/schemas/SendMessage"})
+    assert (await near_http.post(f"{API}/messages/", json=body)).status_code == 204
+    holds_as("post", "/messages/", await near_http.post(f"{API}/messages/", json={}))
 
 
 async def test_bulk_approval_answers_as_specified(near_http: httpx.AsyncClient, make: Make) -> None:

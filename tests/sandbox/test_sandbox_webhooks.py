@@ -10,8 +10,8 @@ import pytest
 
 from service.domain.submission import Status
 from service.sandbox.app import create_app
-from service.sandbox.delivery import TRIES, JsonStyle, sign
-from service.sandbox.hooks import Event, EventStatus
+from service.sandbox.delivery import TRIES, sign
+from service.sandbox.hooks import Event, EventStatus, JsonStyle
 from service.sandbox.model import By
 from service.sandbox.server import running
 from service.sandbox.state import WORKSPACE, SandboxState

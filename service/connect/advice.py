@@ -1,0 +1,38 @@
+"""What to do about an answer of Prolific's, said to whoever sets up or looks after the service."""
+
+from service.errors import AutoreviewError
+from service.prolific.errors import (
+    NotFound,
+    RateLimited,
+    Resting,
+    ServerError,
+    TokenRefused,
+    Unauthorised,
+    Unreachable,
+)
+
+RENEW = (
+    "Make a token in Prolific's settings, and set AUTOREVIEW_PROLIFIC_TOKEN or the file that "
+    "AUTOREVIEW_PROLIFIC_TOKEN_FILE names."
+)
+PERMISSION = (
+    "Let an admin of the workspace make its owner a member who may set up webhooks, use the token of "
+    "somebody who is, or choose another workspace with --workspace."
+)
+LATER = "Run it again in a minute."
+REACH = "Look at AUTOREVIEW_PROLIFIC_URL and at this machine's way to the internet, and run it again."
+
+
+def advice(error: AutoreviewError) -> str | None:
+    """A sentence; None where the error itself says all there is."""
+    match error:
+        case TokenRefused():
+            return RENEW
+        case Unauthorised() | NotFound():
+            return PERMISSION
+        case Unreachable():
+            return REACH
+        case Resting() | RateLimited() | ServerError():
+            return LATER
+        case _:
+            return None

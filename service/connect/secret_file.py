@@ -1,0 +1,47 @@
+"""The file that holds the signing secret: for its owner's eyes, and whole at any moment."""
+
+import os
+from pathlib import Path
+from secrets import token_hex
+
+from service.errors import ConfigurationError
+
+
+def check_writable(path: Path) -> Path:
+    """The file's full path. Raises ConfigurationError if a secret can't be kept there."""
+    path = path.expanduser().resolve()
+    if path.exists() and not path.is_file():
+        raise ConfigurationError(f"{path} is not a file: name another one with --out.")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise ConfigurationError(f"No file can be written in {path.parent}: name another one with --out.")
+    return path
+
+
+def keep_secret(path: Path, value: str) -> None:
+    """Write the secret, readable by its owner alone; a file that has it among others stays as it is."""
+    try:
+        if value in _held(path):
+            path.chmod(0o600)
+        else:
+            _replace(path, value)
+    except OSError as error:
+        raise ConfigurationError(f"The secret can't be written to {path}: {error.strerror}.") from None
+
+
+def _held(path: Path) -> list[str]:
+    if not path.exists():
+        return []
+    return [part.strip() for part in path.read_text(encoding="utf-8", errors="replace").split(",")]
+
+
+def _replace(path: Path, value: str) -> None:
+    unfinished = path.with_name(f".{path.name}.{token_hex(4)}")
+    try:
+        handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(f"{value}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -1,0 +1,88 @@
+"""All checks, in the order in which one leads to another."""
+
+from contextlib import suppress
+
+from pydantic import ValidationError
+
+from service.doctor.check import Check, Step, examine, one_line
+from service.doctor.own_side import OwnSide
+from service.doctor.prolific_side import ProlificSide
+from service.errors import ConfigurationError
+from service.prolific.client import Prolific
+from service.settings import Settings
+
+NAMES = (
+    "token",
+    "workspace",
+    "balance",
+    "secret",
+    "subscription",
+    "clock",
+    "database",
+    "schema",
+    "worker",
+    "rules",
+    "public_url",
+)
+SET_RIGHT = "Set it right: the README tells every setting."
+
+
+async def examination(workspace_id: str | None = None) -> list[Check]:
+    """Every check, whatever fails before it; starts nothing and changes nothing.
+
+    ``workspace_id`` is the workspace to look at; None: the only one, or the one that sends here.
+    """
+    settings, wrong = _settings()
+    if settings is None:
+        unasked = "not checked, because of configuration"
+        first = Check("configuration", False, wrong, SET_RIGHT)
+        return [first, *(Check(name, False, unasked, "See to configuration first.") for name in NAMES)]
+    own = OwnSide(settings)
+    try:
+        async with _prolific(settings) as prolific:
+            found = await _examine_all(_steps(own, ProlificSide(prolific, settings, workspace_id)))
+    finally:
+        await own.close()
+    return [Check("configuration", False, wrong, SET_RIGHT), *found[1:]] if wrong else found
+
+
+def _settings() -> tuple[Settings | None, str]:
+    """The settings, and what is wrong with them; as far as they can be read they are used all the same."""
+    try:
+        return Settings.from_environment(), ""
+    except ConfigurationError as error:
+        wrong = one_line(str(error))
+    with suppress(ValidationError):
+        return Settings(), wrong  # only a name that nobody knows
+    return None, wrong
+
+
+def _prolific(settings: Settings) -> Prolific:
+    def token() -> str:
+        return settings.require("PROLIFIC_TOKEN", "Prolific's API is called with it").read()
+
+    return Prolific(settings.prolific_url, token, concurrency=1)
+
+
+def _steps(own: OwnSide, prolific: ProlificSide) -> tuple[Step, ...]:
+    return (
+        Step("configuration", own.configuration),
+        Step("token", prolific.token),
+        Step("workspace", prolific.workspace, needs="token"),
+        Step("balance", prolific.balance, needs="workspace"),
+        Step("secret", prolific.secret, needs="workspace"),
+        Step("subscription", prolific.subscription, needs="workspace"),
+        Step("clock", prolific.clock, needs="token"),
+        Step("database", own.database),
+        Step("schema", own.schema, needs="database"),
+        Step("worker", own.worker, needs="schema"),
+        Step("rules", own.rules),
+        Step("public_url", own.public_url),
+    )
+
+
+async def _examine_all(steps: tuple[Step, ...]) -> list[Check]:
+    found: dict[str, Check] = {}
+    for step in steps:
+        found[step.name] = await examine(step, found)
+    return list(found.values())

@@ -1,0 +1,132 @@
+"""What the service itself needs: its database with a worker at it, its rules, its public address."""
+
+import httpx
+from sqlalchemy.exc import SQLAlchemyError
+
+from service.connect.address import webhook_url
+from service.doctor.check import Unwell
+from service.domain.decision import Mode
+from service.errors import ConfigurationError
+from service.ops.health import FRESH
+from service.rules import InvalidRules, load
+from service.settings import SECRETS, Settings
+from service.store.audit import worker_heartbeat
+from service.store.database import HINTS, Database, database_now
+from service.store.embedded import running_url
+from service.store.migrate import head
+from service.store.where import external_url
+
+SERVE = "Start the service: `autoreview serve`."
+MODES = {
+    Mode.OBSERVE: "everything is decided and recorded, nothing applied",
+    Mode.APPROVE_ONLY: "approvals are applied, anything else is held",
+    Mode.LIVE: "every decision is applied",
+}
+
+
+class OwnSide:
+    """Questions about this service. ``database`` has to be answered before those about what is in it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._database: Database | None = None
+
+    async def close(self) -> None:
+        if self._database:
+            await self._database.close()
+
+    async def configuration(self) -> str:
+        """What the settings come to. Raises ConfigurationError naming every secret that can't be read."""
+        problems = []
+        for name in SECRETS:
+            try:
+                if secret := self._settings.secret(name):
+                    secret.read()
+            except ConfigurationError as error:
+                problems.append(str(error))
+        if problems:
+            raise ConfigurationError("\n".join(problems))
+        mode = self._settings.mode
+        return f"mode {mode.value}: {MODES[mode]}"
+
+    async def database(self) -> str:
+        """Never starts one: an embedded database runs as long as its service does."""
+        external = external_url(self._settings)
+        url = external or running_url(self._settings.data_dir)
+        if url is None:
+            raise Unwell(
+                f"none runs: AUTOREVIEW_DATABASE_URL is not set, and no service is at work on the folder "
+                f"{self._settings.data_dir}",
+                SERVE,
+            )
+        self._database = Database(url, pool_size=1)
+        try:
+            if not await self._database.takes_writes():
+                raise Unwell(HINTS["read_only"], "Point AUTOREVIEW_DATABASE_URL at the primary server.")
+        except SQLAlchemyError as error:
+            why = getattr(error, "orig", None) or type(error).__name__
+            raise Unwell(
+                f"can't be reached: {why}", "Look at AUTOREVIEW_DATABASE_URL and the server."
+            ) from None
+        return "answers" if external else "answers; embedded, run by the service"
+
+    async def schema(self) -> str:
+        assert self._database
+        found, wanted = await self._database.schema(), head()
+        if not found.works_for(wanted):
+            raise Unwell(
+                f"it is {found.revision or 'missing'}, this version needs {wanted}",
+                "Run `autoreview migrate`.",
+            )
+        return found.revision or ""
+
+    async def worker(self) -> str:
+        assert self._database
+        async with self._database.connect() as connection:
+            last, now = await worker_heartbeat(connection), await database_now(connection)
+        if last is None:
+            raise Unwell("none is at work", SERVE)
+        age = now - last
+        if age > FRESH:
+            raise Unwell(f"the last sign of life came {age.total_seconds():.0f} s ago", SERVE)
+        return f"at work, last sign of life {age.total_seconds():.0f} s ago"
+
+    async def rules(self) -> str:
+        try:
+            book = load(self._settings.rules_dir)
+        except InvalidRules as error:
+            wrong = [finding for finding in error.findings if finding.severity == "error"]
+            raise Unwell(f"errors: {len(wrong)}, the first: {wrong[0]}", "Run `autoreview check`.") from None
+        if not book.files:
+            raise Unwell(f"no file in {self._settings.rules_dir}", "Write one: see rules/README.md.")
+        return f"files: {len(book.files)}, warnings: {len(book.warnings)}"
+
+    async def public_url(self) -> str:
+        if self._settings.public_url is None:
+            return (
+                "AUTOREVIEW_PUBLIC_URL is not set, so it can't be told whether Prolific reaches the service"
+            )
+        target = webhook_url(self._settings.public_url)
+        try:
+            async with httpx.AsyncClient(timeout=10) as http:
+                answer = await http.get(target)
+        except httpx.HTTPError as error:
+            raise Unwell(
+                f"{target} can't be reached from here: {error or type(error).__name__}",
+                "Look at DNS, certificate, proxy and service; if only this machine has no way there, leave it.",
+            ) from None
+        if not _is_ours(answer):
+            raise Unwell(
+                f"{target} is answered with {answer.status_code}, but not by this service",
+                "Let the proxy pass that path on to the service as it is.",
+            )
+        return f"{target} leads to the service"
+
+
+def _is_ours(answer: httpx.Response) -> bool:
+    """The webhook's path takes nothing but POST, and says so in the service's own words."""
+    try:
+        said = answer.json()
+    except ValueError:
+        return False
+    return answer.status_code == 405 and isinstance(said, dict) and said.get("error") == "method_not_allowed"

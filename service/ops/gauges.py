@@ -1,0 +1,63 @@
+"""The gauges that the database tells: each process looks now and then, so that a scrape asks nobody."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+from sqlalchemy.exc import OperationalError
+
+from service.ops.metrics import Metrics
+from service.store.audit import job_counts
+from service.store.database import Database
+from service.store.decisions import failed_submissions
+from service.store.inbox import last_event_at
+from service.store.turns import last_said
+
+EVERY = 15.0  # seconds
+SUBSCRIPTION = {"enabled": 1.0, "disabled": 0.0, "missing": 0.0}
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Gauges:
+    """Keeps the gauges as the database has it; without one they stay as they were."""
+
+    database: Database
+    metrics: Metrics
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        while True:
+            try:
+                await self.look()
+            except OperationalError as error:
+                log.debug("gauges.no_database", why=str(error))
+            except Exception:
+                log.exception("gauges.crashed")
+            await asyncio.sleep(EVERY)
+
+    async def look(self) -> None:
+        """Set each gauge to what is so now."""
+        metrics = self.metrics
+        async with self.database.connect() as connection:
+            jobs = await job_counts(connection)
+            failed = await failed_submissions(connection)
+            last_webhook = await last_event_at(connection)
+            swept_at, swept = await last_said(connection, "sweep")
+        metrics.jobs_queued.set(jobs["queued"])
+        metrics.oldest_job.set(_age(jobs["oldest"]))
+        metrics.failed.set(len(failed))
+        if last_webhook:
+            metrics.last_webhook.set(last_webhook.timestamp())
+        if swept_at:
+            metrics.last_sweep.set(swept_at.timestamp())
+        state = swept.get("subscription", {}).get("state")
+        metrics.subscription_enabled.set(SUBSCRIPTION.get(state, float("nan")))
+
+
+def _age(moment: Any) -> float:
+    """Seconds since then; 0 where there is none."""
+    return max(0.0, (datetime.now(UTC) - moment).total_seconds()) if moment else 0.0

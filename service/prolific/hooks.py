@@ -1,0 +1,214 @@
+"""Webhooks as Prolific keeps them: a workspace's secret, its subscriptions, and the events they were sent."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+
+import httpx
+
+from service.prolific.answers import read_json, unreadable
+from service.prolific.fields import Body, mapping, read_moment, required, results, text, whole
+from service.prolific.paths import part
+
+T = TypeVar("T")
+
+STATUS_CHANGE = "submission.status.change"
+PAGE_SIZE = 100
+SECRETS = "/hooks/secrets/"
+SUBSCRIPTIONS = "/hooks/subscriptions/"
+
+
+@dataclass(frozen=True, slots=True)
+class HookSecret:
+    """What a workspace's webhooks are signed with; the value is empty where Prolific does not show it."""
+
+    id: str
+    workspace_id: str
+    value: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    id: str
+    event_type: str
+    target_url: str
+    is_enabled: bool
+    workspace_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class HookEvent:
+    """What a subscription was sent, or is to be: ``status`` is PENDING, SUCCEEDED or FAILED."""
+
+    id: str
+    event_type: str
+    resource_id: str | None
+    status: str
+    target_url: str | None
+    created_at: datetime | None
+    updated_at: datetime | None
+
+
+class Ask(Protocol):
+    """Gives a 2xx answer's JSON, read."""
+
+    async def __call__(
+        self,
+        method: str,
+        path: str,
+        read: Callable[[Any], T],
+        *,
+        params: dict[str, str] | None = None,
+        json: dict[str, Any] | None = None,
+    ) -> T: ...
+
+
+Answer = Callable[..., Awaitable[httpx.Response]]
+"""Gives a 2xx answer as it came."""
+
+
+class Hooks:
+    """The part of Prolific's API that webhooks are set up with."""
+
+    def __init__(self, ask: Ask, answer: Answer) -> None:
+        self._ask = ask
+        self._answer = answer
+
+    async def secrets(self, workspace_id: str) -> tuple[HookSecret, ...]:
+        """The workspace's secrets with their values: mostly one or none."""
+
+        def read(body: Any) -> tuple[HookSecret, ...]:
+            return tuple(_secret(row, workspace_id) for row in results(body))
+
+        return await self._ask("GET", SECRETS, read, params={"workspace_id": workspace_id})
+
+    async def new_secret(self, workspace_id: str) -> HookSecret:
+        """Make the workspace's secret. One that it had stops counting at once, for whoever used it."""
+
+        def read(body: Any) -> HookSecret:
+            return _secret(body, workspace_id)
+
+        return await self._ask("POST", SECRETS, read, json={"workspace_id": workspace_id})
+
+    async def subscriptions(
+        self, workspace_id: str | None = None, *, enabled: bool | None = None
+    ) -> tuple[Subscription, ...]:
+        """The workspace's subscriptions (None: those of all workspaces), the disabled ones too.
+
+        Prolific hides the disabled ones unless they are asked for, so both are asked for.
+        """
+        found: dict[str, Subscription] = {}
+        for wanted in (True, False) if enabled is None else (enabled,):
+            params = {"is_enabled": "true" if wanted else "false"}
+            params |= {"workspace_id": workspace_id} if workspace_id else {}
+            async for row in self._rows(SUBSCRIPTIONS, params):
+                one = _subscription(row, workspace_id=workspace_id, is_enabled=wanted)
+                found.setdefault(one.id, one)
+        return tuple(found.values())
+
+    async def subscribe(
+        self, workspace_id: str, event_type: str, target_url: str
+    ) -> tuple[Subscription, str | None]:
+        """Make a subscription; sends nothing yet: the X-Hook-Secret beside it has to be posted back."""
+        body = {"workspace_id": workspace_id, "event_type": event_type, "target_url": target_url}
+        response = await self._answer("POST", SUBSCRIPTIONS, json=body)
+        try:
+            made = _one(read_json(response), body)
+        except ValueError as error:
+            raise unreadable(response, str(error)) from error
+        return made, response.headers.get("X-Hook-Secret")
+
+    async def confirm(self, subscription_id: str, value: str) -> None:
+        """Second step of two: from now on events are sent."""
+        await self._answer("POST", _path(subscription_id), json={"secret": value})
+
+    async def update_subscription(
+        self, subscription_id: str, *, is_enabled: bool | None = None, target_url: str | None = None
+    ) -> Subscription:
+        """Change what is given, and tell what Prolific has now."""
+        changes = {"is_enabled": is_enabled, "target_url": target_url}
+        given = {name: value for name, value in changes.items() if value is not None}
+
+        def read(body: Any) -> Subscription:
+            return _one(body, {"id": subscription_id, **given})
+
+        return await self._ask("PATCH", _path(subscription_id), read, json=given)
+
+    async def delete_subscription(self, subscription_id: str) -> None:
+        await self._answer("DELETE", _path(subscription_id))
+
+    async def events(self, subscription_id: str, *, status: str | None = None) -> AsyncIterator[HookEvent]:
+        """What the subscription was sent, each once. ``status`` is one, or a JSON array of them."""
+        params = {"status": status} if status else {}
+        async for row in self._rows(f"{_path(subscription_id)}events/", params):
+            yield _event(row)
+
+    async def _rows(self, path: str, params: dict[str, str]) -> AsyncIterator[Body]:
+        """All rows of a list, each once, whether Prolific pages it or ignores what is asked."""
+        seen = set[str]()
+        while True:
+            window = {"limit": str(PAGE_SIZE), "offset": str(len(seen))}
+            rows, count = await self._ask("GET", path, _page, params=params | window)
+            new = [row for row in rows if row["id"] not in seen]
+            for row in new:
+                yield row
+            seen |= {row["id"] for row in new}
+            if not new or (len(rows) < PAGE_SIZE and len(seen) >= count):
+                return
+
+
+def _path(subscription_id: str) -> str:
+    return f"{SUBSCRIPTIONS}{part(subscription_id)}/"
+
+
+def _page(body: Any) -> tuple[list[Body], int]:
+    """The rows, each with an id, and how many there are in all (0: not told)."""
+    rows = [mapping(row) for row in results(body)]
+    for row in rows:
+        required(row, "id")
+    meta = body.get("meta")
+    return rows, (whole(meta.get("count")) or 0) if isinstance(meta, dict) else 0
+
+
+def _secret(row: Any, workspace_id: str) -> HookSecret:
+    row = mapping(row)
+    return HookSecret(
+        id=text(row.get("id")) or "",
+        workspace_id=text(row.get("workspace_id")) or workspace_id,
+        value=text(row.get("value")) or "",
+    )
+
+
+def _one(body: Any, asked: Body) -> Subscription:
+    """Read one subscription, alone or as a list: Prolific's specification and its own client differ."""
+    body = mapping(body)
+    rows = [{**asked, **mapping(row)} for row in results(body)] if "results" in body else [{**asked, **body}]
+    meant = [row for row in rows if all(row[name] == value for name, value in asked.items())] or rows
+    if not meant:
+        raise ValueError("it has no subscription")
+    return _subscription(meant[-1])
+
+
+def _subscription(row: Any, *, workspace_id: str | None = None, is_enabled: bool = False) -> Subscription:
+    row = mapping(row)
+    enabled = row.get("is_enabled")
+    return Subscription(
+        id=required(row, "id"),
+        event_type=text(row.get("event_type")) or "",
+        target_url=text(row.get("target_url")) or "",
+        is_enabled=enabled if isinstance(enabled, bool) else is_enabled,
+        workspace_id=text(row.get("workspace_id")) or workspace_id or "",
+    )
+
+
+def _event(row: Body) -> HookEvent:
+    return HookEvent(
+        id=required(row, "id"),
+        event_type=text(row.get("event_type")) or "",
+        resource_id=text(row.get("resource_id")),
+        status=(text(row.get("status")) or "").upper(),
+        target_url=text(row.get("target_url")),
+        created_at=read_moment(row.get("datetime_created")),
+        updated_at=read_moment(row.get("datetime_updated")),
+    )

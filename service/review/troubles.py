@@ -1,0 +1,34 @@
+"""Counting what goes wrong with a submission, and what the table of treatments says to it."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from service.errors import ProlificError
+from service.ops.metrics import Metrics
+from service.review.treatment import OUTAGE, is_nothing_about_it, is_refusal, retry_after, wait_for_all
+from service.store.database import Database
+from service.store.troubles import add_outage, add_refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Troubles:
+    """The troubles of all submissions, in the database: they outlive the job that met them."""
+
+    database: Database
+    metrics: Metrics
+
+    async def meet(self, submission_id: str, error: ProlificError) -> timedelta | None:
+        """Count the error; after how long to try again, None to give up."""
+        self.metrics.prolific_errors.labels(error.code).inc()
+        if is_nothing_about_it(error):
+            return wait_for_all(error)
+        add = add_refusal if is_refusal(error) else add_outage
+        async with self.database.begin() as connection:
+            trouble = await add(connection, submission_id)
+        return retry_after(error, trouble)
+
+    async def stumble(self, submission_id: str) -> bool:
+        """Count an error of our own; whether to try again: a lost database raises here, and is waited for."""
+        async with self.database.begin() as connection:
+            trouble = await add_outage(connection, submission_id)
+        return trouble.now - trouble.since < OUTAGE

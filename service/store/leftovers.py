@@ -1,0 +1,108 @@
+"""What should have been reviewed or applied, and no job is there to do it."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.domain.decision import DecisionStatus
+from service.store.decisions import STATUS
+from service.store.tables import attempts, decisions, submissions
+
+RECENT = timedelta(days=30)  # Prolific itself approves on day 21
+
+
+class Cause(StrEnum):
+    """Why a sweep has a submission reviewed."""
+
+    WEBHOOK_MISSED = (
+        "webhook_missed"  # Prolific lists it as awaiting review, and nothing was ever heard of that
+    )
+    NOT_REVIEWED = "not_reviewed"  # a webhook or evidence came, and the review of it never ended
+    NOT_APPLIED = "not_applied"  # decided, and never sent
+    UNCONFIRMED = "unconfirmed"  # sent, and no answer tells whether it arrived
+    UNDONE = "undone"  # decided and done, and it awaits review again or still
+
+
+NO_JOB = """NOT EXISTS (
+    SELECT FROM procrastinate_jobs j WHERE j.lock = {submission} AND j.status IN ('todo', 'doing')
+)"""
+
+# Of what is listed as awaiting review at ``asked_at``; a minute is left for what is on its way.
+_LISTED = sa.text(f"""
+    SELECT listed.id,
+           CASE WHEN d.id IS NOT NULL THEN 'undone'
+                WHEN EXISTS (SELECT FROM inbox i WHERE i.submission_id = listed.id AND i.readable
+                             AND upper(replace(i.status, '_', ' ')) = 'AWAITING REVIEW') THEN 'not_reviewed'
+                ELSE 'webhook_missed' END AS cause
+    FROM unnest(CAST(:listed AS text[])) AS listed (id)
+    LEFT JOIN LATERAL (
+        SELECT id, outcome FROM decisions WHERE submission_id = listed.id ORDER BY id DESC LIMIT 1
+    ) d ON true
+    LEFT JOIN LATERAL (
+        SELECT n.status, n.at FROM attempts a JOIN answers n ON n.attempt_id = a.id
+        WHERE a.decision_id = d.id ORDER BY a.id DESC LIMIT 1
+    ) answer ON true
+    WHERE {NO_JOB.format(submission="listed.id")}
+      AND (d.id IS NULL
+           OR answer.status = 'superseded' AND answer.at < :before
+           OR answer.status IN ('applied', 'already') AND answer.at < :before
+              AND d.outcome IN ('approve', 'reject', 'complete'))
+""")  # noqa: S608 - nothing of it comes from outside
+
+_UNHANDLED = sa.text(f"""
+    SELECT DISTINCT new.submission_id AS id
+    FROM (
+        SELECT submission_id, received_at FROM inbox WHERE handled_at IS NULL
+        UNION ALL SELECT submission_id, received_at FROM evidence WHERE handled_at IS NULL
+    ) new
+    WHERE new.received_at BETWEEN :since AND :before
+      AND {NO_JOB.format(submission="new.submission_id")}
+""")  # noqa: S608
+
+
+async def left_of_listed(
+    connection: AsyncConnection, listed: Sequence[str], asked_at: datetime
+) -> dict[str, Cause]:
+    """Which of the submissions that Prolific listed at ``asked_at`` as awaiting review need one, and why."""
+    rows = await connection.execute(
+        _LISTED, {"listed": list(listed), "before": asked_at - timedelta(minutes=1)}
+    )
+    return {row.id: Cause(row.cause) for row in rows}
+
+
+async def left_of_pending(connection: AsyncConnection, now: datetime) -> dict[str, Cause]:
+    """Decisions older than a minute that are still pending, and events and evidence without a review."""
+    newest = (
+        sa.select(sa.func.max(decisions.c.id))
+        .where(decisions.c.decided_at > now - RECENT)
+        .group_by(decisions.c.submission_id)
+    )
+    pending = await connection.execute(
+        sa.select(
+            decisions.c.submission_id,
+            sa.exists().where(attempts.c.decision_id == decisions.c.id).label("sent"),
+        )
+        .where(decisions.c.id.in_(newest), decisions.c.action.is_not(None))
+        .where(decisions.c.decided_at < now - timedelta(minutes=1))
+        .where(DecisionStatus.PENDING.value == STATUS)
+        .where(sa.text(NO_JOB.format(submission="decisions.submission_id")))
+    )
+    unhandled = await connection.execute(
+        _UNHANDLED, {"since": now - RECENT, "before": now - timedelta(minutes=1)}
+    )
+    return {row.id: Cause.NOT_REVIEWED for row in unhandled} | {
+        row.submission_id: Cause.UNCONFIRMED if row.sent else Cause.NOT_APPLIED for row in pending
+    }
+
+
+async def studies_seen(connection: AsyncConnection) -> list[str]:
+    """Studies of which a submission was seen lately."""
+    rows = await connection.scalars(
+        sa.select(submissions.c.study_id)
+        .distinct()
+        .where(submissions.c.study_id.is_not(None), submissions.c.seen_at > sa.func.now() - RECENT)
+    )
+    return [study for study in rows if study]

@@ -1,0 +1,64 @@
+"""Whether Prolific still sends us webhooks: after five days of failures it disables a subscription."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from service.connect.address import WEBHOOK_PATH, same_address, webhook_url
+from service.errors import ProlificError
+from service.prolific.client import Prolific
+from service.prolific.hooks import STATUS_CHANGE, Subscription
+
+
+class State(StrEnum):
+    ENABLED = "enabled"
+    DISABLED = "disabled"
+    MISSING = "missing"
+    UNKNOWN = "unknown"  # Prolific did not tell, or our own address is not set
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """What a look at the subscription found; ``detail`` is a sentence that says what to do."""
+
+    state: State
+    detail: str
+
+    @property
+    def is_loud(self) -> bool:
+        return self.state in {State.DISABLED, State.MISSING}
+
+
+async def look_up(prolific: Prolific, public_url: str | None) -> Lookup:
+    """The subscription for status changes that points here; without a public URL, any with our path."""
+    try:
+        found = await prolific.hooks.subscriptions()
+    except ProlificError as error:
+        return Lookup(State.UNKNOWN, f"Prolific did not show the subscriptions: {error}")
+    return judged([one for one in found if one.event_type == STATUS_CHANGE], public_url)
+
+
+def judged(subscriptions: list[Subscription], public_url: str | None) -> Lookup:
+    """Enabled counts before disabled: one that works is enough."""
+    ours = [one for one in subscriptions if _points_here(one, public_url)]
+    if any(one.is_enabled for one in ours):
+        return Lookup(State.ENABLED, "Prolific sends webhooks here.")
+    if ours:
+        return Lookup(
+            State.DISABLED,
+            f"Prolific disabled the subscription to {ours[0].target_url}: run `autoreview connect` to enable it. "
+            "Until then only the sweep finds submissions.",
+        )
+    if public_url is None:
+        return Lookup(State.UNKNOWN, "AUTOREVIEW_PUBLIC_URL is not set, so ours can't be told from others.")
+    return Lookup(
+        State.MISSING,
+        f"No subscription points to {public_url}: run `autoreview connect`. Until then only the sweep finds "
+        "submissions.",
+    )
+
+
+def _points_here(subscription: Subscription, public_url: str | None) -> bool:
+    target = subscription.target_url
+    return (
+        target.endswith(WEBHOOK_PATH) if public_url is None else same_address(target, webhook_url(public_url))
+    )

@@ -1,0 +1,93 @@
+"""One sweep: Prolific's lists against our records, and a review for whatever is left over."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from service.domain.decision import Trigger
+from service.domain.submission import Status
+from service.errors import ProlificError
+from service.prolific.client import Prolific
+from service.prolific.filters import SubmissionFilter
+from service.rules import RuleBook
+from service.store.database import Database, database_now
+from service.store.leftovers import Cause, left_of_listed, left_of_pending, studies_seen
+from service.store.queue import Queue
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Swept:
+    """What a sweep did: studies asked for, submissions listed, reviews enqueued by cause, what went wrong."""
+
+    studies: int = 0
+    listed: int = 0
+    found: Counter[Cause] = field(default_factory=Counter)
+    problems: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "studies": self.studies,
+            "awaiting_review": self.listed,
+            "enqueued": self.found.total(),
+            "found": {cause.value: self.found[cause] for cause in Cause},
+            "problems": self.problems,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Sweeper:
+    """Looks for what webhooks did not bring about. ``only`` are the studies to look at, if not all known."""
+
+    prolific: Prolific
+    database: Database
+    queue: Queue
+    rules: Callable[[], RuleBook]
+    only: tuple[str, ...] = ()
+
+    async def sweep(self) -> Swept:
+        """Look once. A study that can't be listed keeps no other from being looked at."""
+        swept = Swept()
+        for study in await self._studies(swept):
+            swept.studies += 1
+            try:
+                await self._list(study, swept)
+            except ProlificError as error:
+                swept.problems.append(f"study {study}: {error}")
+        async with self.database.begin() as connection:
+            left = await left_of_pending(connection, await database_now(connection))
+            await self.queue.review(connection, left, Trigger.SWEEP)
+        swept.found.update(left.values())
+        for submission, cause in left.items():
+            log.warning("sweep.found", submission_id=submission, cause=cause.value)
+        return swept
+
+    async def _studies(self, swept: Swept) -> Iterable[str]:
+        """Those that are set, else those that rule files name and webhooks showed; each needs a rule file."""
+        book = self.rules()
+        if self.only:
+            unclaimed = [study for study in self.only if book.file_for(study) is None]
+            swept.problems += [f"study {study}: no rule file claims it" for study in unclaimed]
+            return [study for study in self.only if study not in unclaimed]
+        async with self.database.connect() as connection:
+            seen = await studies_seen(connection)
+        named = [study for file in book.files for study in file.studies or ()]
+        return [study for study in dict.fromkeys([*named, *seen]) if book.file_for(study)]
+
+    async def _list(self, study: str, swept: Swept) -> None:
+        async with self.database.connect() as connection:
+            asked_at = await database_now(connection)
+        wanted = SubmissionFilter(study=study, status=Status.AWAITING_REVIEW)
+        async for page in self.prolific.pages(wanted):
+            listed = [one.id for one in page.results if one.status is Status.AWAITING_REVIEW]
+            swept.listed += len(listed)
+            async with self.database.begin() as connection:
+                left = await left_of_listed(connection, listed, asked_at)
+                await self.queue.review(connection, left, Trigger.SWEEP)
+            swept.found.update(left.values())
+            for submission, cause in left.items():
+                log.warning("sweep.found", submission_id=submission, study_id=study, cause=cause.value)

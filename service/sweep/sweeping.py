@@ -1,0 +1,67 @@
+"""The sweep as a service does it: now and then, once for all replicas, and loud about what it finds."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy.exc import OperationalError
+
+from service.ops.metrics import Metrics
+from service.prolific.client import Prolific
+from service.store.database import Database
+from service.store.turns import end_turn, take_turn
+from service.sweep.subscription import Lookup, look_up
+from service.sweep.sweep import Sweeper
+
+TURN = "sweep"
+LOOK = 1.0  # seconds between two looks whether it is time
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Sweeping:
+    """Sweeps when it is this process's turn."""
+
+    sweeper: Sweeper
+    prolific: Prolific
+    database: Database
+    metrics: Metrics
+    every: timedelta
+    public_url: str | None
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        while True:
+            try:
+                async with self.database.begin() as connection:
+                    is_ours = await take_turn(connection, TURN, self.every)
+                if is_ours:
+                    await self._sweep()
+            except OperationalError as error:
+                log.debug("sweep.no_database", why=str(error))  # readyz tells of the database
+            except Exception:
+                log.exception("sweep.crashed")
+            await asyncio.sleep(LOOK)
+
+    async def _sweep(self) -> None:
+        swept = await self.sweeper.sweep()
+        subscription = await look_up(self.prolific, self.public_url)
+        said: dict[str, Any] = swept.as_dict()
+        said |= {"subscription": {"state": subscription.state.value, "detail": subscription.detail}}
+        async with self.database.begin() as connection:
+            await end_turn(connection, TURN, said)
+        for cause, number in swept.found.items():
+            self.metrics.rescued.labels(cause.value).inc(number)
+        for problem in swept.problems:
+            log.warning("sweep.problem", problem=problem)
+        log.info("sweep.ended", studies=swept.studies, listed=swept.listed, enqueued=swept.found.total())
+        tell(subscription)
+
+
+def tell(subscription: Lookup) -> None:
+    """A subscription that brings nothing is loud at each sweep."""
+    if subscription.is_loud:
+        log.error("subscription.lost", state=subscription.state.value, detail=subscription.detail)

@@ -1,0 +1,214 @@
+"""The sweep finds what webhooks did not bring about, says why, and leaves alone what is left to people."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from service.domain.submission import Status
+from service.sandbox.faults import Fault
+from service.sandbox.hooks import STATUS_CHANGE
+from service.sandbox.model import By
+from service.sandbox.state import WORKSPACE
+from service.sandbox.studies import TWO_PARTS
+from service.store.turns import take_turn
+from tests.conftest import Start
+from tests.process import autoreview, complete_settings
+from tests.world import TOKEN, World, rules_text, until, write_rules
+
+REJECT_ALL_HELD = "\n  - name: look at it\n    when: true\n    hold: Somebody should look.\n"
+
+
+async def swept(world: World) -> dict[str, object]:
+    """What the last sweep said, once one has ended."""
+
+    async def look() -> dict[str, object] | None:
+        sweep = (await world.api("status"))["sweep"]
+        return sweep if sweep and sweep["ended_at"] else None
+
+    found: dict[str, object] = await until(look, "a sweep to end")
+    return found
+
+
+async def test_a_submission_whose_webhook_never_came_is_reviewed(start: Start) -> None:
+    async with start(sweeps=True, sweep_every="1s") as world:
+        submission = world.completed()
+        decision = await world.settled(submission.id)
+        assert (decision["trigger"], decision["status"]) == ("sweep", "applied")
+        assert submission.status is Status.APPROVED
+        metrics = (await world.http.get("/metrics")).text
+        assert 'autoreview_sweep_rescued_total{cause="webhook_missed"} 1.0' in metrics
+
+
+async def test_the_first_sweep_is_at_the_start_and_the_next_when_its_time_has_come(
+    start: Start, database_url: str
+) -> None:
+    async with start(sweeps=True, sweep_every="1h") as world:
+        assert (await swept(world))["studies"] == 1
+        submission = world.completed()
+        seen = world.prolific.seen.count("submissions")
+        async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
+            await connection.execute("UPDATE turns SET began_at = began_at - interval '59 minutes'")
+            await asyncio.sleep(2)  # two looks at the clock: it is not time yet
+            assert world.prolific.seen.count("submissions") == seen
+            await connection.execute("UPDATE turns SET began_at = began_at - interval '1 minute'")
+        assert (await world.settled(submission.id))["trigger"] == "sweep"
+
+
+async def test_of_many_replicas_that_look_at_once_one_has_the_turn(start: Start) -> None:
+    from datetime import timedelta
+
+    async with start() as world:
+
+        async def look() -> bool:
+            async with world.service.database.begin() as connection:
+                return await take_turn(connection, "a chore", timedelta(hours=1))
+
+        assert sorted(await asyncio.gather(*(look() for _ in range(8)))) == [False] * 7 + [True]
+
+
+async def test_what_is_held_or_observed_is_left_alone(start: Start) -> None:
+    async with start(rules_text(REJECT_ALL_HELD), sweep_every="1s") as world:
+        submission = world.completed()
+        assert (await world.reviewed(submission))["outcome"] == "hold"
+        sweep = await swept(world)
+        assert (sweep["awaiting_review"], sweep["enqueued"]) == (1, 0)
+    async with start(mode="observe", sweep_every="1s") as world:
+        submission = world.completed()
+        assert (await world.reviewed(submission))["status"] == "observed"
+        assert (await swept(world))["enqueued"] == 0
+
+
+async def test_a_decision_that_was_never_sent_is_applied(start: Start, database_url: str) -> None:
+    """The job is gone, whatever took it: the decision alone is enough to go on with."""
+    async with start(sweep_every="1s") as world:
+        submission = world.completed()
+        world.prolific.add(Fault("transition", 400, count=None))
+        await world.tell(submission.id)
+        await until(lambda: _attempts(world, submission.id), "an attempt")
+        await _lose_jobs(database_url)
+        world.prolific.clear()
+        assert (await world.settled(submission.id))["status"] == "applied"
+        assert (await swept(world))["problems"] == []
+
+
+async def test_a_transition_that_was_never_confirmed_is_confirmed(start: Start, database_url: str) -> None:
+    async with start(sweep_every="1s") as world:
+        submission = world.completed()
+        world.prolific.add(Fault("transition", took_effect=True, reset=True))
+        world.prolific.add(Fault("submission", 503, count=None, after=0.0))
+        world.prolific.clear()
+        world.prolific.add(Fault("transition", took_effect=True, reset=True))
+        await world.tell(submission.id)
+        await until(lambda: _attempts(world, submission.id), "an attempt")
+        await _lose_jobs(database_url)
+        assert (await world.settled(submission.id))["status"] in {"already", "applied"}
+        assert len(world.calls(submission.id)) == 1
+
+
+async def _attempts(world: World, submission: str) -> bool:
+    found = await world.decisions(submission)
+    return bool(found and found[0]["attempts"] and found[0]["attempts"][0]["answer"])
+
+
+async def _lose_jobs(database_url: str) -> None:
+    async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
+
+        async def lost() -> bool:
+            found = await connection.execute(
+                "DELETE FROM procrastinate_jobs WHERE task_name = 'review' AND status = 'todo'"
+            )
+            return found.rowcount > 0
+
+        await until(lost, "the job to wait for its next try")
+        # A minute is left to what is on its way; decisions can't be changed, so the clock is.
+        await connection.execute("ALTER TABLE decisions DISABLE TRIGGER decisions_only_added")
+        await connection.execute("UPDATE decisions SET decided_at = decided_at - interval '2 minutes'")
+        await connection.execute("ALTER TABLE decisions ENABLE TRIGGER decisions_only_added")
+
+
+async def test_what_awaits_review_again_though_it_was_decided_is_held(
+    start: Start, database_url: str
+) -> None:
+    async with start(sweep_every="1s") as world:
+        submission = world.completed()
+        assert (await world.reviewed(submission))["status"] == "applied"
+        world.sandbox.change(submission, Status.AWAITING_REVIEW, By.SOMEBODY, notify=False)
+        async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
+            await connection.execute("ALTER TABLE answers DISABLE TRIGGER answers_only_added")
+            await connection.execute("UPDATE answers SET at = at - interval '2 minutes'")
+            await connection.execute("ALTER TABLE answers ENABLE TRIGGER answers_only_added")
+        decision = await world.settled(submission.id, decisions=2)
+        assert (decision["trigger"], decision["guard"]) == ("sweep", "reopened")
+        assert len(world.calls(submission.id)) == 1
+
+
+async def test_only_the_studies_that_are_set_are_looked_at(start: Start) -> None:
+    rules = rules_text().replace("studies: [", f"studies: [{TWO_PARTS}, ")
+    async with start(rules, sweeps=True, sweep_every="1s", studies=(TWO_PARTS,)) as world:
+        other, ours = world.completed(), world.completed(study=TWO_PARTS, code="N4M1NG34")
+        await world.settled(ours.id)
+        assert await world.decisions(other.id) == []
+        assert (await swept(world))["studies"] == 1
+
+
+async def test_a_study_that_cannot_be_listed_keeps_no_other_from_it(start: Start) -> None:
+    missing = "6f0000000000000000000000"
+    rules = rules_text().replace("studies: [", f"studies: [{missing}, ")
+    async with start(rules, sweeps=True, sweep_every="1s") as world:
+        submission = world.completed()
+        assert (await world.settled(submission.id))["trigger"] == "sweep"
+        problems = (await swept(world))["problems"]
+        assert isinstance(problems, list)
+        assert missing in problems[0]
+
+
+@pytest.mark.parametrize(
+    ("enabled", "state", "gauge"), [(True, "enabled", "1.0"), (False, "disabled", "0.0")]
+)
+async def test_the_subscription_is_looked_up_and_a_disabled_one_is_loud(
+    start: Start, capsys: pytest.CaptureFixture[str], enabled: bool, state: str, gauge: str
+) -> None:
+    async with start(public_url="https://review.example.org", sweeps=False, sweep_every="1s") as world:
+        hooks = world.sandbox.hooks
+        subscription = hooks.subscribe(
+            WORKSPACE, STATUS_CHANGE, "https://review.example.org/webhooks/prolific"
+        )
+        subscription.confirmed, subscription.is_enabled = True, enabled
+        await swept(world)
+
+        async def told() -> bool:
+            found = (await world.api("status"))["subscription"]
+            return bool(found) and found["state"] == state
+
+        await until(told, f"the subscription to be seen as {state}")
+        from service.ops.gauges import Gauges
+
+        await Gauges(world.service.database, world.service.metrics).look()
+        assert f"autoreview_subscription_enabled {gauge}" in (await world.http.get("/metrics")).text
+    assert ("subscription.lost" in capsys.readouterr().out) is not enabled
+
+
+async def test_the_command_looks_once_and_says_how_many_by_cause(
+    start: Start, database_url: str, tmp_path: Path
+) -> None:
+    async with start() as world:
+        submission = world.completed()
+        settings = complete_settings(write_rules(tmp_path / "rules", rules_text()), tmp_path / "data")
+        settings |= {
+            "database_url": database_url,
+            "prolific_url": world.prolific_url,
+            "prolific_token": TOKEN,
+        }
+        ended = await asyncio.to_thread(autoreview, "sweep", "--json", settings=settings)
+        assert ended.returncode == 0, ended.stderr
+        said = json.loads(ended.stdout)
+        assert (said["studies"], said["awaiting_review"], said["enqueued"]) == (1, 1, 1)
+        assert said["found"]["webhook_missed"] == 1
+        assert (await world.settled(submission.id))["trigger"] == "sweep"
+        world.prolific.add(Fault("submissions", 403, count=None))
+        ended = await asyncio.to_thread(autoreview, "sweep", settings=settings)
+        assert ended.returncode == 1
+        assert "403" in ended.stderr
