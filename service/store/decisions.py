@@ -134,7 +134,7 @@ async def failed_submissions(connection: AsyncConnection, submission: str | None
     rows = await connection.scalars(
         sa.select(decisions.c.submission_id)
         .join(newest_of, newest_of.c.id == decisions.c.id)
-        .where(DecisionStatus.FAILED.value == STATUS)
+        .where(STATUS.in_([DecisionStatus.FAILED.value]))
         .order_by(decisions.c.id)
     )
     return list(rows)

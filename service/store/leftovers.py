@@ -87,7 +87,7 @@ async def left_of_pending(connection: AsyncConnection, now: datetime) -> dict[st
         )
         .where(decisions.c.id.in_(newest), decisions.c.action.is_not(None))
         .where(decisions.c.decided_at < now - timedelta(minutes=1))
-        .where(DecisionStatus.PENDING.value == STATUS)
+        .where(STATUS.in_([DecisionStatus.PENDING.value]))
         .where(sa.text(NO_JOB.format(submission="decisions.submission_id")))
     )
     unhandled = await connection.execute(

@@ -167,3 +167,38 @@ schema_heads = sa.Table(
     sa.Column("head", sa.Text, primary_key=True),
     sa.Column("since", _moment, nullable=False, server_default=_now),
 )
+
+# What holds decisions back for a whole study, or (``study_id`` null) for the service: a person pauses and resumes,
+# a limit that is reached opens a breaker, ``guard`` names it. The newest rows say what is so now. ``decision_id``
+# is the newest decision at a resume (what came before it counts towards no limit), or the one that opened.
+brakes = sa.Table(
+    "brakes",
+    metadata,
+    _identity(),
+    sa.Column("at", _moment, nullable=False, server_default=_now),
+    sa.Column("study_id", sa.Text),
+    sa.Column("kind", sa.Text, nullable=False),  # pause, resume, open
+    sa.Column("guard", sa.Text),
+    sa.Column("decision_id", sa.BigInteger),
+    sa.Column("by", sa.Text),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.CheckConstraint("kind IN ('pause', 'resume', 'open')", name="brakes_kind"),
+    sa.Index("brakes_study_id", "study_id", "id"),
+)
+
+# What people are told, written with what gave cause to it and sent after; once for each kind and key.
+notices = sa.Table(
+    "notices",
+    metadata,
+    _identity(),
+    sa.Column("at", _moment, nullable=False, server_default=_now),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("due_at", _moment, nullable=False, server_default=_now),
+    sa.Column("sent_at", _moment),
+    sa.Index("notices_kind", "kind", "key", unique=True),
+    sa.Index("notices_due", "due_at", postgresql_where=sa.text("sent_at IS NULL")),
+)
