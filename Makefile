@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 # Compiled once, not at each start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test lint bench lock clean
+.PHONY: setup demo test lint bench soak lock clean
 
 setup: $(READY)
 
@@ -35,6 +35,10 @@ lint: $(READY)
 
 bench: $(READY)
 	@$(BIN)/python -m tests.bench
+
+# Minutes of real processes being killed; `make soak ARGS="--minutes 10 --kills 60"`.
+soak: $(READY)
+	@$(BIN)/python -m tests.soak $(ARGS)
 
 # After changing dependencies in pyproject.toml.
 lock: $(READY)

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 
 from service.api.endpoints import Api
+from service.api.people import PeopleApi
 from service.evidence.endpoint import EvidenceEndpoint
 from service.intake.endpoint import WebhookEndpoint
 from service.intake.writer import InboxWriter
@@ -25,6 +26,7 @@ from service.ops.metrics import CONTENT_TYPE, Metrics
 from service.prolific.client import Prolific
 from service.reloading import RuleKeeper
 from service.review.application import Applier
+from service.review.limits import ServiceLimits
 from service.review.lists import StudyLists
 from service.review.recording import Recorder
 from service.review.review import Clock, Reviewer, utc_now
@@ -91,7 +93,7 @@ def build(
     health = _health(database, rules, parts)
     routes = _operating_routes(health, metrics)
     if parts.web:
-        routes += _public_routes(settings, database, queue, writer, rules, metrics)
+        routes += _public_routes(settings, database, queue, writer, rules, metrics, clock)
     web = Starlette(routes=routes, exception_handlers=HANDLERS)
     return Service(settings, database, jobs, queue, health, metrics, web, reviewer, tuple(chores))
 
@@ -115,10 +117,18 @@ def _reviewer(
         metrics=metrics,
         studies=StudyCache(prolific, database),
         lists=StudyLists(prolific, database, metrics),
-        recorder=Recorder(database, queue, metrics),
+        recorder=Recorder(database, queue, metrics, service_limits(settings)),
         applier=Applier(prolific, database, metrics, troubles),
         troubles=troubles,
         clock=clock,
+    )
+
+
+def service_limits(settings: Settings) -> ServiceLimits:
+    return ServiceLimits(
+        rejections=settings.limit_reject_per_day,
+        requests_to_return=settings.limit_request_return_per_day,
+        reward=settings.limit_reward_per_day,
     )
 
 
@@ -159,15 +169,18 @@ def _public_routes(
     writer: InboxWriter,
     rules: RulesInForce,
     metrics: Metrics,
+    clock: Clock,
 ) -> list[Route | Mount]:
     secrets = settings.require("WEBHOOK_SECRETS", "webhooks are checked with Prolific's signing secret")
     webhook = WebhookEndpoint(secrets, writer, metrics)
     evidence = EvidenceEndpoint(settings.secret("EVIDENCE_TOKEN"), rules, database, queue, metrics)
-    api = Api(settings.secret("ADMIN_TOKEN"), database, rules, settings.mode)
+    admin = settings.secret("ADMIN_TOKEN")
+    api = Api(admin, database, rules, settings.mode)
+    people = PeopleApi(admin, database, clock)
     return [
         Route("/webhooks/prolific", webhook.__call__, methods=["POST"]),
         Route("/evidence/{source}/{submission_id}", evidence.__call__, methods=["PUT"]),
-        Mount("/api", routes=api.routes()),
+        Mount("/api", routes=[*api.routes(), *people.routes()]),
     ]
 
 

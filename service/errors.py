@@ -2,7 +2,6 @@
 
 AutoreviewError
 ├── ConfigurationError         configuration: a setting is missing or wrong (exit 2)
-│   └── NotSupportedYet        not_supported_yet
 ├── RulesError                 rules: a rule file has errors (exit 2)
 ├── DatabaseError              database: no database, or not of this version (exit 2)
 │   ├── DataDirInUse           data_dir_in_use
@@ -24,12 +23,6 @@ class ConfigurationError(AutoreviewError):
     """A setting is missing or wrong."""
 
     code = "configuration"
-
-
-class NotSupportedYet(ConfigurationError):
-    """A setting that a later version brings."""
-
-    code = "not_supported_yet"
 
 
 class RulesError(AutoreviewError):

@@ -14,14 +14,20 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 
 from service.domain import duration
 from service.domain.decision import Mode
-from service.errors import ConfigurationError, NotSupportedYet
+from service.errors import ConfigurationError
 from service.secret import Secret
 
 PREFIX = "AUTOREVIEW_"
-SECRETS = ("DATABASE_URL", "PROLIFIC_TOKEN", "WEBHOOK_SECRETS", "ADMIN_TOKEN", "EVIDENCE_TOKEN")
+SECRETS = (
+    "DATABASE_URL",
+    "PROLIFIC_TOKEN",
+    "WEBHOOK_SECRETS",
+    "ADMIN_TOKEN",
+    "EVIDENCE_TOKEN",
+    "NOTIFY_URLS",
+)
 # What Kubernetes injects into each pod for a Service of this name.
 KUBERNETES = re.compile(r"^AUTOREVIEW_(SERVICE_(HOST|PORT)(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)$")
-NOT_YET = ("LIMIT_REJECT_PER_DAY", "LIMIT_REQUEST_RETURN_PER_DAY", "LIMIT_REWARD_PER_DAY", "NOTIFY_URLS")
 
 
 def _split(text: str) -> tuple[str, ...]:
@@ -74,6 +80,10 @@ class Settings(BaseSettings):
     sweep_every: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(minutes=10)
     public_url: Annotated[str, AfterValidator(_web)] | None = None
     studies: Ids = ()
+    limit_reject_per_day: int | None = Field(None, ge=0)
+    limit_request_return_per_day: int | None = Field(None, ge=0)
+    limit_reward_per_day: int | None = Field(None, ge=0)
+    notify_urls: str | None = Field(None, repr=False)
     prolific_concurrency: int = Field(4, ge=1, le=64)
     log_format: Literal["json", "console"] = "console"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -83,6 +93,7 @@ class Settings(BaseSettings):
     webhook_secrets_file: Path | None = None
     admin_token_file: Path | None = None
     evidence_token_file: Path | None = None
+    notify_urls_file: Path | None = None
 
     @field_validator("log_level", "log_format", "mode", mode="before")
     @classmethod
@@ -111,7 +122,7 @@ class Settings(BaseSettings):
     def from_environment(cls) -> Self:
         """Read and check the environment; every mistake is named at once.
 
-        Raises ConfigurationError naming each variable that is unknown, unreadable or not supported yet.
+        Raises ConfigurationError naming each variable that is unknown or unreadable.
         """
         refuse_unknown(os.environ)
         try:
@@ -148,8 +159,6 @@ def refuse_unknown(environ: Mapping[str, str]) -> None:
     for name in sorted(name for name in environ if name.startswith(PREFIX)):
         if name in known or KUBERNETES.match(name):
             continue
-        if name.removeprefix(PREFIX).removesuffix("_FILE") in NOT_YET:
-            raise NotSupportedYet(f"{name} is not supported yet: unset it, it would have no effect.")
         nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
         problems.append(f"Unknown setting {name}: did you mean {nearest[0]}?")
     if problems:

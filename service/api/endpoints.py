@@ -1,8 +1,6 @@
 """The routes below ``/api``, for those who hold the admin token."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import wraps
 from typing import Any
 
 from starlette.requests import Request
@@ -10,21 +8,29 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from service import __version__
-from service.api.queries import BadQuery, decision_query
+from service.api.guarding import Endpoint, guarded
+from service.api.people import brakes_on, breaker_state
+from service.api.queries import decision_query
 from service.domain.decision import Mode
 from service.domain.plain import plain
-from service.ops.http import problem, refuse_bearer
+from service.ops.http import problem
 from service.rules import RuleBook
 from service.rules_in_force import RulesInForce
 from service.secret import Secret
-from service.store.audit import DecisionFilter, decision_counts, job_counts, list_decisions, show_decision
+from service.store.audit import (
+    DecisionFilter,
+    decision_counts,
+    job_counts,
+    list_decisions,
+    observed_rules,
+    show_decision,
+)
+from service.store.brakes import Scope, scopes
 from service.store.database import Database
 from service.store.evidence import evidence_of
 from service.store.inbox import events_of, inbox_counts
 from service.store.submissions import submission_as_seen, unclaimed_count
 from service.store.turns import last_turn
-
-Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,31 +90,29 @@ class Api:
             inbox = await inbox_counts(connection) | {"unclaimed": await unclaimed_count(connection)}
             jobs = await job_counts(connection)
             decisions = await decision_counts(connection)
+            observed = await observed_rules(connection)
+            brakes = await scopes(connection)
             sweep = await last_turn(connection, "sweep")
+        service = brakes.get(None) or Scope(None)
+        pauses = [one for scope in brakes.values() for one in brakes_on(scope) if one["kind"] == "pause"]
+        breakers = [breaker_state(breaker) for scope in brakes.values() for breaker in scope.breakers]
         state: dict[str, Any] = {
             "version": __version__,
             "mode": self.mode.value,
-            "paused": False,
+            "paused": service.pause is not None,
+            "pauses": pauses,
             "rules": rules_state(self.rules),
             "inbox": inbox,
             "jobs": jobs,
             "decisions": decisions,
-            "breakers": [],
+            "observed_rules": observed,
+            "breakers": breakers,
             **swept(sweep),
         }
         return JSONResponse(plain(state))
 
     def _guarded(self, endpoint: Endpoint) -> Endpoint:
-        @wraps(endpoint)
-        async def answer(request: Request) -> Response:
-            if refusal := refuse_bearer(request, self.token, "AUTOREVIEW_ADMIN_TOKEN"):
-                return refusal
-            try:
-                return await endpoint(request)
-            except BadQuery as error:
-                return problem(422, error.code, str(error))
-
-        return answer
+        return guarded(endpoint, self.token)
 
 
 def swept(turn: dict[str, Any] | None) -> dict[str, Any]:

@@ -29,6 +29,18 @@ def decision_query(parameters: QueryParams) -> tuple[DecisionFilter, int, int | 
     return wanted, read_limit(parameters.get("limit")), _whole("before", before) if before else None
 
 
+def hold_query(parameters: QueryParams) -> tuple[dict[str, str], int, tuple[datetime, str] | None]:
+    """The filter of holds, the page's size, and the (since, submission) it comes after. Raises BadQuery."""
+    filters = ("study", "rule", "guard")
+    known = {*filters, "limit", "after"}
+    if unknown := sorted(set(parameters) - known):
+        raise BadQuery(f"Unknown parameter {unknown[0]!r}; known are {', '.join(sorted(known))}.")
+    wanted = {name: parameters[name] for name in filters if parameters.get(name)}
+    since, _, submission = parameters.get("after", "").partition("/")
+    after = (read_moment("after", since), submission) if since else None
+    return wanted, read_limit(parameters.get("limit")), after
+
+
 def read_limit(text: str | None) -> int:
     limit = _whole("limit", text) if text else DEFAULT_LIMIT
     if not 1 <= limit <= MAX_LIMIT:

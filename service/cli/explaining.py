@@ -33,6 +33,7 @@ def explain(
 def _ask(submission: str, settings: Settings) -> "Explanation":
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from service.app import service_limits
     from service.cli.asking import ask
     from service.prolific.client import Prolific
     from service.review.explaining import Explanation
@@ -44,7 +45,15 @@ def _ask(submission: str, settings: Settings) -> "Explanation":
 
     async def question(connection: AsyncConnection) -> Explanation:
         async with Prolific(settings.prolific_url, token.read, concurrency=1) as prolific:
-            return await explained(submission, prolific, connection, book, settings.mode, datetime.now(UTC))
+            return await explained(
+                submission,
+                prolific,
+                connection,
+                book,
+                settings.mode,
+                datetime.now(UTC),
+                service_limits(settings),
+            )
 
     return ask(question)
 

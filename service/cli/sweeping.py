@@ -12,6 +12,7 @@ MEANINGS = {
     "not_reviewed": "a webhook or evidence came, and its review never ended",
     "not_applied": "decided, and never sent",
     "unconfirmed": "sent, and never answered",
+    "timer_missed": "it was to be looked at again by now",
     "undone": "done, and it awaits review still or again",
 }
 

@@ -42,7 +42,10 @@ class Guard(StrEnum):
     """Why an outcome became *hold*."""
 
     MODE = "mode"
+    PAUSED = "paused"
     LIMIT_REJECT = "limit.reject"
+    LIMIT_REQUEST_RETURN = "limit.request_return"
+    LIMIT_REWARD = "limit.reward"
     REOPENED = "reopened"
     ALREADY_ASKED = "already_asked"
     WAITING = "waiting"
@@ -50,6 +53,8 @@ class Guard(StrEnum):
     MESSAGE = "message"
     NO_SUCH_CODE = "no_such_code"
     POLICY = "policy"
+    REPLIED = "replied"
+    HOLD_EXPIRED = "hold_expired"
 
 
 class DecisionStatus(StrEnum):

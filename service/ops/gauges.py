@@ -10,8 +10,10 @@ from sqlalchemy.exc import OperationalError
 
 from service.ops.metrics import Metrics
 from service.store.audit import job_counts
+from service.store.brakes import scopes
 from service.store.database import Database
 from service.store.decisions import failed_submissions
+from service.store.holds import count_holds
 from service.store.inbox import last_event_at
 from service.store.turns import last_said
 
@@ -46,10 +48,16 @@ class Gauges:
             jobs = await job_counts(connection)
             failed = await failed_submissions(connection)
             last_webhook = await last_event_at(connection)
+            holds = await count_holds(connection)
+            brakes = (await scopes(connection)).values()
             swept_at, swept = await last_said(connection, "sweep")
         metrics.jobs_queued.set(jobs["queued"])
         metrics.oldest_job.set(_age(jobs["oldest"]))
         metrics.failed.set(len(failed))
+        metrics.holds.set(sum(group["number"] for group in holds))
+        metrics.oldest_hold.set(_age(min((group["oldest"] for group in holds), default=None)))
+        metrics.paused.set(sum(1 for scope in brakes if scope.pause))
+        metrics.breakers.set(sum(len(scope.breakers) for scope in brakes))
         if last_webhook:
             metrics.last_webhook.set(last_webhook.timestamp())
         if swept_at:

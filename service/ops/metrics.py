@@ -43,6 +43,14 @@ class Metrics:
             "1 while Prolific's subscription points here and is enabled, 0 if disabled or missing.",
         )
         self.failed = self._gauge("autoreview_failed", "Submissions whose last decision failed.")
+        self.holds = self._gauge("autoreview_holds", "Submissions held for a person.")
+        self.oldest_hold = self._gauge(
+            "autoreview_oldest_hold_seconds", "Since when the oldest of them is held."
+        )
+        self.paused = self._gauge("autoreview_paused", "Pauses that are on, of the service and of studies.")
+        self.breakers = self._gauge(
+            "autoreview_breakers_open", "Breakers that limits opened and nobody closed."
+        )
         self.jobs_queued = self._gauge("autoreview_jobs_queued", "Jobs that wait to run now.")
         self.oldest_job = self._gauge("autoreview_oldest_job_seconds", "Since when the oldest of them waits.")
         self.last_webhook = self._gauge(

@@ -14,7 +14,7 @@ class ActionRequest(TypedDict):
     body: dict[str, Any]
 
 
-def action_request(action: Action, study: Study) -> ActionRequest | None:
+def action_request(action: Action, study: Study | None) -> ActionRequest | None:
     """Build the request for an action; None for a hold. Raises ``NoSuchCode``, see ``researcher_code``."""
     match action:
         case Approve():
@@ -27,6 +27,8 @@ def action_request(action: Action, study: Study) -> ActionRequest | None:
             body = {"request_return_reasons": list(action.reasons)}
             return {"endpoint": "request-return", "body": body}
         case Complete():
+            if study is None:
+                raise NoSuchCode("The study is not known, so neither are its codes.")
             return _transition(_completion(action, study))
         case Hold():
             return None

@@ -4,8 +4,9 @@ from datetime import timedelta
 from typing import Any
 
 import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.domain.decision import DecisionStatus, Outcome
+from service.domain.decision import DecisionStatus, Outcome, Trigger
 from service.domain.submission import Status, Submission
 from service.errors import AutoreviewError, ProlificError
 from service.ops.metrics import Metrics
@@ -13,6 +14,7 @@ from service.prolific.client import Prolific
 from service.prolific.errors import NotFound, Refused, Unauthorised
 from service.review.treatment import RetryLater, is_refusal
 from service.review.troubles import Troubles
+from service.store.brakes import pause_of
 from service.store.database import Database
 from service.store.decisions import Recorded, add_answer, add_attempt
 from service.store.queue import Lease, is_held
@@ -21,6 +23,7 @@ from service.store.submissions import see_status
 log = structlog.get_logger(__name__)
 
 SOON = timedelta(seconds=30)
+SHORTLY = timedelta(seconds=1)
 
 REACHED = {
     Outcome.APPROVE: {Status.APPROVED},
@@ -58,6 +61,7 @@ class Applier:
         async with self._database.begin() as connection:
             if lease and not await is_held(connection, lease):
                 raise LeaseLost
+            await self._check_pause(connection, recorded)
             attempt = await add_attempt(connection, recorded.id, request)
         try:
             answer = await self._call(submission, request)
@@ -67,6 +71,12 @@ class Applier:
         async with self._database.begin() as connection:
             await see_status(connection, submission, Status(answer["status"]))
         return DecisionStatus.APPLIED
+
+    async def _check_pause(self, connection: AsyncConnection, recorded: Recorded) -> None:
+        """The last look before anything is sent; the next review records it as held."""
+        decision = recorded.decision
+        if decision.trigger is not Trigger.PERSON and await pause_of(connection, decision.study_id):
+            raise RetryLater(SHORTLY, "it was paused meanwhile")
 
     async def settle(self, recorded: Recorded, submission: Submission) -> DecisionStatus:
         """Prolific's own state says what became of a decision that was not confirmed."""

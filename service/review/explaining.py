@@ -14,8 +14,9 @@ from service.errors import AutoreviewError
 from service.prolific.client import Prolific
 from service.prolific.errors import NotFound
 from service.review.judging import Known, judge
+from service.review.limits import ServiceLimits
 from service.review.recalling import recall
-from service.review.recording import says_the_same, within_limit
+from service.review.restraint import Restraint, says_the_same
 from service.review.sources import source_of
 from service.rules import RuleBook, RuleFile
 from service.store.decisions import Recorded, newest
@@ -67,6 +68,7 @@ async def explain(
     book: RuleBook,
     mode: Mode,
     now: datetime,
+    service_limits: ServiceLimits,
 ) -> Explanation:
     """Decide as a review would, without its locks: limits are as of now. Raises NothingToExplain."""
     submission, study, rule_file = await _fetched(submission_id, prolific, book)
@@ -78,7 +80,8 @@ async def explain(
     last = await newest(connection, submission.id)
     decision = judge(known, rule_file, mode, Trigger.PERSON, now)
     if not (last and says_the_same(last.decision, decision)):
-        decision = await within_limit(connection, decision, rule_file.limits.reject)
+        restraint = await Restraint.of(connection, decision.study_id, rule_file, service_limits)
+        decision = (await restraint.apply(decision)).decision
     at = {source: row["received_at"] for source, row in pushed.items()}
     return Explanation(submission, decision, _rules(rule_file, decision, known, at), last)
 

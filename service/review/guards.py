@@ -2,18 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from math import floor
 from typing import Any
 
 from service.domain.decision import Action, Guard, Hold, Mode, Outcome, Verdict
 from service.domain.submission import Study, Submission
 from service.prolific.errors import NoSuchCode
 from service.prolific.sending import action_request
-from service.rules import RejectLimit
-from service.store.decisions import RejectionCounts
 
 ANSWER_TIME = timedelta(days=7)  # how long a participant has to answer a request to return
-ALWAYS_ALLOWED = 3  # rejections that no share forbids
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +22,7 @@ class Situation:
     decided_before: bool
     asked_at: datetime | None  # when the participant was asked to return it
     answer_until: datetime | None  # by when to answer
+    replied: str | None  # why the participant counts as having answered the request to return
     policy: str | None  # why Prolific's policy keeps this rejection from being sent by itself
     now: datetime
 
@@ -63,6 +60,8 @@ def _objection(proposed: Outcome, situation: Situation) -> tuple[Guard, str] | N
     """Why what could be sent is not to be sent now, or not by itself."""
     if reason := _already_asked(proposed, situation):
         return Guard.ALREADY_ASKED, reason
+    if situation.replied is not None and proposed is not Outcome.HOLD:
+        return Guard.REPLIED, situation.replied
     if situation.policy is not None:
         return Guard.POLICY, situation.policy
     if situation.mode is Mode.APPROVE_ONLY and proposed not in {Outcome.APPROVE, Outcome.HOLD}:
@@ -78,17 +77,3 @@ def _already_asked(proposed: Outcome, situation: Situation) -> str | None:
     if proposed is Outcome.REJECT and situation.now >= until:
         return None
     return f"The participant was asked to return it on {asked_at:%Y-%m-%d}, and has not answered."
-
-
-def over_limit(limit: RejectLimit, counts: RejectionCounts) -> str | None:
-    """Why one more rejection is too many, given the study's last ``of_last - 1`` decisions; None if it isn't."""
-    number = counts.of_last + 1
-    allowed = max(ALWAYS_ALLOWED, floor(limit.share * number))
-    if counts.rejections + 1 > allowed:
-        return (
-            f"{counts.rejections + 1} rejections among the study's last {number} decisions "
-            f"would be more than the limit of {allowed}."
-        )
-    if counts.rejections_in_a_day + 1 > limit.per_day:
-        return f"{limit.per_day} rejections in 24 hours are the limit, and there were {counts.rejections_in_a_day}."
-    return None

@@ -31,10 +31,11 @@ class Known:
     decided_before: bool
     asked_at: datetime | None
     answer_until: datetime | None
+    replied: str | None = None  # why the participant counts as having answered it
 
 
 def judge(known: Known, rule_file: RuleFile, mode: Mode, trigger: Trigger, now: datetime) -> Decision:
-    """What the rules say and the guards let stand; the limits, which need a lock, come when it is recorded."""
+    """What the rules say and the guards let stand; brakes and limits, which need a lock, come when it is recorded."""
     submission, facts = known.submission, _facts(known, rule_file, now)
     verdict = rule_file.decide(facts)
     lesser = mode.at_most(rule_file.mode)
@@ -82,6 +83,7 @@ def _situation(known: Known, mode: Mode, policy: str | None, now: datetime) -> S
         decided_before=known.decided_before,
         asked_at=known.asked_at,
         answer_until=known.answer_until,
+        replied=known.replied,
         policy=policy,
         now=now,
     )

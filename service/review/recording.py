@@ -2,26 +2,28 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.domain.decision import Decision, DecisionStatus, Guard, Mode, Outcome, Trigger
+from service.domain.decision import Decision, DecisionStatus, Mode, Outcome, Trigger
 from service.errors import AutoreviewError, ProlificError
 from service.ops.metrics import Metrics
 from service.prolific.errors import NotFound, Refused
-from service.review.guards import held, over_limit
-from service.rules import RejectLimit
+from service.review.limits import Excess, ServiceLimits
+from service.review.restraint import Restraint, says_the_same
+from service.rules import RuleFile
+from service.store.brakes import open_breaker
 from service.store.database import Database
 from service.store.decisions import (
     Recorded,
     add_answer,
     add_attempt,
+    lock_service,
     lock_study,
     newest,
     record,
-    rejection_counts,
+    supersede,
 )
 from service.store.queue import Queue
 
@@ -35,25 +37,43 @@ class Recorder:
     database: Database
     queue: Queue
     metrics: Metrics
+    service_limits: ServiceLimits
 
-    async def record(self, decision: Decision, limit: RejectLimit, last: Recorded | None) -> Recorded:
-        """Write the decision and its timer; the last one is returned where this one says nothing new."""
+    async def record(self, decision: Decision, rule_file: RuleFile, last: Recorded | None) -> Recorded:
+        """Write the decision and its timer; the last one is returned where this one says nothing new.
+
+        So is what a person decided while this was being judged.
+        """
         async with self.database.begin() as connection:
-            await lock_study(connection, decision.study_id or "")
-            if not (last and says_the_same(last.decision, decision)):
-                decision = await within_limit(connection, decision, limit)
+            await self._lock(connection, decision)
+            meanwhile = await newest(connection, decision.submission_id)
+            if meanwhile and meanwhile.decision.trigger is Trigger.PERSON:
+                return meanwhile
+            restraint = await Restraint.of(connection, decision.study_id, rule_file, self.service_limits)
+            if last and restraint.lets_stand(last.decision, decision):
+                return last  # counted once, it is not judged by the limits again
+            restrained = await restraint.apply(decision)
+            decision = restrained.decision
             if last and says_the_same(last.decision, decision):
                 if decision.trigger is Trigger.RECHECK:
                     # The timer rang before this clock came to its time: set it once more.
                     await self._set_timer(connection, decision)
                 return last
             recorded = await record(connection, decision)
+            if restrained.excess:
+                await _open(connection, restrained.excess, recorded)
             await self._set_timer(connection, decision)
             if last and last.status is DecisionStatus.PENDING:
-                await _supersede(connection, last, recorded)
+                await supersede(connection, last, recorded)
         self.metrics.decisions.labels(decision.outcome.value, decision.guard or "").inc()
         _tell(recorded)
         return recorded
+
+    async def _lock(self, connection: AsyncConnection, decision: Decision) -> None:
+        """The service's lock before the study's, everywhere."""
+        if self.service_limits.are_set:
+            await lock_service(connection)
+        await lock_study(connection, decision.study_id or "")
 
     async def record_failure(
         self, submission_id: str, trigger: Trigger, mode: Mode, error: Exception, now: datetime
@@ -64,7 +84,10 @@ class Recorder:
             last = await newest(connection, submission_id)
             if last and last.status is DecisionStatus.FAILED and last.decision.reason == reason:
                 return last
-            recorded = await record(connection, _failure(submission_id, trigger, mode, reason, now))
+            if last and last.status is DecisionStatus.PENDING:
+                recorded = last  # what was to be done can't be
+            else:
+                recorded = await record(connection, _failure(submission_id, trigger, mode, reason, now))
             attempt = await add_attempt(connection, recorded.id, {"endpoint": "submission", "body": None})
             await add_answer(
                 connection,
@@ -91,41 +114,12 @@ class Recorder:
             await self.queue.cancel_timer(connection, submission)
 
 
-def says_the_same(last: Decision, new: Decision) -> bool:
-    """Whether a review came to the same as the last one; that time went by is nothing new."""
-
-    def said(decision: Decision) -> tuple[Any, ...]:
-        facts = {name: value for name, value in decision.facts.items() if name != "now"}
-        named = (decision.rule, decision.rules_hash, decision.mode)
-        return (facts, *named, decision.outcome, decision.guard, decision.action)
-
-    return said(last) == said(new)
-
-
-async def within_limit(connection: AsyncConnection, decision: Decision, limit: RejectLimit) -> Decision:
-    """The decision, or a hold where one more rejection of this study would be too many.
-
-    Exact only under the study's lock.
-    """
-    if decision.outcome is not Outcome.REJECT or decision.mode is Mode.OBSERVE:
-        return decision
-    counts = await rejection_counts(
-        connection, decision.study_id or "", limit.of_last - 1, decision.decided_at
-    )
-    reason = over_limit(limit, counts)
-    if reason is None:
-        return decision
-    by = held(Guard.LIMIT_REJECT, reason)
-    return replace(
-        decision, outcome=Outcome.HOLD, guard=by.guard, reason=reason, action=None, recheck_at=None
-    )
-
-
-async def _supersede(connection: AsyncConnection, last: Recorded, by: Recorded) -> None:
-    """A decision that was never sent gives way to the one that later facts led to."""
-    attempt = await add_attempt(connection, last.id, None)
-    answer = {"message": f"Decision {by.id} took its place before it was sent."}
-    await add_answer(connection, attempt, DecisionStatus.SUPERSEDED, None, answer)
+async def _open(connection: AsyncConnection, excess: Excess, recorded: Recorded) -> None:
+    """The first decision beyond a limit opens its breaker."""
+    if excess.is_new:
+        study = excess.scope.study
+        await open_breaker(connection, study, excess.guard, excess.reason, recorded.id)
+        log.error("breaker.open", study_id=study, guard=excess.guard.value, reason=excess.reason)
 
 
 def _why_not(error: Exception) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
@@ -17,10 +17,12 @@ from service.review.lists import StudyLists
 from service.review.recalling import recall
 from service.review.reckoning import groups_read
 from service.review.recording import Recorder
+from service.review.replies import follows_up, reply_since
 from service.review.studies import StudyCache
 from service.review.treatment import MOST_IN_AN_HOUR, RetryLater, look_again, wait_for_all
 from service.review.troubles import Troubles
 from service.rules import RuleBook, RuleFile
+from service.store.brakes import pause_of
 from service.store.database import Database, database_now
 from service.store.decisions import Recorded, may_have_arrived, newest
 from service.store.evidence import Said, evidence_waits, mark_evidence_handled, newest_evidence
@@ -101,12 +103,12 @@ class Reviewer:
             await end_troubles(connection, submission_id)
         return recorded
 
-    async def gives_up(self, submission_id: str, trigger: Trigger, error: Exception) -> bool:
-        """Whether an error of our own came again for too long; then it is a *failed* that people can see."""
-        if await self.troubles.stumble(submission_id):
-            return False
-        await self.recorder.record_failure(submission_id, trigger, self.mode, error, self.clock())
-        return True
+    async def stumble(self, submission_id: str, trigger: Trigger, error: Exception) -> timedelta | None:
+        """An error of our own: after how long to try again; None once it came for so long that it is a *failed*."""
+        after = await self.troubles.stumble(submission_id)
+        if after is None:
+            await self.recorder.record_failure(submission_id, trigger, self.mode, error, self.clock())
+        return after
 
     async def _waiting(self, submission_id: str) -> Waiting:
         """What came in of the submission, as of now by the clock that stamps it: the database's."""
@@ -137,16 +139,21 @@ class Reviewer:
             seen = await see_submission(connection, submission, claimed=rule_file is not None)
             last = await newest(connection, submission.id)
             sent = last is not None and await may_have_arrived(connection, last.id)
+            pause = await pause_of(connection, submission.study_id)
         if last and (last.status is DecisionStatus.PENDING or (again and _can_be_sent_again(last))):
             if submission.status is not Status.AWAITING_REVIEW or has_reached(last, submission):
-                await self._cancel_timer(submission)
+                if submission.status is not Status.AWAITING_REVIEW:
+                    await self._cancel_timer(submission)
                 return replace(last, status=await self.applier.settle(last, submission))
-            if (sent or again) and self._may_be_sent(last, rule_file):
+            if _by_a_person(last) or ((sent or again) and not pause and self._may_be_sent(last, rule_file)):
                 # Prolific may be at it: the same request again does no harm, another one might.
                 return replace(last, status=DecisionStatus.PENDING)
         if submission.status is not Status.AWAITING_REVIEW:
             log.info("review.nothing_to_decide", status=submission.status.value)
             await self._cancel_timer(submission)
+            return None
+        if last and _by_a_person(last):
+            log.info("review.decided_by_a_person", by=last.decision.by)
             return None
         if rule_file is None:
             log.warning("review.unclaimed", study_id=submission.study_id)
@@ -179,7 +186,10 @@ class Reviewer:
         async with self.database.connect() as connection:
             known = await recall(connection, rule_file, submission, study, said.payloads, seen)
         decision = judge(known, rule_file, self.mode, trigger, self.clock())
-        return await self.recorder.record(decision, rule_file.limits.reject, last)
+        if follows_up(known, decision):
+            known = replace(known, replied=await reply_since(known, self.prolific))
+            decision = judge(known, rule_file, self.mode, trigger, decision.decided_at)
+        return await self.recorder.record(decision, rule_file, last)
 
     async def _refused(self, submission_id: str, trigger: Trigger, error: ProlificError) -> Recorded:
         """Prolific would not show what is to be reviewed: try again later, or record that it failed."""
@@ -187,6 +197,11 @@ class Reviewer:
         if after is not None:
             raise RetryLater(after, str(error)) from error
         return await self.recorder.record_failure(submission_id, trigger, self.mode, error, self.clock())
+
+
+def _by_a_person(recorded: Recorded) -> bool:
+    """A person's word is never overruled, not even by what comes to light later."""
+    return recorded.decision.trigger is Trigger.PERSON
 
 
 def _can_be_sent_again(recorded: Recorded) -> bool:

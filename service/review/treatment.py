@@ -82,9 +82,15 @@ def retry_after(error: ProlificError, trouble: Trouble) -> timedelta | None:
     if is_refusal(error):
         refusals = trouble.refusals
         return timedelta(seconds=NOT_YET[refusals - 1]) if refusals <= len(NOT_YET) else None
+    after = later_and_later(trouble)
+    if after and isinstance(error, RateLimited) and error.retry_after is not None:
+        return timedelta(seconds=error.retry_after + random.uniform(0, 1))  # noqa: S311 - jitter
+    return after
+
+
+def later_and_later(trouble: Trouble) -> timedelta | None:
+    """2 s, doubling to 10 min, with jitter; None after a day."""
     if trouble.now - trouble.since >= OUTAGE:
         return None
-    if isinstance(error, RateLimited) and error.retry_after is not None:
-        return timedelta(seconds=error.retry_after + random.uniform(0, 1))  # noqa: S311 - jitter
     longest = min(LONGEST, 2.0 ** min(trouble.outages, 10))
     return timedelta(seconds=random.uniform(longest / 2, longest))  # noqa: S311 - jitter

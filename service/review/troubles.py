@@ -5,7 +5,13 @@ from datetime import timedelta
 
 from service.errors import ProlificError
 from service.ops.metrics import Metrics
-from service.review.treatment import OUTAGE, is_nothing_about_it, is_refusal, retry_after, wait_for_all
+from service.review.treatment import (
+    is_nothing_about_it,
+    is_refusal,
+    later_and_later,
+    retry_after,
+    wait_for_all,
+)
 from service.store.database import Database
 from service.store.troubles import add_outage, add_refusal
 
@@ -27,8 +33,7 @@ class Troubles:
             trouble = await add(connection, submission_id)
         return retry_after(error, trouble)
 
-    async def stumble(self, submission_id: str) -> bool:
-        """Count an error of our own; whether to try again: a lost database raises here, and is waited for."""
+    async def stumble(self, submission_id: str) -> timedelta | None:
+        """Count an error of our own; after how long to try again. Without a database it raises."""
         async with self.database.begin() as connection:
-            trouble = await add_outage(connection, submission_id)
-        return trouble.now - trouble.since < OUTAGE
+            return later_and_later(await add_outage(connection, submission_id))

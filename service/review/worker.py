@@ -1,9 +1,9 @@
 """The worker: runs reviews from the queue, rings timers, takes over what a killed worker left."""
 
 import asyncio
+import random
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
 from math import ceil
 from time import perf_counter
 
@@ -24,20 +24,20 @@ from service.store.queue import QUEUE, RETRY, REVIEW, WAKE, Lease, Queue
 HEARTBEAT = 2.5  # seconds between a worker's signs of life
 STALLED = 10.0  # seconds without one, and its jobs are given to others
 RESCUE_EVERY = "* * * * * */5"  # cron, its sixth field the seconds
-LONGEST = timedelta(minutes=10)
 
 log = structlog.get_logger(__name__)
 
 
 class Patience(BaseRetryStrategy):
-    """A review that failed is taken up again: when Prolific's answer says, else later and later."""
+    """A review is taken up again when the table of treatments says, or soon where only the database was away.
 
-    def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
+    An error in here would end the job for good.
+    """
+
+    def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:  # noqa: ARG002
         if isinstance(exception, RetryLater):
-            after = exception.after
-        else:
-            after = min(LONGEST, timedelta(seconds=2.0 ** min(job.attempts + 1, 10)))
-        return RetryDecision(retry_in={"seconds": ceil(after.total_seconds())})
+            return RetryDecision(retry_in={"seconds": ceil(exception.after.total_seconds())})
+        return RetryDecision(retry_in={"seconds": random.randint(2, 5)})  # noqa: S311 - jitter
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +93,9 @@ class Tasks:
         except Exception as error:
             self.metrics.reviews.labels("crashed").inc()
             log.exception("review.crashed", tries=tries)
-            if not await self.reviewer.gives_up(submission_id, trigger, error):
-                raise
+            after = await self.reviewer.stumble(submission_id, trigger, error)
+            if after:
+                raise RetryLater(after, str(error)) from error
         else:
             self.metrics.reviews.labels(recorded.status.value if recorded else "nothing_to_decide").inc()
             self.metrics.review_seconds.observe(perf_counter() - began)

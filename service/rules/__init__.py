@@ -6,8 +6,9 @@ from service.rules.evidence import Source, Validated
 from service.rules.facts import FACTS, FieldType
 from service.rules.findings import MEANINGS, Code, Finding, InvalidRules
 from service.rules.junit import clean, failure_lines, junit_xml
+from service.rules.limits import Limits, RejectLimit, ReturnLimit, RewardLimit
 from service.rules.policy import ADVICE, Policy
-from service.rules.rulefile import Limits, RejectLimit, RuleFile
+from service.rules.rulefile import RuleFile
 from service.rules.running import CaseResult, Failure, run, unreached
 from service.rules.schema import schema
 
@@ -25,6 +26,8 @@ __all__ = [
     "Limits",
     "Policy",
     "RejectLimit",
+    "ReturnLimit",
+    "RewardLimit",
     "RuleBook",
     "RuleFile",
     "Source",

@@ -13,7 +13,8 @@ from service.rules.findings import Code, Mark
 from service.rules.hints import did_you_mean, unknown_fact
 from service.rules.reading import Entries, Entry, Reader, join
 
-EXPECTED = ("outcome", "rule", "reason", "message", "category", "tag", "guard", "undecidable")
+WOULD = "would"
+EXPECTED = ("outcome", "rule", "reason", "message", "category", "tag", "guard", "undecidable", WOULD)
 GUARDS = ("undecidable", "waiting", "message", "no_such_code", "policy")
 """What a test sees of guards: the others look at more of the world than facts."""
 
@@ -30,12 +31,16 @@ CODES = "codes"
 
 @dataclass(frozen=True, slots=True)
 class CaseReader:
-    """``types`` of all facts, None where the declaration has an error; ``rules`` are the rules' names."""
+    """``types`` of all facts, None where the declaration has an error; ``rules`` are the rules' names.
+
+    ``observed`` are those of them that are only observed.
+    """
 
     reader: Reader
     types: Mapping[str, FieldType | None]
     sources: Collection[str]
     rules: Collection[str]
+    observed: Collection[str]
 
     def read(self, node: Node | None) -> tuple[Case, ...]:
         if node is None or (isinstance(node, document.Sequence) and not node.items):
@@ -140,7 +145,9 @@ class CaseReader:
             self.reader.findings.add(Code.NOTHING_EXPECTED, node.start, path, message)
         return {key: self._wanted(key, entry.node, join(path, key)) for key, entry in (found or {}).items()}
 
-    def _wanted(self, key: str, node: Node, path: str) -> str | bool | None:
+    def _wanted(self, key: str, node: Node, path: str) -> str | bool | dict[str, str | None] | None:
+        if key == WOULD:
+            return self._would(node, path)
         if key == "undecidable":
             return self.reader.flag(node, path)
         if key in MAY_BE_NONE and isinstance(node, Scalar) and node.is_null:
@@ -153,6 +160,37 @@ class CaseReader:
         name = self.reader.text(node, path)
         if name is not None and name not in self.rules:
             hint = "; write null" if name == "otherwise" else did_you_mean(name, self.rules)
-            message = f"no rule of this file is called ‘{name}’{hint}"
-            self.reader.wrong(node, path, message)
+            self.reader.wrong(node, path, f"{_no_rule(name)}{hint}")
+        elif name in self.observed:
+            self.reader.wrong(node, path, f"‘{name}’ is only observed: expect it under `would`")
         return name
+
+    def _would(self, node: Node, path: str) -> dict[str, str | None]:
+        """By the name of a rule that is only observed; None: it doesn't match, or isn't asked."""
+        entries = self.reader.entries(node, path)
+        if entries == {}:
+            self.reader.findings.add(Code.NOTHING_EXPECTED, node.start, path, "names no rule")
+        return {
+            name: self._outcome(entry.node, join(path, name))
+            for name, entry in (entries or {}).items()
+            if self._is_observed(name, entry, path)
+        }
+
+    def _is_observed(self, name: str, entry: Entry, path: str) -> bool:
+        problem = None
+        if name not in self.rules:
+            problem = f"{_no_rule(name)}{did_you_mean(name, self.observed)}"
+        elif name not in self.observed:
+            problem = f"‘{name}’ is not observed, it decides: expect it as `rule`"
+        if problem:
+            self.reader.findings.add(Code.BAD_VALUE, entry.key, join(path, name), problem)
+        return problem is None
+
+    def _outcome(self, node: Node, path: str) -> str | None:
+        if isinstance(node, Scalar) and node.is_null:
+            return None
+        return self.reader.choice(node, path, CHOICES["outcome"])
+
+
+def _no_rule(name: str) -> str:
+    return f"no rule of this file is called ‘{name}’"

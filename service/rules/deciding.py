@@ -9,12 +9,15 @@ from service.rules import sentences
 from service.rules.actions import PlannedAction, text_problem
 from service.rules.cel import Bound
 from service.rules.facts import FactSheet
-from service.rules.rule import Asked, Result, Rule
+from service.rules.rule import Asked, Rule
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What decides, before doubts are weighed: a rule that matched, or ``otherwise``."""
+    """What decides, before doubts are weighed: a rule that matched, or ``otherwise``.
+
+    ``trace`` are the rules asked up to it, also those that are only observed.
+    """
 
     plan: PlannedAction
     rule: str | None
@@ -25,7 +28,7 @@ class Proposal:
 
     @property
     def unknown(self) -> tuple[Asked, ...]:
-        return tuple(asked for asked in self.trace if asked.result is Result.UNKNOWN)
+        return tuple(asked for asked in self.trace if asked.is_doubtful)
 
 
 def decide(
@@ -60,7 +63,7 @@ def _propose(rules: Sequence[Rule], otherwise: PlannedAction, sheet: FactSheet, 
     for rule in rules:
         asked = rule.ask(sheet, bound)
         trace.append(asked)
-        if asked.result is Result.MATCHED:
+        if asked.decides:
             return Proposal(rule.plan, rule.name, asked.why, rule.tag, rule.recheck_after, tuple(trace))
     return Proposal(otherwise, None, "", None, None, tuple(trace))
 

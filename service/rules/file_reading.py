@@ -1,10 +1,9 @@
 """Reads a whole rule file from its tree: the sections, in the order they stand in the design."""
 
 import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from fractions import Fraction
+from datetime import timedelta
 
 from service.domain.decision import Approve, Hold, Mode, Outcome
 from service.rules import cel, document, sentences
@@ -17,14 +16,20 @@ from service.rules.evidence import Source
 from service.rules.evidence_reading import Declared, EvidenceReader
 from service.rules.facts import FACTS, FieldType
 from service.rules.findings import START, Code, Findings, Mark
-from service.rules.reading import Entries, Reader, join
+from service.rules.limit_reading import LimitReader
+from service.rules.limits import Limits
+from service.rules.reading import Entries, Reader
 from service.rules.rule import Rule
 from service.rules.rule_reading import RuleReader, rule_names
-from service.rules.rulefile import Limits, RejectLimit, RuleFile
+from service.rules.rulefile import RuleFile
 
 VERSION = "1"
-KEYS = ("version", "name", "studies", "mode", "evidence", "limits", "rules", "otherwise", "tests")
-SHARE = re.compile("([0-9]{1,3}(?:[.][0-9]{1,9})?) ?%")
+KEYS = (
+    *("version", "name", "studies", "mode", "evidence"),
+    *("limits", "hold_at_most", "rules", "otherwise", "tests"),
+)
+LEAST_HOLD = timedelta(minutes=1)
+PAID_AFTER = timedelta(days=21)  # Prolific approves what nobody reviewed (reference 0, fact 10)
 OTHERWISE = {
     Outcome.APPROVE: PlannedAction(Approve()),
     Outcome.HOLD: PlannedAction(Hold(sentences.NO_RULE_MATCHED)),
@@ -58,7 +63,7 @@ class FileReader:
         tree = document.read(text, self.findings) if text is not None else None
         if text is None or tree is None:
             return None
-        found = self.reader.fields(tree, "", KEYS, ("version", "name", "studies"), ("hold_at_most",))
+        found = self.reader.fields(tree, "", KEYS, ("version", "name", "studies"))
         loaded = self._sections(found, text) if found is not None else None
         return None if self.findings.has_errors else loaded
 
@@ -79,13 +84,15 @@ class FileReader:
         studies = self._studies(nodes["studies"]) if "studies" in nodes else ()
         mode = self.reader.choice(nodes["mode"], "mode", list(Mode)) if "mode" in nodes else None
         declared = EvidenceReader(self.reader).read(nodes["evidence"]) if "evidence" in nodes else Declared()
-        limits = self._limits(nodes["limits"]) if "limits" in nodes else Limits()
+        limits = LimitReader(self.reader).read(nodes["limits"]) if "limits" in nodes else Limits()
+        hold_at_most = self._hold_at_most(nodes["hold_at_most"]) if "hold_at_most" in nodes else None
         types: dict[str, FieldType | None] = {**FACTS, **declared.types}
         environment = cel.Environment(types)
         rules = self._rules(nodes.get("rules"), types, environment)
         otherwise = self._otherwise(nodes.get("otherwise"))
         names = rule_names(nodes.get("rules"))
-        tests = CaseReader(self.reader, types, declared.sources, names).read(nodes.get("tests"))
+        observed = rule_names(nodes.get("rules"), observed=True)
+        cases = CaseReader(self.reader, types, declared.sources, names, observed)
         return RuleFile(
             path=self.path,
             hash=hashlib.sha256(self.content).hexdigest(),
@@ -94,9 +101,10 @@ class FileReader:
             mode=Mode(mode) if mode in list(Mode) else None,
             evidence=declared.sources,
             limits=limits,
+            hold_at_most=hold_at_most,
             rules=rules,
             fallback=OTHERWISE[otherwise],
-            tests=tests,
+            tests=cases.read(nodes.get("tests")),
             source_text=text,
             types=_types(declared.sources),
             environment=environment,
@@ -133,28 +141,17 @@ class FileReader:
         else:
             self.claims.ids[study] = node.start
 
-    def _limits(self, node: Node) -> Limits:
-        found = self.reader.fields(node, "limits", ("reject",), later=("request_return", "approve")) or {}
-        if "reject" not in found:
-            return Limits()
-        default, path = RejectLimit(), "limits.reject"
-        keys = self.reader.fields(found["reject"].node, path, ("share", "of_last", "per_day")) or {}
-        share, of_last, per_day = default.share, default.of_last, default.per_day
-        if "share" in keys:
-            share = self._share(keys["share"].node, join(path, "share"))
-        if "of_last" in keys:
-            of_last = self.reader.whole(keys["of_last"].node, join(path, "of_last"), 1) or of_last
-        if "per_day" in keys:
-            per_day = self.reader.whole(keys["per_day"].node, join(path, "per_day"), 0) or 0
-        return Limits(RejectLimit(share, of_last, per_day))
-
-    def _share(self, node: Node, path: str) -> Fraction:
-        found = SHARE.fullmatch(node.value) if isinstance(node, Scalar) else None
-        share = Fraction(found[1]) / 100 if found else None
-        if share is None or share > 1:
-            self.reader.wrong(node, path, "must be a share from 0% to 100%, with the sign: `10%`")
-            return Fraction(0)
-        return share
+    def _hold_at_most(self, node: Node) -> timedelta | None:
+        path = "hold_at_most"
+        duration = self.reader.duration(node, path)
+        if duration is None or duration < LEAST_HOLD:
+            if duration is not None:
+                self.reader.wrong(node, path, "must be a minute or more: `72h`")
+            return None
+        if duration > PAID_AFTER:
+            message = f"has no effect: Prolific itself pays on day {PAID_AFTER.days}"
+            self.findings.add(Code.NO_EFFECT, node.start, path, message, severity="warning")
+        return duration
 
     def _rules(
         self,

@@ -34,6 +34,7 @@ class Code(StrEnum):
     NOT_READ = "RUL021"
     NEEDLESS_ALLOW = "RUL022"
     NOTHING_EXPECTED = "RUL023"
+    NO_EFFECT = "RUL024"
 
 
 MEANINGS: dict[Code, str] = {
@@ -60,6 +61,7 @@ MEANINGS: dict[Code, str] = {
     Code.NOT_READ: "a file in the folder that looks like rules but isn't read (warning)",
     Code.NEEDLESS_ALLOW: "a rule allows a policy finding that it doesn't have (warning)",
     Code.NOTHING_EXPECTED: "a test that expects nothing, so it can't fail",
+    Code.NO_EFFECT: "a `hold_at_most` of over 21 days: Prolific itself pays on day 21 (warning)",
 }
 
 

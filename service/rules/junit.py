@@ -1,7 +1,8 @@
 """Results of tests as JUnit XML, for people's own CI."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from service.rules.running import CaseResult
@@ -45,10 +46,13 @@ def failure_lines(result: CaseResult) -> list[str]:
     ]
     lines.append(f"reason: {result.came['reason']}")
     lines += [
-        f"{entry['rule']}: {entry['result']}: {seen_values(entry['values'])}"
-        for entry in result.verdict.trace
+        f"{entry['rule']}: {_result(entry)}: {seen_values(entry['values'])}" for entry in result.verdict.trace
     ]
     return [clean(" ".join(line.split())) for line in lines]
+
+
+def _result(entry: Mapping[str, Any]) -> str:
+    return f"{entry['result']}, only observed" if "observe" in entry else str(entry["result"])
 
 
 def _shown(value: str | bool | None) -> str:

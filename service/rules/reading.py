@@ -46,23 +46,20 @@ class Reader:
         path: str,
         known: Iterable[str],
         required: Iterable[str] = (),
-        later: Collection[str] = (),
     ) -> Entries | None:
-        """A mapping of known keys only; ``later`` are those that a later version builds."""
+        """A mapping of known keys only."""
         found = self.entries(node, path)
         if found is None:
             return None
-        names = [*known, *later]
+        names = list(known)
         for key, entry in found.items():
-            if key in later:
-                self.later(entry.key, join(path, key), f"`{key}`")
-            elif key not in names:
+            if key not in names:
                 message = f"there is no key `{key}` here{did_you_mean(key, names)}"
                 self.findings.add(Code.UNKNOWN_KEY, entry.key, join(path, key), message)
         for key in required:
             if key not in found:
                 self.findings.add(Code.MISSING_KEY, node.start, path, f"`{key}` is missing")
-        return {key: entry for key, entry in found.items() if key in names and key not in later}
+        return {key: entry for key, entry in found.items() if key in names}
 
     def items(self, node: Node, path: str, of: str) -> list[Node] | None:
         """A list of one item or more."""
@@ -107,9 +104,9 @@ class Reader:
         self.wrong(node, path, message)
         return None
 
-    def whole(self, node: Node, path: str, least: int) -> int | None:
+    def whole(self, node: Node, path: str, least: int, of: str = "") -> int | None:
         if not isinstance(node, Scalar) or not node.plain or not WHOLE.fullmatch(node.value):
-            self.refuse(node, path, "a whole number")
+            self.refuse(node, path, f"a whole number{of}")
             return None
         number = int(node.value)
         if number >= least:

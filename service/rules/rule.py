@@ -91,19 +91,37 @@ class Asked:
     why: str
     decided_by: tuple[Condition, ...]
 
+    @property
+    def decides(self) -> bool:
+        return self.result is Result.MATCHED and not self.rule.is_observed
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether it might decide if more were known."""
+        return self.result is Result.UNKNOWN and not self.rule.is_observed
+
     def as_trace(self) -> dict[str, Any]:
-        """Of several conditions also which of them decided."""
-        trace = {"rule": self.rule.name, "result": self.result.value, "values": self.values, "why": self.why}
-        if len(self.rule.when.conditions) == 1:
-            return trace
-        return {**trace, "decided_by": [condition.source for condition in self.decided_by]}
+        """Of several conditions also which of them decided, of an observed rule also what it would decide."""
+        trace: dict[str, Any] = {
+            "rule": self.rule.name,
+            "result": self.result.value,
+            "values": self.values,
+            "why": self.why,
+        }
+        if len(self.rule.when.conditions) > 1:
+            trace["decided_by"] = [condition.source for condition in self.decided_by]
+        if self.rule.is_observed:
+            would = self.rule.plan.outcome.value if self.result is Result.MATCHED else None
+            trace |= {"observe": True, "would": would}
+        return trace
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
     """``skips_unknown``: a later approve, complete or hold may decide although this one can't be known.
 
-    ``allow`` are the policy findings that its author accepts knowingly.
+    ``allow`` are the policy findings that its author accepts knowingly. ``is_observed``: asked where it
+    stands and kept in the trace, but without any effect on the verdict.
     """
 
     name: str
@@ -113,11 +131,14 @@ class Rule:
     recheck_after: timedelta | None = None
     skips_unknown: bool = False
     allow: frozenset[str] = frozenset()
+    is_observed: bool = False
 
     def ask(self, sheet: FactSheet, bound: Bound) -> Asked:
         result, doubts, decided_by = self.when.evaluate(bound)
         values = {fact: sheet.values.get(fact) for fact in self.when.facts}
         why = _why_unknown(doubts, sheet) if result is Result.UNKNOWN else sentences.seen(values)
+        if self.is_observed:
+            why = sentences.observed(why, self.plan.outcome if result is Result.MATCHED else None)
         return Asked(self, result, values, why, decided_by)
 
     def blocks(self, outcome: Outcome) -> bool:

@@ -11,8 +11,8 @@ from service.rules.policy_reading import PolicyReader
 from service.rules.reading import Entries, Reader, join
 from service.rules.rule import SKIPPABLE, Result, Rule
 
-KEYS = ("name", "when", *ACTIONS, "tag", "recheck_after", "if_unknown", "allow", "because")
-LATER_KEYS = ("observe",)
+OBSERVE = "observe"
+KEYS = ("name", "when", *ACTIONS, "tag", "recheck_after", "if_unknown", OBSERVE, "allow", "because")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +36,12 @@ class RuleReader:
             if rule is None:
                 continue
             rules.append(rule)
-            if always is None and self._always_matches(rule):
+            if always is None and not rule.is_observed and self._always_matches(rule):
                 always = rule.name
         return tuple(rules)
 
     def _rule(self, node: Node, path: str, names: dict[str, int]) -> Rule | None:
-        found = self.reader.fields(node, path, KEYS, ("name", "when"), LATER_KEYS)
+        found = self.reader.fields(node, path, KEYS, ("name", "when"))
         if found is None:
             return None
         told = len(self.reader.findings.found)
@@ -51,11 +51,12 @@ class RuleReader:
         tag = self.reader.text(found["tag"].node, join(path, "tag")) if "tag" in found else None
         recheck_after = self._recheck_after(found, path)
         skips_unknown = self._skips_unknown(found, path)
+        observed = self.reader.flag(found[OBSERVE].node, join(path, OBSERVE)) if OBSERVE in found else False
         policy = PolicyReader(self.reader, found, path)
         allowed = policy.allowed()
         if name is None or when is None or plan is None:
             return None
-        rule = Rule(name, when, plan, tag, recheck_after, skips_unknown, frozenset(allowed))
+        rule = Rule(name, when, plan, tag, recheck_after, skips_unknown, frozenset(allowed), bool(observed))
         if len(self.reader.findings.found) == told:  # a rule with errors is put right first
             policy.judge(rule, allowed)
         return rule
@@ -91,10 +92,17 @@ class RuleReader:
         return rule.when.evaluate(self.conditions.environment.nothing).result is Result.MATCHED
 
 
-def rule_names(node: Node | None) -> list[str]:
-    """The names of all rules, also of those that can't be read."""
+def rule_names(node: Node | None, *, observed: bool = False) -> list[str]:
+    """The names of all rules, or of those only observed; also of those that can't be read."""
     items = node.items if isinstance(node, Sequence) else []
-    named = [
-        item.entries["name"][1] for item in items if isinstance(item, Mapping) and "name" in item.entries
-    ]
-    return [name.value for name in named if isinstance(name, Scalar)]
+    rules = [item.entries for item in items if isinstance(item, Mapping) and "name" in item.entries]
+    names = [rule["name"][1] for rule in rules if not observed or _says_observe(rule)]
+    return [name.value for name in names if isinstance(name, Scalar)]
+
+
+def _says_observe(rule: dict[str, tuple[Scalar, Node]]) -> bool:
+    """Also where it says so in the wrong words, which are told there."""
+    if OBSERVE not in rule:
+        return False
+    _, node = rule[OBSERVE]
+    return not (isinstance(node, Scalar) and node.is_bool and node.value == "false")

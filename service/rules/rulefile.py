@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from fractions import Fraction
+from datetime import timedelta
 
 from service.domain.decision import Facts, Mode, Outcome, Verdict
 from service.rules import cel
@@ -11,22 +11,9 @@ from service.rules.case import Case
 from service.rules.deciding import decide
 from service.rules.evidence import Source
 from service.rules.facts import FactSheet, FieldType
+from service.rules.limits import Limits
 from service.rules.policy import withheld
 from service.rules.rule import Rule
-
-
-@dataclass(frozen=True, slots=True)
-class RejectLimit:
-    """Rejections are at most ``share`` of the last ``of_last`` decisions, and ``per_day`` in 24 hours."""
-
-    share: Fraction = Fraction(1, 10)
-    of_last: int = 50
-    per_day: int = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    reject: RejectLimit = field(default_factory=RejectLimit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +21,7 @@ class RuleFile:
     """``path`` is the file's name in its folder, ``hash`` SHA-256 of its bytes.
 
     ``studies`` are the ids it claims, None for all that no other file names; ``mode`` None: the service's.
+    ``hold_at_most`` is a minute or more, None: as long as nobody decides.
     """
 
     path: str
@@ -43,6 +31,7 @@ class RuleFile:
     mode: Mode | None
     evidence: Mapping[str, Source]
     limits: Limits
+    hold_at_most: timedelta | None
     rules: tuple[Rule, ...]
     fallback: PlannedAction
     tests: tuple[Case, ...]

@@ -1,20 +1,21 @@
 """Runs the tests beside the rules: a pure function of the file."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, assert_never
 
 from service.domain.decision import Action, Approve, Complete, Facts, Hold, Reject, RequestReturn, Verdict
 from service.rules.case import Case
+from service.rules.case_reading import WOULD
 from service.rules.rulefile import RuleFile
-from service.rules.sentences import no_code_of_that_kind
+from service.rules.sentences import no_code_of_that_kind, quoted
 
 CONTAINED = ("reason", "message")  # these are expected to stand in what came
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """``key`` of ``expect``, and what came instead."""
+    """``key`` of ``expect``, and what came instead; of ``would`` also which rule."""
 
     key: str
     expected: Any
@@ -43,7 +44,7 @@ def run(file: RuleFile) -> tuple[CaseResult, ...]:
 
 
 def unreached(file: RuleFile, results: Iterable[CaseResult]) -> tuple[str, ...]:
-    """The rules that match in no test."""
+    """The rules that match in no test; one that is only observed counts like the others."""
     reached = {
         entry["rule"]
         for result in results
@@ -59,12 +60,18 @@ def _result(file: RuleFile, case: Case) -> CaseResult:
     facts = case.facts(list(file.evidence), study)
     verdict = file.decide(facts)
     came = _came(verdict, _guard(file, case, verdict, facts))
-    failures = tuple(
-        Failure(key, wanted, came[key])
-        for key, wanted in case.expected.items()
-        if not _meets(key, wanted, came[key])
-    )
-    return CaseResult(file.path, case, facts, verdict, came, failures)
+    return CaseResult(file.path, case, facts, verdict, came, tuple(_failures(case, came)))
+
+
+def _failures(case: Case, came: dict[str, Any]) -> Iterator[Failure]:
+    for key, wanted in case.expected.items():
+        if key == WOULD:
+            would = came[WOULD]
+            for rule, outcome in wanted.items():
+                if would.get(rule) != outcome:
+                    yield Failure(f"would of {quoted(rule)}", outcome, would.get(rule))
+        elif not _meets(key, wanted, came[key]):
+            yield Failure(key, wanted, came[key])
 
 
 def _guard(file: RuleFile, case: Case, verdict: Verdict, facts: Facts) -> tuple[str, str] | None:
@@ -91,6 +98,7 @@ def _came(verdict: Verdict, guard: tuple[str, str] | None) -> dict[str, Any]:
         "tag": None if guard else verdict.tag,
         "guard": name,
         "undecidable": name == "undecidable",
+        WOULD: {entry["rule"]: entry["would"] for entry in verdict.trace if "observe" in entry},
     }
 
 

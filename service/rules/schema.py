@@ -4,7 +4,7 @@ from typing import Any
 
 from service.domain.decision import MESSAGE_LENGTH, REJECTION_CATEGORIES, Mode, Outcome
 from service.rules.action_reading import PERCENTAGES
-from service.rules.case_reading import CODES, GUARDS
+from service.rules.case_reading import CODES, GUARDS, WOULD
 from service.rules.catalogue import CATALOGUE
 from service.rules.evidence import CEL_WORDS, EVIDENCE_TYPES, NAME, RECEIVED
 from service.rules.evidence_reading import LATER_ORIGINS, PUSH
@@ -37,6 +37,7 @@ def schema() -> Schema:
         ),
         "evidence": _evidence(),
         "limits": _limits(),
+        "hold_at_most": _duration("How long a submission may be held; absent: until day 21.", "72h", "7d"),
         "rules": {
             "type": "array",
             "items": {"$ref": "#/$defs/rule"},
@@ -135,7 +136,19 @@ def _limits() -> Schema:
         "of_last": {"type": "integer", "minimum": 1, "description": "How many decisions back; 50."},
         "per_day": {"type": "integer", "minimum": 0, "description": "Rejections in 24 hours; 20."},
     }
-    return _closed({"reject": _closed(reject)}, description="What goes beyond is held, and a person looks.")
+    requests = {"type": "integer", "minimum": 0, "description": "Requests to return in 24 hours; 50."}
+    reward = {
+        "type": "integer",
+        "minimum": 0,
+        "description": "What is paid in 24 hours, in minor units; absent: no bound.",
+        "examples": [50000],
+    }
+    limits = {
+        "reject": _closed(reject),
+        "request_return": _closed({"per_day": requests}),
+        "approve": _closed({"reward_per_day": reward}),
+    }
+    return _closed(limits, description="What goes beyond is held, and a person looks.")
 
 
 def _condition() -> Schema:
@@ -171,6 +184,10 @@ def _rule() -> Schema:
         "if_unknown": {
             "const": "skip",
             "description": "Of reject and request_return: if this can't be known, later rules may approve.",
+        },
+        "observe": {
+            "type": "boolean",
+            "description": "true: never decides; what it would do is recorded beside the decision.",
         },
         "allow": _allow(),
         "because": _text("Why these are fine here."),
@@ -273,6 +290,12 @@ def _expect() -> Schema:
         "tag": {"type": ["string", "number", "null"], "description": "Kept with the decision."},
         "guard": {"enum": [*GUARDS, None], "description": "What holds the decision back."},
         "undecidable": {"type": "boolean", "description": "Whether something that matters can't be known."},
+        WOULD: {
+            "type": "object",
+            "minProperties": 1,
+            "additionalProperties": {"enum": [*(outcome.value for outcome in Outcome), None]},
+            "description": "What rules that are only observed would do, by name; null: nothing.",
+        },
     }
     return _closed(expect, minProperties=1, description="What must come of it.")
 

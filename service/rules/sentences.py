@@ -32,6 +32,12 @@ def skipped(rules: Iterable[str]) -> str:
     return f" Passed over, not knowable: {_listed([quoted(rule) for rule in rules])}."
 
 
+def observed(why: str, would: Outcome | None) -> str:
+    """What the trace says of a rule that is only observed."""
+    said = f": it would {would.replace('_', ' ')}" if would else ""
+    return f"{why} Only observed{said}."
+
+
 def waiting(sources: Iterable[str], doubts: Iterable[str]) -> str:
     return f"Waiting for evidence of {_listed(list(sources))}: {'; '.join(doubts)}."
 

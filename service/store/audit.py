@@ -106,6 +106,20 @@ async def decision_counts(connection: AsyncConnection) -> dict[str, dict[str, in
     return counts
 
 
+async def observed_rules(connection: AsyncConnection) -> list[dict[str, Any]]:
+    """What rules under observation would have done, and to how many submissions."""
+    rows = await connection.execute(
+        sa.text("""
+            SELECT d.rule_file, entry ->> 'rule' AS rule, entry ->> 'would' AS would,
+                   count(DISTINCT d.submission_id) AS submissions
+            FROM decisions d CROSS JOIN LATERAL jsonb_array_elements(d.trace) AS entry
+            WHERE d.trace @> '[{"observe": true}]' AND entry ->> 'would' IS NOT NULL
+            GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+        """)
+    )
+    return [dict(row) for row in rows.mappings()]
+
+
 async def job_counts(connection: AsyncConnection) -> dict[str, Any]:
     """Jobs that wait to run now, and since when the oldest of them does; timers of later don't count."""
     rows = await connection.execute(

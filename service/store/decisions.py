@@ -1,7 +1,7 @@
 """The audit trail: decisions, attempts at applying them, and their answers. Rows are only added."""
 
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -9,8 +9,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.domain.decision import Decision, DecisionStatus, Guard, Mode, Outcome, Trigger
 from service.store.tables import answers, attempts, decisions
-
-DAY = timedelta(hours=24)
 
 
 def _status() -> sa.ColumnElement[str]:
@@ -25,7 +23,10 @@ def _status() -> sa.ColumnElement[str]:
         .scalar_subquery()
     )
     unattempted = sa.case(
-        (decisions.c.mode == Mode.OBSERVE.value, DecisionStatus.OBSERVED.value),
+        (
+            sa.and_(decisions.c.mode == Mode.OBSERVE.value, decisions.c.trigger != Trigger.PERSON.value),
+            DecisionStatus.OBSERVED.value,
+        ),
         (decisions.c.outcome == Outcome.HOLD.value, DecisionStatus.HELD.value),
         else_=DecisionStatus.PENDING.value,
     )
@@ -91,6 +92,13 @@ async def add_answer(
             attempt_id=attempt, status=status.value, status_code=status_code, answer=answer
         )
     )
+
+
+async def supersede(connection: AsyncConnection, last: Recorded, by: Recorded) -> None:
+    """A decision that was never sent gives way to the one that later facts led to."""
+    attempt = await add_attempt(connection, last.id, None)
+    answer = {"message": f"Decision {by.id} took its place before it was sent."}
+    await add_answer(connection, attempt, DecisionStatus.SUPERSEDED, None, answer)
 
 
 async def may_have_arrived(connection: AsyncConnection, decision: int) -> bool:
@@ -160,43 +168,27 @@ async def lock_study(connection: AsyncConnection, study: str) -> None:
     await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
 
 
-@dataclass(frozen=True, slots=True)
-class RejectionCounts:
-    """Counted decisions of a study: how many of the last ones, rejections among them, and in 24 hours."""
-
-    of_last: int
-    rejections: int
-    rejections_in_a_day: int
+async def lock_service(connection: AsyncConnection) -> None:
+    """Until the transaction ends nobody else records a decision that counts towards the service's limits."""
+    key = sa.func.hashtextextended("autoreview:decisions", 0)
+    await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
 
 
-async def rejection_counts(
-    connection: AsyncConnection, study: str, of_last: int, now: datetime
-) -> RejectionCounts:
-    """Count the study's last ``of_last`` decisions; automatic ones only, neither waiting nor observed."""
-    counted = sa.and_(
-        decisions.c.study_id == study,
-        decisions.c.trigger != Trigger.PERSON.value,
+async def held_since(connection: AsyncConnection, submission: str) -> datetime | None:
+    """Since when the submission has been held for a person without a break; None if it is not."""
+    of_it = decisions.c.submission_id == submission
+    for_a_person = sa.and_(
+        decisions.c.outcome == Outcome.HOLD.value,
         decisions.c.mode != Mode.OBSERVE.value,
         decisions.c.guard.is_distinct_from(Guard.WAITING.value),
     )
-    rejected = Outcome.REJECT.value
-    last = (
-        sa.select(decisions.c.outcome)
-        .where(counted)
-        .order_by(decisions.c.id.desc())
-        .limit(of_last)
-        .subquery()
+    before = sa.select(sa.func.max(decisions.c.id)).where(of_it, sa.not_(for_a_person)).scalar_subquery()
+    found: datetime | None = await connection.scalar(
+        sa.select(sa.func.min(decisions.c.decided_at)).where(
+            of_it, for_a_person, decisions.c.id > sa.func.coalesce(before, 0)
+        )
     )
-    row = await connection.execute(
-        sa.select(sa.func.count(), sa.func.count().filter(last.c.outcome == rejected)).select_from(last)
-    )
-    number, rejections = row.one()
-    in_a_day = await connection.scalar(
-        sa.select(sa.func.count())
-        .select_from(decisions)
-        .where(counted, decisions.c.outcome == rejected, decisions.c.decided_at > now - DAY),
-    )
-    return RejectionCounts(number, rejections, in_a_day or 0)
+    return found
 
 
 def _recorded(row: dict[str, Any]) -> Recorded:

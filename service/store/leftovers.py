@@ -23,6 +23,7 @@ class Cause(StrEnum):
     NOT_REVIEWED = "not_reviewed"  # a webhook or evidence came, and the review of it never ended
     NOT_APPLIED = "not_applied"  # decided, and never sent
     UNCONFIRMED = "unconfirmed"  # sent, and no answer tells whether it arrived
+    TIMER_MISSED = "timer_missed"  # it was to be looked at again by now
     UNDONE = "undone"  # decided and done, and it awaits review again or still
 
 
@@ -96,6 +97,25 @@ async def left_of_pending(connection: AsyncConnection, now: datetime) -> dict[st
     return {row.id: Cause.NOT_REVIEWED for row in unhandled} | {
         row.submission_id: Cause.UNCONFIRMED if row.sent else Cause.NOT_APPLIED for row in pending
     }
+
+
+async def left_of_timers(connection: AsyncConnection) -> list[str]:
+    """Submissions that were to be looked at again a minute ago, and neither were nor will be."""
+    rows = await connection.scalars(
+        sa.text(f"""
+            SELECT s.id FROM submissions s
+            JOIN LATERAL (
+                SELECT recheck_at FROM decisions WHERE submission_id = s.id ORDER BY id DESC LIMIT 1
+            ) d ON d.recheck_at BETWEEN now() - interval '30 days' AND now() - interval '1 minute'
+            WHERE s.status = 'AWAITING REVIEW' AND s.seen_at < d.recheck_at
+              AND NOT EXISTS (
+                  SELECT FROM procrastinate_jobs t WHERE t.queueing_lock = 'timer:' || s.id
+                  AND t.status = 'todo'
+              )
+              AND {NO_JOB.format(submission="s.id")}
+        """)  # noqa: S608 - nothing of it comes from outside
+    )
+    return list(rows)
 
 
 async def studies_seen(connection: AsyncConnection) -> list[str]:

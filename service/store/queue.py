@@ -68,6 +68,11 @@ class Queue:
             [_job(REVIEW, submission, lock=submission, trigger=trigger.value) for submission in submissions],
         )
 
+    async def review_now(self, connection: AsyncConnection, submission: str, trigger: Trigger) -> None:
+        """A review that waits for no other one's time: what waits for a next try begins now."""
+        await connection.execute(_HURRY, {"task": REVIEW, "lock": submission})
+        await self.review(connection, [submission], trigger)
+
     async def retry(self, connection: AsyncConnection, submission: str) -> None:
         """Another try for what failed; a review that waits for its time begins now."""
         await connection.execute(_HURRY, {"task": REVIEW, "lock": submission})

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.domain.submission import Status, Study, Submission
+from service.domain.submission import CompletionCode, Status, Study, Submission
 from service.store.tables import studies, submissions
 
 
@@ -98,6 +98,15 @@ async def see_study(connection: AsyncConnection, study: Study) -> None:
             index_elements=[studies.c.id], set_={"seen_at": sa.func.now(), "data": new.excluded.data}
         ),
     )
+
+
+async def study_as_seen(connection: AsyncConnection, study: str) -> Study | None:
+    """The study as it was fetched last; None if it never was."""
+    data = await connection.scalar(sa.select(studies.c.data).where(studies.c.id == study))
+    if data is None:
+        return None
+    codes = tuple(CompletionCode(**code) for code in data["completion_codes"])
+    return Study(**data | {"completion_codes": codes})
 
 
 async def study_of(connection: AsyncConnection, submission: str) -> str | None:

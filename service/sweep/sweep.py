@@ -14,7 +14,7 @@ from service.prolific.client import Prolific
 from service.prolific.filters import SubmissionFilter
 from service.rules import RuleBook
 from service.store.database import Database, database_now
-from service.store.leftovers import Cause, left_of_listed, left_of_pending, studies_seen
+from service.store.leftovers import Cause, left_of_listed, left_of_pending, left_of_timers, studies_seen
 from service.store.queue import Queue
 
 log = structlog.get_logger(__name__)
@@ -61,6 +61,9 @@ class Sweeper:
         async with self.database.begin() as connection:
             left = await left_of_pending(connection, await database_now(connection))
             await self.queue.review(connection, left, Trigger.SWEEP)
+            timers = [one for one in await left_of_timers(connection) if one not in left]
+            await self.queue.review(connection, timers, Trigger.RECHECK)
+        left |= dict.fromkeys(timers, Cause.TIMER_MISSED)
         swept.found.update(left.values())
         for submission, cause in left.items():
             log.warning("sweep.found", submission_id=submission, cause=cause.value)

@@ -9,7 +9,17 @@ from pathlib import Path
 import pytest
 
 from service.domain.decision import Mode, Outcome
-from service.rules import FieldType, InvalidRules, RejectLimit, RuleFile, check, load
+from service.rules import (
+    FieldType,
+    InvalidRules,
+    Limits,
+    RejectLimit,
+    ReturnLimit,
+    RewardLimit,
+    RuleFile,
+    check,
+    load,
+)
 
 LoadText = Callable[[str], RuleFile]
 
@@ -39,8 +49,49 @@ def test_a_file_tells_what_it_declares(loaded: LoadText, tmp_path: Path) -> None
 def test_absent_sections_have_their_defaults(loaded: LoadText) -> None:
     file = loaded("")
     assert (file.mode, file.otherwise, file.rules) == (None, Outcome.HOLD, ())
-    assert file.limits.reject == RejectLimit(Fraction(1, 10), 50, 20)
+    assert file.limits == Limits(
+        RejectLimit(Fraction(1, 10), 50, 20), ReturnLimit(per_day=50), RewardLimit(reward_per_day=None)
+    )
+    assert file.hold_at_most is None
     assert file.evidence["survey"].wait is None
+
+
+@pytest.mark.parametrize(
+    ("text", "limits"),
+    [
+        ("request_return: {per_day: 3}", Limits(request_return=ReturnLimit(3))),
+        ("request_return: {per_day: 0}", Limits(request_return=ReturnLimit(0))),
+        ("request_return: {}", Limits()),
+        ("approve: {reward_per_day: 50000}", Limits(approve=RewardLimit(50000))),
+        ("approve: {reward_per_day: 0}", Limits(approve=RewardLimit(0))),
+        ("approve: {}", Limits()),
+        (
+            "reject: {per_day: 1}, request_return: {per_day: 2}, approve: {reward_per_day: 3}",
+            Limits(RejectLimit(per_day=1), ReturnLimit(2), RewardLimit(3)),
+        ),
+    ],
+)
+def test_each_limit_can_be_set_by_itself(loaded: LoadText, text: str, limits: Limits) -> None:
+    assert loaded(f"limits: {{{text}}}\n").limits == limits
+
+
+@pytest.mark.parametrize(
+    ("text", "longest"),
+    [("72h", timedelta(hours=72)), ("1m", timedelta(minutes=1)), ("1d12h", timedelta(hours=36))],
+)
+def test_how_long_a_submission_may_be_held_is_a_duration(
+    loaded: LoadText, text: str, longest: timedelta
+) -> None:
+    assert loaded(f"hold_at_most: {text}\n").hold_at_most == longest
+
+
+def test_holding_for_longer_than_prolific_waits_is_warned_of(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.yaml", "[s1]", "hold_at_most: 21d1s\n")
+    [finding] = check(path)
+    assert (finding.line, finding.column, finding.code, finding.severity) == (4, 15, "RUL024", "warning")
+    assert finding.message == "has no effect: Prolific itself pays on day 21"
+    assert load(path).files[0].hold_at_most == timedelta(days=21, seconds=1)
+    assert check(write(tmp_path, "a.yaml", "[s1]", "hold_at_most: 21d\n")) == []
 
 
 def test_study_ids_stay_the_text_that_stands_there(tmp_path: Path) -> None:

@@ -5,17 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from service.rules import ADVICE, CATALOGUE, FACTS, MEANINGS, check, load, origin, run, unreached
+from service.rules import ADVICE, CATALOGUE, FACTS, MEANINGS, Limits, check, load, origin, run, unreached
 from service.rules.action_reading import ACTIONS
+from service.rules.case_reading import EXPECTED, GUARDS
+from service.rules.file_reading import KEYS as FILE_KEYS
+from service.rules.rule_reading import KEYS as RULE_KEYS
 
 GUIDE = (Path(__file__).parents[2] / "rules" / "README.md").read_text(encoding="utf-8")
 BLOCKS = dict(re.findall(r"^```yaml\nversion: 1\nname: (.*?)\n(.*?)^```$", GUIDE, re.DOTALL | re.MULTILINE))
 RECIPES = GUIDE[GUIDE.index("## Recipes") : GUIDE.index("## What is held against")]
 
 
-def test_there_are_ten_recipes() -> None:
-    assert RECIPES.count("\n### ") == RECIPES.count("```yaml\n") == 10
-    assert len(BLOCKS) == GUIDE.count("```yaml\n") == 11
+def test_there_are_eleven_recipes() -> None:
+    assert RECIPES.count("\n### ") == RECIPES.count("```yaml\n") == 11
+    assert len(BLOCKS) == GUIDE.count("```yaml\n") == 12
 
 
 @pytest.mark.parametrize("name", BLOCKS)
@@ -37,6 +40,24 @@ def test_every_fact_has_its_type_its_unit_and_where_it_comes_from() -> None:
         mark = "?" if about.may_be_missing else ""
         row = f"| `{fact}`{mark} | {FACTS[fact]} | {about.unit} | {about.origin} | {about.meaning} |"
         assert row in GUIDE, f"the guide lacks: {row}"
+
+
+@pytest.mark.parametrize(
+    "keys", [FILE_KEYS, RULE_KEYS, EXPECTED, GUARDS], ids=["file", "rule", "expect", "guard"]
+)
+def test_every_key_is_explained(keys: tuple[str, ...]) -> None:
+    for key in keys:
+        assert re.search(f"`{key}[`:]", GUIDE), f"the guide lacks: {key}"
+
+
+def test_every_limit_has_its_default() -> None:
+    limits = Limits()
+    share, per_day = f"{limits.reject.share * 100}%, {limits.reject.of_last}", limits.request_return.per_day
+    assert f"| `reject: {{share: 10%, of_last: 50}}` | {share} |" in GUIDE
+    assert f"| `reject: {{per_day: 20}}` | {limits.reject.per_day} |" in GUIDE
+    assert f"| `request_return: {{per_day: 50}}` | {per_day} |" in GUIDE
+    assert "| `approve: {reward_per_day: 50000}` | no limit |" in GUIDE
+    assert limits.approve.reward_per_day is None
 
 
 def test_every_action_is_explained() -> None:

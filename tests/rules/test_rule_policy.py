@@ -255,3 +255,8 @@ def test_at_run_time_policy_withholds_what_no_rule_allows_knowingly(
     verdict = file.decide(facts)
     assert isinstance(verdict.action, Reject)
     assert (file.policy_problem(verdict, facts) is not None) is withheld
+
+
+def test_policy_has_its_say_about_rules_that_are_only_observed(found: CheckText) -> None:
+    decides, observes = reject(f"{S}.crashed"), reject(f"{S}.crashed", more="    observe: true\n")
+    assert codes(found(observes)) == codes(found(decides)) != []

@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -81,20 +82,29 @@ def nested(flat: dict[str, Any]) -> dict[str, Any]:
 
 
 @st.composite
-def rule_files(draw: st.DrawFn) -> RuleFile:
-    text = f"{HEAD}rules:\n"
-    for index in range(draw(st.integers(1, 5))):
-        action = draw(st.sampled_from(ACTIONS))
-        skippable = action.startswith(("reject", "request_return")) and draw(st.booleans())
-        when = draw(st.sampled_from(CONDITIONS))
-        text += f"  - name: rule {index}\n    when: {when if when.startswith('{') else json.dumps(when)}\n"
-        text += f"    {action}\n" + ("    if_unknown: skip\n" if skippable else "")
-    text += f"otherwise: {draw(st.sampled_from(['approve', 'hold']))}\n"
+def rules(draw: st.DrawFn, name: str, observed: bool) -> str:
+    action = draw(st.sampled_from(ACTIONS))
+    skippable = action.startswith(("reject", "request_return")) and draw(st.booleans())
+    when = draw(st.sampled_from(CONDITIONS))
+    text = f"  - name: {name}\n    when: {when if when.startswith('{') else json.dumps(when)}\n"
+    text += f"    {action}\n" + ("    if_unknown: skip\n" if skippable else "")
+    return text + ("    observe: true\n" if observed else "")
+
+
+@st.composite
+def rule_lists(draw: st.DrawFn) -> list[str]:
+    return [draw(rules(f"rule {index}", draw(st.booleans()))) for index in range(draw(st.integers(1, 5)))]
+
+
+def file_of(listed: list[str], otherwise: str) -> RuleFile:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.yaml"
-        path.write_text(text, encoding="utf-8")
+        path.write_text(f"{HEAD}rules:\n{''.join(listed)}otherwise: {otherwise}\n", encoding="utf-8")
         return load(path).files[0]
 
+
+OTHERWISE = st.sampled_from(["approve", "hold"])
+rule_files = st.builds(file_of, rule_lists(), OTHERWISE)
 
 known_facts = st.fixed_dictionaries(
     {"evidence.survey.received": st.just(value=True)},
@@ -111,7 +121,7 @@ UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow]
 
 
 @settings(UNHURRIED, max_examples=150)
-@given(rule_files(), wild_facts)
+@given(rule_files, wild_facts)
 def test_whatever_the_facts_there_is_a_verdict(file: RuleFile, facts: dict[str, Any]) -> None:
     verdict = file.decide(facts)
     assert verdict.action.outcome in Outcome
@@ -120,8 +130,26 @@ def test_whatever_the_facts_there_is_a_verdict(file: RuleFile, facts: dict[str, 
     assert verdict == file.decide(facts)
 
 
+@settings(UNHURRIED, max_examples=300)
+@given(rule_lists(), rules("new", observed=True), OTHERWISE, wild_facts | known_facts.map(nested), st.data())
+def test_a_rule_that_is_only_observed_changes_nothing_but_the_trace(
+    listed: list[str],
+    new: str,
+    otherwise: str,
+    facts: dict[str, Any],
+    data: st.DataObject,
+) -> None:
+    at = data.draw(st.integers(0, len(listed)))
+    before = file_of(listed, otherwise)
+    after = file_of([*listed[:at], new, *listed[at:]], otherwise)
+    verdict, with_new = before.decide(facts), after.decide(facts)
+    others = tuple(entry for entry in with_new.trace if entry["rule"] != "new")
+    assert replace(with_new, trace=others) == verdict
+    assert after.policy_problem(with_new, facts) == before.policy_problem(verdict, facts)
+
+
 @settings(UNHURRIED, max_examples=400)
-@given(rule_files(), known_facts, st.data())
+@given(rule_files, known_facts, st.data())
 def test_taking_facts_away_holds_or_is_no_worse_for_the_participant(
     file: RuleFile,
     flat: dict[str, Any],
@@ -137,11 +165,11 @@ def test_taking_facts_away_holds_or_is_no_worse_for_the_participant(
 
 
 @settings(UNHURRIED, max_examples=200)
-@given(rule_files(), known_facts)
+@given(rule_files, known_facts)
 def test_while_evidence_may_come_nothing_is_decided_in_doubt(file: RuleFile, flat: dict[str, Any]) -> None:
     del flat["evidence.survey.received"]
     verdict = file.decide(nested(flat))
-    unknown = any(entry["result"] == "unknown" for entry in verdict.trace)
+    unknown = any(entry["result"] == "unknown" and "observe" not in entry for entry in verdict.trace)
     assert not unknown or verdict.guard == "waiting"
 
 

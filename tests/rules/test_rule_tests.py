@@ -211,6 +211,16 @@ WRONG = [
     (case("", "rule: otherwise"), "RUL008", "write null"),
     (case("", "category: FAILED_CHEK"), "RUL008", "did you mean `FAILED_CHECK`?"),
     (case("", "guard: mode"), "RUL008", "none of undecidable, waiting"),
+    (case("", "guard: limit.reward"), "RUL008", "none of undecidable, waiting"),
+    (case("", "guard: hold_expired"), "RUL008", "none of undecidable, waiting"),
+    (case("", "would: {}"), "RUL023", "names no rule"),
+    (case("", "would: reject"), "RUL007", "must be a mapping"),
+    (case("", "would: {faild: reject}"), "RUL008", "no rule of this file is called ‘faild’"),
+    (
+        case("", "would: {failed: reject}"),
+        "RUL008",
+        "‘failed’ is not observed, it decides: expect it as `rule`",
+    ),
     (case("", "undecidable: yes"), "RUL007", "true or false"),
     (case("", "outcom: hold"), "RUL005", "did you mean `outcome`?"),
 ]
@@ -226,6 +236,64 @@ def test_a_wrong_test_is_told_when_the_file_is_loaded(
     lines = (HEAD + text).splitlines()
     assert lines[finding.line - 1].lstrip().startswith(("given:", "expect:"))
     assert finding.column > 11
+
+
+OBSERVING = RULES.replace("  - name: half", "    observe: true\n  - name: half")
+
+
+def observing(given: str, expect: str) -> str:
+    return case(given, expect).replace(RULES, OBSERVING)
+
+
+@pytest.mark.parametrize(
+    ("given", "expect"),
+    [
+        (
+            "evidence: {survey: {failed: 2, consented: true}}",
+            "outcome: approve, rule: null, would: {failed: reject}",
+        ),
+        (CLEAN, "would: {failed: null}"),
+        ("evidence: {survey: {consented: true}}", "outcome: approve, would: {failed: null}"),
+        ("evidence: {survey: {failed: 2, consented: false}}", "rule: withdrew, would: {failed: null}"),
+    ],
+)
+def test_a_test_can_expect_what_an_observed_rule_would_do(loaded: LoadText, given: str, expect: str) -> None:
+    [result] = run(loaded(observing(given, expect)))
+    assert result.failures == ()
+
+
+def test_what_an_observed_rule_would_do_and_did_not_is_a_failure_that_names_it(loaded: LoadText) -> None:
+    [result] = run(loaded(observing(CLEAN, "would: {failed: reject}")))
+    [failure] = result.failures
+    assert (failure.key, failure.expected, failure.came) == ("would of ‘failed’", "reject", None)
+    root = ET.fromstring(junit_xml([result]))  # noqa: S314
+    [told] = [element.text or "" for element in root.iter("failure")]
+    assert told.startswith("would of ‘failed’: expected reject, came nothing\n")
+    assert "failed: not matched, only observed: evidence.survey.failed was 0" in told
+
+
+def test_an_observed_rule_is_reached_by_a_test_that_makes_it_match(loaded: LoadText) -> None:
+    file = loaded(observing("evidence: {survey: {failed: 2, consented: true}}", "outcome: approve"))
+    assert unreached(file, run(file)) == ("withdrew", "half", "slow")
+    file = loaded(observing(CLEAN, "outcome: approve"))
+    assert "failed" in unreached(file, run(file))
+
+
+@pytest.mark.parametrize(
+    ("expect", "said"),
+    [
+        ("rule: failed", "‘failed’ is only observed: expect it under `would`"),
+        ("would: {faild: reject}", "no rule of this file is called ‘faild’; did you mean `failed`?"),
+        ("would: {slow: approve}", "‘slow’ is not observed, it decides: expect it as `rule`"),
+        ("would: {failed: pay}", "`pay` is none of approve, reject"),
+    ],
+)
+def test_what_no_observed_rule_can_do_is_told_when_the_file_is_loaded(
+    found: CheckText, expect: str, said: str
+) -> None:
+    [finding] = found(HEAD + observing(CLEAN, expect))
+    assert (finding.line, finding.code) == (32, "RUL008")
+    assert said in finding.message
 
 
 def test_a_rule_that_no_test_reaches_is_named(loaded: LoadText) -> None:

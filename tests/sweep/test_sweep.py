@@ -212,3 +212,19 @@ async def test_the_command_looks_once_and_says_how_many_by_cause(
         ended = await asyncio.to_thread(autoreview, "sweep", settings=settings)
         assert ended.returncode == 1
         assert "403" in ended.stderr
+
+
+async def test_a_timer_that_is_gone_is_missed(start: Start, database_url: str) -> None:
+    ask = '\n  - name: ask\n    when: submission.code_type == "NONE"\n    request_return: {reasons: [Finish it.]}\n'
+    async with start(rules_text(ask), sweep_every="1s") as world:
+        submission = world.completed(code=None)
+        assert (await world.reviewed(submission))["status"] == "applied"
+        async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
+            gone = await connection.execute("DELETE FROM procrastinate_jobs WHERE task_name = 'wake'")
+            assert gone.rowcount == 1, "the follow-up of a request to return"
+            await connection.execute("ALTER TABLE decisions DISABLE TRIGGER decisions_only_added")
+            await connection.execute("UPDATE decisions SET recheck_at = now() - interval '2 minutes'")
+            await connection.execute("ALTER TABLE decisions ENABLE TRIGGER decisions_only_added")
+            await connection.execute("UPDATE submissions SET seen_at = now() - interval '3 minutes'")
+        decision = await world.settled(submission.id, decisions=2)
+        assert (decision["trigger"], decision["guard"]) == ("recheck", "already_asked")

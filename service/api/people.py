@@ -1,0 +1,117 @@
+"""``/api`` for people's word: what is held, and what they decide, pause and resume."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from service.api.guarding import Endpoint, guarded, json_object, text
+from service.api.queries import BadQuery, hold_query
+from service.domain.plain import plain
+from service.people.actions import read_action
+from service.people.pausing import pause, resume
+from service.people.resolving import resolve
+from service.secret import Secret
+from service.store.audit import show_decision
+from service.store.brakes import Breaker, Scope
+from service.store.database import Database
+from service.store.holds import list_holds
+
+
+@dataclass(frozen=True, slots=True)
+class PeopleApi:
+    """Lets people decide; what they decide is sent by the workers."""
+
+    token: Secret | None
+    database: Database
+    clock: Callable[[], datetime]
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/holds", self._guarded(self.holds)),
+            Route("/submissions/{id}/resolve", self._guarded(self.resolve), methods=["POST"]),
+            Route("/pause", self._guarded(self.pause), methods=["POST"]),
+            Route("/resume", self._guarded(self.resume), methods=["POST"]),
+        ]
+
+    async def holds(self, request: Request) -> Response:
+        wanted, limit, after = hold_query(request.query_params)
+        async with self.database.connect() as connection:
+            rows = await list_holds(connection, self.clock(), **wanted, limit=limit + 1, after=after)
+        page = rows[:limit]
+        following = None
+        if len(rows) > limit:
+            mark = f"{page[-1]['since'].isoformat()}/{page[-1]['submission_id']}"
+            following = str(request.url.include_query_params(after=mark))
+        return JSONResponse({"results": plain(page), "next": following})
+
+    async def resolve(self, request: Request) -> Response:
+        said = await json_object(request, {"action", "by", "note"})
+        action = read_action(said.get("action"))
+        by, note = text(said, "by") or "", text(said, "note", required=False)
+        async with self.database.begin() as connection:
+            recorded = await resolve(
+                connection, request.path_params["id"], action, by=by, note=note, now=self.clock()
+            )
+            shown = await show_decision(connection, recorded.id)
+        return JSONResponse(plain(shown))
+
+    async def pause(self, request: Request) -> Response:
+        study, by, reason = await _order(request)
+        async with self.database.begin() as connection:
+            await pause(connection, study, by, reason)
+        return JSONResponse({"paused": True, "study": study})
+
+    async def resume(self, request: Request) -> Response:
+        study, by, reason = await _order(request)
+        async with self.database.begin() as connection:
+            resumed = await resume(connection, study, by, reason)
+        still_on = [one for scope in resumed.still_on for one in brakes_on(scope)]
+        return JSONResponse(
+            plain(
+                {
+                    "paused": False,
+                    "study": study,
+                    "closed": brakes_on(resumed.closed),
+                    "reviewed_again": resumed.reviewed_again,
+                    "still_on": still_on,
+                }
+            )
+        )
+
+    def _guarded(self, endpoint: Endpoint) -> Endpoint:
+        return guarded(endpoint, self.token)
+
+
+async def _order(request: Request) -> tuple[str | None, str, str]:
+    said = await json_object(request, {"study", "by", "reason"})
+    by, reason = text(said, "by"), text(said, "reason")
+    if by is None or reason is None:
+        raise BadQuery("by and reason are needed")
+    return text(said, "study", required=False), by, reason
+
+
+def brakes_on(scope: Scope) -> list[dict[str, Any]]:
+    """A scope's pause and breakers; ``study`` null is the whole service."""
+    found: list[dict[str, Any]] = []
+    if scope.pause:
+        pause = scope.pause
+        found.append(
+            {"study": scope.study, "kind": "pause", "since": pause.at, "by": pause.by, "reason": pause.reason}
+        )
+    found += [breaker_state(breaker) | {"kind": "breaker"} for breaker in scope.breakers]
+    return found
+
+
+def breaker_state(breaker: Breaker) -> dict[str, Any]:
+    return {
+        "study": breaker.study,
+        "limit": breaker.guard.value,
+        "since": breaker.at,
+        "reason": breaker.reason,
+        "decision_id": breaker.decision_id,
+    }

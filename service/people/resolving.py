@@ -1,0 +1,162 @@
+"""A person's decision on a submission: recorded as any other, sent by the worker, never overruled."""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.domain.decision import Action, Decision, DecisionStatus, Hold, Mode, Outcome, Trigger
+from service.domain.submission import Status
+from service.errors import AutoreviewError
+from service.people.actions import InvalidAction
+from service.prolific.errors import NoSuchCode
+from service.prolific.sending import action_request
+from service.store.decisions import (
+    Recorded,
+    lock_study,
+    may_have_arrived,
+    newest,
+    record,
+    supersede,
+)
+from service.store.inbox import events_of
+from service.store.queue import Queue
+from service.store.submissions import study_as_seen, submission_as_seen
+
+log = structlog.get_logger(__name__)
+
+
+class NeverHeardOf(AutoreviewError):
+    """Nothing was ever heard of this submission."""
+
+    code = "never_heard_of"
+
+
+class AlreadyDecided(AutoreviewError):
+    """Somebody or something was first."""
+
+    code = "already_decided"
+
+
+async def resolve(
+    connection: AsyncConnection,
+    submission_id: str,
+    action: Action,
+    *,
+    by: str,
+    note: str | None,
+    now: datetime,
+) -> Recorded:
+    """Record what a person decided; the worker sends it, whatever the mode, pauses and limits.
+
+    Raises NeverHeardOf, AlreadyDecided saying by whom, InvalidAction where Prolific could not be told so.
+    """
+    if not by.strip():
+        raise InvalidAction("by: whoever decides has to be named")
+    seen = await submission_as_seen(connection, submission_id)
+    last = await newest(connection, submission_id)
+    if not (seen or last or await events_of(connection, submission_id)):
+        raise NeverHeardOf(f"Nothing was ever heard of a submission {submission_id}.")
+    study_id = (seen or {}).get("study_id") or (last.decision.study_id if last else None)
+    await lock_study(connection, study_id or "")
+    last = await newest(connection, submission_id)
+    await _refuse_what_is_decided(connection, seen, last)
+    decision = _decision(submission_id, seen, last, action, by=by, note=note, now=now)
+    decision = replace(decision, action=await _request(connection, study_id, action))
+    recorded = await record(connection, decision)
+    queue = Queue()
+    await queue.cancel_timer(connection, submission_id)
+    if last and last.status is DecisionStatus.PENDING:
+        await supersede(connection, last, recorded)
+    if decision.action:
+        await queue.review_now(connection, submission_id, Trigger.PERSON)
+    log.info("decision.by_a_person", submission_id=submission_id, outcome=decision.outcome.value, by=by)
+    return recorded
+
+
+async def _refuse_what_is_decided(
+    connection: AsyncConnection, seen: dict[str, Any] | None, last: Recorded | None
+) -> None:
+    if last and _stands(last):
+        raise AlreadyDecided(
+            f"{_who(last.decision)} decided it at {last.decision.decided_at:%Y-%m-%d %H:%M} UTC: {_what(last)}."
+        )
+    if last and last.status is DecisionStatus.PENDING and await may_have_arrived(connection, last.id):
+        raise AlreadyDecided(
+            f"Decision {last.id} ({last.decision.outcome}) is on its way to Prolific; wait for its answer."
+        )
+    status = Status.parse(str((seen or {}).get("status", "")))
+    if seen is not None and status is not Status.AWAITING_REVIEW:
+        raise AlreadyDecided(f"It no longer awaits review: Prolific showed it as {status.value}.")
+
+
+def _stands(last: Recorded) -> bool:
+    """Whether the newest decision leaves nothing to decide: a person's that is no hold, or one that was applied.
+
+    A request to return may be followed by a person's decision; so may anything that failed.
+    """
+    if last.decision.outcome is Outcome.HOLD or last.status is DecisionStatus.FAILED:
+        return False
+    if last.decision.outcome is Outcome.REQUEST_RETURN and last.status is not DecisionStatus.PENDING:
+        return False
+    is_done = last.status in {DecisionStatus.APPLIED, DecisionStatus.ALREADY}
+    is_on_its_way = last.decision.trigger is Trigger.PERSON and last.status is DecisionStatus.PENDING
+    return is_done or is_on_its_way
+
+
+def _who(decision: Decision) -> str:
+    if decision.by:
+        return decision.by
+    return f"Rule {decision.rule!r}" if decision.rule else "The rules"
+
+
+def _what(last: Recorded) -> str:
+    return f"{last.decision.outcome}, {last.status}"
+
+
+async def _request(
+    connection: AsyncConnection, study_id: str | None, action: Action
+) -> dict[str, Any] | None:
+    """What Prolific is to be sent; a code is looked for in the study as it was seen last."""
+    study = await study_as_seen(connection, study_id or "")
+    try:
+        request = action_request(action, study)
+    except NoSuchCode as error:
+        raise InvalidAction(str(error)) from None
+    return dict(request) if request else None
+
+
+def _decision(
+    submission_id: str,
+    seen: dict[str, Any] | None,
+    last: Recorded | None,
+    action: Action,
+    *,
+    by: str,
+    note: str | None,
+    now: datetime,
+) -> Decision:
+    """The person's decision beside what the rules proposed and knew last."""
+    before = last.decision if last else None
+    said = action.reason if isinstance(action, Hold) else note
+    return Decision(
+        submission_id=submission_id,
+        study_id=(seen or {}).get("study_id") or (before.study_id if before else None),
+        participant_id=(seen or {}).get("participant_id") or (before.participant_id if before else None),
+        decided_at=now,
+        trigger=Trigger.PERSON,
+        outcome=action.outcome,
+        proposed=before.proposed if before else action.outcome,
+        guard=None,
+        rule=None,
+        rule_file=before.rule_file if before else None,
+        rules_hash=before.rules_hash if before else None,
+        mode=before.mode if before else Mode.LIVE,
+        action=None,
+        reason=f"{by} decided: {action.outcome}{f': {said}' if said else ''}",
+        by=by,
+        note=note,
+        facts=before.facts if before else {},
+    )

@@ -1,0 +1,52 @@
+"""Whether a participant who was asked to return a submission has answered: then no rule acts on their silence."""
+
+from datetime import datetime
+
+from service.domain.decision import Decision, Mode, Outcome, Trigger
+from service.errors import ProlificError
+from service.prolific.client import Prolific
+from service.prolific.messages import Message
+from service.review.judging import Known
+from service.review.treatment import is_refusal
+
+
+def follows_up(known: Known, decision: Decision) -> bool:
+    """Whether the decision would act on a request to return that is still open.
+
+    An approval does so only where nothing but the time gave cause to it.
+    """
+    if known.asked_at is None or decision.mode is Mode.OBSERVE:
+        return False
+    if decision.outcome is Outcome.APPROVE:
+        return decision.trigger is Trigger.RECHECK
+    return decision.outcome in {Outcome.REJECT, Outcome.COMPLETE}
+
+
+async def reply_since(known: Known, prolific: Prolific) -> str | None:
+    """Why the participant counts as having answered since they were asked; None if they did not.
+
+    Whatever is not known of a message counts for them: a missing time once put people who had answered into
+    the queue for rejection (reference 5). Raises ProlificError where trying again may help.
+    """
+    participant = known.submission.participant_id
+    if not (participant and known.asked_at):
+        return "Who the participant is is not known, so neither is whether they answered."
+    try:
+        messages = await prolific.messages(participant)
+    except ProlificError as error:
+        if is_refusal(error):
+            return f"Whether the participant answered the request to return can't be looked up: {error}"
+        raise
+    replies = [message for message in messages if _is_reply(message, known, known.asked_at)]
+    if not replies:
+        return None
+    return (
+        f"The participant wrote {len(replies)} messages since they were asked to return it; read them first."
+    )
+
+
+def _is_reply(message: Message, known: Known, asked_at: datetime) -> bool:
+    is_theirs = message.sender_id in (None, known.submission.participant_id)
+    of_study = message.study_id in (None, known.submission.study_id)
+    since = message.sent_at is None or message.sent_at >= asked_at
+    return is_theirs and of_study and since

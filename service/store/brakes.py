@@ -1,0 +1,116 @@
+"""What holds decisions back for a whole study or the whole service: pauses, and breakers that limits opened.
+
+Rows are only added: the newest say what is so now, for all replicas, whatever restarts.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.domain.decision import Guard
+from service.store.tables import brakes, decisions
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """``study`` is None for the whole service."""
+
+    study: str | None
+    at: datetime
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Breaker:
+    """Open since a limit, the ``guard``, was reached. ``study`` is None where it is the service's limit."""
+
+    id: int
+    study: str | None
+    guard: Guard
+    at: datetime
+    reason: str
+    decision_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The brakes of a study, or (``study`` None) of the service: only decisions after ``window`` count to limits."""
+
+    study: str | None
+    pause: Pause | None = None
+    breakers: tuple[Breaker, ...] = ()
+    window: int = 0
+
+    def breaker(self, guard: Guard) -> Breaker | None:
+        return next((breaker for breaker in self.breakers if breaker.guard is guard), None)
+
+
+async def scopes(connection: AsyncConnection) -> dict[str | None, Scope]:
+    """All that ever had a brake, by study."""
+    rows = await connection.execute(sa.select(brakes).order_by(brakes.c.id))
+    return _scopes(list(rows.mappings()))
+
+
+async def scopes_of(connection: AsyncConnection, study: str | None) -> tuple[Scope, Scope]:
+    """The study's brakes and the service's."""
+    rows = await connection.execute(
+        sa.select(brakes)
+        .where(sa.or_(brakes.c.study_id == study, brakes.c.study_id.is_(None)))
+        .order_by(brakes.c.id)
+    )
+    found = _scopes(list(rows.mappings()))
+    return found.get(study) or Scope(study), found.get(None) or Scope(None)
+
+
+async def pause_of(connection: AsyncConnection, study: str | None) -> Pause | None:
+    """What keeps anything of the study from being sent now: its own pause, or the service's."""
+    own, service = await scopes_of(connection, study)
+    return service.pause or own.pause
+
+
+async def add_pause(connection: AsyncConnection, study: str | None, by: str, reason: str) -> None:
+    """From the commit on nothing of the study (None: at all) is sent automatically."""
+    await _add(connection, study_id=study, kind="pause", by=by, reason=reason)
+
+
+async def add_resume(connection: AsyncConnection, study: str | None, by: str, reason: str) -> None:
+    """End the pause, close the breakers, begin a new window for limits. Only under the study's lock."""
+    newest = await connection.scalar(sa.select(sa.func.max(decisions.c.id)))
+    await _add(connection, study_id=study, kind="resume", by=by, reason=reason, decision_id=newest)
+
+
+async def open_breaker(
+    connection: AsyncConnection, study: str | None, guard: Guard, reason: str, decision: int
+) -> None:
+    """A limit was reached: what it limits is held until a named person resumes. Only under the study's lock."""
+    await _add(
+        connection, study_id=study, kind="open", guard=guard.value, reason=reason, decision_id=decision
+    )
+
+
+async def _add(connection: AsyncConnection, **row: Any) -> None:
+    await connection.execute(sa.insert(brakes).values(row))
+
+
+def _scopes(rows: list[Any]) -> dict[str | None, Scope]:
+    """From the history of each scope to what it comes to: a resume ends all that came before it."""
+    found: dict[str | None, Scope] = {}
+    for row in rows:
+        study = row["study_id"]
+        scope = found.get(study) or Scope(study)
+        match row["kind"]:
+            case "pause":
+                pause = Pause(study, row["at"], row["by"] or "", row["reason"])
+                found[study] = Scope(study, pause, scope.breakers, scope.window)
+            case "resume":
+                found[study] = Scope(study, window=row["decision_id"] or 0)
+            case _:
+                breaker = Breaker(
+                    row["id"], study, Guard(row["guard"]), row["at"], row["reason"], row["decision_id"]
+                )
+                found[study] = Scope(study, scope.pause, (*scope.breakers, breaker), scope.window)
+    return found

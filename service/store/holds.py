@@ -1,0 +1,106 @@
+"""The queue of what waits for a person."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+REVIEWED_BY_PROLIFIC = timedelta(days=21)  # just after midnight GMT (reference 2.4)
+
+_HOLDS = """
+    FROM submissions s
+    JOIN LATERAL (
+        SELECT id, outcome, guard, rule, rule_file, proposed, reason, mode, trigger, by, decided_at, study_id,
+               participant_id
+        FROM decisions WHERE submission_id = s.id ORDER BY id DESC LIMIT 1
+    ) d ON d.outcome = 'hold'
+    WHERE s.status = 'AWAITING REVIEW'
+      AND (d.mode <> 'observe' OR d.trigger = 'person')
+      AND d.guard IS DISTINCT FROM 'waiting'
+      AND NOT EXISTS (SELECT FROM attempts a WHERE a.decision_id = d.id)
+      AND (CAST(:study AS text) IS NULL OR s.study_id = :study)
+      AND (CAST(:rule AS text) IS NULL OR d.rule = :rule)
+      AND (CAST(:guard AS text) IS NULL OR d.guard = :guard)
+"""
+
+# Since when: the first of the holds that no other decision stands between.
+_LISTED = sa.text(f"""
+    SELECT * FROM (
+        SELECT s.id AS submission_id, s.study_id, s.participant_id, d.id AS decision_id,
+               d.guard, d.rule, d.rule_file, d.proposed, d.reason, d.by,
+               coalesce((s.data ->> 'completed_at')::timestamptz, s.first_seen_at) AS completed_at,
+               (SELECT min(h.decided_at) FROM decisions h
+                WHERE h.submission_id = s.id AND h.outcome = 'hold' AND h.guard IS DISTINCT FROM 'waiting'
+                  AND h.id > coalesce((SELECT max(o.id) FROM decisions o
+                                       WHERE o.submission_id = s.id
+                                         AND (o.outcome <> 'hold' OR o.guard = 'waiting')), 0)) AS since
+        {_HOLDS}
+    ) held
+    WHERE (CAST(:after AS timestamptz) IS NULL OR (since, submission_id) < (:after, CAST(:after_id AS text)))
+    ORDER BY since DESC, submission_id DESC
+    LIMIT :limit
+""")  # noqa: S608 - nothing of it comes from outside
+
+_COUNTED = sa.text(f"""
+    SELECT s.study_id, d.guard, d.rule, count(*) AS number, min(d.decided_at) AS oldest
+    {_HOLDS} GROUP BY s.study_id, d.guard, d.rule ORDER BY number DESC
+""")
+
+
+async def list_holds(
+    connection: AsyncConnection,
+    now: datetime,
+    *,
+    study: str | None = None,
+    rule: str | None = None,
+    guard: str | None = None,
+    limit: int = 1000,
+    after: tuple[datetime, str] | None = None,
+) -> list[dict[str, Any]]:
+    """What is held for a person, newest first; those after a (since, submission) where that is given.
+
+    Each has ``submission_id, study_id, participant_id, since, age_s, deadline, guard, rule, rule_file,
+    proposed, reason, decision_id, by``.
+    """
+    asked = {"study": study, "rule": rule, "guard": guard, "limit": limit}
+    bounds = {"after": after[0], "after_id": after[1]} if after else {"after": None, "after_id": None}
+    rows = await connection.execute(_LISTED, asked | bounds)
+    return [_hold(dict(row), now) for row in rows.mappings()]
+
+
+async def count_holds(connection: AsyncConnection, study: str | None = None) -> Sequence[dict[str, Any]]:
+    """How many are held, by study, guard and rule, and since when the oldest decision of each is."""
+    rows = await connection.execute(_COUNTED, {"study": study, "rule": None, "guard": None})
+    return [dict(row) for row in rows.mappings()]
+
+
+def deadline(completed_at: datetime) -> datetime:
+    """When Prolific approves by itself what nobody reviewed: the 21st day's first moment, GMT."""
+    return datetime.combine((completed_at.astimezone(UTC) + REVIEWED_BY_PROLIFIC).date(), time(), UTC)
+
+
+def _hold(row: dict[str, Any], now: datetime) -> dict[str, Any]:
+    ends = deadline(row.pop("completed_at"))
+    age = max(0, int((now - row["since"]).total_seconds()))
+    return row | {"age_s": age, "deadline": ends}
+
+
+async def held_or_observed(connection: AsyncConnection, study: str | None) -> list[str]:
+    """Submissions that await review and were held, not by a person, or only observed; oldest decision first."""
+    rows = await connection.scalars(
+        sa.text("""
+            SELECT s.id FROM submissions s
+            JOIN LATERAL (
+                SELECT id, outcome, mode, trigger, guard FROM decisions
+                WHERE submission_id = s.id ORDER BY id DESC LIMIT 1
+            ) d ON d.trigger <> 'person' AND (d.outcome = 'hold' OR d.mode = 'observe')
+            WHERE s.status = 'AWAITING REVIEW' AND d.guard IS DISTINCT FROM 'waiting'
+              AND (CAST(:study AS text) IS NULL OR s.study_id = :study)
+              AND NOT EXISTS (SELECT FROM attempts a WHERE a.decision_id = d.id)
+            ORDER BY d.id
+        """),
+        {"study": study},
+    )
+    return list(rows)
