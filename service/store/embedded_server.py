@@ -10,12 +10,14 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import psycopg
 
 from service.errors import DatabaseError
 from service.store.embedded_home import Home, environment
+from service.store.embedded_keeper import kept
 
 NAME = "autoreview"  # of the database and of its owner
 START_TIMEOUT = 120.0  # seconds; recovery after a crash reads back up to 1 GB
@@ -94,11 +96,15 @@ def _started(home: Home, password: str, log: Path) -> Iterator[int]:
         begin = log.stat().st_size if log.exists() else 0
         server = _launch(home, port, log)
         try:
-            if _ready(server, _url(password, port, "postgres")):
-                yield port
-                return
-        finally:
+            is_ready = _ready(server, _url(password, port, "postgres"))
+        except BaseException:
             _stop(server)
+            raise
+        if is_ready:
+            with kept(server, partial(_launch, home, port, log), _stop):
+                yield port
+            return
+        _stop(server)
         said = log.read_bytes()[begin:].decode(errors="replace")
         if "could not create any TCP/IP sockets" not in said:  # another process took the port meanwhile
             break

@@ -1,12 +1,16 @@
 """``autoreview serve`` as a process: what stops it before it listens, and how it ends."""
 
 import asyncio
+import contextlib
+import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from service.sandbox.app import create_app
@@ -172,6 +176,42 @@ async def test_killed_while_prolific_is_asked_it_applies_the_decision_once(
         assert await until(settled, "the decision to be settled") == ["already"]
         await service.stop()
     assert len(state.calls_for(submission)) == 1
+
+
+async def test_its_own_postgresql_killed_under_it_is_started_again(
+    rules: Path, data_dir: Path, tmp_path: Path, prolific: tuple[SandboxState, str]
+) -> None:
+    state, prolific_url = prolific
+    settings = complete_settings(rules, data_dir, prolific_url)
+    async with serving(settings, tmp_path / "log") as service:
+        for life in range(2):
+            server = server_of(service.process.pid)
+            os.kill(server, signal.SIGKILL)
+
+            async def ready(old: int = server) -> bool:
+                again = server_of(service.process.pid)
+                return again not in (0, old) and (await service.http.get("/readyz")).status_code == 200
+
+            await until(ready, "PostgreSQL to be back")
+            submission = completed(state)
+            assert await tell(service.http, submission, f"e-{life}") == 202
+            await until(partial(_applied, service.http, submission), "the decision")
+        last = server_of(service.process.pid)
+        assert await service.stop() == 0
+        assert not psutil.pid_exists(last), "it ends with its service"
+    assert '"event": "postgres.ended"' in (tmp_path / "log").read_text()
+
+
+def server_of(service: int) -> int:
+    """The postmaster among the service's children; 0 while there is none."""
+    found = [child for child in psutil.Process(service).children(recursive=True) if _is_postmaster(child)]
+    return found[0].pid if found else 0
+
+
+def _is_postmaster(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return "-D" in process.cmdline() and "postgres" in process.name()
+    return False
 
 
 async def test_a_second_service_on_the_same_folder_is_told_whose_it_is(
