@@ -15,7 +15,7 @@ from tests.deploy.dockerfile import FILE, copied, named, settings, stages
 
 TEXT = FILE.read_text(encoding="utf-8")
 ARGUMENTS, *STAGES = stages()
-_, BUILD, FINAL = STAGES
+BUILD, FINAL = STAGES
 LET_IN = [
     line.removeprefix("!")
     for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()

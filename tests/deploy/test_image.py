@@ -23,7 +23,7 @@ from tests.deploy.dockerfile import HOME, carry_out, settings, stages
 from tests.process import free_port
 from tests.world import rules_text, write_rules
 
-_, _, BUILD, FINAL = stages()
+_, BUILD, FINAL = stages()
 UID = 10001
 LOCKED_IN = "mount --rbind / / && mount -o remount,ro,bind / && exec setpriv"
 

@@ -80,7 +80,9 @@ async def release(settings: dict[str, object], log: Path) -> AsyncIterator[tuple
         yield web, worker
 
 
-async def test_a_rolling_upgrade_under_load_loses_and_doubles_nothing(database_url: str, tmp_path: Path) -> None:
+async def test_a_rolling_upgrade_under_load_loses_and_doubles_nothing(
+    database_url: str, tmp_path: Path
+) -> None:
     state = shipped_state(time_scale=1000.0, seed=5)
     async with sandbox_running(create_app(state, token=TOKEN)) as prolific_url, AsyncExitStack() as stack:
         rules = write_rules(tmp_path / "rules", rules_text())
