@@ -71,7 +71,7 @@ def carry_out(stage: list[Instruction], folder: Path, home: Path) -> None:
     for one in stage:
         if one.name == "COPY" and "--from" not in one.value:
             _copy(one.value.split(), folder)
-        if one.name == "RUN":
+        if one.name == "RUN" and not one.value.startswith("pip install"):  # uv, which is here already
             ran = subprocess.run(
                 ["/bin/sh", "-euc", MOUNT.sub("", one.value)],
                 cwd=folder, env=env, capture_output=True, text=True, check=False,
