@@ -19,6 +19,7 @@ from service.api.people import PeopleApi
 from service.evidence.endpoint import EvidenceEndpoint
 from service.intake.endpoint import WebhookEndpoint
 from service.intake.writer import InboxWriter
+from service.notify.notifier import Notifier
 from service.ops.gauges import Gauges
 from service.ops.health import Check, Health, database_check, rules_check, schema_check, worker_check
 from service.ops.http import problem
@@ -90,6 +91,7 @@ def build(
     if reviewer:
         register_tasks(jobs, reviewer, database, queue, metrics)
         chores.append(_sweeping(settings, reviewer, queue, metrics).run)
+        chores.append(_notifier(settings, reviewer, rules, metrics).run)
     health = _health(database, rules, parts)
     routes = _operating_routes(health, metrics)
     if parts.web:
@@ -137,6 +139,14 @@ def _sweeping(settings: Settings, reviewer: Reviewer, queue: Queue, metrics: Met
     return Sweeping(
         sweeper, reviewer.prolific, reviewer.database, metrics, settings.sweep_every, settings.public_url
     )
+
+
+def _notifier(settings: Settings, reviewer: Reviewer, rules: RulesInForce, metrics: Metrics) -> Notifier:
+    def count(kind: str, result: str) -> None:
+        metrics.notices.labels(kind, result).inc()
+
+    urls = settings.secret("NOTIFY_URLS")
+    return Notifier(reviewer.database, rules, urls, reviewer.studies.get, count)
 
 
 def _health(database: Database, rules: RulesInForce, parts: Parts) -> Health:

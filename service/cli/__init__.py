@@ -10,6 +10,7 @@ from service.cli import (
     decisions,
     doctoring,
     explaining,
+    notifying,
     retrying,
     rules,
     running,
@@ -38,6 +39,7 @@ app.command()(sweeping.sweep)
 app.command()(connecting.connect)
 app.command()(doctoring.doctor)
 app.command()(retrying.retry)
+app.command()(notifying.notify)
 app.command("test")(testing.run_tests)
 app.command()(rules.schema)
 app.add_typer(submissions.app, name="submissions")

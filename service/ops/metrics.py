@@ -38,6 +38,9 @@ class Metrics:
         self.database_errors = self._counter(
             "autoreview_database_errors", "Errors of the database, by kind.", "kind"
         )
+        self.notices = self._counter(
+            "autoreview_notices", "Notices to people by what became of them.", "kind", "result"
+        )
         self.subscription_enabled = self._gauge(
             "autoreview_subscription_enabled",
             "1 while Prolific's subscription points here and is enabled, 0 if disabled or missing.",

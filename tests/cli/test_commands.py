@@ -52,8 +52,9 @@ def test_wrong_usage_exits_2() -> None:
         ("port", "x", "AUTOREVIEW_PORT"),
         ("sweep_every", "soon", "AUTOREVIEW_SWEEP_EVERY"),
         ("database_url", "sqlite:///x", "AUTOREVIEW_DATABASE_URL"),
-        ("limit_reject_per_day", "5", "not supported yet"),
-        ("notify_urls", "json://x", "not supported yet"),
+        ("limit_reject_per_day", "-1", "AUTOREVIEW_LIMIT_REJECT_PER_DAY"),
+        ("prolific_url", "http://x:abc", "AUTOREVIEW_PROLIFIC_URL"),
+        ("public_url", "review.example.org", "AUTOREVIEW_PUBLIC_URL"),
         ("prolific_concurrency", "0", "AUTOREVIEW_PROLIFIC_CONCURRENCY"),
     ],
 )

@@ -1,0 +1,160 @@
+"""All that a notification says: ids, names of rules and files, numbers. Never a text by or to a participant."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from service.rules import Finding
+from service.store.notices import Notice
+
+LISTED = 20  # of a kind in one message; the others are counted
+
+
+class Kind(StrEnum):
+    BREAKER = "breaker"
+    PAUSED = "paused"
+    RESUMED = "resumed"
+    FIRST_HOLD = "first_hold"
+    DIGEST = "digest"
+    DEADLINE = "deadline"
+    FAILED = "failed"
+    SUBSCRIPTION_LOST = "subscription_lost"
+    SUBSCRIPTION_BACK = "subscription_back"
+    RULES_BROKEN = "rules_broken"
+    RULES_MENDED = "rules_mended"
+    SILENCE = "silence"
+
+
+TITLES: dict[str, str] = {
+    Kind.BREAKER: "A limit was reached",
+    Kind.PAUSED: "Paused",
+    Kind.RESUMED: "Resumed",
+    Kind.FIRST_HOLD: "A submission waits for you",
+    Kind.DIGEST: "Submissions wait for you",
+    Kind.DEADLINE: "A held submission is near its deadline",
+    Kind.FAILED: "A decision could not be applied",
+    Kind.SUBSCRIPTION_LOST: "Prolific sends no webhooks",
+    Kind.SUBSCRIPTION_BACK: "Prolific sends webhooks again",
+    Kind.RULES_BROKEN: "Rule files have errors",
+    Kind.RULES_MENDED: "The rule files are in order again",
+    Kind.SILENCE: "No webhook for long",
+}
+_HOLDS = "`autoreview holds` lists what is held, `autoreview resolve SUBMISSION … --by NAME` decides it."
+ADVICE: dict[str, str] = {
+    Kind.FIRST_HOLD: f"{_HOLDS} While anything is held, a digest comes once a day.",
+    Kind.DIGEST: _HOLDS,
+    Kind.DEADLINE: f"What nobody decides until then Prolific itself approves. {_HOLDS}",
+    Kind.FAILED: "`autoreview decisions list --status failed` shows them, `autoreview retry --all` tries again.",
+    Kind.SUBSCRIPTION_LOST: "Run `autoreview connect`. Until then only the sweep finds submissions.",
+    Kind.RULES_BROKEN: "The last good rules stay in force until then. `autoreview check` says what is wrong.",
+    Kind.SILENCE: "`autoreview doctor` looks for the cause. Until then only the sweep finds submissions.",
+}
+LIMITED = {
+    "limit.reject": "rejections",
+    "limit.request_return": "requests to return",
+    "limit.reward": "payments",
+}
+
+
+def brake(row: dict[str, Any]) -> tuple[Kind, str]:
+    """A breaker, pause or resume. What a person wrote as the reason stays where it is."""
+    study = row["study_id"]
+    where, option = (f"Study {study}", f" --study {study}") if study else ("The whole service", "")
+    if row["kind"] == "pause":
+        return Kind.PAUSED, f"{where} was paused: everything is held."
+    if row["kind"] == "resume":
+        return Kind.RESUMED, f"{where} was resumed: what was held meanwhile is reviewed again."
+    limited = LIMITED.get(row["guard"], "decisions")
+    return Kind.BREAKER, (
+        f"{where}, {row['guard']}: {row['reason']} From now on its {limited} are held, until a named person has "
+        f"looked (`autoreview holds{option}`) and closes this breaker "
+        f"(`autoreview resume{option} --by NAME --reason …`)."
+    )
+
+
+def first_hold(hold: dict[str, Any]) -> str:
+    return f"{_submission(hold)} is held: {_why(hold)}."
+
+
+def digest(counts: Sequence[dict[str, Any]], now: datetime) -> str:
+    """``counts`` as ``count_holds`` gives them."""
+    oldest = now - min(row["oldest"] for row in counts)
+    lines = [f"{sum(row['number'] for row in counts)} are held, the oldest for {_length(oldest)}:"]
+    lines += [f"{row['number']} of study {row['study_id']}: {_why(row)}" for row in counts[:LISTED]]
+    return "\n".join([*lines, *_more(len(counts), "kinds of holds")])
+
+
+def near_deadline(hold: dict[str, Any]) -> str:
+    return f"{_submission(hold)}: {moment(hold['deadline'])}; held: {_why(hold)}"
+
+
+def failure(row: dict[str, Any]) -> str:
+    answer = (
+        f"Prolific answered {row['status_code']}" if row["status_code"] else "Prolific's answer never came"
+    )
+    return f"Submission {row['submission_id']} of study {row['study_id']}: {row['outcome']}, {answer}"
+
+
+def subscription_lost(state: str) -> str:
+    what = "The subscription for status changes that points here"
+    return f"{what} {'was disabled by Prolific' if state == 'disabled' else 'is missing at Prolific'}."
+
+
+def broken(findings: Sequence[Finding]) -> str:
+    lines = [f"{Path(one.file).name}:{one.line}:{one.column} {one.code}" for one in findings[:LISTED]]
+    return "\n".join([*lines, *_more(len(findings), "errors")])
+
+
+def silence(since: datetime, now: datetime, studies: Sequence[str]) -> str:
+    named = ", ".join(studies[:LISTED])
+    return (
+        f"The last webhook came {moment(since)}, {_length(now - since)} ago, and {len(studies)} "
+        f"{'study is' if len(studies) == 1 else 'studies are'} active: {named}."
+    )
+
+
+def message(notices: Sequence[Notice]) -> tuple[str, str]:
+    """Title and text of one message that tells all of these."""
+    kinds: dict[str, list[Notice]] = {}
+    for notice in notices:
+        kinds.setdefault(notice.kind, []).append(notice)
+    titles = [
+        group[0].title if len(group) == 1 else f"{len(group)} × {group[0].title}" for group in kinds.values()
+    ]
+    if len(kinds) == 1:
+        return f"Autoreview: {titles[0]}", _section(notices)
+    sections = [f"{title}\n{_section(group)}" for title, group in zip(titles, kinds.values(), strict=True)]
+    return f"Autoreview: {len(notices)} notices", "\n\n".join(sections)
+
+
+def moment(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _section(notices: Sequence[Notice]) -> str:
+    """Notices of one kind, and what to do about them."""
+    lines = [f"{moment(one.at)}: {one.text}" for one in notices[:LISTED]]
+    lines += _more(len(notices), "of these")
+    advice = ADVICE.get(notices[0].kind)
+    return "\n".join([*lines, advice] if advice else lines)
+
+
+def _submission(row: dict[str, Any]) -> str:
+    study = f" of study {row['study_id']}" if row["study_id"] else ""
+    return f"Submission {row['submission_id']}{study}"
+
+
+def _why(hold: dict[str, Any]) -> str:
+    rule = f"rule {hold['rule']}" if hold["rule"] else "no rule decided"
+    return f"{rule}, guard {hold['guard']}" if hold["guard"] else rule
+
+
+def _more(number: int, what: str) -> list[str]:
+    return [f"… and {number - LISTED} more {what}"] if number > LISTED else []
+
+
+def _length(length: timedelta) -> str:
+    hours = int(length / timedelta(hours=1))
+    return f"{hours} hours" if hours < 48 else f"{hours // 24} days"

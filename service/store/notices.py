@@ -1,0 +1,143 @@
+"""What people are told: an outbox. Rows are written once for each kind and key, sent after, and tried again."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.store.tables import notices
+
+TRIES = 28  # after 2, 4, 8, 16, 32 minutes, then every hour: a day
+
+_CLAIM = sa.text("""
+    UPDATE notices SET tries = tries + 1, due_at = now() + least(60, power(2, tries + 1)) * interval '1 minute'
+    WHERE id IN (
+        SELECT id FROM notices WHERE sent_at IS NULL AND due_at <= now() AND tries < :tries
+        ORDER BY id LIMIT 1000 FOR UPDATE SKIP LOCKED
+    )
+    RETURNING id, kind, key, title, text, at, tries
+""")
+
+_UNTOLD_BRAKES = sa.text("""
+    SELECT id, at, study_id, kind, guard, reason FROM brakes b
+    WHERE NOT EXISTS (SELECT FROM notices n WHERE n.kind IN ('breaker', 'paused', 'resumed') AND n.key = b.id::text)
+    ORDER BY id
+""")
+
+# A refusal is a failure only if what is fetched after it does not settle the decision: that takes a moment.
+_UNTOLD_FAILURES = sa.text("""
+    SELECT answer.attempt_id, d.submission_id, d.study_id, d.outcome, answer.status_code
+    FROM answers answer JOIN attempts a ON a.id = answer.attempt_id JOIN decisions d ON d.id = a.decision_id
+    WHERE answer.status = 'failed' AND answer.at BETWEEN now() - interval '30 days' AND now() - interval '5 seconds'
+      AND NOT EXISTS (SELECT FROM attempts x WHERE x.decision_id = d.id AND x.id > a.id)
+      AND NOT EXISTS (SELECT FROM decisions x WHERE x.submission_id = d.submission_id AND x.id > d.id)
+      AND NOT EXISTS (SELECT FROM notices n WHERE n.kind = 'failed' AND n.key = a.id::text)
+    ORDER BY a.id
+""")
+
+_ACTIVE_STUDIES = sa.text("""
+    SELECT s.id, (SELECT min(first_seen_at) FROM submissions WHERE study_id = s.id) AS first_submission_at
+    FROM studies s
+    WHERE upper(s.data ->> 'status') = 'ACTIVE' AND EXISTS (SELECT FROM submissions WHERE study_id = s.id)
+    ORDER BY s.id
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A notice that is to be sent now, for the ``tries``-th time."""
+
+    id: int
+    kind: str
+    key: str
+    title: str
+    text: str
+    at: datetime
+    tries: int
+
+
+async def add_notice(
+    connection: AsyncConnection,
+    kind: str,
+    key: str,
+    title: str,
+    text: str,
+    *,
+    every: timedelta = timedelta(0),
+) -> None:
+    """Have it told as soon as this transaction is committed; nothing if this kind and key was told before.
+
+    With ``every`` notices of the kind gather: they are due together, this long after the last that was sent.
+    """
+    last = sa.select(sa.func.max(notices.c.sent_at)).where(notices.c.kind == kind).scalar_subquery()
+    due_at = sa.func.greatest(sa.func.now(), last + every)  # of nulls it takes no notice
+    new = insert(notices).values(kind=kind, key=key, title=title, text=text, due_at=due_at)
+    await connection.execute(new.on_conflict_do_nothing(index_elements=["kind", "key"]))
+
+
+async def was_told(connection: AsyncConnection, kind: str, key: str) -> bool:
+    found = await connection.scalar(
+        sa.select(sa.exists().where(notices.c.kind == kind, notices.c.key == key))
+    )
+    return bool(found)
+
+
+async def newest_of(connection: AsyncConnection, *kinds: str) -> tuple[int, datetime | None]:
+    """The id of the newest notice of these kinds, and when it was written; 0 if there is none."""
+    rows = await connection.execute(
+        sa.select(notices.c.id, notices.c.at)
+        .where(notices.c.kind.in_(kinds))
+        .order_by(notices.c.id.desc())
+        .limit(1)
+    )
+    row = rows.one_or_none()
+    return (row.id, row.at) if row else (0, None)
+
+
+async def claim_due(connection: AsyncConnection) -> list[Notice]:
+    """What is to be sent now, oldest first. Each is due again later already, unless ``mark_sent`` comes before.
+
+    So nothing is lost when a process is killed while it sends; what was sent and not marked is sent twice.
+    """
+    rows = await connection.execute(_CLAIM, {"tries": TRIES})
+    return sorted((Notice(**row) for row in rows.mappings()), key=lambda notice: notice.id)
+
+
+async def mark_sent(connection: AsyncConnection, sent: list[Notice]) -> None:
+    """These went out, as one message."""
+    ids = [notice.id for notice in sent]
+    await connection.execute(sa.update(notices).where(notices.c.id.in_(ids)).values(sent_at=sa.func.now()))
+
+
+async def sent_lately(connection: AsyncConnection) -> tuple[int, timedelta | None]:
+    """How many messages went out within the last hour, and how long ago the last of them did."""
+    last = sa.func.max(notices.c.sent_at)
+    row = await connection.execute(
+        sa.select(
+            sa.func.count(notices.c.sent_at.distinct()), sa.type_coerce(sa.func.now() - last, sa.Interval)
+        ).where(notices.c.sent_at > sa.func.now() - timedelta(hours=1))
+    )
+    number, ago = row.one()
+    return number, ago
+
+
+async def untold_brakes(connection: AsyncConnection) -> list[dict[str, Any]]:
+    """Pauses, resumes and breakers that nobody was told of: ``id, at, study_id, kind, guard, reason``."""
+    return _dicts(await connection.execute(_UNTOLD_BRAKES))
+
+
+async def untold_failures(connection: AsyncConnection) -> list[dict[str, Any]]:
+    """Decisions that failed: ``attempt_id, submission_id, study_id, outcome, status_code`` (Prolific's, or None)."""
+    return _dicts(await connection.execute(_UNTOLD_FAILURES))
+
+
+async def active_studies(connection: AsyncConnection) -> list[dict[str, Any]]:
+    """Studies with submissions that were ACTIVE when last seen: ``id, first_submission_at``."""
+    return _dicts(await connection.execute(_ACTIVE_STUDIES))
+
+
+def _dicts(rows: sa.CursorResult[Any]) -> list[dict[str, Any]]:
+    return [dict(row) for row in rows.mappings()]
