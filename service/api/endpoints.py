@@ -8,6 +8,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from service import __version__
+from service.api.description import description
 from service.api.guarding import Endpoint, guarded
 from service.api.people import brakes_on, breaker_state
 from service.api.queries import decision_query
@@ -48,6 +49,7 @@ class Api:
             Route("/decisions/{id}", self._guarded(self.decision)),
             Route("/submissions/{id}", self._guarded(self.submission)),
             Route("/status", self._guarded(self.status)),
+            Route("/openapi.json", self._guarded(self.openapi)),
         ]
 
     async def decisions(self, request: Request) -> Response:
@@ -84,6 +86,9 @@ class Api:
         if not any(found.values()):
             return problem(404, "not_found", f"Nothing was ever heard of a submission {wanted}.")
         return JSONResponse(plain(found))
+
+    async def openapi(self, _: Request) -> Response:
+        return JSONResponse(description())
 
     async def status(self, _: Request) -> Response:
         async with self.database.connect() as connection:

@@ -1,0 +1,109 @@
+"""The shapes of what the API answers, as JSON Schema."""
+
+from typing import Any
+
+from service.domain.decision import DecisionStatus, Guard, Mode, Outcome, Trigger
+
+Schema = dict[str, Any]
+
+TEXT: Schema = {"type": "string"}
+MAYBE_TEXT: Schema = {"type": ["string", "null"]}
+TIME: Schema = {"type": "string", "format": "date-time"}
+MAYBE_TIME: Schema = {"type": ["string", "null"], "format": "date-time"}
+NUMBER: Schema = {"type": "integer"}
+ANYTHING: Schema = {"type": "object"}
+
+
+def object_of(properties: dict[str, Schema], *, required: tuple[str, ...] | None = None) -> Schema:
+    """All properties are required unless some are named."""
+    return {"type": "object", "properties": properties, "required": list(required or properties)}
+
+
+def list_of(name: str) -> Schema:
+    return object_of({"results": {"type": "array", "items": named(name)}, "next": MAYBE_TEXT})
+
+
+def named(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+ATTEMPT = object_of(
+    {"at": TIME, "request": ANYTHING, "status_code": {"type": ["integer", "null"]}, "answer": {}}
+)
+
+EVENT = object_of(
+    {
+        "event_id": TEXT,
+        "received_at": TIME,
+        "event_type": MAYBE_TEXT,
+        "status": MAYBE_TEXT,
+        "handled": {"type": "boolean"},
+    }
+)
+DECISION = object_of(
+    {
+        "id": NUMBER,
+        "submission_id": TEXT,
+        "study_id": MAYBE_TEXT,
+        "participant_id": MAYBE_TEXT,
+        "decided_at": TIME,
+        "trigger": {"enum": list(Trigger)},
+        "outcome": {"enum": list(Outcome)},
+        "proposed": {"enum": list(Outcome)},
+        "guard": {"enum": [*Guard, None]},
+        "rule": MAYBE_TEXT,
+        "rule_file": MAYBE_TEXT,
+        "rules_hash": MAYBE_TEXT,
+        "mode": {"enum": list(Mode)},
+        "action": {"type": ["object", "null"]},
+        "tag": MAYBE_TEXT,
+        "by": MAYBE_TEXT,
+        "note": MAYBE_TEXT,
+        "reason": TEXT,
+        "trace": {"type": "array", "items": ANYTHING},
+        "facts": ANYTHING,
+        "status": {"enum": list(DecisionStatus)},
+        "attempts": {"type": "array", "items": ATTEMPT},
+        "recheck_at": MAYBE_TIME,
+    }
+)
+
+HEARD = object_of(
+    {
+        "submission": {"type": ["object", "null"]},
+        "events": {"type": "array", "items": EVENT},
+        "evidence": {"type": "array", "items": ANYTHING},
+        "decisions": {"type": "array", "items": named("Decision")},
+    }
+)
+
+HOLD = object_of(
+    {
+        "submission_id": TEXT,
+        "study_id": MAYBE_TEXT,
+        "since": TIME,
+        "age_s": NUMBER,
+        "deadline": TIME,
+        "guard": {"enum": [*Guard, None]},
+        "rule": MAYBE_TEXT,
+        "proposed": {"enum": list(Outcome)},
+        "reason": TEXT,
+    }
+)
+
+ACTION = {
+    "type": "object",
+    "description": "One of these, as in a rule.",
+    "minProperties": 1,
+    "maxProperties": 1,
+    "properties": {outcome.value: {} for outcome in Outcome},
+    "additionalProperties": False,
+}
+
+SCHEMAS: dict[str, Schema] = {
+    "Error": object_of({"error": TEXT, "message": TEXT}),
+    "Decision": DECISION,
+    "Heard": HEARD,
+    "Hold": HOLD,
+    "Action": ACTION,
+}

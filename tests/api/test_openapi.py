@@ -1,0 +1,52 @@
+"""The description of the API is of the API that there is."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema
+from starlette.routing import BaseRoute, Mount, Route
+
+from tests.conftest import Start
+
+
+def routes(found: list[BaseRoute], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Each path with each of its methods."""
+    for route in found:
+        if isinstance(route, Mount):
+            yield from routes(list(route.routes), prefix + route.path)
+        if isinstance(route, Route):
+            for method in (route.methods or {"GET"}) - {"HEAD"}:
+                yield prefix + route.path, method.lower()
+
+
+async def test_each_route_is_described_and_nothing_else(start: Start) -> None:
+    async with start() as world:
+        described = await world.api("openapi.json")
+        there = {(path, method) for path, what in described["paths"].items() for method in what}
+        assert there == set(routes(world.service.web.routes))
+
+
+async def test_answers_are_as_described(start: Start) -> None:
+    hold = "\n  - name: look\n    when: true\n    hold: Look at it.\n"
+    from tests.world import rules_text
+
+    async with start(rules_text(hold)) as world:
+        described = await world.api("openapi.json")
+        submission = world.completed()
+        await world.reviewed(submission)
+        decision = (await world.decisions(submission.id))[0]
+        holds = await world.api("holds")
+        checks = [
+            ("/api/decisions", await world.api("decisions")),
+            ("/api/decisions/{id}", await world.api(f"decisions/{decision['id']}")),
+            ("/api/submissions/{id}", await world.api(f"submissions/{submission.id}")),
+            ("/api/holds", holds),
+        ]
+        assert len(holds["results"]) == 1
+        for path, answer in checks:
+            jsonschema.validate(answer, schema_of(described, path), cls=jsonschema.Draft202012Validator)
+
+
+def schema_of(described: dict[str, Any], path: str) -> dict[str, Any]:
+    answer = described["paths"][path]["get"]["responses"]["200"]
+    return answer["content"]["application/json"]["schema"] | {"components": described["components"]}
