@@ -44,7 +44,7 @@ def guarded(verdict: Verdict, situation: Situation) -> Guarded:
     if verdict.guard is not None:
         return Guarded(verdict.action, verdict.guard, verdict.reason)
     try:
-        request = action_request(verdict.action, situation.study) if situation.study else None
+        request = action_request(verdict.action, situation.study)
     except NoSuchCode as error:
         return held(Guard.NO_SUCH_CODE, str(error))
     if objection := _objection(verdict.proposed, situation):

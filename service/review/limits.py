@@ -4,6 +4,7 @@ Exact only under the locks of ``Recorder.record``: nobody else records a decisio
 """
 
 from dataclasses import dataclass
+from decimal import Decimal
 from math import floor
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -61,9 +62,10 @@ async def excess(
     for scope in (study, service):
         if breaker := scope.breaker(guard):
             return Excess(scope, guard, _still_open(scope, breaker.reason), is_new=False)
-    if reason := await _study_excess(connection, decision, limits, Window(decision.study_id, study.window)):
+    window = Window(decision.study_id, study.windows.get(guard, 0))
+    if reason := await _study_excess(connection, decision, limits, window):
         return Excess(study, guard, reason, is_new=True)
-    window = Window(None, service.window)
+    window = Window(None, service.windows.get(guard, 0))
     if reason := await _service_excess(connection, decision, service_limits, window):
         return Excess(service, guard, reason, is_new=True)
     return None
@@ -135,12 +137,17 @@ async def _reward_excess(
         return f"What it pays is not known, and the limit is {per_day} in 24 hours for {where}."
     if paid + reward <= per_day:
         return None
-    return f"{per_day} minor units in 24 hours are the limit for {where}: {paid:g} were paid, this is {reward:g}."
+    paid_so_far, this = _plain(paid), _plain(reward)
+    return f"{per_day} minor units in 24 hours are the limit for {where}: {paid_so_far} were paid, this is {this}."
 
 
-def _reward(decision: Decision) -> float | None:
+def _reward(decision: Decision) -> Decimal | None:
     """What the decision pays, in minor units."""
     reward = decision.facts.get("study", {}).get("reward")
     body = (decision.action or {}).get("body", {})
     share = body.get("completion_code_data", {}).get("percentage_of_reward", 100)
-    return None if reward is None else float(reward) * float(share) / 100
+    return None if reward is None else Decimal(str(reward)) * Decimal(str(share)) / 100
+
+
+def _plain(amount: Decimal) -> str:
+    return f"{amount.normalize():f}"

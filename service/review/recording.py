@@ -49,12 +49,15 @@ class Recorder:
             meanwhile = await newest(connection, decision.submission_id)
             if meanwhile and meanwhile.decision.trigger is Trigger.PERSON:
                 return meanwhile
+            last = meanwhile  # a worker taken for dead may have written it down since it was read
             restraint = await Restraint.of(connection, decision.study_id, rule_file, self.service_limits)
             if last and restraint.lets_stand(last.decision, decision):
                 return last  # counted once, it is not judged by the limits again
             restrained = await restraint.apply(decision)
             decision = restrained.decision
             if last and says_the_same(last.decision, decision):
+                if restrained.excess:
+                    await _open(connection, restrained.excess, last)
                 if decision.trigger is Trigger.RECHECK:
                     # The timer rang before this clock came to its time: set it once more.
                     await self._set_timer(connection, decision)
@@ -71,8 +74,7 @@ class Recorder:
 
     async def _lock(self, connection: AsyncConnection, decision: Decision) -> None:
         """The service's lock before the study's, everywhere."""
-        if self.service_limits.are_set:
-            await lock_service(connection)
+        await lock_service(connection, shared=not self.service_limits.are_set)
         await lock_study(connection, decision.study_id or "")
 
     async def record_failure(

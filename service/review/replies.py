@@ -7,7 +7,7 @@ from service.errors import ProlificError
 from service.prolific.client import Prolific
 from service.prolific.messages import Message
 from service.review.judging import Known
-from service.review.treatment import is_refusal
+from service.review.treatment import is_nothing_about_it, is_refusal
 
 
 def follows_up(known: Known, decision: Decision) -> bool:
@@ -34,19 +34,19 @@ async def reply_since(known: Known, prolific: Prolific) -> str | None:
     try:
         messages = await prolific.messages(participant)
     except ProlificError as error:
-        if is_refusal(error):
+        if is_refusal(error) and not is_nothing_about_it(error):
             return f"Whether the participant answered the request to return can't be looked up: {error}"
         raise
     replies = [message for message in messages if _is_reply(message, known, known.asked_at)]
     if not replies:
         return None
-    return (
-        f"The participant wrote {len(replies)} messages since they were asked to return it; read them first."
-    )
+    number = "a message" if len(replies) == 1 else f"{len(replies)} messages"
+    return f"The participant wrote {number} since they were asked to return it: to be read first."
 
 
 def _is_reply(message: Message, known: Known, asked_at: datetime) -> bool:
     is_theirs = message.sender_id in (None, known.submission.participant_id)
     of_study = message.study_id in (None, known.submission.study_id)
-    since = message.sent_at is None or message.sent_at >= asked_at
+    # An id tells its time in whole seconds: within the same second who was first is not known.
+    since = message.sent_at is None or message.sent_at >= asked_at.replace(microsecond=0)
     return is_theirs and of_study and since

@@ -46,8 +46,11 @@ class Restraint:
 
     def lets_stand(self, last: Decision, new: Decision) -> bool:
         """Whether the same was decided before and nothing but a limit, which counted it, could object to it now."""
-        would_be_sent = new.outcome is not Outcome.HOLD and not (self.service.pause or self.study.pause)
-        return would_be_sent and says_the_same(last, new)
+        if self.service.pause or self.study.pause:
+            return False
+        if last.guard is Guard.HOLD_EXPIRED:  # the rules still hold it
+            return new.guard is not Guard.REOPENED and _of_the_same(last, new)
+        return new.outcome is not Outcome.HOLD and says_the_same(last, new)
 
     async def apply(self, decision: Decision) -> Restrained:
         """The decision, or a hold; a hold that lasted too long becomes an approval, which is judged anew."""
@@ -83,16 +86,24 @@ def says_the_same(last: Decision, new: Decision) -> bool:
     """Whether a review came to the same as the last one; that time went by is nothing new."""
 
     def said(decision: Decision) -> tuple[Any, ...]:
-        facts = {name: value for name, value in decision.facts.items() if name != "now"}
-        named = (decision.rule, decision.rules_hash, decision.mode)
-        return (facts, *named, decision.outcome, decision.guard, decision.action)
+        return (decision.outcome, decision.guard, decision.action)
 
-    return said(last) == said(new)
+    return _of_the_same(last, new) and said(last) == said(new)
+
+
+def _of_the_same(last: Decision, new: Decision) -> bool:
+    """Whether both rest on the same facts and rules."""
+
+    def basis(decision: Decision) -> tuple[Any, ...]:
+        facts = {name: value for name, value in decision.facts.items() if name != "now"}
+        return (facts, decision.rule, decision.rules_hash, decision.mode)
+
+    return basis(last) == basis(new)
 
 
 def _is_for_a_person(decision: Decision) -> bool:
-    """Held in the queue: not waiting for evidence, not observed, and not by a pause, which nothing passes."""
-    at_rest = {Guard.WAITING, Guard.PAUSED}
+    """Held in the queue: not waiting for evidence, not observed, and by nothing that time never passes."""
+    at_rest = {Guard.WAITING, Guard.PAUSED, Guard.REOPENED}
     is_held = decision.outcome is Outcome.HOLD and decision.mode is not Mode.OBSERVE
     return is_held and decision.guard not in at_rest
 

@@ -40,6 +40,8 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+WHILE_PAUSED = timedelta(seconds=90)
+
 # Hints that something changed: one review that begins after several of them serves them all.
 HINTS = frozenset({Trigger.WEBHOOK, Trigger.EVIDENCE})
 
@@ -148,6 +150,8 @@ class Reviewer:
             if _by_a_person(last) or ((sent or again) and not pause and self._may_be_sent(last, rule_file)):
                 # Prolific may be at it: the same request again does no harm, another one might.
                 return replace(last, status=DecisionStatus.PENDING)
+            if sent and pause and last.status is DecisionStatus.PENDING:
+                raise RetryLater(WHILE_PAUSED, "it is paused, and what was sent before may yet arrive")
         if submission.status is not Status.AWAITING_REVIEW:
             log.info("review.nothing_to_decide", status=submission.status.value)
             await self._cancel_timer(submission)

@@ -3,7 +3,8 @@
 Rows are only added: the newest say what is so now, for all replicas, whatever restarts.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -38,12 +39,15 @@ class Breaker:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The brakes of a study, or (``study`` None) of the service: only decisions after ``window`` count to limits."""
+    """The brakes of a study, or (``study`` None) of the service.
+
+    ``windows``: for each breaker that was closed, the decision after which its limit counts anew.
+    """
 
     study: str | None
     pause: Pause | None = None
     breakers: tuple[Breaker, ...] = ()
-    window: int = 0
+    windows: Mapping[Guard, int] = field(default_factory=dict)
 
     def breaker(self, guard: Guard) -> Breaker | None:
         return next((breaker for breaker in self.breakers if breaker.guard is guard), None)
@@ -78,7 +82,7 @@ async def add_pause(connection: AsyncConnection, study: str | None, by: str, rea
 
 
 async def add_resume(connection: AsyncConnection, study: str | None, by: str, reason: str) -> None:
-    """End the pause, close the breakers, begin a new window for limits. Only under the study's lock."""
+    """End the pause and close the breakers, whose limits count anew. Only under the study's lock."""
     newest = await connection.scalar(sa.select(sa.func.max(decisions.c.id)))
     await _add(connection, study_id=study, kind="resume", by=by, reason=reason, decision_id=newest)
 
@@ -105,12 +109,14 @@ def _scopes(rows: list[Any]) -> dict[str | None, Scope]:
         match row["kind"]:
             case "pause":
                 pause = Pause(study, row["at"], row["by"] or "", row["reason"])
-                found[study] = Scope(study, pause, scope.breakers, scope.window)
+                found[study] = replace(scope, pause=pause)
             case "resume":
-                found[study] = Scope(study, window=row["decision_id"] or 0)
+                # A pause that ends is no reason to allow more: only what reached its limit begins anew.
+                closed = {breaker.guard: row["decision_id"] or 0 for breaker in scope.breakers}
+                found[study] = Scope(study, windows={**scope.windows, **closed})
             case _:
                 breaker = Breaker(
                     row["id"], study, Guard(row["guard"]), row["at"], row["reason"], row["decision_id"]
                 )
-                found[study] = Scope(study, scope.pause, (*scope.breakers, breaker), scope.window)
+                found[study] = replace(scope, breakers=(*scope.breakers, breaker))
     return found

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -49,7 +50,7 @@ async def number_in_a_day(
     return found or 0
 
 
-async def reward_in_a_day(connection: AsyncConnection, window: Window, now: datetime) -> float:
+async def reward_in_a_day(connection: AsyncConnection, window: Window, now: datetime) -> Decimal:
     """What was approved or completed in the 24 hours before ``now``, in minor units.
 
     A completion counts with its share of the reward where it has one, else as a whole.
@@ -62,4 +63,4 @@ async def reward_in_a_day(connection: AsyncConnection, window: Window, now: date
             window.condition(), decisions.c.outcome.in_(pays), decisions.c.decided_at > now - DAY
         )
     )
-    return float(found or 0)
+    return Decimal(found or 0)

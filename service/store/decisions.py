@@ -168,20 +168,26 @@ async def lock_study(connection: AsyncConnection, study: str) -> None:
     await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
 
 
-async def lock_service(connection: AsyncConnection) -> None:
-    """Until the transaction ends nobody else records a decision that counts towards the service's limits."""
+async def lock_service(connection: AsyncConnection, *, shared: bool = False) -> None:
+    """Until the transaction ends nobody else records a decision that counts towards the service's limits.
+
+    ``shared`` by those who have none: nobody pulls or lets go the service's brakes meanwhile.
+    """
     key = sa.func.hashtextextended("autoreview:decisions", 0)
-    await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
+    lock = sa.func.pg_advisory_xact_lock_shared if shared else sa.func.pg_advisory_xact_lock
+    await connection.execute(sa.select(lock(key)))
 
 
 async def held_since(connection: AsyncConnection, submission: str) -> datetime | None:
     """Since when the submission has been held for a person without a break; None if it is not."""
     of_it = decisions.c.submission_id == submission
-    for_a_person = sa.and_(
+    held = sa.and_(
         decisions.c.outcome == Outcome.HOLD.value,
         decisions.c.mode != Mode.OBSERVE.value,
         decisions.c.guard.is_distinct_from(Guard.WAITING.value),
     )
+    # One that ended and could not be sent goes on; after one that was sent nothing ends by itself (`reopened`).
+    for_a_person = sa.or_(held, decisions.c.guard.is_not_distinct_from(Guard.HOLD_EXPIRED.value))
     before = sa.select(sa.func.max(decisions.c.id)).where(of_it, sa.not_(for_a_person)).scalar_subquery()
     found: datetime | None = await connection.scalar(
         sa.select(sa.func.min(decisions.c.decided_at)).where(

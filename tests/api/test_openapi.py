@@ -49,4 +49,5 @@ async def test_answers_are_as_described(start: Start) -> None:
 
 def schema_of(described: dict[str, Any], path: str) -> dict[str, Any]:
     answer = described["paths"][path]["get"]["responses"]["200"]
-    return answer["content"]["application/json"]["schema"] | {"components": described["components"]}
+    schema: dict[str, Any] = answer["content"]["application/json"]["schema"]
+    return schema | {"components": described["components"]}

@@ -102,7 +102,7 @@ async def test_a_rolling_upgrade_under_load_loses_and_doubles_nothing(
         new_web, _ = await stack.enter_async_context(release(settings, tmp_path / "new"))
         service.pods = [old_web, new_web]
         await until(lambda: has(service.ready[1:]), "both in rotation")
-        assert await asyncio.gather(old_web.stop(), old_worker.stop()) == [0, 0]
+        assert [*await asyncio.gather(old_web.stop(), old_worker.stop())] == [0, 0]
         service.pods = [new_web]
         during = len(load.submissions)
         await until(lambda: has(load.submissions[during + 20 :]), "some load on the new version")
