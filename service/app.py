@@ -57,7 +57,8 @@ class Service:
     metrics: Metrics
     web: Starlette
     reviewer: Reviewer | None
-    chores: tuple[Chore, ...]  # what runs beside the web and the worker, until the end
+    duties: tuple[Chore, ...]  # what runs beside the web and the worker from the start until the end
+    chores: tuple[Chore, ...]  # and what waits for the schema to be there
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def build(
     keeper = RuleKeeper(rules, database, queue if parts.worker else None, settings.mode, metrics)
     writer = InboxWriter(database, queue)
     reviewer = _reviewer(settings, database, queue, rules, metrics, clock) if parts.worker else None
-    chores = [writer.run, keeper.run, Gauges(database, metrics).run]
+    chores = [Gauges(database, metrics).run]
     if reviewer:
         register_tasks(jobs, reviewer, database, queue, metrics)
         chores.append(_sweeping(settings, reviewer, queue, metrics).run)
@@ -97,7 +98,18 @@ def build(
     if parts.web:
         routes += _public_routes(settings, database, queue, writer, rules, metrics, clock)
     web = Starlette(routes=routes, exception_handlers=HANDLERS)
-    return Service(settings, database, jobs, queue, health, metrics, web, reviewer, tuple(chores))
+    return Service(
+        settings,
+        database,
+        jobs,
+        queue,
+        health,
+        metrics,
+        web,
+        reviewer,
+        (writer.run, keeper.run),
+        tuple(chores),
+    )
 
 
 def _reviewer(

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, supp
 import structlog
 import uvicorn
 
-from service.app import Parts, Service, opened
+from service.app import Chore, Parts, Service, opened
 from service.errors import ConfigurationError
 from service.review.worker import run_worker
 from service.settings import Settings
@@ -18,6 +18,7 @@ from service.store.migrate import head
 
 DRAIN = 2.0  # seconds
 GRACE = 10  # seconds for requests under way
+KEEP_ALIVE = 75  # seconds; longer than proxies keep an idle connection, or they meet one that just closed
 BACKLOG = 2048  # connections
 
 log = structlog.get_logger(__name__)
@@ -74,7 +75,8 @@ async def running(
     listener.listen(BACKLOG)  # from now on connections wait for us instead of being refused
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(opened(service))
-        tasks = [asyncio.ensure_future(chore()) for chore in service.chores]
+        tasks = [asyncio.ensure_future(duty()) for duty in service.duties]
+        tasks += [asyncio.create_task(_on_schema(service, stopping, chore)) for chore in service.chores]
         server = Server(
             uvicorn.Config(
                 service.web,
@@ -83,6 +85,7 @@ async def running(
                 server_header=False,
                 lifespan="off",
                 ws="none",
+                timeout_keep_alive=KEEP_ALIVE,
                 timeout_graceful_shutdown=GRACE,
             ),
         )
@@ -99,6 +102,11 @@ async def running(
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _on_schema(service: Service, stopping: asyncio.Event, chore: Chore) -> None:
+    await _schema_known(service, stopping)
+    await chore()
 
 
 async def _worker(service: Service, stopping: asyncio.Event) -> None:

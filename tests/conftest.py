@@ -1,5 +1,6 @@
 """What every test may ask for: an empty database of this version, and a world around the service."""
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -8,6 +9,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+import structlog
 from psycopg import sql
 
 from service.store.embedded import delete_database, embedded_postgres
@@ -15,6 +17,16 @@ from service.store.migrate import migrate
 from tests.world import World, rules_text, world, write_rules
 
 Start = Callable[..., AbstractAsyncContextManager[World]]
+
+
+@pytest.fixture(autouse=True)
+def logs_as_they_were() -> Iterator[None]:
+    """Commands that are run in this process configure its logs; the next test has them unconfigured."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = handlers, level
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

@@ -9,16 +9,32 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.api.queries import BadQuery
+from service.errors import AutoreviewError
 from service.ops.http import body_within, problem, refuse_bearer
 from service.people.actions import InvalidAction
 from service.people.pausing import Unnamed
 from service.people.resolving import AlreadyDecided, NeverHeardOf
+from service.people.texts import cleaned
 from service.secret import Secret
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 MAX_BODY = 64 * 1024  # bytes
 
-STATUS = {BadQuery: 422, InvalidAction: 422, Unnamed: 422, NeverHeardOf: 404, AlreadyDecided: 409}
+
+class TooLarge(AutoreviewError):
+    """The body is larger than any that makes sense."""
+
+    code = "too_large"
+
+
+STATUS: dict[type[AutoreviewError], int] = {
+    BadQuery: 422,
+    InvalidAction: 422,
+    Unnamed: 422,
+    TooLarge: 413,
+    NeverHeardOf: 404,
+    AlreadyDecided: 409,
+}
 
 
 def guarded(endpoint: Endpoint, token: Secret | None) -> Endpoint:
@@ -29,6 +45,7 @@ def guarded(endpoint: Endpoint, token: Secret | None) -> Endpoint:
         if refusal := refuse_bearer(request, token, "AUTOREVIEW_ADMIN_TOKEN"):
             return refusal
         try:
+            _check_address(request)
             return await endpoint(request)
         except tuple(STATUS) as error:
             return problem(STATUS[type(error)], error.code, str(error))
@@ -36,27 +53,39 @@ def guarded(endpoint: Endpoint, token: Secret | None) -> Endpoint:
     return answer
 
 
+def _check_address(request: Request) -> None:
+    """PostgreSQL knows no text with a NUL, so nothing that is asked for can be there."""
+    if "\0" in request.url.path or any("\0" in value for value in request.query_params.values()):
+        raise BadQuery("The address holds a NUL.")
+
+
 async def json_object(request: Request, known: set[str]) -> dict[str, Any]:
-    """The body, an object with none but the known keys. Raises BadQuery."""
+    """The body, an object with none but the known keys. Raises BadQuery, TooLarge."""
     body = await body_within(request, MAX_BODY)
+    if body is None:
+        raise TooLarge(f"{MAX_BODY} bytes are the most.")
     try:
-        said = json.loads(body) if body is not None else None
+        said = json.loads(body)
     except (ValueError, RecursionError):
         raise BadQuery("The body is not JSON.") from None
     if not isinstance(said, dict):
-        raise BadQuery(f"The body has to be a JSON object of at most {MAX_BODY} bytes.")
+        raise BadQuery("The body has to be a JSON object.")
     if unknown := sorted(set(said) - known):
         raise BadQuery(f"unknown: {', '.join(unknown)}; known are {', '.join(sorted(known))}")
     return said
 
 
-def text(said: dict[str, Any], name: str, *, required: bool = True) -> str | None:
+def text(said: dict[str, Any], name: str) -> str:
     """A text of the body. Raises BadQuery where it is none, or missing."""
     value = said.get(name)
-    if value is None and not required:
-        return None
-    if not isinstance(value, str) or not value.strip():
+    if not isinstance(value, str):
         raise BadQuery(f"{name}: a text is needed")
-    if not value.replace("\n", "").isprintable():
-        raise BadQuery(f"{name}: control characters and the like can't be kept")
-    return value.strip()
+    try:
+        return cleaned(value)
+    except ValueError as error:
+        raise BadQuery(f"{name}: {error}") from None
+
+
+def text_if_any(said: dict[str, Any], name: str) -> str | None:
+    """A text of the body, None where it is missing or null. Raises BadQuery where it is none."""
+    return None if said.get(name) is None else text(said, name)

@@ -9,11 +9,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from service.api.guarding import Endpoint, guarded, json_object, text
-from service.api.queries import BadQuery, hold_query
+from service.api.guarding import Endpoint, guarded, json_object, text, text_if_any
+from service.api.queries import hold_query
 from service.domain.plain import plain
 from service.people.actions import read_action
-from service.people.pausing import pause, resume
+from service.people.pausing import Resumed, pause, resume
 from service.people.resolving import resolve
 from service.secret import Secret
 from service.store.audit import show_decision
@@ -52,7 +52,7 @@ class PeopleApi:
     async def resolve(self, request: Request) -> Response:
         said = await json_object(request, {"action", "by", "note"})
         action = read_action(said.get("action"))
-        by, note = text(said, "by") or "", text(said, "note", required=False)
+        by, note = text(said, "by"), None if said.get("note") == "" else text_if_any(said, "note")
         async with self.database.begin() as connection:
             recorded = await resolve(
                 connection, request.path_params["id"], action, by=by, note=note, now=self.clock()
@@ -63,25 +63,14 @@ class PeopleApi:
     async def pause(self, request: Request) -> Response:
         study, by, reason = await _order(request)
         async with self.database.begin() as connection:
-            await pause(connection, study, by, reason)
-        return JSONResponse({"paused": True, "study": study})
+            paused = await pause(connection, study, by, reason)
+        return JSONResponse({"paused": True, "study": study, "study_known": paused.is_known})
 
     async def resume(self, request: Request) -> Response:
         study, by, reason = await _order(request)
         async with self.database.begin() as connection:
             resumed = await resume(connection, study, by, reason)
-        still_on = [one for scope in resumed.still_on for one in brakes_on(scope)]
-        return JSONResponse(
-            plain(
-                {
-                    "paused": False,
-                    "study": study,
-                    "closed": brakes_on(resumed.closed),
-                    "reviewed_again": resumed.reviewed_again,
-                    "still_on": still_on,
-                }
-            )
-        )
+        return JSONResponse(plain(resumed_state(study, resumed)))
 
     def _guarded(self, endpoint: Endpoint) -> Endpoint:
         return guarded(endpoint, self.token)
@@ -89,10 +78,18 @@ class PeopleApi:
 
 async def _order(request: Request) -> tuple[str | None, str, str]:
     said = await json_object(request, {"study", "by", "reason"})
-    by, reason = text(said, "by"), text(said, "reason")
-    if by is None or reason is None:
-        raise BadQuery("by and reason are needed")
-    return text(said, "study", required=False), by, reason
+    return text_if_any(said, "study"), text(said, "by"), text(said, "reason")
+
+
+def resumed_state(study: str | None, resumed: Resumed) -> dict[str, Any]:
+    """What a resume came to."""
+    return {
+        "paused": False,
+        "study": study,
+        "closed": brakes_on(resumed.closed),
+        "reviewed_again": resumed.reviewed_again,
+        "still_on": [one for scope in resumed.still_on for one in brakes_on(scope)],
+    }
 
 
 def brakes_on(scope: Scope) -> list[dict[str, Any]]:

@@ -10,7 +10,10 @@ from service.cli import (
     decisions,
     doctoring,
     explaining,
+    holding,
     notifying,
+    pausing,
+    resolving,
     retrying,
     rules,
     running,
@@ -35,6 +38,10 @@ app.command()(running.sandbox)
 app.command()(running.migrate)
 app.command()(rules.check)
 app.command()(explaining.explain)
+app.command()(holding.holds)
+app.command()(resolving.resolve)
+app.command()(pausing.pause)
+app.command()(pausing.resume)
 app.command()(sweeping.sweep)
 app.command()(connecting.connect)
 app.command()(doctoring.doctor)

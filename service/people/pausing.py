@@ -2,15 +2,18 @@
 
 from dataclasses import dataclass
 
+import sqlalchemy as sa
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.domain.decision import Trigger
 from service.errors import AutoreviewError
-from service.store.brakes import Scope, add_pause, add_resume, scopes, scopes_of
+from service.people.texts import cleaned, name_of
+from service.store.brakes import Pause, Scope, add_pause, add_resume, scopes, scopes_of
 from service.store.decisions import lock_service, lock_study
 from service.store.holds import held_or_observed
 from service.store.queue import Queue
+from service.store.tables import submissions
 
 log = structlog.get_logger(__name__)
 
@@ -22,6 +25,14 @@ class Unnamed(AutoreviewError):
 
 
 @dataclass(frozen=True, slots=True)
+class Paused:
+    """What a pause came to: the one that was on before, and whether any submission of the study was ever seen."""
+
+    before: Pause | None
+    is_known: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Resumed:
     """What a resume came to: how many submissions are reviewed again, and the brakes that are still on."""
 
@@ -30,25 +41,30 @@ class Resumed:
     still_on: tuple[Scope, ...]
 
 
-async def pause(connection: AsyncConnection, study: str | None, by: str, reason: str) -> None:
-    """From the commit on nothing is sent automatically, on any replica; decisions are recorded as held."""
-    _check(by, reason)
-    await add_pause(connection, study, by.strip(), reason.strip())
+async def pause(connection: AsyncConnection, study: str | None, by: str, reason: str) -> Paused:
+    """From the commit on nothing is sent automatically, on any replica; decisions are recorded as held.
+
+    A study that nothing is known of can be paused too. Raises Unnamed.
+    """
+    study, by, reason = _order(study, by, reason)
+    own, service = await scopes_of(connection, study)
+    await add_pause(connection, study, by, reason)
     log.warning("paused", study_id=study, by=by, reason=reason)
+    return Paused((own if study else service).pause, study is None or await _is_known(connection, study))
 
 
 async def resume(connection: AsyncConnection, study: str | None, by: str, reason: str) -> Resumed:
     """End the pause and close the breakers of a study (None: the service's own), and review again what is held.
 
-    Limits count from here on.
+    The limits whose breakers it closes count from here on. Raises Unnamed.
     """
-    _check(by, reason)
+    study, by, reason = _order(study, by, reason)
     if study is None:
         await lock_service(connection)
     else:
         await lock_study(connection, study)
     own, service = await scopes_of(connection, study)
-    await add_resume(connection, study, by.strip(), reason.strip())
+    await add_resume(connection, study, by, reason)
     waiting = await held_or_observed(connection, study)
     await Queue().review(connection, waiting, Trigger.RULES)
     log.warning("resumed", study_id=study, by=by, reason=reason, reviewed_again=len(waiting))
@@ -56,6 +72,14 @@ async def resume(connection: AsyncConnection, study: str | None, by: str, reason
     return Resumed(len(waiting), own if study else service, still_on)
 
 
-def _check(by: str, reason: str) -> None:
-    if not (by.strip() and reason.strip()):
-        raise Unnamed
+def _order(study: str | None, by: str, reason: str) -> tuple[str | None, str, str]:
+    """An empty study is a mistake, never the whole service."""
+    try:
+        return cleaned(study) if study is not None else None, name_of(by), cleaned(reason)
+    except ValueError as error:
+        raise Unnamed(f"study, by and reason: {error}") from None
+
+
+async def _is_known(connection: AsyncConnection, study: str) -> bool:
+    found = await connection.scalar(sa.select(sa.exists().where(submissions.c.study_id == study)))
+    return bool(found)

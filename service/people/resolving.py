@@ -1,9 +1,10 @@
 """A person's decision on a submission: recorded as any other, sent by the worker, never overruled."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
+import sqlalchemy as sa
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -11,6 +12,7 @@ from service.domain.decision import Action, Decision, DecisionStatus, Hold, Mode
 from service.domain.submission import Status
 from service.errors import AutoreviewError
 from service.people.actions import InvalidAction
+from service.people.texts import cleaned, is_readable, name_of
 from service.prolific.errors import NoSuchCode
 from service.prolific.sending import action_request
 from service.store.decisions import (
@@ -21,9 +23,10 @@ from service.store.decisions import (
     record,
     supersede,
 )
+from service.store.holds import told_since
 from service.store.inbox import events_of
 from service.store.queue import Queue
-from service.store.submissions import study_as_seen, submission_as_seen
+from service.store.submissions import study_as_seen, study_of, submission_as_seen
 
 log = structlog.get_logger(__name__)
 
@@ -53,16 +56,11 @@ async def resolve(
 
     Raises NeverHeardOf, AlreadyDecided saying by whom, InvalidAction where Prolific could not be told so.
     """
-    if not by.strip():
-        raise InvalidAction("by: whoever decides has to be named")
+    by, note = _named(by, note)
+    study_id = await _locked(connection, submission_id)
     seen = await submission_as_seen(connection, submission_id)
     last = await newest(connection, submission_id)
-    if not (seen or last or await events_of(connection, submission_id)):
-        raise NeverHeardOf(f"Nothing was ever heard of a submission {submission_id}.")
-    study_id = (seen or {}).get("study_id") or (last.decision.study_id if last else None)
-    await lock_study(connection, study_id or "")
-    last = await newest(connection, submission_id)
-    await _refuse_what_is_decided(connection, seen, last)
+    await _refuse_what_is_decided(connection, submission_id, seen, last)
     decision = _decision(submission_id, seen, last, action, by=by, note=note, now=now)
     decision = replace(decision, action=await _request(connection, study_id, action))
     recorded = await record(connection, decision)
@@ -76,12 +74,42 @@ async def resolve(
     return recorded
 
 
+def _named(by: str, note: str | None) -> tuple[str, str | None]:
+    """Who decides, and what they say of it. Raises InvalidAction."""
+    try:
+        by = name_of(by)
+    except ValueError as error:
+        raise InvalidAction(("by", f"whoever decides has to be named: {error}")) from None
+    try:
+        return by, cleaned(note) if note and note.strip() else None
+    except ValueError as error:
+        raise InvalidAction(("note", str(error))) from None
+
+
+async def _locked(connection: AsyncConnection, submission_id: str) -> str | None:
+    """The submission's study, with its lock held: until the end nobody else decides. Raises NeverHeardOf."""
+    unknown = NeverHeardOf(f"Nothing was ever heard of a submission {submission_id!r}.")
+    if not is_readable(submission_id):
+        raise unknown
+    study_id = await study_of(connection, submission_id)
+    if study_id is None:
+        last = await newest(connection, submission_id)
+        if not (last or await events_of(connection, submission_id)):
+            raise unknown
+        # Its first review can't come in between: nobody sees a submission until this transaction ends.
+        await connection.execute(sa.text("LOCK TABLE submissions IN SHARE MODE"))
+        study_id = await study_of(connection, submission_id) or (last.decision.study_id if last else None)
+    await lock_study(connection, study_id or "")
+    return study_id
+
+
 async def _refuse_what_is_decided(
-    connection: AsyncConnection, seen: dict[str, Any] | None, last: Recorded | None
+    connection: AsyncConnection, submission_id: str, seen: dict[str, Any] | None, last: Recorded | None
 ) -> None:
     if last and _stands(last):
         raise AlreadyDecided(
-            f"{_who(last.decision)} decided it at {last.decision.decided_at:%Y-%m-%d %H:%M} UTC: {_what(last)}."
+            f"{_who(last.decision)} decided it on {last.decision.decided_at.astimezone(UTC):%Y-%m-%d at %H:%M} UTC: "
+            f"{last.decision.outcome}, {last.status}."
         )
     if last and last.status is DecisionStatus.PENDING and await may_have_arrived(connection, last.id):
         raise AlreadyDecided(
@@ -89,7 +117,9 @@ async def _refuse_what_is_decided(
         )
     status = Status.parse(str((seen or {}).get("status", "")))
     if seen is not None and status is not Status.AWAITING_REVIEW:
-        raise AlreadyDecided(f"It no longer awaits review: Prolific showed it as {status.value}.")
+        raise AlreadyDecided(f"It does not await review: Prolific showed it as {status.value}.")
+    if told := await told_since(connection, submission_id):
+        raise AlreadyDecided(f"It no longer awaits review: Prolific's webhook told that it is {told}.")
 
 
 def _stands(last: Recorded) -> bool:
@@ -112,10 +142,6 @@ def _who(decision: Decision) -> str:
     return f"Rule {decision.rule!r}" if decision.rule else "The rules"
 
 
-def _what(last: Recorded) -> str:
-    return f"{last.decision.outcome}, {last.status}"
-
-
 async def _request(
     connection: AsyncConnection, study_id: str | None, action: Action
 ) -> dict[str, Any] | None:
@@ -124,7 +150,7 @@ async def _request(
     try:
         request = action_request(action, study)
     except NoSuchCode as error:
-        raise InvalidAction(str(error)) from None
+        raise InvalidAction(("", str(error))) from None
     return dict(request) if request else None
 
 

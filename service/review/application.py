@@ -16,7 +16,7 @@ from service.review.treatment import RetryLater, is_refusal
 from service.review.troubles import Troubles
 from service.store.brakes import pause_of
 from service.store.database import Database
-from service.store.decisions import Recorded, add_answer, add_attempt
+from service.store.decisions import Recorded, add_answer, add_attempt, lock_study, newest
 from service.store.queue import Lease, is_held
 from service.store.submissions import see_status
 
@@ -61,6 +61,8 @@ class Applier:
         async with self._database.begin() as connection:
             if lease and not await is_held(connection, lease):
                 raise LeaseLost
+            if not await self._is_still_meant(connection, recorded):
+                return DecisionStatus.SUPERSEDED
             await self._check_pause(connection, recorded)
             attempt = await add_attempt(connection, recorded.id, request)
         try:
@@ -71,6 +73,13 @@ class Applier:
         async with self._database.begin() as connection:
             await see_status(connection, submission, Status(answer["status"]))
         return DecisionStatus.APPLIED
+
+    async def _is_still_meant(self, connection: AsyncConnection, recorded: Recorded) -> bool:
+        """Whether nobody decided otherwise meanwhile: until this intent is on disk nobody can."""
+        decision = recorded.decision
+        await lock_study(connection, decision.study_id or "")
+        last = await newest(connection, decision.submission_id)
+        return last is not None and last.id == recorded.id
 
     async def _check_pause(self, connection: AsyncConnection, recorded: Recorded) -> None:
         """The last look before anything is sent; the next review records it as held."""

@@ -86,6 +86,8 @@ class Recorder:
             last = await newest(connection, submission_id)
             if last and last.status is DecisionStatus.FAILED and last.decision.reason == reason:
                 return last
+            if last and last.decision.trigger is Trigger.PERSON and last.status is not DecisionStatus.PENDING:
+                return last  # a person's word stands, whatever Prolific shows
             if last and last.status is DecisionStatus.PENDING:
                 recorded = last  # what was to be done can't be
             else:

@@ -7,9 +7,19 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service.domain.submission import FINAL
+
 REVIEWED_BY_PROLIFIC = timedelta(days=21)  # just after midnight GMT (reference 2.4)
 
-_HOLDS = """
+# What a webhook told since the submission was last seen: a hint, that nobody has to look at it any more.
+_ENDED = ", ".join(f"'{status.name}'" for status in sorted(FINAL))
+_TOLD = f"""
+    SELECT e.status FROM inbox e
+    WHERE e.submission_id = s.id AND e.readable AND e.received_at > s.seen_at
+      AND upper(regexp_replace(btrim(e.status), '[ _-]+', '_', 'g')) IN ({_ENDED})
+"""  # noqa: S608 - nothing of it comes from outside
+
+_HOLDS = f"""
     FROM submissions s
     JOIN LATERAL (
         SELECT id, outcome, guard, rule, rule_file, proposed, reason, mode, trigger, by, decided_at, study_id,
@@ -20,22 +30,24 @@ _HOLDS = """
       AND (d.mode <> 'observe' OR d.trigger = 'person')
       AND d.guard IS DISTINCT FROM 'waiting'
       AND NOT EXISTS (SELECT FROM attempts a WHERE a.decision_id = d.id)
+      AND NOT EXISTS ({_TOLD})
       AND (CAST(:study AS text) IS NULL OR s.study_id = :study)
       AND (CAST(:rule AS text) IS NULL OR d.rule = :rule)
       AND (CAST(:guard AS text) IS NULL OR d.guard = :guard)
-"""
+"""  # noqa: S608
 
-# Since when: the first of the holds that no other decision stands between.
+# Since when: the first of the holds that nothing else stands between, as ``decisions.held_since`` reckons too.
 _LISTED = sa.text(f"""
     SELECT * FROM (
         SELECT s.id AS submission_id, s.study_id, s.participant_id, d.id AS decision_id,
                d.guard, d.rule, d.rule_file, d.proposed, d.reason, d.by,
                coalesce((s.data ->> 'completed_at')::timestamptz, s.first_seen_at) AS completed_at,
                (SELECT min(h.decided_at) FROM decisions h
-                WHERE h.submission_id = s.id AND h.outcome = 'hold' AND h.guard IS DISTINCT FROM 'waiting'
+                WHERE h.submission_id = s.id
                   AND h.id > coalesce((SELECT max(o.id) FROM decisions o
                                        WHERE o.submission_id = s.id
-                                         AND (o.outcome <> 'hold' OR o.guard = 'waiting')), 0)) AS since
+                                         AND (o.outcome <> 'hold' OR o.guard = 'waiting'
+                                              OR o.mode = 'observe' AND o.trigger <> 'person')), 0)) AS since
         {_HOLDS}
     ) held
     WHERE (CAST(:after AS timestamptz) IS NULL OR (since, submission_id) < (:after, CAST(:after_id AS text)))
@@ -56,10 +68,12 @@ async def list_holds(
     study: str | None = None,
     rule: str | None = None,
     guard: str | None = None,
-    limit: int = 1000,
+    limit: int | None = 1000,
     after: tuple[datetime, str] | None = None,
 ) -> list[dict[str, Any]]:
     """What is held for a person, newest first; those after a (since, submission) where that is given.
+
+    ``limit`` None is all of them.
 
     Each has ``submission_id, study_id, participant_id, since, age_s, deadline, guard, rule, rule_file,
     proposed, reason, decision_id, by``.
@@ -74,6 +88,15 @@ async def count_holds(connection: AsyncConnection, study: str | None = None) -> 
     """How many are held, by study, guard and rule, and since when the oldest decision of each is."""
     rows = await connection.execute(_COUNTED, {"study": study, "rule": None, "guard": None})
     return [dict(row) for row in rows.mappings()]
+
+
+async def told_since(connection: AsyncConnection, submission: str) -> str | None:
+    """The final status that a webhook told of the submission since it was last seen."""
+    found: str | None = await connection.scalar(
+        sa.text(f"SELECT told.status FROM submissions s, LATERAL ({_TOLD}) told WHERE s.id = :id LIMIT 1"),  # noqa: S608
+        {"id": submission},
+    )
+    return found
 
 
 def deadline(completed_at: datetime) -> datetime:

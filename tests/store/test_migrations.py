@@ -124,9 +124,12 @@ async def test_a_newer_service_waits_for_its_schema_and_takes_up_what_came_meanw
 ) -> None:
     step(database_url, "-1", down=True)
     async with start() as world:
-        answer = await world.http.get("/readyz")
-        assert answer.status_code == 503
-        assert f"this version needs {head()}" in answer.text
+
+        async def refused() -> bool:
+            answer = await world.http.get("/readyz")
+            return answer.status_code == 503 and f"this version needs {head()}" in answer.text
+
+        await until(refused, "readyz to say what is missing")
         submission = world.completed()
         assert (await world.tell(submission.id)).status_code == 202, "what is signed is stored"
         await asyncio.to_thread(migrate, database_url)
