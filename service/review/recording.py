@@ -26,6 +26,7 @@ from service.store.decisions import (
     supersede,
 )
 from service.store.queue import Queue
+from service.store.submissions import study_of
 
 log = structlog.get_logger(__name__)
 
@@ -83,6 +84,7 @@ class Recorder:
         """The submission can't be reviewed for good: a *failed* that people can see."""
         reason, code = _why_not(error), error.code if isinstance(error, AutoreviewError) else "internal_error"
         async with self.database.begin() as connection:
+            await lock_study(connection, await study_of(connection, submission_id) or "")
             last = await newest(connection, submission_id)
             if last and last.status is DecisionStatus.FAILED and last.decision.reason == reason:
                 return last
