@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, TypeGuard
 
-from service.domain.submission import Status
+from service.domain.submission import FINAL, Status
 
 SUBMISSION_STATUS_CHANGE = "submission.status.change"
 MAX_DEPTH = 32
@@ -38,6 +38,11 @@ class Event:
             Status.AWAITING_REVIEW,
             Status.UNKNOWN,
         }
+
+    @property
+    def tells_of_end(self) -> bool:
+        """A hint that somebody decided the submission, or the participant gave it up."""
+        return Status.parse(self.status or "") in FINAL
 
 
 def event_id(header: bytes | None, timestamp: bytes, body: bytes) -> str:

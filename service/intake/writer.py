@@ -67,7 +67,13 @@ class InboxWriter:
         try:
             async with self._database.begin() as connection:
                 new = await add_events(connection, events)
-                reviews = [event for event in _firsts(events, new) if event.calls_for_review]
+                firsts = _firsts(events, new)
+                reviews = [event for event in firsts if event.calls_for_review]
+                ended = [
+                    event.submission_id for event in firsts if event.submission_id and event.tells_of_end
+                ]
+                if ended:
+                    await self._queue.ring(connection, ended)
                 await self._queue.review(
                     connection, (event.submission_id or "" for event in reviews), Trigger.WEBHOOK
                 )

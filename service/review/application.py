@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.domain.decision import DecisionStatus, Outcome, Trigger
 from service.domain.submission import Status, Submission
-from service.errors import AutoreviewError, ProlificError
+from service.errors import ProlificError
 from service.ops.metrics import Metrics
 from service.prolific.client import Prolific
 from service.prolific.errors import NotFound, Refused, Unauthorised
@@ -17,7 +17,7 @@ from service.review.troubles import Troubles
 from service.store.brakes import pause_of
 from service.store.database import Database
 from service.store.decisions import Recorded, add_answer, add_attempt, lock_study, newest
-from service.store.queue import Lease, is_held
+from service.store.queue import Lease, LeaseLost, is_held
 from service.store.submissions import see_status
 
 log = structlog.get_logger(__name__)
@@ -32,12 +32,6 @@ REACHED = {
     Outcome.COMPLETE: {Status.PARTIALLY_APPROVED, Status.SCREENED_OUT, Status.APPROVED},
     Outcome.HOLD: set[Status](),
 }
-
-
-class LeaseLost(AutoreviewError):
-    """This worker was taken for dead meanwhile, and its job given to another."""
-
-    code = "lease_lost"
 
 
 class Applier:

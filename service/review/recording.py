@@ -25,7 +25,7 @@ from service.store.decisions import (
     record,
     supersede,
 )
-from service.store.queue import Queue
+from service.store.queue import Lease, LeaseLost, Queue, is_held
 from service.store.submissions import study_of
 
 log = structlog.get_logger(__name__)
@@ -40,13 +40,17 @@ class Recorder:
     metrics: Metrics
     service_limits: ServiceLimits
 
-    async def record(self, decision: Decision, rule_file: RuleFile, last: Recorded | None) -> Recorded:
+    async def record(
+        self, decision: Decision, rule_file: RuleFile, last: Recorded | None, lease: Lease | None = None
+    ) -> Recorded:
         """Write the decision and its timer; the last one is returned where this one says nothing new.
 
         So is what a person decided while this was being judged.
         """
         async with self.database.begin() as connection:
             await self._lock(connection, decision)
+            if lease and not await is_held(connection, lease):
+                raise LeaseLost
             meanwhile = await newest(connection, decision.submission_id)
             if meanwhile and meanwhile.decision.trigger is Trigger.PERSON:
                 return meanwhile

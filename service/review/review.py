@@ -94,7 +94,7 @@ class Reviewer:
         try:
             submission = await self.prolific.submission(submission_id)
             _there_yet(submission, trigger, tries)
-            recorded = await self._decide(submission, waiting.said, trigger, again=again)
+            recorded = await self._decide(submission, waiting.said, trigger, again=again, lease=lease)
             if recorded and recorded.status is DecisionStatus.PENDING and recorded.decision.action:
                 recorded = replace(recorded, status=await self.applier.apply(recorded, lease))
         except ProlificError as error:
@@ -134,7 +134,7 @@ class Reviewer:
             raise RetryLater(left, f"it was reviewed {MOST_IN_AN_HOUR} times within the hour")
 
     async def _decide(
-        self, submission: Submission, said: Said, trigger: Trigger, *, again: bool
+        self, submission: Submission, said: Said, trigger: Trigger, *, again: bool, lease: Lease | None
     ) -> Recorded | None:
         rule_file = self.rules().file_for(submission.study_id) if submission.study_id else None
         async with self.database.begin() as connection:
@@ -163,7 +163,7 @@ class Reviewer:
             log.warning("review.unclaimed", study_id=submission.study_id)
             self.metrics.unclaimed.inc()
             return None
-        return await self._decide_by(rule_file, submission, said, seen, last, trigger)
+        return await self._decide_by(rule_file, submission, said, seen, last, trigger, lease)
 
     def _may_be_sent(self, recorded: Recorded, rule_file: RuleFile | None) -> bool:
         """Whether what was decided earlier would be sent now: the mode may have been lowered since."""
@@ -183,6 +183,7 @@ class Reviewer:
         seen: Seen,
         last: Recorded | None,
         trigger: Trigger,
+        lease: Lease | None,
     ) -> Recorded:
         study = await self.studies.get(submission.study_id or "")
         if groups_read(rule_file):
@@ -193,7 +194,7 @@ class Reviewer:
         if follows_up(known, decision):
             known = replace(known, replied=await reply_since(known, self.prolific))
             decision = judge(known, rule_file, self.mode, trigger, decision.decided_at)
-        return await self.recorder.record(decision, rule_file, last)
+        return await self.recorder.record(decision, rule_file, last, lease)
 
     async def _refused(self, submission_id: str, trigger: Trigger, error: ProlificError) -> Recorded:
         """Prolific would not show what is to be reviewed: try again later, or record that it failed."""

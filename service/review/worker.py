@@ -14,14 +14,14 @@ from procrastinate.retry import BaseRetryStrategy
 
 from service.domain.decision import Trigger
 from service.ops.metrics import Metrics
-from service.review.application import LeaseLost
 from service.review.review import Reviewer
 from service.review.treatment import RetryLater
 from service.store.database import Database
 from service.store.decisions import newest
-from service.store.queue import QUEUE, RETRY, REVIEW, WAKE, Lease, Queue
+from service.store.queue import QUEUE, RETRY, REVIEW, WAKE, Lease, LeaseLost, Queue
 
 HEARTBEAT = 2.5  # seconds between a worker's signs of life
+LONGEST_REVIEW = 900.0  # seconds; one that is under way for longer lost its end
 STALLED = 10.0  # seconds without one, and its jobs are given to others
 RESCUE_EVERY = "* * * * * */5"  # cron, its sixth field the seconds
 
@@ -66,10 +66,10 @@ class Tasks:
 
     async def rescue(self, timestamp: int) -> None:  # noqa: ARG002 - periodic tasks are told their time
         """Give the jobs of workers that are dead to those that live."""
-        stalled = await self.app.job_manager.get_stalled_jobs(seconds_since_heartbeat=STALLED)
-        for job in stalled:
-            log.warning("job.rescued", job_id=job.id, task=job.task_name, **job.task_kwargs)
-            await self.app.job_manager.retry_job(job)
+        async with self.database.begin() as connection:
+            rescued = await self.queue.rescue(connection, STALLED, LONGEST_REVIEW)
+        for job in rescued:
+            log.warning("job.rescued", job_id=job.id, task=job.task, **job.args)
 
     async def _review(
         self, context: JobContext, submission_id: str, trigger: Trigger, *, again: bool

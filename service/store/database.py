@@ -30,6 +30,8 @@ KEEPALIVE = {
     "tcp_user_timeout": 15_000,
 }
 REMEMBERED = 60.0  # seconds
+# A process that sleeps inside a transaction keeps its locks from all others: PostgreSQL ends its session.
+SLEEPERS = "-c idle_in_transaction_session_timeout=10s"
 
 log = structlog.get_logger(__name__)
 
@@ -58,7 +60,12 @@ class Database:
             max_overflow=0,
             pool_timeout=10,
             pool_pre_ping=True,
-            connect_args={"connect_timeout": 5, "application_name": "autoreview", **KEEPALIVE},
+            connect_args={
+                "connect_timeout": 5,
+                "application_name": "autoreview",
+                "options": SLEEPERS,
+                **KEEPALIVE,
+            },
         )
         sa.event.listen(self.engine.sync_engine, "handle_error", self._note)
 

@@ -16,6 +16,8 @@ from procrastinate import App, PsycopgConnector
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.domain.decision import Trigger
+from service.errors import AutoreviewError
+from service.store.database import SLEEPERS
 
 REVIEW = "review"
 RETRY = "retry"
@@ -26,7 +28,9 @@ QUEUE = "reviews"
 def job_app(url: str) -> App:
     """Procrastinate's app on this database; no connection is opened yet."""
     conninfo = url.replace("postgres://", "postgresql://", 1)
-    return App(connector=PsycopgConnector(conninfo=conninfo, min_size=1, max_size=6))
+    return App(
+        connector=PsycopgConnector(conninfo=conninfo, min_size=1, max_size=6, kwargs={"options": SLEEPERS})
+    )
 
 
 # Procrastinate's own function, which its Python calls too, with the batch as one JSON text: its way of handing
@@ -37,6 +41,12 @@ _DEFER = sa.text("""
     FROM jsonb_to_recordset(CAST(:jobs AS jsonb))
          AS new (place integer, task text, lock text, timer text, args jsonb, scheduled_at timestamptz)
 """)
+
+
+class LeaseLost(AutoreviewError):
+    """This worker was taken for dead meanwhile, and its job given to another."""
+
+    code = "lease_lost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +61,20 @@ async def is_held(connection: AsyncConnection, lease: Lease) -> bool:
     """Whether the job is still this worker's: one that slept for long may have been taken for dead."""
     found = await connection.scalar(
         sa.text(
-            "SELECT 1 FROM procrastinate_jobs WHERE id = :job AND attempts = :attempts AND status = 'doing'"
+            "SELECT 1 FROM procrastinate_jobs WHERE id = :job AND attempts = :attempts AND status = 'doing' FOR SHARE"
         ),
         {"job": lease.job_id, "attempts": lease.attempts},
     )
     return found is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Rescued:
+    """A job in the place of a dead worker's."""
+
+    id: int
+    task: str
+    args: dict[str, Any]
 
 
 class Queue:
@@ -67,6 +86,15 @@ class Queue:
             connection,
             [_job(REVIEW, submission, lock=submission, trigger=trigger.value) for submission in submissions],
         )
+
+    async def rescue(self, connection: AsyncConnection, silent: float, longest: float) -> list[Rescued]:
+        """New jobs in the place of those whose workers are dead, or that take longer than any review can.
+
+        ``silent`` and ``longest`` are in seconds. New ones, because a worker that only slept ends its job when
+        it wakes: that must not be the one that another has by then.
+        """
+        rows = await connection.execute(_RESCUE, {"silent": silent, "longest": longest})
+        return [Rescued(**row) for row in rows.mappings()]
 
     async def review_now(self, connection: AsyncConnection, submission: str, trigger: Trigger) -> None:
         """A review that waits for no other one's time: what waits for a next try begins now."""
@@ -89,14 +117,41 @@ class Queue:
         timer = _job(WAKE, submission, timer=_timer(submission), at=at, trigger=trigger.value)
         await _defer(connection, [timer])
 
+    async def ring(self, connection: AsyncConnection, submissions: Sequence[str]) -> None:
+        """The submissions' timers ring now, where they have one: something says that they were answered."""
+        await connection.execute(_RING, {"timers": [_timer(submission) for submission in submissions]})
+
     async def cancel_timer(self, connection: AsyncConnection, submission: str) -> None:
         """The submission's timer, if it has one, won't ring."""
         await connection.execute(_CANCEL, {"timer": _timer(submission)})
 
 
+_RESCUE = sa.text("""
+    WITH dead AS (
+        DELETE FROM procrastinate_jobs job
+        WHERE status = 'doing' AND (
+            worker_id IS NULL
+            OR worker_id IN (
+                SELECT id FROM procrastinate_workers
+                WHERE last_heartbeat < now() - make_interval(secs => :silent)
+            )
+            OR now() - make_interval(secs => :longest) > (
+                SELECT max(at) FROM procrastinate_events WHERE job_id = job.id AND type = 'started'
+            )
+        )
+        RETURNING *
+    )
+    INSERT INTO procrastinate_jobs (queue_name, task_name, priority, lock, queueing_lock, args, attempts)
+    SELECT queue_name, task_name, priority, lock, queueing_lock, args, attempts + 1 FROM dead ORDER BY id
+    ON CONFLICT DO NOTHING  -- a timer that was set since then takes the place of one that was ringing
+    RETURNING id, task_name AS task, args
+""")
 _CANCEL = sa.text("""
     SELECT procrastinate_cancel_job_v1(id, false, true)
     FROM procrastinate_jobs WHERE queueing_lock = :timer AND status = 'todo'
+""")
+_RING = sa.text("""
+    UPDATE procrastinate_jobs SET scheduled_at = NULL WHERE queueing_lock = ANY(:timers) AND status = 'todo'
 """)
 _HURRY = sa.text("""
     UPDATE procrastinate_jobs SET scheduled_at = NULL

@@ -1,0 +1,204 @@
+"""What has to be so after every day, however bad: judged by Prolific's ledger, the API and the database."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from service.domain.decision import Outcome
+from service.domain.submission import FINAL, Status
+from service.review.application import REACHED
+from service.review.treatment import MOST_IN_AN_HOUR
+from service.sandbox.model import By, Call, SimSubmission
+from tests.faults.day import DONE, HALF_DONE, NO_CODE, WRONG_CODE, Day, Said
+from tests.faults.stored import Row, events, query
+from tests.world import ADMIN, bearer
+
+DECIDED = {"applied", "already"}
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """One submission as Prolific knows it, and as the service told it; decisions newest first."""
+
+    submission: SimSubmission
+    calls: list[Call]
+    decisions: list[dict[str, Any]]
+    said: Said
+
+    def to(self, endpoint: str) -> list[Call]:
+        return [call for call in self.calls if call.path.rstrip("/").endswith(f"/{endpoint}")]
+
+    def effects(self, endpoint: str) -> int:
+        return sum(self.submission.id in call.affected for call in self.to(endpoint))
+
+    @property
+    def statuses(self) -> list[Status]:
+        return [change.status for change in self.submission.history]
+
+    @property
+    def was_meddled_with(self) -> bool:
+        return any(change.by is By.SOMEBODY for change in self.submission.history)
+
+
+async def broken(day: Day) -> list[str]:
+    """Each invariant that does not hold, as a sentence."""
+    found = await _in_store(day)
+    for submission in day.state.submissions.values():
+        decisions = (await _api(day, "decisions", submission=submission.id))["results"]
+        calls = day.state.calls_for(submission.id)
+        story = Story(submission, calls, decisions, day.said[submission.id])
+        checks = (_sent_once, _nothing_after_somebody, _ended_well, _decisions_true)
+        wrong = [f"{submission.id}: {what}" for check in checks for what in check(story)]
+        found += [*wrong, _told(story)] if wrong else []
+    return found
+
+
+def _told(story: Story) -> str:
+    """The whole story, for who has to find out why."""
+    lines = [f"    {one.at:%T.%f} {one.by}: {one.status}" for one in story.submission.history]
+    lines += [
+        f"    {one.at:%T.%f} asked: {one.body} -> {one.status_code} {one.affected}" for one in story.calls
+    ]
+    lines += [f"    said: {story.said}"]
+    for one in reversed(story.decisions):
+        keys = ("id", "decided_at", "trigger", "outcome", "guard", "status")
+        lines.append(f"    decision {[one[key] for key in keys]} by {one['facts'].get('evidence')}")
+        lines += [
+            f"        {attempt['at']} {attempt['request']} -> {attempt['status_code']} {attempt['answer']}"
+            for attempt in one["attempts"]
+        ]
+    return "\n".join(lines)
+
+
+async def _api(day: Day, path: str, **parameters: str) -> Any:
+    answer = await day.serving.http.get(f"/api/{path}", params=parameters, headers=bearer(ADMIN))
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def _in_store(day: Day) -> list[str]:
+    inbox, url = await events(day.database_url), day.database_url
+    unheard: list[Row] = await query(url, "SELECT * FROM evidence WHERE handled_at IS NULL")
+    left = await query(
+        url, "SELECT * FROM procrastinate_jobs WHERE task_name <> 'rescue' AND status IN ('todo', 'doing')"
+    )
+    often = await query(url, "SELECT * FROM reviews WHERE in_hour > %(most)s", most=MOST_IN_AN_HOUR)
+    pushed = await query(
+        url, "SELECT submission_id AS id, count(*) AS number FROM evidence GROUP BY submission_id"
+    )
+    kept = {row["id"]: row["number"] for row in pushed}
+    return [
+        *(f"event {one} was answered 2xx and is not in the inbox" for one in day.acknowledged - inbox.keys()),
+        *(f"event {one} was never handled" for one, row in inbox.items() if row["handled_at"] is None),
+        *(f"evidence was never handled: {row}" for row in unheard),
+        *(
+            f"{one}: evidence was answered 202 and is not kept"
+            for one, said in day.said.items()
+            if not len(said.taken) <= kept.get(one, 0) <= len(said.sent)
+        ),
+        *(f"a job is left: {row}" for row in left),
+        *(f"it was reviewed too often: {row}" for row in often),
+    ]
+
+
+def _sent_once(story: Story) -> list[str]:
+    """By Prolific's ledger, and by our own of what was sent and not plainly refused."""
+    bodies = {json.dumps(call.body, sort_keys=True) for call in story.to("transition")}
+    bodies |= {
+        json.dumps(attempt["request"]["body"], sort_keys=True)
+        for decision in story.decisions
+        for attempt in decision["attempts"]
+        if (attempt["request"] or {}).get("endpoint") == "transition" and not _refused(attempt)
+    }
+    return [
+        *([f"different transitions were sent: {bodies}"] if len(bodies) > 1 else []),
+        *(
+            f"{endpoint} took effect {story.effects(endpoint)} times"
+            for endpoint in ("transition", "request-return")
+            if story.effects(endpoint) > 1
+        ),
+    ]
+
+
+def _refused(attempt: dict[str, Any]) -> bool:
+    return attempt["status_code"] is not None and 400 <= attempt["status_code"] < 500
+
+
+def _nothing_after_somebody(story: Story) -> list[str]:
+    """One request may cross with what somebody else does; Prolific refuses it, and no other follows."""
+    ends = [one.at for one in story.submission.history if one.by is By.SOMEBODY and one.status in FINAL]
+    if not ends:
+        return []
+    after = [call for call in story.calls if call.at > ends[0]]
+    return [
+        *(f"it changed after somebody decided it: {call}" for call in after if call.affected),
+        *([f"asked again and again after somebody decided it: {after}"] if len(after) > 1 else []),
+    ]
+
+
+def _ended_well(story: Story) -> list[str]:
+    submission = story.submission
+    if story.was_meddled_with:
+        return []
+    if submission.completed_at is None:
+        return [f"it is still worked on, and was sent {story.calls}"] if story.calls else []
+    possible = _possible_ends(submission.entered_code, story.said)
+    asked = int(submission.entered_code == NO_CODE)
+    newest = story.decisions[0] if story.decisions else {"status": "none at all"}
+    held = submission.status is Status.AWAITING_REVIEW and not asked
+    return [
+        *([f"it is {submission.status}, not in {possible}"] if submission.status not in possible else []),
+        *(
+            [f"it was asked to return {found} times"]
+            if (found := story.effects("request-return")) != asked
+            else []
+        ),
+        *(
+            [f"it is left, and its newest decision {newest['status']}"]
+            if held and newest["status"] != "held"
+            else []
+        ),
+    ]
+
+
+def _possible_ends(code: str | None, said: Said) -> set[Status]:
+    """Where a submission that nobody else touched can be in the evening."""
+    by_evidence = {Status.REJECTED if value >= 2 else Status.APPROVED for value in said.sent}
+    return {
+        HALF_DONE: {Status.PARTIALLY_APPROVED},
+        NO_CODE: {Status.AWAITING_REVIEW},
+        WRONG_CODE: {Status.AWAITING_REVIEW},
+        # Of evidence that was never answered nobody knows whether it arrived.
+        DONE: by_evidence if said.taken else by_evidence | {Status.AWAITING_REVIEW},
+    }[code]
+
+
+def _decisions_true(story: Story) -> list[str]:
+    """What is on record as done was done, for the reason that is on record."""
+    found = [
+        f"decision {one['id']} is still {one['status']}"
+        for one in story.decisions
+        if one["status"] in {"pending", "failed"}
+    ]
+    done = [one for one in story.decisions if one["status"] in DECIDED]
+    found += [
+        f"decision {one['id']} says {one['outcome']}, which never was" for one in done if not _was(one, story)
+    ]
+    found += [
+        f"decision {one['id']} rejects by {one['facts']}"
+        for one in story.decisions
+        if one["outcome"] == "reject" and not _missed(one) >= 2
+    ]
+    final = [one for one in done if one["outcome"] != "request_return"]
+    return found + ([f"it was decided {len(final)} times"] if len(final) > 1 else [])
+
+
+def _was(decision: dict[str, Any], story: Story) -> bool:
+    outcome = Outcome(decision["outcome"])
+    if outcome is Outcome.REQUEST_RETURN and story.submission.return_requested:
+        return True
+    return bool(REACHED[outcome] & set(story.statuses))
+
+
+def _missed(decision: dict[str, Any]) -> int:
+    return int(decision["facts"].get("evidence", {}).get("survey", {}).get("attention_failed", 0))

@@ -1,0 +1,210 @@
+"""One pace for all calls of a process: rests that grow, one call that looks, and a return step by step."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import pytest
+
+from service.prolific.errors import Resting
+from service.prolific.pace import FAILURES_IN_A_ROW, LONGEST_REST, SHORT, Pace
+
+GOOD, BAD = "a-token", "a-refused-token"
+
+
+class Watch:
+    """A timer that goes when it is told to."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+def watch() -> Watch:
+    return Watch()
+
+
+@pytest.fixture
+def pace(watch: Watch) -> Pace:
+    return Pace(4, timer=watch)
+
+
+def rest_of(pace: Pace, token: str = GOOD) -> float:
+    """Seconds that calls are kept back for; 0 where none is, or so few that they are waited out."""
+    try:
+        pace.check(token)
+    except Resting as error:
+        return error.after
+    return 0.0
+
+
+def rest_over(pace: Pace, watch: Watch, token: str = GOOD) -> None:
+    watch.seconds += rest_of(pace, token) + SHORT
+
+
+@asynccontextmanager
+async def under_way(pace: Pace, wanted: int, token: str = GOOD) -> AsyncIterator[int]:
+    """As many calls as get their turn at once of those that are wanted; gives how many."""
+    async with AsyncExitStack() as stack:
+        number = 0
+        for _ in range(wanted):
+            try:
+                async with asyncio.timeout(0.01):
+                    await stack.enter_async_context(pace.turn(token))
+            except TimeoutError:
+                break
+            number += 1
+        yield number
+
+
+async def at_once(pace: Pace, token: str = GOOD) -> int:
+    async with under_way(pace, 10, token) as number:
+        return number
+
+
+async def began(pace: Pace, token: str = GOOD) -> float:
+    """Begin and end a call without telling yet what came of it."""
+    async with pace.turn(token) as at:
+        return at
+
+
+async def test_at_most_so_many_calls_are_under_way_at_once(pace: Pace) -> None:
+    assert await at_once(pace) == 4
+
+
+async def test_after_429_all_calls_rest_as_long_as_it_says_but_a_minute_at_most(
+    pace: Pace, watch: Watch
+) -> None:
+    pace.limited(await began(pace), 30)
+    assert rest_of(pace) == 30
+    with pytest.raises(Resting):
+        await began(pace)
+    watch.seconds += 31
+    pace.limited(await began(pace), 1800)
+    assert rest_of(pace) == LONGEST_REST
+
+
+async def test_without_a_time_rests_double_and_are_spread_out(watch: Watch) -> None:
+    for tries, longest in enumerate([2, 4, 8, 16, 32, 60, 60, 60], start=1):
+        rests = []
+        for _ in range(20):
+            pace = Pace(4, timer=watch)
+            for _ in range(tries):
+                rest_over(pace, watch)
+                pace.limited(await began(pace), None)
+            watch.seconds -= 10  # shows the short rests too
+            rests.append(rest_of(pace) - 10)
+            watch.seconds += 10
+        assert longest / 2 <= min(rests) <= max(rests) <= longest
+        assert max(rests) - min(rests) > longest / 20, "not all in one second"
+
+
+async def test_one_failure_or_two_are_bad_luck_and_three_in_a_row_an_outage(pace: Pace, watch: Watch) -> None:
+    for _ in range(FAILURES_IN_A_ROW - 1):
+        pace.failed(await began(pace))
+    pace.succeeded(await began(pace))
+    for _ in range(FAILURES_IN_A_ROW - 1):
+        pace.failed(await began(pace))
+    assert rest_of(pace) == 0
+    assert await at_once(pace) == 4
+    pace.failed(await began(pace))
+    assert rest_of(pace) > SHORT
+    rest_over(pace, watch)
+    assert await at_once(pace) == 1, "one goes alone"
+
+
+async def test_a_429_halves_how_many_go_at_once(pace: Pace, watch: Watch) -> None:
+    for expected in (2, 1, 1):
+        pace.limited(await began(pace), None)
+        rest_over(pace, watch)
+        assert await at_once(pace) == expected
+
+
+async def test_the_return_is_step_by_step(pace: Pace, watch: Watch) -> None:
+    """From one at a time each round of successes lets one more go; two rounds' calls for the step to three."""
+    for _ in range(FAILURES_IN_A_ROW):
+        pace.failed(await began(pace))
+    rest_over(pace, watch)
+    steps = []
+    for _ in range(10):
+        steps.append(await at_once(pace))
+        pace.succeeded(await began(pace))
+    assert steps[0] == 1
+    assert steps == sorted(steps)
+    assert max(after - before for before, after in itertools.pairwise(steps)) == 1
+    assert steps[-1] == 4, "and no more than ever"
+
+
+async def test_a_failure_of_the_call_that_looks_begins_a_longer_rest(pace: Pace, watch: Watch) -> None:
+    for _ in range(FAILURES_IN_A_ROW):
+        pace.failed(await began(pace))
+    rest_over(pace, watch)
+    pace.failed(await began(pace))
+    assert rest_of(pace) >= 2.0**FAILURES_IN_A_ROW
+    rest_over(pace, watch)
+    assert await at_once(pace) == 1
+
+
+async def test_what_was_under_way_before_a_rest_neither_ends_nor_lengthens_it(
+    pace: Pace, watch: Watch
+) -> None:
+    early = [await began(pace) for _ in range(4)]
+    watch.seconds += 1
+    pace.limited(await began(pace), 20)
+    for at in early:
+        pace.succeeded(at)
+        pace.failed(at)
+        pace.limited(at, 50)
+    assert rest_of(pace) == 20
+
+
+async def test_a_short_rest_is_waited_out_and_not_handed_back(pace: Pace, watch: Watch) -> None:
+    pace.limited(await began(pace), 20)
+    watch.seconds += 19.95
+    loop = asyncio.get_running_loop()
+    before = loop.time()
+    await began(pace)
+    assert loop.time() - before >= 0.04
+
+
+async def test_who_waits_for_a_turn_when_a_rest_begins_gets_no_call_out_of_it(pace: Pace) -> None:
+    async with under_way(pace, 4) as number:
+        assert number == 4
+        waiting = asyncio.create_task(began(pace))
+        await asyncio.sleep(0)
+        pace.limited(1000.0, 30)
+    with pytest.raises(Resting):
+        await waiting
+
+
+async def test_a_refused_token_is_tried_by_one_call_now_and_then(pace: Pace, watch: Watch) -> None:
+    rests = []
+    for _ in range(8):
+        pace.refused(await began(pace, BAD), BAD)
+        assert pace.refuses_token
+        rests.append(rest_of(pace, BAD))
+        rest_over(pace, watch, BAD)
+        assert await at_once(pace, BAD) == 1
+    assert max(rests) <= LONGEST_REST
+
+
+async def test_another_token_is_tried_at_once(pace: Pace) -> None:
+    for _ in range(3):
+        pace.refused(1000.0, BAD)
+    with pytest.raises(Resting):
+        pace.check(BAD)
+    pace.check(GOOD)
+    assert not pace.refuses_token
+    assert await at_once(pace) == 1, "by one call"
+
+
+async def test_a_token_that_is_accepted_again_ends_it(pace: Pace, watch: Watch) -> None:
+    pace.refused(await began(pace, BAD), BAD)
+    rest_over(pace, watch, BAD)
+    pace.succeeded(await began(pace, BAD))
+    assert not pace.refuses_token
+    assert rest_of(pace, BAD) == 0
