@@ -102,9 +102,12 @@ async def supersede(connection: AsyncConnection, last: Recorded, by: Recorded) -
 
 
 async def may_have_arrived(connection: AsyncConnection, decision: int) -> bool:
-    """Whether Prolific may have taken an attempt though no answer says so: a crash, a timeout, a 5xx."""
+    """Whether Prolific may have taken an attempt though no answer says so: a crash, a timeout, a 5xx, no JSON."""
     unclear = sa.or_(
-        answers.c.attempt_id.is_(None), answers.c.status_code.is_(None), answers.c.status_code >= 500
+        answers.c.attempt_id.is_(None),
+        answers.c.status_code.is_(None),
+        answers.c.status_code >= 500,
+        answers.c.status_code < 300,  # taken, and what came back can't be read
     )
     found = await connection.scalar(
         sa.select(sa.func.count())

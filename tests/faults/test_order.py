@@ -4,6 +4,7 @@ import asyncio
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -196,10 +197,22 @@ async def test_evidence_that_comes_before_a_refused_decision_is_sent_again_decid
         assert [body["action"] for body in world.calls(submission.id)] == ["REJECT"]
 
 
-async def test_evidence_that_comes_after_an_unclear_answer_sends_no_other_transition(start: Start) -> None:
+@pytest.mark.parametrize(
+    "unclear",
+    [
+        {"status": 500},
+        {"status": 502, "body": b"<html>Bad Gateway</html>"},
+        {"status": 200, "body": b"<html>Maintenance</html>"},
+        {"reset": True},
+    ],
+    ids=["500", "502", "2xx that is no JSON", "reset"],
+)
+async def test_evidence_that_comes_after_an_unclear_answer_sends_no_other_transition(
+    start: Start, unclear: dict[str, Any]
+) -> None:
     """Nobody knows whether the approval arrived: only the same may be sent again."""
     async with start(rules_text(REJECT_TWO)) as world:
-        world.prolific.add(Fault("transition", status=500))
+        world.prolific.add(Fault("transition", **unclear))
         submission = world.completed()
         await world.push(submission.id, {"attention_failed": 0})
         await _under_way(world, "transition")

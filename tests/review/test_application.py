@@ -148,3 +148,24 @@ async def test_while_prolific_is_away_webhooks_are_taken_and_readyz_stays_ready(
         assert (await world.tell(submission.id)).status_code == 202
         assert (await world.http.get("/readyz")).status_code == 200
         assert (await world.settled(submission.id))["status"] == "applied"
+
+
+async def test_what_was_taken_with_an_answer_nobody_can_read_is_not_decided_otherwise(start: Start) -> None:
+    """It may have arrived: the same again does no harm, another transition would."""
+    from tests.world import rules_text
+
+    reject = (
+        "\n  - name: missed\n    when: evidence.survey.attention_failed >= 2\n    reject: {category: FAILED_CHECK, message: "
+        + "x" * 120
+        + "}\n    if_unknown: skip\n"
+    )
+    async with start(rules_text(reject)) as world:
+        world.prolific.add(Fault("transition", status=200, body=b"<html>Maintenance</html>"))
+        submission = world.completed()
+        await world.tell(submission.id)
+        await until(_count(world, "transition", 1), "the transition to be asked for")
+        await world.push(submission.id, {"attention_failed": 2})
+        await world.settled(submission.id)
+        await world.at_rest()
+        assert {str(call) for call in world.calls(submission.id)} == {"{'action': 'APPROVE'}"}
+        assert submission.status is Status.APPROVED
