@@ -24,6 +24,10 @@ def logs_as_they_were() -> Iterator[None]:
     """Commands that are run in this process configure its logs; the next test has them unconfigured."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    # As unconfigured, but with plain tracebacks: the rich ones take seconds each.
+    *before, _ = structlog.get_config()["processors"]
+    plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*before, plain])
     yield
     root.handlers[:], root.level = handlers, level
     structlog.reset_defaults()
