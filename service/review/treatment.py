@@ -40,7 +40,8 @@ NOT_YET = (2, 8, 30, 120, 300, 300)  # seconds; Prolific may not have moved it t
 NOT_THERE = NOT_YET[:3]  # seconds; a webhook may be faster than what it tells of
 LONGEST = 600.0  # seconds
 OUTAGE = timedelta(hours=24)
-A_MINUTE = 60.0  # seconds
+REFUSED_TOKEN = 10.0  # seconds; meanwhile the pace lets one call look, and no other
+MOST_JITTER = 30.0  # seconds
 MOST_IN_AN_HOUR = 60  # reviews of one submission, of three calls at most each
 
 
@@ -71,8 +72,8 @@ def is_refusal(error: ProlificError) -> bool:
 
 def wait_for_all(error: ProlificError) -> timedelta:
     """How long to wait where all calls have to; spread out, so that not all come back in one second."""
-    left = error.after if isinstance(error, Resting) else A_MINUTE / 2
-    return timedelta(seconds=left + random.uniform(0, min(left, A_MINUTE / 2)))  # noqa: S311 - jitter
+    left = error.after if isinstance(error, Resting) else REFUSED_TOKEN
+    return timedelta(seconds=left + random.uniform(0, min(left, MOST_JITTER)))  # noqa: S311 - jitter
 
 
 def retry_after(error: ProlificError, trouble: Trouble) -> timedelta | None:

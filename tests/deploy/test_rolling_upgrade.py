@@ -52,11 +52,12 @@ class Load:
     def __init__(self, state: SandboxState, service: Service) -> None:
         self.answers = Counter[str]()
         self.submissions: list[str] = []
+        self.enough = False
         self._state = state
         self._service = service
 
     async def run(self) -> None:
-        while True:
+        while not self.enough:
             submission = self._state.reserve(STROOP, notify=False)
             self._state.complete(submission, "C0L0UR12", time_taken=700, notify=False)
             self.submissions.append(submission.id)
@@ -106,7 +107,8 @@ async def test_a_rolling_upgrade_under_load_loses_and_doubles_nothing(
         service.pods = [new_web]
         during = len(load.submissions)
         await until(lambda: has(load.submissions[during + 20 :]), "some load on the new version")
-        coming.cancel()
+        load.enough = True
+        await coming  # cancelled within a call, the last submission would never be told of
 
         async def all_approved() -> bool:
             return all(state.submissions[one].status is Status.APPROVED for one in load.submissions)
