@@ -14,6 +14,7 @@ MEANINGS = {
     "unconfirmed": "sent, and never answered",
     "timer_missed": "it was to be looked at again by now",
     "undone": "done, and it awaits review still or again",
+    "gone": "it awaits review as far as we know, and Prolific lists it no more",
 }
 
 

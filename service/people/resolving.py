@@ -69,7 +69,7 @@ async def resolve(
     if last and last.status is DecisionStatus.PENDING:
         await supersede(connection, last, recorded)
     if decision.action:
-        await queue.review_now(connection, submission_id, Trigger.PERSON)
+        await queue.send(connection, submission_id)
     log.info("decision.by_a_person", submission_id=submission_id, outcome=decision.outcome.value, by=by)
     return recorded
 

@@ -6,7 +6,7 @@ from datetime import datetime
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.domain.decision import Decision, DecisionStatus, Mode, Outcome, Trigger
+from service.domain.decision import Decision, DecisionStatus, Guard, Mode, Outcome, Trigger
 from service.errors import AutoreviewError, ProlificError
 from service.ops.metrics import Metrics
 from service.prolific.errors import NotFound, Refused
@@ -45,7 +45,7 @@ class Recorder:
     ) -> Recorded:
         """Write the decision and its timer; the last one is returned where this one says nothing new.
 
-        So is what a person decided while this was being judged.
+        So is what a person decided, except where this holds what was reopened after it.
         """
         async with self.database.begin() as connection:
             await self._lock(connection, decision)
@@ -53,7 +53,9 @@ class Recorder:
                 raise LeaseLost
             meanwhile = await newest(connection, decision.submission_id)
             if meanwhile and meanwhile.decision.trigger is Trigger.PERSON:
-                return meanwhile
+                follows_it = last is not None and last.id == meanwhile.id
+                if not (follows_it and decision.guard is Guard.REOPENED):
+                    return meanwhile
             last = meanwhile  # a worker taken for dead may have written it down since it was read
             restraint = await Restraint.of(connection, decision.study_id, rule_file, self.service_limits)
             if last and restraint.lets_stand(last.decision, decision):

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from service.domain.decision import DecisionStatus, Mode, Outcome, Trigger
+from service.domain.decision import DecisionStatus, Guard, Mode, Outcome, Trigger
 from service.domain.submission import Status, Submission
 from service.errors import ProlificError
 from service.ops.metrics import Metrics
@@ -44,6 +44,9 @@ WHILE_PAUSED = timedelta(seconds=90)
 
 # Hints that something changed: one review that begins after several of them serves them all.
 HINTS = frozenset({Trigger.WEBHOOK, Trigger.EVIDENCE})
+
+# How a decision that was sent can end; one whose submission awaits review all the same was reopened.
+SETTLED = frozenset({DecisionStatus.APPLIED, DecisionStatus.ALREADY, DecisionStatus.SUPERSEDED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +159,7 @@ class Reviewer:
             log.info("review.nothing_to_decide", status=submission.status.value)
             await self._cancel_timer(submission)
             return None
-        if last and _by_a_person(last):
+        if last and _by_a_person(last) and last.status not in SETTLED:
             log.info("review.decided_by_a_person", by=last.decision.by)
             return None
         if rule_file is None:
@@ -184,13 +187,16 @@ class Reviewer:
         last: Recorded | None,
         trigger: Trigger,
         lease: Lease | None,
-    ) -> Recorded:
+    ) -> Recorded | None:
         study = await self.studies.get(submission.study_id or "")
         if groups_read(rule_file):
             await self.lists.refresh(submission.study_id or "")
         async with self.database.connect() as connection:
             known = await recall(connection, rule_file, submission, study, said.payloads, seen)
         decision = judge(known, rule_file, self.mode, trigger, self.clock())
+        if last and _by_a_person(last) and decision.guard is not Guard.REOPENED:
+            log.info("review.decided_by_a_person", by=last.decision.by)
+            return None
         if follows_up(known, decision):
             known = replace(known, replied=await reply_since(known, self.prolific))
             decision = judge(known, rule_file, self.mode, trigger, decision.decided_at)

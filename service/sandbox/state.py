@@ -130,6 +130,8 @@ class SandboxState:
 
     def change(self, submission: SimSubmission, status: Status, by: By, *, notify: bool = True) -> None:
         submission.status = status
+        if by is not By.API:
+            submission.last_request = None  # the same transition as before would change something again
         submission.history.append(Change(self.clock(), status, by))
         self.affected.append(submission.id)
         if notify:

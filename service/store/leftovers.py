@@ -25,6 +25,7 @@ class Cause(StrEnum):
     UNCONFIRMED = "unconfirmed"  # sent, and no answer tells whether it arrived
     TIMER_MISSED = "timer_missed"  # it was to be looked at again by now
     UNDONE = "undone"  # decided and done, and it awaits review again or still
+    GONE = "gone"  # it awaits review as far as we know, and Prolific lists it no more
 
 
 NO_JOB = """NOT EXISTS (
@@ -72,6 +73,26 @@ async def left_of_listed(
         _LISTED, {"listed": list(listed), "before": asked_at - timedelta(minutes=1)}
     )
     return {row.id: Cause(row.cause) for row in rows}
+
+
+async def left_of_unlisted(
+    connection: AsyncConnection, study: str, listed: Sequence[str], asked_at: datetime
+) -> dict[str, Cause]:
+    """Which of a study's submissions await review as far as we know, though Prolific did not list them.
+
+    Each is looked at once an hour at most: were the list wrong, that costs little.
+    """
+    rows = await connection.scalars(
+        sa.text(f"""
+            SELECT s.id FROM submissions s
+            WHERE s.study_id = :study AND s.status = 'AWAITING REVIEW' AND s.seen_at < :before
+              AND s.id <> ALL(CAST(:listed AS text[]))
+              AND {NO_JOB.format(submission="s.id")}
+            ORDER BY s.seen_at LIMIT 100
+        """),  # noqa: S608 - nothing of it comes from outside
+        {"study": study, "listed": list(listed), "before": asked_at - timedelta(hours=1)},
+    )
+    return dict.fromkeys(rows, Cause.GONE)
 
 
 async def left_of_pending(connection: AsyncConnection, now: datetime) -> dict[str, Cause]:

@@ -37,9 +37,9 @@ def job_app(url: str) -> App:
 # over a batch costs psycopg several times as much.
 _DEFER = sa.text("""
     SELECT procrastinate_defer_jobs_v1(array_agg(
-        ROW(:queue, task, 0, lock, timer, args, scheduled_at)::procrastinate_job_to_defer_v1 ORDER BY place))
-    FROM jsonb_to_recordset(CAST(:jobs AS jsonb))
-         AS new (place integer, task text, lock text, timer text, args jsonb, scheduled_at timestamptz)
+        ROW(:queue, task, priority, lock, timer, args, scheduled_at)::procrastinate_job_to_defer_v1 ORDER BY place))
+    FROM jsonb_to_recordset(CAST(:jobs AS jsonb)) AS new (
+        place integer, task text, priority integer, lock text, timer text, args jsonb, scheduled_at timestamptz)
 """)
 
 
@@ -96,15 +96,14 @@ class Queue:
         rows = await connection.execute(_RESCUE, {"silent": silent, "longest": longest})
         return [Rescued(**row) for row in rows.mappings()]
 
-    async def review_now(self, connection: AsyncConnection, submission: str, trigger: Trigger) -> None:
-        """A review that waits for no other one's time: what waits for a next try begins now."""
-        await connection.execute(_HURRY, {"task": REVIEW, "lock": submission})
-        await self.review(connection, [submission], trigger)
+    async def send(self, connection: AsyncConnection, submission: str) -> None:
+        """A review for what a person decided: before all others, also one of it that waits for its next try."""
+        trigger = Trigger.PERSON.value
+        await _defer(connection, [_job(REVIEW, submission, lock=submission, first=True, trigger=trigger)])
 
     async def retry(self, connection: AsyncConnection, submission: str) -> None:
-        """Another try for what failed; a review that waits for its time begins now."""
-        await connection.execute(_HURRY, {"task": REVIEW, "lock": submission})
-        await _defer(connection, [_job(RETRY, submission, lock=submission)])
+        """Another try for what failed, before all reviews."""
+        await _defer(connection, [_job(RETRY, submission, lock=submission, first=True)])
 
     async def set_timer(
         self, connection: AsyncConnection, submission: str, at: datetime, trigger: Trigger
@@ -153,10 +152,6 @@ _CANCEL = sa.text("""
 _RING = sa.text("""
     UPDATE procrastinate_jobs SET scheduled_at = NULL WHERE queueing_lock = ANY(:timers) AND status = 'todo'
 """)
-_HURRY = sa.text("""
-    UPDATE procrastinate_jobs SET scheduled_at = NULL
-    WHERE task_name = :task AND lock = :lock AND status = 'todo' AND scheduled_at > now()
-""")
 
 
 def _timer(submission: str) -> str:
@@ -176,10 +171,12 @@ def _job(
     lock: str | None = None,
     timer: str | None = None,
     at: datetime | None = None,
+    first: bool = False,
     **arguments: str,
 ) -> dict[str, Any]:
     return {
         "task": task,
+        "priority": int(first),
         "lock": lock,
         "timer": timer,
         "args": {"submission_id": submission, **arguments},

@@ -1,7 +1,7 @@
 """One sweep: Prolific's lists against our records, and a review for whatever is left over."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,14 @@ from service.prolific.client import Prolific
 from service.prolific.filters import SubmissionFilter
 from service.rules import RuleBook
 from service.store.database import Database, database_now
-from service.store.leftovers import Cause, left_of_listed, left_of_pending, left_of_timers, studies_seen
+from service.store.leftovers import (
+    Cause,
+    left_of_listed,
+    left_of_pending,
+    left_of_timers,
+    left_of_unlisted,
+    studies_seen,
+)
 from service.store.queue import Queue
 
 log = structlog.get_logger(__name__)
@@ -28,6 +35,12 @@ class Swept:
     listed: int = 0
     found: Counter[Cause] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
+
+    def note(self, left: Mapping[str, Cause], study: str | None = None) -> None:
+        """What was found, told and counted."""
+        self.found.update(left.values())
+        for submission, cause in left.items():
+            log.warning("sweep.found", submission_id=submission, study_id=study, cause=cause.value)
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -63,10 +76,7 @@ class Sweeper:
             await self.queue.review(connection, left, Trigger.SWEEP)
             timers = [one for one in await left_of_timers(connection) if one not in left]
             await self.queue.review(connection, timers, Trigger.RECHECK)
-        left |= dict.fromkeys(timers, Cause.TIMER_MISSED)
-        swept.found.update(left.values())
-        for submission, cause in left.items():
-            log.warning("sweep.found", submission_id=submission, cause=cause.value)
+        swept.note(left | dict.fromkeys(timers, Cause.TIMER_MISSED))
         return swept
 
     async def _studies(self, swept: Swept) -> Iterable[str]:
@@ -85,12 +95,16 @@ class Sweeper:
         async with self.database.connect() as connection:
             asked_at = await database_now(connection)
         wanted = SubmissionFilter(study=study, status=Status.AWAITING_REVIEW)
+        all_listed = list[str]()
         async for page in self.prolific.pages(wanted):
             listed = [one.id for one in page.results if one.status is Status.AWAITING_REVIEW]
             swept.listed += len(listed)
+            all_listed += listed
             async with self.database.begin() as connection:
                 left = await left_of_listed(connection, listed, asked_at)
                 await self.queue.review(connection, left, Trigger.SWEEP)
-            swept.found.update(left.values())
-            for submission, cause in left.items():
-                log.warning("sweep.found", submission_id=submission, study_id=study, cause=cause.value)
+            swept.note(left, study)
+        async with self.database.begin() as connection:
+            left = await left_of_unlisted(connection, study, all_listed, asked_at)
+            await self.queue.review(connection, left, Trigger.SWEEP)
+        swept.note(left, study)

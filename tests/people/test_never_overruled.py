@@ -3,15 +3,19 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import psycopg
+import pytest
 
 from service.domain.submission import Status
 from service.sandbox.faults import Fault
+from service.sandbox.model import By
 from tests.conftest import Start
 from tests.people.orders import (
     APPROVE,
     APPROVED,
+    ASKED,
     HELD,
     HOLD,
     MESSAGE,
@@ -168,6 +172,43 @@ async def test_a_review_that_fails_does_not_take_a_persons_hold_away(start: Star
             await world.push(submission.id, {"attention_failed": failed})
             await world.at_rest()
         assert await _untouched(world, submission.id, ["person", "webhook"])
+
+
+@pytest.mark.parametrize("action", [APPROVED, REJECTED])
+async def test_what_is_reopened_after_a_person_is_for_people_again(start: Start, action: Any) -> None:
+    """Never for rules: they would approve it."""
+    async with start(HOLD) as world:
+        submission = await held(world)
+        await resolved(world, submission, action)
+        await world.settled(submission.id, decisions=2)
+        world.sandbox.change(submission, Status.AWAITING_REVIEW, By.SOMEBODY, notify=False)
+        decision = await world.reviewed(submission)
+        assert (decision["outcome"], decision["guard"], decision["trigger"]) == (
+            "hold",
+            "reopened",
+            "webhook",
+        )
+        assert await queue(world) == [submission.id]
+        await world.tell(submission.id)
+        await world.at_rest()
+        assert len(await world.decisions(submission.id)) == 3, "said once"
+        await resolved(world, submission, REJECTED, by="Bob")
+        assert (await world.settled(submission.id, decisions=4))["status"] == "applied"
+        assert submission.status is Status.REJECTED
+        assert len(world.calls(submission.id)) == 2
+
+
+async def test_what_was_returned_as_a_person_asked_and_comes_back_is_for_people(start: Start) -> None:
+    async with start(HOLD) as world:
+        submission = await held(world)
+        await resolved(world, submission, ASKED)
+        await world.settled(submission.id, decisions=2)
+        await world.tell(submission.id)
+        await world.at_rest()
+        assert len(await world.decisions(submission.id)) == 2, "it only waits for the participant"
+        await world.tell(submission.id, "RETURNED")
+        await world.at_rest()
+        assert (await world.reviewed(submission))["guard"] == "reopened"
 
 
 async def _untouched(world: World, submission: str, triggers: list[str]) -> bool:

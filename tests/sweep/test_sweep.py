@@ -145,6 +145,27 @@ async def test_what_awaits_review_again_though_it_was_decided_is_held(
         assert len(world.calls(submission.id)) == 1
 
 
+async def test_what_was_held_and_ended_without_a_word_leaves_the_queue(
+    start: Start, database_url: str
+) -> None:
+    async with start(rules_text(REJECT_ALL_HELD), sweep_every="1s") as world:
+        gone, held = world.completed(), world.completed()
+        for submission in (gone, held):
+            assert (await world.reviewed(submission))["outcome"] == "hold"
+        world.sandbox.change(gone, Status.RETURNED, By.PARTICIPANT, notify=False)
+        async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
+            await connection.execute("UPDATE submissions SET seen_at = seen_at - interval '2 hours'")
+
+        async def queue() -> bool:
+            return [row["submission_id"] for row in (await world.api("holds"))["results"]] == [held.id]
+
+        await until(queue, "the queue to be without it")
+        await world.at_rest()
+        metrics = (await world.http.get("/metrics")).text
+        assert 'autoreview_sweep_rescued_total{cause="gone"} 1.0' in metrics
+        assert len(await world.decisions(held.id)) == 1
+
+
 async def test_only_the_studies_that_are_set_are_looked_at(start: Start) -> None:
     rules = rules_text().replace("studies: [", f"studies: [{TWO_PARTS}, ")
     async with start(rules, sweeps=True, sweep_every="1s", studies=(TWO_PARTS,)) as world:
