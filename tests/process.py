@@ -32,7 +32,7 @@ def autoreview(
         text=True,
         env=environment(settings),
         cwd=cwd,
-        timeout=60,
+        timeout=120,
         check=False,
     )
 

@@ -36,7 +36,7 @@ TOKEN = "sandbox-token"
 ADMIN = "an-admin"
 EVIDENCE = "a-survey"
 BOTH = Parts()
-PATIENCE = 60.0  # seconds to wait for a condition; far more than it takes
+PATIENCE = 120.0  # seconds to wait for a condition; far more than it takes
 
 
 def signature(secret: str, timestamp: str, body: bytes) -> str:

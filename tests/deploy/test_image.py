@@ -43,7 +43,7 @@ def home() -> Iterator[Path]:
 def run(home: Path, *command: str, **given: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [home / "bin" / command[0], *command[1:]],
-        env=_image_environment(home, given), cwd="/", capture_output=True, text=True, check=False, timeout=60,
+        env=_image_environment(home, given), cwd="/", capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
 
 
@@ -138,7 +138,7 @@ def test_as_process_1_on_a_read_only_disk_it_serves_and_stops_when_told(
             url = f"http://127.0.0.1:{port}{path}"
             return run(home, "python", "-m", "service.ops.probe", url).returncode
 
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 90
         while asked("/readyz"):
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
