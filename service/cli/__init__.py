@@ -1,5 +1,6 @@
 """The command line: ``autoreview``."""
 
+import signal
 import sys
 
 import typer
@@ -71,11 +72,17 @@ def options(
     configure_logs(form="console", level="warning")  # to standard error; `serve` has settings for it
 
 
+def _stop(*_: object) -> None:
+    raise SystemExit(128 + signal.SIGTERM)
+
+
 def main() -> None:
     """Run a command; what is wrong is said in sentences, never as a traceback.
 
     Exit: 0 fine, 1 what was asked for fails, 2 wrong usage or configuration.
     """
+    # As process 1 of a container nothing is done by default on SIGTERM: `serve` takes it over once it runs.
+    signal.signal(signal.SIGTERM, _stop)
     try:
         app()
     except AutoreviewError as error:

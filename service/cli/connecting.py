@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 
@@ -44,7 +45,7 @@ def connect(
     as_json: Json = False,
 ) -> None:
     """Set up Prolific's side: the signing secret and a confirmed subscription. Safe to run again."""
-    from service.connect.address import public_base
+    from service.connect.address import is_local, public_base, refuse_private
     from service.connect.report import sentences
 
     if disconnect and new_secret:
@@ -54,6 +55,8 @@ def connect(
     if address is None:
         raise ConfigurationError("Give the service's public address: --url, or AUTOREVIEW_PUBLIC_URL.")
     base = public_base(address)
+    if not is_local(urlsplit(settings.prolific_url).hostname or ""):
+        refuse_private(base)
     if disconnect:
         report = asyncio.run(_disconnect(settings, workspace, base, dry_run=dry_run))
     else:

@@ -60,8 +60,8 @@ def _require(settings: Settings, parts: "Parts") -> None:
     problems = []
     for name, (needed, purpose) in needs.items():
         try:
-            if needed:
-                settings.require(name, purpose).read()
+            if needed and not (secret := settings.require(name, purpose)).parts():
+                problems.append(f"{secret.variable} holds nothing but commas.")
         except ConfigurationError as error:
             problems.append(str(error))
     if problems:

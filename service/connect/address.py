@@ -15,9 +15,11 @@ def public_base(url: str) -> str:
     """
     parts = _split(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigurationError(f"{url!r} is no address: write it as https://review.example.org")
+        raise ConfigurationError(f"{_bare(parts)!r} is no address: write it as https://review.example.org")
     if parts.scheme == "http" and not is_local(parts.hostname):
-        raise ConfigurationError(f"Prolific sends webhooks to https only: {url!r} has to begin with https://")
+        raise ConfigurationError(
+            f"Prolific sends webhooks to https only: {_bare(parts)} has to begin with https://"
+        )
     if parts.query or parts.fragment or parts.username is not None:
         raise ConfigurationError(f"The public address has no user, no ? and no #: {_bare(parts)}")
     path = parts.path.rstrip("/").removesuffix(WEBHOOK_PATH).rstrip("/")
@@ -35,6 +37,20 @@ def is_local(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return "." not in host
+
+
+def refuse_private(base: str) -> None:
+    """Raises ConfigurationError where the host is one that nobody outside this network reaches."""
+    host = urlsplit(base).hostname or ""
+    if is_local(host) or _is_private(host):
+        raise ConfigurationError(f"Prolific sends webhooks to public addresses only, and {host} is none.")
+
+
+def _is_private(host: str) -> bool:
+    try:
+        return not ip_address(host).is_global
+    except ValueError:
+        return host.endswith((".local", ".internal", ".localhost"))
 
 
 def same_address(one: str, other: str) -> bool:
@@ -56,10 +72,10 @@ def _split(url: str) -> SplitResult:
         parts = urlsplit(url.strip())
         _ = parts.port
     except ValueError as error:
-        raise ConfigurationError(f"{url!r} is no address: {error}") from None
+        raise ConfigurationError(f"The public address is none: {error}") from None
     return parts
 
 
 def _bare(parts: SplitResult) -> str:
     """Without what may be a password."""
-    return f"{parts.scheme}://{parts.hostname}{parts.path}"
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

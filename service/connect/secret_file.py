@@ -1,29 +1,38 @@
 """The file that holds the signing secret: for its owner's eyes, and whole at any moment."""
 
 import os
+import re
 from pathlib import Path
 from secrets import token_hex
 
 from service.errors import ConfigurationError
 
+SECRET = re.compile(r"[!-~]{1,500}")  # one word
+
 
 def check_writable(path: Path) -> Path:
-    """The file's full path. Raises ConfigurationError if a secret can't be kept there."""
+    """The file's full path. Raises ConfigurationError if a secret can't be kept there, or something else is."""
     path = path.expanduser().resolve()
     if path.exists() and not path.is_file():
         raise ConfigurationError(f"{path} is not a file: name another one with --out.")
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise ConfigurationError(f"No file can be written in {path.parent}: name another one with --out.")
+    if not all(SECRET.fullmatch(part) for part in _held(path)):
+        raise ConfigurationError(f"{path} holds something else than secrets: name another one with --out.")
     return path
 
 
 def keep_secret(path: Path, value: str) -> None:
-    """Write the secret, readable by its owner alone; a file that has it among others stays as it is."""
+    """Write the secret, readable by its owner alone.
+
+    A file that has it among others stays as it is; of several others none is dropped, a single one is replaced.
+    """
     try:
-        if value in _held(path):
+        held = _held(path)
+        if value in held:
             path.chmod(0o600)
         else:
-            _replace(path, value)
+            _replace(path, ",".join([value, *held]) if len(held) > 1 else value)
     except OSError as error:
         raise ConfigurationError(f"The secret can't be written to {path}: {error.strerror}.") from None
 
@@ -31,7 +40,11 @@ def keep_secret(path: Path, value: str) -> None:
 def _held(path: Path) -> list[str]:
     if not path.exists():
         return []
-    return [part.strip() for part in path.read_text(encoding="utf-8", errors="replace").split(",")]
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise ConfigurationError(f"{path} can't be read: {error.strerror}.") from None
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _replace(path: Path, value: str) -> None:

@@ -5,9 +5,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from service.connect.advice import advice
-from service.errors import AutoreviewError
+from service.errors import AutoreviewError, ConfigurationError
 
 PATIENCE = 30.0  # seconds a check may take
+SET_RIGHT = "Set it right: the README tells every setting."
 
 Question = Callable[[], Awaitable[str]]
 """Says in a few words what it found; raises Unwell or another error where it is not well."""
@@ -15,7 +16,7 @@ Question = Callable[[], Awaitable[str]]
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """``detail`` is what was found, ``fix`` what to do about it; None where nothing is to be done."""
+    """``detail`` is what was found, ``fix`` what to do about it; None where it is ok."""
 
     name: str
     ok: bool
@@ -56,7 +57,12 @@ async def examine(step: Step, earlier: Mapping[str, Check]) -> Check:
     except Unwell as error:
         return Check(step.name, False, one_line(str(error)), error.fix)
     except AutoreviewError as error:
-        return Check(step.name, False, one_line(str(error)), advice(error))
+        fix = (
+            SET_RIGHT
+            if isinstance(error, ConfigurationError)
+            else advice(error) or "Look at the service's log."
+        )
+        return Check(step.name, False, one_line(str(error)), fix)
     except Exception as error:  # its text may quote a URL with a password
         return Check(step.name, False, f"failed with {type(error).__name__}", "Look at the settings it uses.")
 

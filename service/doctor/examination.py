@@ -4,7 +4,7 @@ from contextlib import suppress
 
 from pydantic import ValidationError
 
-from service.doctor.check import Check, Step, examine, one_line
+from service.doctor.check import SET_RIGHT, Check, Step, examine, one_line
 from service.doctor.own_side import OwnSide
 from service.doctor.prolific_side import ProlificSide
 from service.errors import ConfigurationError
@@ -24,7 +24,6 @@ NAMES = (
     "rules",
     "public_url",
 )
-SET_RIGHT = "Set it right: the README tells every setting."
 
 
 async def examination(workspace_id: str | None = None) -> list[Check]:

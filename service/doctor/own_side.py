@@ -13,7 +13,7 @@ from service.settings import SECRETS, Settings
 from service.store.audit import worker_heartbeat
 from service.store.database import HINTS, Database, database_now
 from service.store.embedded import running_url
-from service.store.migrate import head
+from service.store.migrate import advice, head
 from service.store.where import external_url
 
 SERVE = "Start the service: `autoreview serve`."
@@ -76,7 +76,7 @@ class OwnSide:
         if not found.works_for(wanted):
             raise Unwell(
                 f"it is {found.revision or 'missing'}, this version needs {wanted}",
-                "Run `autoreview migrate`.",
+                advice(found.revision),
             )
         return found.revision or ""
 

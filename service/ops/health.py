@@ -12,6 +12,7 @@ from service.errors import AutoreviewError
 from service.rules_in_force import RulesInForce
 from service.store.audit import worker_heartbeat
 from service.store.database import HINTS, Database
+from service.store.migrate import advice
 
 PATIENCE = 2.0  # seconds a check may take
 FRESH = timedelta(seconds=30)  # how old a worker's last sign of life may be
@@ -77,9 +78,8 @@ def schema_check(database: Database, head: str) -> Check:
     async def check() -> str:
         found = await database.schema()
         if not found.works_for(head):
-            raise NotReady(
-                f"The schema is {found.revision or 'missing'}, this version needs {head}: run `autoreview migrate`."
-            )
+            missing = found.revision or "missing"
+            raise NotReady(f"The schema is {missing}, this version needs {head}. {advice(found.revision)}")
         later = f" (a later one, on which {head} works)" if found.revision != head else ""
         return f"{found.revision}{later}"
 

@@ -6,6 +6,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from service.errors import SchemaMismatch
 from service.shipped import shipped
 from service.store.database import driver_url
 
@@ -27,14 +28,27 @@ def head() -> str:
     return revision
 
 
+def advice(found: str | None) -> str:
+    """What to do about a schema that this version does not work on."""
+    if found is None or found in _known():
+        return "Run `autoreview migrate`."
+    return "A later version made it: run that one, or use another database."
+
+
 def migrate(url: str) -> tuple[str | None, str]:
-    """Upgrade to this version's head under a lock; the revisions before and after."""
+    """Upgrade to this version's head under a lock; the revisions before and after.
+
+    A later version's schema stays as it is. Raises SchemaMismatch where this version does not work on that.
+    """
     engine = sa.create_engine(driver_url(url), poolclass=sa.pool.NullPool)
     try:
         with engine.connect() as connection:
             connection.execute(sa.select(sa.func.pg_advisory_lock(LOCK)))
             connection.commit()
             before = MigrationContext.configure(connection).get_current_revision()
+            if before is not None and before not in _known():
+                _refuse_unless_listed(connection, before)
+                return before, before
             connection.commit()
             config = alembic_config()
             config.attributes["connection"] = connection
@@ -43,3 +57,15 @@ def migrate(url: str) -> tuple[str | None, str]:
             return before, head()
     finally:
         engine.dispose()
+
+
+def _known() -> set[str]:
+    """The revisions that this version has migrations for."""
+    return {script.revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions()}
+
+
+def _refuse_unless_listed(connection: sa.Connection, found: str) -> None:
+    has_heads = connection.scalar(sa.text("SELECT to_regclass('schema_heads') IS NOT NULL"))
+    heads = connection.scalars(sa.text("SELECT head FROM schema_heads")).all() if has_heads else []
+    if head() not in heads:
+        raise SchemaMismatch(f"The schema is {found}, this version needs {head()}. {advice(found)}")

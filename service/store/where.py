@@ -4,6 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 from service.errors import ConfigurationError
 from service.settings import Settings
@@ -16,9 +20,26 @@ def external_url(settings: Settings) -> str | None:
     secret = settings.secret("DATABASE_URL")
     if secret is None:
         return None
-    url = secret.read()
+    try:
+        return _checked(secret.read())
+    except ValueError as error:
+        raise ConfigurationError(f"{secret.variable} {error}") from None
+
+
+def _checked(url: str) -> str:
+    """Raises ValueError saying what is wrong, without a word of the URL: it may have a password."""
     if not url.startswith(("postgresql://", "postgres://")):
-        raise ConfigurationError(f"{secret.variable} must start with postgresql://")
+        raise ValueError("must start with postgresql://")
+    if "@" in url.partition("://")[2].partition("@")[2].partition("?")[0]:
+        raise ValueError("has more than one @: write the one in its password as %40")
+    try:
+        make_url(url)
+        conninfo_to_dict(url)
+    except (ValueError, ArgumentError, ProgrammingError):
+        raise ValueError(
+            "can't be read: write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, what is special in the password "
+            "as %XX, and only options that PostgreSQL knows after a ?"
+        ) from None
     return url
 
 

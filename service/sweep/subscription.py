@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from service.connect.address import WEBHOOK_PATH, same_address, webhook_url
-from service.errors import ProlificError
+from service.errors import ConfigurationError, ProlificError
 from service.prolific.client import Prolific
 from service.prolific.hooks import STATUS_CHANGE, Subscription
 
@@ -32,9 +32,11 @@ async def look_up(prolific: Prolific, public_url: str | None) -> Lookup:
     """The subscription for status changes that points here; without a public URL, any with our path."""
     try:
         found = await prolific.hooks.subscriptions()
+        return judged([one for one in found if one.event_type == STATUS_CHANGE], public_url)
     except ProlificError as error:
         return Lookup(State.UNKNOWN, f"Prolific did not show the subscriptions: {error}")
-    return judged([one for one in found if one.event_type == STATUS_CHANGE], public_url)
+    except ConfigurationError as error:
+        return Lookup(State.UNKNOWN, f"AUTOREVIEW_PUBLIC_URL: {error}")
 
 
 def judged(subscriptions: list[Subscription], public_url: str | None) -> Lookup:

@@ -15,7 +15,7 @@ from service.sandbox.server import running as sandbox_running
 from service.sandbox.server import shipped_state
 from service.sandbox.studies import STROOP
 from tests.conftest import Start
-from tests.process import autoreview
+from tests.process import autoreview, complete_settings
 from tests.world import TOKEN, rules_text, write_rules
 
 
@@ -63,6 +63,30 @@ def test_a_setting_that_cannot_be_is_named_and_exits_2(variable: str, value: str
     assert ended.returncode == 2
     assert named in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:hun@ter2@127.0.0.1/x",
+        "postgresql://me:hunter2@127.0.0.1:abc/x",
+        "postgresql://me:hunter2@[::1/x",
+        "postgresql://me:hunter2@127.0.0.1/x?sslmod=require",
+    ],
+)
+@pytest.mark.parametrize("command", ["migrate", "holds"])
+def test_a_database_url_that_cannot_be_read_is_told_without_its_password(command: str, url: str) -> None:
+    ended = autoreview(command, settings={"database_url": url})
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("AUTOREVIEW_DATABASE_URL ")
+    assert "ter2" not in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_secrets_that_are_nothing_but_commas_are_none(tmp_path: Path) -> None:
+    settings = complete_settings(write_rules(tmp_path / "rules", rules_text()), tmp_path / "data")
+    ended = autoreview("serve", settings=settings | {"webhook_secrets": " , "})
+    assert (ended.returncode, "AUTOREVIEW_WEBHOOK_SECRETS" in ended.stderr) == (2, True)
 
 
 def test_what_kubernetes_injects_for_a_service_of_that_name_is_ignored(tmp_path: Path) -> None:

@@ -272,3 +272,9 @@ async def test_the_address_and_the_token_are_needed(desk: Desk) -> None:
     assert (nowhere.returncode, "AUTOREVIEW_PUBLIC_URL" in nowhere.stderr) == (2, True)
     nobody = await desk.run(prolific_token=None)
     assert (nobody.returncode, "AUTOREVIEW_PROLIFIC_TOKEN" in nobody.stderr) == (2, True)
+
+
+async def test_an_address_that_prolific_cannot_reach_is_refused_before_anything_is_asked(desk: Desk) -> None:
+    ended = await desk.run("--url", "https://10.0.0.3", prolific_url="https://prolific.invalid")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "public addresses only, and 10.0.0.3 is none" in ended.stderr

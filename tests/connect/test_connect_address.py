@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.connect.address import public_base, same_address, webhook_url
+from service.connect.address import public_base, refuse_private, same_address, webhook_url
 from service.errors import ConfigurationError
 
 WEBHOOK = "https://review.example.org/webhooks/prolific"
@@ -71,3 +71,24 @@ def test_a_password_in_the_address_is_refused_and_not_repeated() -> None:
 )
 def test_two_spellings_of_one_address_are_the_same_and_a_slash_is_not(other: str, same: bool) -> None:
     assert same_address(WEBHOOK, other) is same
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["localhost", "10.0.0.3", "192.168.1.7:8443", "[::1]", "[fd00::1]", "169.254.1.1", "web", "nas.local"],
+)
+def test_an_address_that_only_its_own_network_reaches_is_none_for_prolific(host: str) -> None:
+    with pytest.raises(ConfigurationError, match="public addresses only"):
+        refuse_private(public_base(f"https://{host}"))
+
+
+@pytest.mark.parametrize("host", ["review.example.org", "8.8.8.8", "[2606:4700::1111]"])
+def test_a_public_one_is_fine(host: str) -> None:
+    refuse_private(public_base(f"https://{host}"))
+
+
+@pytest.mark.parametrize("scheme", ["ftp", "http", "https"])
+def test_no_password_is_repeated_whatever_else_is_wrong(scheme: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        public_base(f"{scheme}://me:pa55word@review.example.org:{'x' if scheme == 'https' else 1}")
+    assert "pa55word" not in str(refused.value)

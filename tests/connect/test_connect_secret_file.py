@@ -52,3 +52,19 @@ def test_it_is_written_where_a_link_leads(tmp_path: Path) -> None:
 def test_a_place_that_cannot_hold_it_is_said_before_anything_is_done(tmp_path: Path, place: str) -> None:
     with pytest.raises(ConfigurationError, match="--out"):
         check_writable(tmp_path / place)
+
+
+def test_of_several_others_none_is_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    path.write_text("of-another-workspace, one-before\n")
+    keep_secret(check_writable(path), "s3cr3t")
+    assert path.read_text() == "s3cr3t,of-another-workspace,one-before\n"
+
+
+@pytest.mark.parametrize("held", ["version: 1\nname: My study\n", "two words", "a\x00b", "é"])
+def test_a_file_that_holds_something_else_is_left_alone(tmp_path: Path, held: str) -> None:
+    path = tmp_path / "rules.yaml"
+    path.write_text(held)
+    with pytest.raises(ConfigurationError, match="--out"):
+        check_writable(path)
+    assert path.read_text() == held

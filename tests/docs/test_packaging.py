@@ -8,6 +8,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from service import __version__
 
@@ -50,16 +52,26 @@ def test_the_installed_service_brings_the_example_rules(installed: Path) -> None
 
 
 @pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
-def test_the_locks_hold_what_the_project_asks_for_with_hashes_and_no_addresses(lock: str) -> None:
+def test_the_locks_hold_what_the_project_asks_for_and_nothing_else(lock: str) -> None:
     text = (ROOT / lock).read_text(encoding="utf-8")
     wanted = list(PROJECT["project"]["dependencies"])
     if "dev" in lock:
         wanted += (
             PROJECT["dependency-groups"]["dev"] + PROJECT["project"]["optional-dependencies"]["embedded"]
         )
-    for requirement in wanted:
-        name = re.split(r"[\[<>=;]", requirement)[0].lower().replace("_", "-")
-        assert re.search(rf"^{re.escape(name)}==\S+( ;.*)? \\$", text, flags=re.MULTILINE), name
+    asked = {canonicalize_name(one.name): one for one in map(Requirement, wanted)}
+    entries = re.split(r"\n(?=\S)", text)
+    locked = {entry.partition("==")[0]: entry for entry in entries}
+    for name, requirement in asked.items():
+        version = re.split(r"[ ;\\]", locked[name].partition("==")[2])[0]
+        assert requirement.specifier.contains(version), f"{requirement} is locked as {version}"
+    ours = {name for name, entry in locked.items() if "prolific-autoreview (pyproject.toml" in entry}
+    assert ours == set(asked), "asked for no more, or anew: run `make lock`"
+
+
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
+def test_the_locks_have_hashes_and_no_addresses(lock: str) -> None:
+    text = (ROOT / lock).read_text(encoding="utf-8")
     assert "://" not in text
     pinned = re.findall(r"^(\S+==\S+)", text, flags=re.MULTILINE)
     assert len(pinned) <= text.count("--hash=sha256:")

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from service.doctor.check import Check
+from service.doctor.check import SET_RIGHT, Check
 from service.doctor.examination import NAMES, examination
 from service.sandbox.app import create_app
 from service.sandbox.faults import Fault
@@ -56,6 +56,7 @@ class Practice:
         assert tuple(check.name for check in checks) == ALL, "one of the checks was not made"
         for check in checks:
             assert "\n" not in check.detail
+            assert check.ok == (check.fix is None), "nothing says what to do"
             assert not any(secret in f"{check}" for secret in (SECRET, TOKEN, "pa55word"))
         return {check.name: check for check in checks}
 
@@ -157,6 +158,23 @@ async def test_a_wrong_setting_is_told_and_the_rest_checked_as_far_as_it_goes(pr
     assert not any(check.ok for check in unreadable.values())
     twice = await practice.examine(prolific_token_file="/nowhere")
     assert "keep one of them" in twice["configuration"].detail
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"prolific_token": None},
+        {"webhook_secrets": None, "webhook_secrets_file": "/nonexistent"},
+        {"webhook_secrets_file": "/nonexistent"},
+        {"public_url": "http://review.example.org"},
+        {"database_url": "postgresql://me:pa55word@127.0.0.1:abc/x"},
+    ],
+)
+async def test_of_every_wrong_setting_it_says_what_to_do(
+    practice: Practice, settings: dict[str, object]
+) -> None:
+    checks = await practice.examine(**settings)
+    assert any(not check.ok and check.fix == SET_RIGHT for check in checks.values())
 
 
 @pytest.mark.parametrize("mode", ["observe", "approve-only", "live"])

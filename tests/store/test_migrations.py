@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import signal
 import subprocess
 import sys
 from contextlib import redirect_stdout
@@ -13,8 +14,9 @@ from alembic import command
 from alembic.script import ScriptDirectory
 
 from service.store.database import Database, driver_url
-from service.store.migrate import alembic_config, head, migrate
+from service.store.migrate import LOCK, alembic_config, head, migrate
 from tests.conftest import Start
+from tests.process import autoreview, environment
 from tests.world import until
 
 FIRST = "0001"
@@ -117,6 +119,35 @@ async def test_a_later_schema_is_brought_under_a_running_service_and_taken_away_
         answer = await world.http.get("/readyz")
         assert answer.status_code == 503
         assert f"The schema is {LATER}, this version needs {head()}" in answer.text
+
+
+def test_migrate_leaves_a_later_schema_as_it_is(empty_database_url: str) -> None:
+    """A pod of the older version is started again in an upgrade, or after one that was taken back."""
+    migrate(empty_database_url)
+    with psycopg.connect(empty_database_url, autocommit=True) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = %s", [LATER])
+        assert migrate(empty_database_url) == (LATER, LATER)
+        connection.execute("DELETE FROM schema_heads")
+        ended = autoreview("migrate", settings={"database_url": empty_database_url})
+        assert ended.returncode == 2
+        assert ended.stderr.startswith(f"The schema is {LATER}, this version needs {head()}. A later version")
+
+
+def test_told_to_stop_while_another_migrates_it_does(empty_database_url: str) -> None:
+    """As process 1 of a container it would ignore the signal, were it not asked for."""
+    with psycopg.connect(empty_database_url, autocommit=True) as connection:
+        connection.execute("SELECT pg_advisory_lock(%s)", [LOCK])
+        waiting = subprocess.Popen(
+            [sys.executable, "-m", "service", "migrate"],
+            env=environment({"database_url": empty_database_url}),
+            stderr=subprocess.PIPE,
+        )
+        locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        while connection.execute(locks).fetchone() == (0,):
+            assert waiting.poll() is None
+        waiting.terminate()
+        _, said = waiting.communicate(timeout=60)
+    assert (waiting.returncode, said) == (128 + signal.SIGTERM, b"")
 
 
 async def test_a_newer_service_waits_for_its_schema_and_takes_up_what_came_meanwhile(

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from service.domain.submission import Status
 from service.sandbox.faults import Fault
 from service.sandbox.hooks import STATUS_CHANGE
-from service.sandbox.model import By
+from service.sandbox.model import By, SimSubmission
 from service.sandbox.state import WORKSPACE
 from service.sandbox.studies import TWO_PARTS
 from service.store.turns import take_turn
@@ -19,6 +20,12 @@ from tests.process import autoreview, complete_settings
 from tests.world import TOKEN, World, rules_text, until, write_rules
 
 REJECT_ALL_HELD = "\n  - name: look at it\n    when: true\n    hold: Somebody should look.\n"
+
+
+async def decided(world: World, submission: SimSubmission) -> dict[str, Any]:
+    """Tell of the submission; its first decision, whoever is faster: the webhook or the sweep."""
+    await world.tell(submission.id)
+    return await world.settled(submission.id)
 
 
 async def swept(world: World) -> dict[str, object]:
@@ -72,12 +79,12 @@ async def test_of_many_replicas_that_look_at_once_one_has_the_turn(start: Start)
 async def test_what_is_held_or_observed_is_left_alone(start: Start) -> None:
     async with start(rules_text(REJECT_ALL_HELD), sweep_every="1s") as world:
         submission = world.completed()
-        assert (await world.reviewed(submission))["outcome"] == "hold"
+        assert (await decided(world, submission))["outcome"] == "hold"
         sweep = await swept(world)
         assert (sweep["awaiting_review"], sweep["enqueued"]) == (1, 0)
     async with start(mode="observe", sweep_every="1s") as world:
         submission = world.completed()
-        assert (await world.reviewed(submission))["status"] == "observed"
+        assert (await decided(world, submission))["status"] == "observed"
         assert (await swept(world))["enqueued"] == 0
 
 
@@ -134,7 +141,7 @@ async def test_what_awaits_review_again_though_it_was_decided_is_held(
 ) -> None:
     async with start(sweep_every="1s") as world:
         submission = world.completed()
-        assert (await world.reviewed(submission))["status"] == "applied"
+        assert (await decided(world, submission))["status"] == "applied"
         world.sandbox.change(submission, Status.AWAITING_REVIEW, By.SOMEBODY, notify=False)
         async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
             await connection.execute("ALTER TABLE answers DISABLE TRIGGER answers_only_added")
@@ -151,7 +158,7 @@ async def test_what_was_held_and_ended_without_a_word_leaves_the_queue(
     async with start(rules_text(REJECT_ALL_HELD), sweep_every="1s") as world:
         gone, held = world.completed(), world.completed()
         for submission in (gone, held):
-            assert (await world.reviewed(submission))["outcome"] == "hold"
+            assert (await decided(world, submission))["outcome"] == "hold"
         world.sandbox.change(gone, Status.RETURNED, By.PARTICIPANT, notify=False)
         async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
             await connection.execute("UPDATE submissions SET seen_at = seen_at - interval '2 hours'")
@@ -212,6 +219,25 @@ async def test_the_subscription_is_looked_up_and_a_disabled_one_is_loud(
     assert ("subscription.lost" in capsys.readouterr().out) is not enabled
 
 
+@pytest.mark.parametrize("public_url", ["http://review.example.org", "https://review.example.org/?x=1"])
+async def test_a_public_address_that_prolific_cannot_send_to_does_not_stop_the_sweep(
+    start: Start, public_url: str
+) -> None:
+    async with start(public_url=public_url, sweep_every="1s") as world:
+        world.sandbox.hooks.subscribe(
+            WORKSPACE, STATUS_CHANGE, "https://review.example.org/webhooks/prolific"
+        )
+        assert (await swept(world))["studies"] == 1
+
+        async def told() -> dict[str, str] | None:
+            found: dict[str, str] | None = (await world.api("status"))["subscription"]
+            return found
+
+        found = await until(told, "the subscription to be judged")
+        assert found["state"] == "unknown"
+        assert found["detail"].startswith("AUTOREVIEW_PUBLIC_URL: ")
+
+
 async def test_the_command_looks_once_and_says_how_many_by_cause(
     start: Start, database_url: str, tmp_path: Path
 ) -> None:
@@ -239,7 +265,7 @@ async def test_a_timer_that_is_gone_is_missed(start: Start, database_url: str) -
     ask = '\n  - name: ask\n    when: submission.code_type == "NONE"\n    request_return: {reasons: [Finish it.]}\n'
     async with start(rules_text(ask), sweep_every="1s") as world:
         submission = world.completed(code=None)
-        assert (await world.reviewed(submission))["status"] == "applied"
+        assert (await decided(world, submission))["status"] == "applied"
         async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
             gone = await connection.execute("DELETE FROM procrastinate_jobs WHERE task_name = 'wake'")
             assert gone.rowcount == 1, "the follow-up of a request to return"
