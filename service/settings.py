@@ -156,10 +156,11 @@ def variables() -> set[str]:
 def refuse_unknown(environ: Mapping[str, str]) -> None:
     known = variables()
     problems = []
-    for name in sorted(name for name in environ if name.startswith(PREFIX)):
+    # In any case of letters, since pydantic would read those too.
+    for name in sorted(name for name in environ if name.upper().startswith(PREFIX)):
         if name in known or KUBERNETES.match(name):
             continue
-        nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+        nearest = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.0)
         problems.append(f"Unknown setting {name}: did you mean {nearest[0]}?")
     if problems:
         raise ConfigurationError("\n".join(problems))

@@ -5,6 +5,8 @@ import contextlib
 import os
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from pathlib import Path
@@ -20,7 +22,7 @@ from service.sandbox.server import shipped_state
 from service.sandbox.state import SandboxState
 from service.sandbox.studies import STROOP
 from service.store.embedded import delete_database
-from tests.process import autoreview, complete_settings, free_port, serving
+from tests.process import autoreview, complete_settings, environment, free_port, serving
 from tests.world import (
     ADMIN,
     EVIDENCE,
@@ -110,6 +112,15 @@ def test_an_unknown_setting_is_an_error_that_names_the_nearest(rules: Path, tmp_
     assert "AUTOREVIEW_PROLIFIC_TOKN" in ended.stderr
     assert "AUTOREVIEW_PROLIFIC_TOKEN" in ended.stderr
     assert "secret-value" not in ended.stderr
+
+
+def test_a_setting_in_other_letters_is_not_read_behind_ones_back(rules: Path, tmp_path: Path) -> None:
+    env = environment(complete_settings(rules, tmp_path / "data")) | {"autoreview_mode": "live"}
+    ended = subprocess.run(
+        [sys.executable, "-m", "service", "serve"], env=env, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 2
+    assert "Unknown setting autoreview_mode: did you mean AUTOREVIEW_MODE?" in ended.stderr
 
 
 def test_a_taken_port_is_a_clear_error(rules: Path, tmp_path: Path) -> None:

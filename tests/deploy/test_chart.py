@@ -1,13 +1,10 @@
 """The chart gives objects that Kubernetes takes, in its oldest and its newest supported version."""
 
-import json
 import re
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
 
@@ -22,7 +19,6 @@ from tests.deploy.chart import (
     complaints,
     component_of,
     containers,
-    defaults,
     deployment,
     of_kind,
     package,
@@ -34,7 +30,6 @@ from tests.deploy.chart import (
 OLDEST = about()["kubeVersion"].removeprefix(">=").removesuffix(".0-0")
 NEWEST = kubernetes_validate.latest_version().removesuffix(".0")
 OPERATORS = ("ServiceMonitor", "PodMonitor", "PrometheusRule")  # not Kubernetes' own: no schema here
-SCHEMA = json.loads((FOLDER / "values.schema.json").read_text(encoding="utf-8"))
 
 every_ci_file = pytest.mark.parametrize("values", CI)
 
@@ -186,44 +181,6 @@ def test_the_public_address_is_the_ingress_hosts_unless_set() -> None:
     assert public_url(ci("production", publicUrl="https://elsewhere.example.org")) == (
         "https://elsewhere.example.org"
     )
-
-
-def test_notes_tell_the_next_step_and_no_secret() -> None:
-    notes = texts(ci("demo"))["NOTES.txt"]
-    assert "autoreview connect --url http://demo.example.org" in notes
-    assert "WARNING: the secrets stand in the release's values" in notes
-    for secret in ci("demo")["secrets"]["values"].values():
-        assert secret not in notes
-    assert "autoreview connect --url https://review.example.org" in texts(ci("production"))["NOTES.txt"]
-
-
-def closed_levels(schema: Object, path: str = "") -> Iterator[tuple[str, Object]]:
-    for name, given in schema.get("properties", {}).items():
-        inner = SCHEMA["$defs"][given["$ref"].rpartition("/")[2]] if "$ref" in given else given
-        if inner.get("properties"):
-            yield f"{path}{name}", inner
-            yield from closed_levels(inner, f"{path}{name}.")
-
-
-def test_the_schema_is_closed_wherever_the_chart_names_what_there_is() -> None:
-    jsonschema.Draft202012Validator.check_schema(SCHEMA)
-    levels = dict(closed_levels(SCHEMA))
-    open_ones = {path for path, schema in levels.items() if schema.get("additionalProperties") is not False}
-    assert SCHEMA["additionalProperties"] is False
-    assert open_ones == set()
-    assert {"image", "secrets.keys", "monitoring.prometheusRule", "web.autoscaling"} < set(levels)
-
-
-def test_the_schema_and_the_defaults_name_the_same_values() -> None:
-    def of_values(values: Object, schema: Object) -> Iterator[tuple[set[str], set[str]]]:
-        yield set(values), set(schema["properties"])
-        for name, inner in schema["properties"].items():
-            if inner.get("properties") and values[name]:
-                yield from of_values(values[name], inner)
-
-    own = {**SCHEMA, "properties": {k: v for k, v in SCHEMA["properties"].items() if k != "global"}}
-    for written, allowed in of_values(defaults(), own):
-        assert written == allowed
 
 
 def test_the_package_brings_what_is_needed_and_no_test_values(tmp_path: Path) -> None:

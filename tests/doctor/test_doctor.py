@@ -173,7 +173,7 @@ async def test_a_wrong_setting_is_told_and_the_rest_checked_as_far_as_it_goes(pr
 async def test_of_every_wrong_setting_it_says_what_to_do(
     practice: Practice, settings: dict[str, object]
 ) -> None:
-    checks = await practice.examine(**settings)
+    checks = await practice.examine(None, **settings)
     assert any(not check.ok and check.fix == SET_RIGHT for check in checks.values())
 
 
