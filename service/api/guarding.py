@@ -14,11 +14,12 @@ from service.ops.http import body_within, problem, refuse_bearer
 from service.people.actions import InvalidAction
 from service.people.pausing import Unnamed
 from service.people.resolving import AlreadyDecided, NeverHeardOf
-from service.people.texts import cleaned
+from service.people.texts import cleaned, quoted
 from service.secret import Secret
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 MAX_BODY = 64 * 1024  # bytes
+LONGEST_ANSWER = 5000  # characters of what is wrong
 
 
 class TooLarge(AutoreviewError):
@@ -48,7 +49,7 @@ def guarded(endpoint: Endpoint, token: Secret | None) -> Endpoint:
             _check_address(request)
             return await endpoint(request)
         except tuple(STATUS) as error:
-            return problem(STATUS[type(error)], error.code, str(error))
+            return problem(STATUS[type(error)], error.code, quoted(str(error), longest=LONGEST_ANSWER))
 
     return answer
 
@@ -71,7 +72,7 @@ async def json_object(request: Request, known: set[str]) -> dict[str, Any]:
     if not isinstance(said, dict):
         raise BadQuery("The body has to be a JSON object.")
     if unknown := sorted(set(said) - known):
-        raise BadQuery(f"unknown: {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+        raise BadQuery(f"known are {', '.join(sorted(known))}; unknown: {', '.join(map(quoted, unknown))}")
     return said
 
 

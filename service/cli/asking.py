@@ -7,7 +7,7 @@ from typing import TypeVar
 from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.errors import DatabaseError, SchemaMismatch
+from service.errors import ConfigurationError, DatabaseError, SchemaMismatch
 from service.settings import Settings
 from service.store.database import Database
 from service.store.where import command_database
@@ -18,7 +18,7 @@ Result = TypeVar("Result")
 def ask(question: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
     """Put a question, or an order, to the database: the one that is set, the running service's, or the folder's own.
 
-    It is one transaction, committed if nothing goes wrong.
+    It is one transaction, committed if nothing goes wrong. Raises ConfigurationError where an argument is no text.
     """
 
     async def answer(url: str) -> Result:
@@ -32,6 +32,10 @@ def ask(question: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
     with command_database(Settings.from_environment()) as url:
         try:
             return asyncio.run(answer(url))
+        except UnicodeEncodeError as error:
+            raise ConfigurationError(
+                f"{error.object!r} is no UTF-8 text, so nothing can be kept under it."
+            ) from None
         except ProgrammingError as error:
             raise SchemaMismatch(
                 f"The schema is not this version's: run `autoreview migrate`. ({error.orig})"

@@ -73,10 +73,10 @@ def _check_usage(
 
 def _action(name: str | None, fields: dict[str, Any]) -> Action | None:
     """What the options say; None where they say nothing."""
-    from service.people.actions import InvalidAction, action_of
+    from service.people.actions import InvalidAction, action_of, filled
 
     if name is None:
-        if any(fields.values()):
+        if filled(fields):
             raise ConfigurationError("Say with --action what the other options are for.")
         return None
     try:

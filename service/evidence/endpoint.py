@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -14,12 +14,14 @@ from service.ops.http import body_within, problem, refuse_bearer
 from service.ops.metrics import Metrics
 from service.rules import RuleBook, RuleFile
 from service.secret import Secret
-from service.store.database import Database
+from service.store.database import Database, within
 from service.store.evidence import add_evidence
 from service.store.queue import Queue
 from service.store.submissions import study_of
 
 MAX_BODY = 64 * 1024  # bytes
+LONGEST_COMMIT = 10.0  # seconds; what is committed later all the same is replaced by the next try
+MAX_QUOTED = 200  # characters
 
 
 class EvidenceEndpoint:
@@ -62,8 +64,8 @@ class EvidenceEndpoint:
         if payload is None:
             return problem(422, "not_an_object", "The body must be one JSON object.")
         try:
-            return await self._store(source, submission, payload)
-        except DBAPIError:
+            return await within(LONGEST_COMMIT, self._store(source, submission, payload))
+        except (SQLAlchemyError, TimeoutError):
             return problem(
                 503,
                 "not_stored",
@@ -101,7 +103,13 @@ class EvidenceEndpoint:
 
 
 def _unfit(problems: tuple[tuple[str, str], ...]) -> Response:
-    return problem(422, "evidence", "; ".join(text for _, text in problems), fields=dict(problems))
+    fields = {_quotable(field): _quotable(field) + text.removeprefix(field) for field, text in problems}
+    return problem(422, "evidence", "; ".join(fields.values()), fields=fields)
+
+
+def _quotable(text: str) -> str:
+    """A name that somebody made up, as UTF-8 can carry it; of a long one the beginning."""
+    return text[:MAX_QUOTED].encode("utf-8", "backslashreplace").decode()
 
 
 def _json_object(body: bytes) -> dict[str, Any] | None:

@@ -92,7 +92,10 @@ def _parse(body: bytes) -> dict[str, Any]:
 
 def _is_storable(body: bytes, parsed: dict[str, Any]) -> bool:
     """No NUL, no lone surrogate, no deep nesting; most bodies are seen to be harmless at a glance."""
-    if b"\\u" not in body and body.count(b"{") + body.count(b"[") <= MAX_DEPTH:
+    # Other bytes than ASCII's may be half a surrogate pair unescaped, and NUL is one of UTF-16's, where no search
+    # for ``\\u`` finds any.
+    is_plain = body.isascii() and b"\0" not in body and b"\\u" not in body
+    if is_plain and body.count(b"{") + body.count(b"[") <= MAX_DEPTH:
         return True
     return _depth(parsed) <= MAX_DEPTH and _has_clean_texts(parsed)
 

@@ -10,16 +10,19 @@ from enum import StrEnum
 
 import psycopg
 import structlog
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from service.domain.decision import Trigger
 from service.intake.event import Event
-from service.store.database import Database
+from service.store.database import HINTS, Database, kind_of, within
 from service.store.inbox import add_events
 from service.store.queue import Queue
 
 MAX_WAITING = 4096  # events; beyond it Prolific is asked to come again
 MAX_BATCH = 512
+LONGEST_COMMIT = (
+    10.0  # seconds; what is committed later all the same is a duplicate when Prolific comes again
+)
 
 log = structlog.get_logger(__name__)
 
@@ -41,13 +44,17 @@ class InboxWriter:
         self._waiting: asyncio.Queue[tuple[Event, asyncio.Future[Receipt]]] = asyncio.Queue(max_waiting)
 
     async def store(self, event: Event) -> Receipt:
-        """Returns after the commit; NOT_STORED when the queue is full or the database is not there."""
+        """Returns after the commit; NOT_STORED when the queue is full, or the database not there or too slow."""
         receipt: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
         try:
             self._waiting.put_nowait((event, receipt))
         except asyncio.QueueFull:
             return Receipt.NOT_STORED
-        return await receipt
+        try:
+            async with asyncio.timeout(LONGEST_COMMIT):
+                return await receipt
+        except TimeoutError:
+            return Receipt.NOT_STORED
 
     async def run(self) -> None:
         """Write until cancelled, which must be after the last request was answered."""
@@ -58,9 +65,14 @@ class InboxWriter:
             await self._write(batch)
 
     async def _write(self, batch: list[tuple[Event, asyncio.Future[Receipt]]]) -> None:
-        receipts = await self._commit([event for event, _ in batch])
+        events = [event for event, _ in batch]
+        try:
+            receipts = await within(LONGEST_COMMIT, self._commit(events))
+        except TimeoutError:
+            log.warning("inbox.not_stored", events=len(events), error="the database does not answer")
+            receipts = [Receipt.NOT_STORED] * len(events)
         for (_, receipt), result in zip(batch, receipts, strict=True):
-            if not receipt.done():  # a caller that hung up waits no more
+            if not receipt.done():  # a caller that hung up, or was told to come again, waits no more
                 receipt.set_result(result)
 
     async def _commit(self, events: Sequence[Event]) -> list[Receipt]:
@@ -77,11 +89,15 @@ class InboxWriter:
                 await self._queue.review(
                     connection, (event.submission_id or "" for event in reviews), Trigger.WEBHOOK
                 )
-        except DBAPIError as error:
-            if isinstance(error.orig, psycopg.DataError) and len(events) > 1:
+        except SQLAlchemyError as error:
+            why = error.orig if isinstance(error, DBAPIError) else error
+            if isinstance(why, psycopg.DataError) and len(events) > 1:
                 # One event the database won't take must not take the others with it.
                 return [(await self._commit([event]))[0] for event in events]
-            log.warning("inbox.not_stored", events=len(events), error=str(error.orig))
+            tell = (
+                log.debug if kind_of(error) in HINTS else log.warning
+            )  # the kinds known are told by Database
+            tell("inbox.not_stored", events=len(events), error=str(why))
             return [Receipt.NOT_STORED] * len(events)
         except Exception:
             log.exception("inbox.not_stored", events=len(events))

@@ -8,16 +8,16 @@ from datetime import timedelta
 from functools import partial
 
 import structlog
-from sqlalchemy.exc import OperationalError
 
 from service.errors import ConfigurationError
 from service.notify.channels import send, urls_in
 from service.notify.looking import LOOKS, Look, broken_rules
 from service.notify.sentences import message
 from service.notify.silence import AskStudy, look_for_silence
+from service.ops.periodic import now_and_then
 from service.rules_in_force import RulesInForce
 from service.secret import Secret
-from service.store.database import Database
+from service.store.database import HINTS, Database, kind_of
 from service.store.migrate import head
 from service.store.notices import TRIES, Notice, claim_due, mark_sent, sent_lately
 from service.store.turns import take_turn
@@ -44,14 +44,7 @@ class Notifier:
     async def run(self) -> None:
         """Until it is cancelled."""
         await self._schema_known()
-        while True:
-            try:
-                await self.look_and_send()
-            except OperationalError as error:
-                log.debug("notify.no_database", why=str(error))  # readyz tells of the database
-            except Exception:
-                log.exception("notify.crashed")
-            await asyncio.sleep(self.every.total_seconds() / 2)
+        await now_and_then("notify", self.every.total_seconds() / 2, self.look_and_send)
 
     async def look_and_send(self) -> None:
         """One look, if it is our turn. Broken rules are each process's own to tell of: files may differ."""
@@ -71,9 +64,9 @@ class Notifier:
         for look in looks:
             try:
                 await look()
-            except OperationalError:
-                raise
-            except Exception:
+            except Exception as error:
+                if kind_of(error) in HINTS:
+                    raise
                 log.exception("notify.look_crashed")
 
     async def _in_transaction(self, look: Look) -> None:

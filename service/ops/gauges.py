@@ -1,14 +1,11 @@
 """The gauges that the database tells: each process looks now and then, so that a scrape asks nobody."""
 
-import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import structlog
-from sqlalchemy.exc import OperationalError
-
 from service.ops.metrics import Metrics
+from service.ops.periodic import now_and_then
 from service.store.audit import job_counts
 from service.store.brakes import scopes
 from service.store.database import Database
@@ -20,8 +17,6 @@ from service.store.turns import last_said
 EVERY = 15.0  # seconds
 SUBSCRIPTION = {"enabled": 1.0, "disabled": 0.0, "missing": 0.0}
 
-log = structlog.get_logger(__name__)
-
 
 @dataclass(frozen=True, slots=True)
 class Gauges:
@@ -32,14 +27,7 @@ class Gauges:
 
     async def run(self) -> None:
         """Until it is cancelled."""
-        while True:
-            try:
-                await self.look()
-            except OperationalError as error:
-                log.debug("gauges.no_database", why=str(error))
-            except Exception:
-                log.exception("gauges.crashed")
-            await asyncio.sleep(EVERY)
+        await now_and_then("gauges", EVERY, self.look)
 
     async def look(self) -> None:
         """Set each gauge to what is so now."""

@@ -1,7 +1,7 @@
 """Health: ``/livez`` asks only the event loop, ``/readyz`` what this process needs; never Prolific."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -11,13 +11,13 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from service.errors import AutoreviewError
 from service.rules_in_force import RulesInForce
 from service.store.audit import worker_heartbeat
-from service.store.database import HINTS, Database
+from service.store.database import HINTS, Database, within
 from service.store.migrate import advice
 
 PATIENCE = 2.0  # seconds a check may take
 FRESH = timedelta(seconds=30)  # how old a worker's last sign of life may be
 
-Check = Callable[[], Awaitable[str]]
+Check = Callable[[], Coroutine[None, None, str]]
 """Says in a few words what it found; raises where it is not well."""
 
 
@@ -39,7 +39,8 @@ class Health:
         return PlainTextResponse("ok\n")
 
     async def readyz(self, request: Request) -> Response:
-        found = {name: await _ask(check) for name, check in self.checks.items()}
+        answers = await asyncio.gather(*map(_ask, self.checks.values()))
+        found = dict(zip(self.checks, answers, strict=True))
         if self.draining:
             found["draining"] = (False, "The service is stopping.")
         ready = all(ok for ok, _ in found.values())
@@ -53,8 +54,7 @@ class Health:
 
 async def _ask(check: Check) -> tuple[bool, str]:
     try:
-        async with asyncio.timeout(PATIENCE):
-            return True, await check()
+        return True, await within(PATIENCE, check())
     except TimeoutError:
         return False, f"no answer in {PATIENCE:.0f} s"
     except AutoreviewError as error:

@@ -18,7 +18,7 @@ from service.domain.decision import (
     RequestReturn,
 )
 from service.errors import AutoreviewError
-from service.people.texts import cleaned
+from service.people.texts import cleaned, quoted
 
 
 class InvalidAction(AutoreviewError):
@@ -44,7 +44,7 @@ def _category(text: str) -> str:
     if text not in REJECTION_CATEGORIES:
         near = get_close_matches(text.upper(), REJECTION_CATEGORIES, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        raise ValueError(f"{text!r} is none of {', '.join(REJECTION_CATEGORIES)}{hint}")
+        raise ValueError(f"{quoted(text)!r} is none of {', '.join(REJECTION_CATEGORIES)}{hint}")
     return text
 
 
@@ -145,7 +145,7 @@ def action_of(name: str, given: Mapping[str, Any]) -> Action:
     """
     outcome = outcome_of(name)
     known = FLAT[outcome]
-    given = {field: value for field, value in given.items() if value}
+    given = filled(given)
     if strange := sorted(set(given) - set(known)):
         raise InvalidAction(*((field, f"nothing that {outcome} could take") for field in strange))
     fields = {known[field]: value for field, value in given.items()}
@@ -159,6 +159,11 @@ def action_of(name: str, given: Mapping[str, Any]) -> Action:
         flat = {own: field for field, own in known.items()}
         problems = [(flat.get(field.partition(".")[0], field), said) for field, said in error.problems]
         raise InvalidAction(*problems) from None
+
+
+def filled(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that say something: a zero does."""
+    return {field: value for field, value in given.items() if value not in (None, "", [])}
 
 
 def outcome_of(name: str) -> Outcome:
@@ -181,5 +186,5 @@ def _read(outcome: Outcome, given: Mapping[str, Any], at: str) -> Action:
 
 
 def _problem(problem: Any, at: str) -> tuple[str, str]:
-    path = [at, *(str(part) for part in problem["loc"])]
+    path = [at, *(quoted(str(part)) for part in problem["loc"])]
     return ".".join(part for part in path if part), str(problem["msg"]).removeprefix("Value error, ")

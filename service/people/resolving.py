@@ -12,9 +12,10 @@ from service.domain.decision import Action, Decision, DecisionStatus, Hold, Mode
 from service.domain.submission import Status
 from service.errors import AutoreviewError
 from service.people.actions import InvalidAction
-from service.people.texts import cleaned, is_readable, name_of
+from service.people.texts import cleaned, is_readable, name_of, quoted
 from service.prolific.errors import NoSuchCode
 from service.prolific.sending import action_request
+from service.review.guards import ANSWER_TIME
 from service.store.decisions import (
     Recorded,
     lock_study,
@@ -23,10 +24,11 @@ from service.store.decisions import (
     record,
     supersede,
 )
-from service.store.holds import told_since
+from service.store.holds import told_last, told_since
 from service.store.inbox import events_of
 from service.store.queue import Queue
 from service.store.submissions import study_as_seen, study_of, submission_as_seen
+from service.store.tables import attempts
 
 log = structlog.get_logger(__name__)
 
@@ -61,6 +63,8 @@ async def resolve(
     seen = await submission_as_seen(connection, submission_id)
     last = await newest(connection, submission_id)
     await _refuse_what_is_decided(connection, submission_id, seen, last)
+    if last and action.outcome in {Outcome.REJECT, Outcome.COMPLETE}:
+        await _refuse_while_asked_by_another(connection, last, by, now)
     decision = _decision(submission_id, seen, last, action, by=by, note=note, now=now)
     decision = replace(decision, action=await _request(connection, study_id, action))
     recorded = await record(connection, decision)
@@ -88,7 +92,7 @@ def _named(by: str, note: str | None) -> tuple[str, str | None]:
 
 async def _locked(connection: AsyncConnection, submission_id: str) -> str | None:
     """The submission's study, with its lock held: until the end nobody else decides. Raises NeverHeardOf."""
-    unknown = NeverHeardOf(f"Nothing was ever heard of a submission {submission_id!r}.")
+    unknown = NeverHeardOf(f"Nothing was ever heard of a submission {quoted(submission_id)!r}.")
     if not is_readable(submission_id):
         raise unknown
     study_id = await study_of(connection, submission_id)
@@ -108,7 +112,7 @@ async def _refuse_what_is_decided(
 ) -> None:
     if last and _stands(last):
         raise AlreadyDecided(
-            f"{_who(last.decision)} decided it on {last.decision.decided_at.astimezone(UTC):%Y-%m-%d at %H:%M} UTC: "
+            f"{_who(last.decision)} decided it on {_minute(last.decision.decided_at)}: "
             f"{last.decision.outcome}, {last.status}."
         )
     if last and last.status is DecisionStatus.PENDING and await may_have_arrived(connection, last.id):
@@ -118,8 +122,31 @@ async def _refuse_what_is_decided(
     status = Status.parse(str((seen or {}).get("status", "")))
     if seen is not None and status is not Status.AWAITING_REVIEW:
         raise AlreadyDecided(f"It does not await review: Prolific showed it as {status.value}.")
-    if told := await told_since(connection, submission_id):
+    if told := await (told_since if seen else told_last)(connection, submission_id):
         raise AlreadyDecided(f"It no longer awaits review: Prolific's webhook told that it is {told}.")
+
+
+async def _refuse_while_asked_by_another(
+    connection: AsyncConnection, last: Recorded, by: str, now: datetime
+) -> None:
+    """Whom another person asked to return it has time to answer; a rule's request, or one's own, may be overruled."""
+    asked = last.decision
+    is_anothers = asked.outcome is Outcome.REQUEST_RETURN and asked.by not in {None, by}
+    if not is_anothers or last.status not in {DecisionStatus.APPLIED, DecisionStatus.ALREADY}:
+        return
+    sent_at = await connection.scalar(
+        sa.select(sa.func.max(attempts.c.at)).where(attempts.c.decision_id == last.id)
+    )
+    until = max(asked.decided_at, sent_at or asked.decided_at) + ANSWER_TIME
+    if now < until:
+        raise AlreadyDecided(
+            f"{asked.by} asked the participant to return it on {_minute(asked.decided_at)}, who may answer until "
+            f"{_minute(until)}. Wait for that, or hold it first if it has to be decided otherwise now."
+        )
+
+
+def _minute(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d at %H:%M} UTC"
 
 
 def _stands(last: Recorded) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, TextIO
 
 from service.domain.decision import Action
 from service.errors import ConfigurationError
-from service.people.actions import InvalidAction, action_of
+from service.people.actions import InvalidAction, action_of, filled
 from service.people.texts import cleaned, is_readable
 
 FIELDS = ("category", "message", "reasons", "code_type", "code", "percentage")
@@ -185,8 +185,8 @@ class _Reading:
         given = {column: _value(column, said.get(column, "")) for column in FIELDS}
         if said.get("action"):
             return action_of(said["action"], given)
-        if filled := [column for column in FIELDS if given[column]]:
-            raise InvalidAction(*((column, "filled in, and there is no action") for column in filled))
+        if said_of_none := filled(given):
+            raise InvalidAction(*((column, "filled in, and there is no action") for column in said_of_none))
         if self.default is None and said.get("note"):
             raise InvalidAction(("note", "filled in, and there is no action"))
         return self.default

@@ -4,13 +4,16 @@ from unicodedata import category
 
 LONGEST = 5000  # characters of any text
 LONGEST_NAME = 200
+LONGEST_QUOTE = 100
 UNREADABLE = {"Cc", "Cs"}  # control characters and lone surrogates, which PostgreSQL and JSON refuse
+UNSEEN = {"Cc", "Cf", "Cs", "Mn", "Zl", "Zp", "Zs"}  # what shows nothing where it stands alone
+FILLERS = "\u115f\u1160\u2800\u3164\uffa0"  # letters and a symbol that are blank
 
 
 def cleaned(text: str, *, longest: int = LONGEST) -> str:
     """The text without space around it, its line ends as one character each.
 
-    Raises ValueError, a sentence, where nothing is left, it is too long, or holds control characters.
+    Raises ValueError, a sentence, where nothing to see is left, it is too long, or holds control characters.
     """
     text = text.replace("\r\n", "\n").strip()
     if not text:
@@ -19,6 +22,8 @@ def cleaned(text: str, *, longest: int = LONGEST) -> str:
         raise ValueError(f"{longest} characters are the most, and it has {len(text)}")
     if not is_readable(text):
         raise ValueError("it holds control characters or the like, which can't be kept or sent")
+    if all(category(character) in UNSEEN or character in FILLERS for character in text):
+        raise ValueError("a text is needed, and nobody can see this one")
     return text
 
 
@@ -30,6 +35,12 @@ def is_readable(text: str) -> bool:
 def name_of(by: str) -> str:
     """Whoever decides, on one line. Raises ValueError as ``cleaned`` does."""
     name = cleaned(by, longest=LONGEST_NAME)
-    if "\n" in name or "\t" in name:
+    if any(character in "\n\t\u2028\u2029" for character in name):
         raise ValueError("a name stands on one line")
     return name
+
+
+def quoted(text: str, *, longest: int = LONGEST_QUOTE) -> str:
+    """As much of somebody's text as fits into an answer; what can't be encoded is escaped."""
+    begin = text if len(text) <= longest else f"{text[:longest]}…"
+    return begin.encode(errors="backslashreplace").decode()

@@ -2,7 +2,6 @@
 
 import math
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
@@ -17,7 +16,11 @@ from service.prolific.errors import (
     Unauthorised,
     Unreadable,
 )
+from service.prolific.fields import read_http_date, storable
 
+LONGEST_RETRY_AFTER = (
+    3600.0  # seconds; what a header asks for beyond is no reason to leave anybody for longer
+)
 SHORTEST_TOKEN = 8  # characters; what is shorter is no secret, and may be part of any word
 
 BY_STATUS: dict[int, type[Refused]] = {
@@ -64,8 +67,7 @@ def unreadable(response: httpx.Response, why: str) -> Unreadable:
 
 def answer_text(response: httpx.Response) -> str:
     """Take the text as it came, without what a database or a log would choke on."""
-    text = without_token(response, response.text).replace("\x00", "").strip()
-    return text[:MAX_ANSWER]
+    return storable(without_token(response, response.text)).strip()[:MAX_ANSWER]
 
 
 def without_token(response: httpx.Response, text: str) -> str:
@@ -84,43 +86,35 @@ def sentence(body: Any) -> str:
     heading = inner.get("title") or inner.get("message")
     detail = flat(inner.get("detail")) or flat(inner.get("additional_information"))
     if detail and isinstance(heading, str):
-        return f"{heading}: {detail}"
+        return f"{flat(heading)}: {detail}"
     return detail or flat(heading) or flat(inner)
 
 
 def flat(detail: Any) -> str:
     """Flatten a text, a list of them, or field → list."""
     if isinstance(detail, str):
-        return " ".join(detail.replace("\x00", "").split())
+        return " ".join(storable(detail).split())
     if isinstance(detail, dict):
-        return "; ".join(f"{field}: {flat(what)}" for field, what in detail.items())
+        return "; ".join(f"{flat(field)}: {flat(what)}" for field, what in detail.items())
     if isinstance(detail, list):
         return " ".join(flat(what) for what in detail)
     return "" if detail is None else str(detail)
 
 
 def retry_after(headers: httpx.Headers) -> float | None:
-    """Read Retry-After in seconds from now, from either of its forms."""
+    """Read Retry-After in seconds from now, an hour at most.
+
+    None where it is not told: no header, one that can't be read, or no time that is still to come.
+    """
     text = headers.get("Retry-After", "").strip()
     try:
         seconds = float(text)
     except ValueError:
-        return _until(text, headers.get("Date", ""))
-    return max(0.0, seconds) if math.isfinite(seconds) else None
+        seconds = _until(text, headers.get("Date"))
+    return min(seconds, LONGEST_RETRY_AFTER) if math.isfinite(seconds) and seconds > 0 else None
 
 
-def _until(when: str, date: str) -> float | None:
-    """Measure against the server's own clock where it tells it: ours may be off."""
-    try:
-        moment = parsedate_to_datetime(when)
-    except ValueError:
-        return None
-    try:
-        now = parsedate_to_datetime(date)
-    except ValueError:
-        now = datetime.now(UTC)
-    return max(0.0, (_aware(moment) - _aware(now)).total_seconds())
-
-
-def _aware(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+def _until(when: str, date: str | None) -> float:
+    """Measure against the server's own clock where it tells it: ours may be off. NaN for what is no time."""
+    moment, now = read_http_date(when), read_http_date(date) or datetime.now(UTC)
+    return (moment - now).total_seconds() if moment else math.nan

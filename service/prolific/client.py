@@ -1,8 +1,9 @@
 """The client of Prolific's API: one request per call, no retries (the job that calls has those)."""
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -12,8 +13,8 @@ from service import __version__
 from service.domain.submission import Status, Study, Submission
 from service.errors import ConfigurationError
 from service.prolific import payloads
-from service.prolific.answers import read_json, refusal, unreadable
-from service.prolific.errors import NotFound, TokenRefused, Unreachable
+from service.prolific.answers import read_json, refusal, retry_after, unreadable
+from service.prolific.errors import NotFound, Refused, TokenRefused, Unreachable, Unreadable
 from service.prolific.fields import read_http_date
 from service.prolific.filters import SubmissionFilter
 from service.prolific.hooks import Hooks
@@ -24,6 +25,7 @@ from service.prolific.payloads import Page, ReturnRequest
 from service.prolific.workspaces import Balance, Workspace, read_balance, read_workspaces
 
 T = TypeVar("T")
+LastLook = Callable[[], Awaitable[None]]
 
 TIMEOUT = httpx.Timeout(connect=5.0, read=20.0, write=10.0, pool=30.0)  # seconds
 PAGE_SIZE = 100  # when walking a whole list; Prolific's own default is 20
@@ -80,24 +82,25 @@ class Prolific:
         self._pace.check(self._token())
 
     async def study(self, study_id: str) -> Study:
-        return await self._ask("GET", f"/studies/{part(study_id)}/", payloads.read_study)
+        read = partial(payloads.read_study, wanted=study_id)
+        return await self._ask("GET", f"/studies/{part(study_id)}/", read)
 
     async def counts(self, study_id: str) -> dict[Status | str, int]:
         path = f"/studies/{part(study_id)}/submissions/counts/"
         return await self._ask("GET", path, payloads.read_counts)
 
     async def submission(self, submission_id: str) -> Submission:
-        return await self._ask("GET", f"/submissions/{part(submission_id)}/", payloads.read_submission)
+        read = partial(payloads.read_submission, wanted=submission_id)
+        return await self._ask("GET", f"/submissions/{part(submission_id)}/", read)
 
-    async def page(self, wanted: SubmissionFilter) -> Page:
-        """One page of the list of submissions."""
-
-        def read(body: Any) -> Page:
-            return payloads.read_page(body, study_id=wanted.study, page_size=wanted.page_size)
-
+    async def page(self, wanted: SubmissionFilter, *, tolerant: bool = False) -> Page:
+        """One page of the list of submissions; one row that can't be read spoils it, unless ``tolerant``."""
+        read = partial(
+            payloads.read_page, study_id=wanted.study, page_size=wanted.page_size, tolerant=tolerant
+        )
         return await self._ask("GET", "/submissions/", read, params=wanted.as_query())
 
-    async def pages(self, wanted: SubmissionFilter) -> AsyncIterator[Page]:
+    async def pages(self, wanted: SubmissionFilter, *, tolerant: bool = False) -> AsyncIterator[Page]:
         """All pages from the wanted one (else the first) to the end.
 
         The end is where Prolific links no next page, answers 404, or begins to repeat itself.
@@ -107,7 +110,7 @@ class Prolific:
         while True:
             asked = replace(wanted, page=number, page_size=wanted.page_size or PAGE_SIZE)
             try:
-                page = await self.page(asked)
+                page = await self.page(asked, tolerant=tolerant)
             except NotFound:
                 if number == 1:
                     raise
@@ -129,14 +132,22 @@ class Prolific:
                     seen.add(submission.id)
                     yield submission
 
-    async def transition(self, submission_id: str, body: dict[str, Any]) -> Submission:
+    async def transition(
+        self, submission_id: str, body: dict[str, Any], *, last_look: LastLook | None = None
+    ) -> Submission:
+        """``last_look`` is awaited when it is this call's turn; what it raises keeps it from being sent."""
         path = f"/submissions/{part(submission_id)}/transition/"
-        return await self._ask("POST", path, payloads.read_submission, json=body)
+        read = partial(payloads.read_submission, wanted=submission_id)
+        return await self._ask("POST", path, read, json=body, last_look=last_look)
 
-    async def request_return(self, submission_id: str, reasons: Iterable[str]) -> ReturnRequest:
+    async def request_return(
+        self, submission_id: str, reasons: Iterable[str], *, last_look: LastLook | None = None
+    ) -> ReturnRequest:
+        """``last_look`` as for a transition."""
         path = f"/submissions/{part(submission_id)}/request-return/"
         body = {"request_return_reasons": list(reasons)}
-        return await self._ask("POST", path, payloads.read_return_request, json=body)
+        read = partial(payloads.read_return_request, wanted=submission_id)
+        return await self._ask("POST", path, read, json=body, last_look=last_look)
 
     async def bulk_approve(self, submission_ids: Iterable[str]) -> str:
         """Have many approved. Prolific only promises to: what became of each shows in its status."""
@@ -171,8 +182,9 @@ class Prolific:
         *,
         params: dict[str, str] | None = None,
         json: dict[str, Any] | None = None,
+        last_look: LastLook | None = None,
     ) -> T:
-        response = await self._answer(method, path, params=params, json=json)
+        response = await self._answer(method, path, params=params, json=json, last_look=last_look)
         body = read_json(response)
         try:
             return read(body)
@@ -186,16 +198,22 @@ class Prolific:
         *,
         params: dict[str, str] | None = None,
         json: dict[str, Any] | None = None,
+        last_look: LastLook | None = None,
     ) -> httpx.Response:
         """Give a 2xx answer as it came: with its headers, and maybe without a body."""
         token = self._token()
         async with self._pace.turn(token) as began:
+            if last_look:
+                await last_look()
             try:
                 response = await self._send(method, path, token, params=params, json=json)
             except Unreachable:
                 self._pace.failed(began)
                 raise
-            await self._keep_pace(response, path, token, began)
+            if response.status_code in {401, 403}:
+                await self._find_out_whom(response, path, token, began)
+            else:
+                self._keep_pace(response, began)
         if not response.is_success:
             raise refusal(response)
         return response
@@ -208,27 +226,34 @@ class Prolific:
             raise ConfigurationError("Prolific's token is empty or has characters that no header can carry.")
         return token
 
-    async def _keep_pace(self, response: httpx.Response, path: str, token: str, began: float) -> None:
-        """Tell the pace what came. Raises TokenRefused if this call is refused as all others are."""
+    def _keep_pace(self, response: httpx.Response, began: float) -> None:
+        """Tell the pace what came. A redirect comes from what stands between: Prolific's API has none."""
         if response.status_code == 429:
-            self._pace.limited(began, refusal(response).retry_after)
-        elif response.status_code >= 500:
-            self._pace.failed(began)
-        elif response.status_code in {401, 403} and await self._refuses_all(path, token):
-            self._pace.refused(began, token)
-            said = refusal(response)
-            raise TokenRefused(said.status_code, said.detail, answer=said.answer)
+            self._pace.limited(began, retry_after(response.headers))
+        elif response.status_code >= 500 or response.is_redirect:
+            self._pace.failed(began, retry_after(response.headers))
         else:
             self._pace.succeeded(began)
 
-    async def _refuses_all(self, path: str, token: str) -> bool:
-        """A 401 or 403 may mean that one thing is not ours to see (reference 6): ask whose token it is."""
-        if path == ME or self._pace.refuses_token:
-            return True
-        try:
-            return (await self._send("GET", ME, token)).status_code in {401, 403}
-        except Unreachable:
-            return False
+    async def _find_out_whom(self, response: httpx.Response, path: str, token: str, began: float) -> None:
+        """A 401 or 403 may mean that one thing is not ours to see (reference 6): ask whose token it is.
+
+        Raises TokenRefused if this call is refused as all others are, Unreadable if nobody can tell.
+        """
+        said = refusal(response)
+        if path != ME and not self._pace.refuses_token:
+            try:
+                me = await self._send("GET", ME, token)
+            except Unreachable as error:
+                self._pace.failed(began)
+                raise _unclear(said, str(error)) from error
+            if me.status_code not in {401, 403}:
+                self._keep_pace(me, began)
+                if me.is_success:
+                    return
+                raise _unclear(said, str(refusal(me)))
+        self._pace.refused(began, token)
+        raise TokenRefused(said.status_code, said.detail, answer=said.answer)
 
     async def _send(
         self,
@@ -247,6 +272,12 @@ class Prolific:
             raise Unreachable(
                 f"Prolific could not be reached: {why}", sent=not isinstance(error, NEVER_LEFT)
             ) from error
+
+
+def _unclear(said: Refused, why: str) -> Unreadable:
+    """A no of which nobody knows whether it is about the token or about one thing."""
+    detail = f"{said.detail} (whether the token is accepted at all can't be told: {why})"
+    return Unreadable(said.status_code, detail, answer=said.answer)
 
 
 def _object(body: Any) -> dict[str, Any]:

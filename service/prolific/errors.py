@@ -10,7 +10,8 @@
         ├── BadRequest       prolific_bad_request: 400, 409, 422
         ├── RateLimited      prolific_rate_limited: 429
         ├── ServerError      prolific_server_error: 5xx
-        └── Unreadable       prolific_unreadable: 2xx, but not the JSON that was expected
+        └── Unreadable       prolific_unreadable: 2xx, but not what was expected; 401, 403, and nobody can
+                                    tell whether that is about the token
     AutoreviewError
     └── NoSuchCode           no_such_code: a study has no code that a *complete* could be sent with
 

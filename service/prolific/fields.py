@@ -1,15 +1,20 @@
 """One field of a body of Prolific's at a time: what is missing or of another type is None.
 
+Texts come as the database can keep them: NUL and halves of surrogate pairs, which people can type, become U+FFFD.
+
 Where nothing can be done without it, it is a ``ValueError`` instead; the client makes that ``Unreadable``.
 """
 
 import math
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 Body = Mapping[str, Any]
+
+NOT_STORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 def read_moment(value: Any) -> datetime | None:
@@ -27,9 +32,9 @@ def read_http_date(value: str | None) -> datetime | None:
     """Read the time of a Date header."""
     try:
         moment = parsedate_to_datetime(value or "")
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         return None
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def mapping(body: Any) -> Body:
@@ -53,12 +58,22 @@ def required(body: Body, field: str) -> str:
     return value
 
 
+def check_id(body: Body, wanted: str) -> None:
+    """Whether the body is about what was asked for; one that names nothing is not judged. Raises ValueError."""
+    if body.get("id") not in (None, wanted):
+        raise ValueError("it is about something else than was asked for")
+
+
 def first(body: Body, *fields: str) -> Any:
     return next((body[field] for field in fields if body.get(field) is not None), None)
 
 
 def text(value: Any) -> str | None:
-    return value if isinstance(value, str) and value else None
+    return storable(value) if isinstance(value, str) and value else None
+
+
+def storable(text: str) -> str:
+    return NOT_STORABLE.sub("\ufffd", text)
 
 
 def number(value: Any) -> float | None:

@@ -39,8 +39,9 @@ def read_message(row: Any) -> Message:
 
 
 def _sent_at(row: Body) -> datetime | None:
-    named = (read_moment(row.get(name)) for name in ("datetime_created", "sent_at"))
-    return next((moment for moment in named if moment), None) or _made_at(required(row, "id"))
+    """The id is asked only where no time is given: one that can't be read is not known (reference 5)."""
+    given = first(row, "datetime_created", "sent_at")
+    return read_moment(given) if given is not None else _made_at(required(row, "id"))
 
 
 def _made_at(identifier: str) -> datetime | None:

@@ -1,8 +1,9 @@
 """How fast this process may call Prolific: one pace for all its calls, so that no refusal is met alone.
 
 Prolific names no limits; 429 comes mainly from one workspace's wallet, and it asks for back-off and for calls
-one after the other (api-fundamentals, managing-high-loads). So after a 429, or three failures in a row, all
-calls rest; then one goes alone, and each that succeeds lets the number at once grow by a step.
+one after the other (api-fundamentals, managing-high-loads). So after a 429, three failures in a row, or one
+that says when to come again, all calls rest; then one goes alone, and each that succeeds lets the number at
+once grow by a step.
 """
 
 import asyncio
@@ -79,12 +80,12 @@ class Pace:
             self._trouble += 1
             self._rest(max(1.0, self._allowed / 2), retry_after)
 
-    def failed(self, began: float) -> None:
-        """No answer came, or one that tells of Prolific's own trouble."""
+    def failed(self, began: float, retry_after: float | None = None) -> None:
+        """No answer came, or one that tells of Prolific's own trouble, maybe with when it will be over."""
         if began >= self._rest_began:
             self._trouble += 1
-            if self._trouble >= FAILURES_IN_A_ROW:
-                self._rest(1.0)
+            if retry_after is not None or self._trouble >= FAILURES_IN_A_ROW:
+                self._rest(1.0, retry_after)
 
     def refused(self, began: float, token: str) -> None:
         """The token is refused for everything: one call now and then looks whether it still is."""

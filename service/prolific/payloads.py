@@ -9,7 +9,18 @@ from datetime import datetime
 from typing import Any
 
 from service.domain.submission import PARTICIPANT, CompletionCode, Status, Study, Submission
-from service.prolific.fields import Body, first, mapping, number, read_moment, required, results, text, whole
+from service.prolific.fields import (
+    Body,
+    check_id,
+    first,
+    mapping,
+    number,
+    read_moment,
+    required,
+    results,
+    text,
+    whole,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +39,17 @@ class Page:
     rows: tuple[Body, ...]
     next: bool
     next_href: str | None = None
+    unreadable: int = 0  # rows that nothing can be done with, and that are not in ``results``
 
 
-def read_submission(body: Any, *, study_id: str | None = None) -> Submission:
-    """Read a detail, a list row or a transition's reply; ``study_id`` is for rows, which have none."""
+def read_submission(body: Any, *, study_id: str | None = None, wanted: str | None = None) -> Submission:
+    """Read a detail, a list row or a transition's reply; ``study_id`` is for rows, which have none.
+
+    ``wanted`` is the id that was asked for: what another one's body says may cost somebody their pay.
+    """
     body = mapping(body)
+    if wanted is not None:
+        check_id(body, wanted)
     return Submission(
         id=required(body, "id"),
         study_id=text(first(body, "study_id", "study")) or study_id,
@@ -46,16 +63,18 @@ def read_submission(body: Any, *, study_id: str | None = None) -> Submission:
     )
 
 
-def read_return_request(body: Any) -> ReturnRequest:
+def read_return_request(body: Any, *, wanted: str) -> ReturnRequest:
     body = mapping(body)
+    check_id(body, wanted)
     return ReturnRequest(
         status=Status.parse(required(body, "status")),
         return_requested_at=read_moment(body.get("return_requested")),
     )
 
 
-def read_study(body: Any) -> Study:
+def read_study(body: Any, *, wanted: str) -> Study:
     body = mapping(body)
+    check_id(body, wanted)
     codes = body.get("completion_codes")
     return Study(
         id=required(body, "id"),
@@ -79,7 +98,7 @@ def read_code(body: Any) -> CompletionCode:
         code=text(body.get("code")),
         code_type=text(body.get("code_type")) or "OTHER",
         actor=(text(body.get("actor")) or PARTICIPANT).lower(),
-        actions=tuple(name for name in names if isinstance(name, str)),
+        actions=tuple(name for name in map(text, names) if name),
     )
 
 
@@ -93,7 +112,8 @@ def read_counts(body: Any) -> dict[Status | str, int]:
     return counts
 
 
-def read_page(body: Any, *, study_id: str | None, page_size: int | None) -> Page:
+def read_page(body: Any, *, study_id: str | None, page_size: int | None, tolerant: bool = False) -> Page:
+    """Read a list; with ``tolerant`` a row that can't be read is counted, else it makes the page unreadable."""
     body = mapping(body)
     rows = results(body)
     links = body.get("_links")
@@ -104,9 +124,11 @@ def read_page(body: Any, *, study_id: str | None, page_size: int | None) -> Page
         more = href is not None
     else:  # the shape of Prolific's own specification, which tells nothing of further pages
         more = len(rows) >= (page_size or 1)
-    return Page(
-        results=tuple(read_submission(row, study_id=study_id) for row in rows),
-        rows=tuple(rows),
-        next=more,
-        next_href=href,
-    )
+    read = []
+    for row in rows:
+        try:
+            read.append(read_submission(row, study_id=study_id))
+        except ValueError:
+            if not tolerant:
+                raise
+    return Page(tuple(read), tuple(rows), next=more, next_href=href, unreadable=len(rows) - len(read))

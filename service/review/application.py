@@ -10,8 +10,9 @@ from service.domain.decision import DecisionStatus, Outcome, Trigger
 from service.domain.submission import Status, Submission
 from service.errors import ProlificError
 from service.ops.metrics import Metrics
-from service.prolific.client import Prolific
-from service.prolific.errors import NotFound, Refused, Unauthorised
+from service.prolific.client import LastLook, Prolific
+from service.prolific.errors import NotFound, Refused, Unauthorised, Unreadable
+from service.prolific.payloads import ReturnRequest
 from service.review.treatment import RetryLater, is_refusal
 from service.review.troubles import Troubles
 from service.store.brakes import pause_of
@@ -34,6 +35,10 @@ REACHED = {
 }
 
 
+class _NoLongerMeant(Exception):
+    """Somebody decided otherwise meanwhile."""
+
+
 class Applier:
     """Does what was decided, once."""
 
@@ -48,25 +53,38 @@ class Applier:
 
         Raises RetryLater where it should be tried again, LeaseLost where another worker has it by now.
         """
-        request = recorded.decision.action
-        assert request is not None
-        submission = recorded.decision.submission_id
-        self._prolific.check_pace()  # before the intent: what can't be sent now is no attempt
+        submission, attempt = recorded.decision.submission_id, None
+
+        async def last_look() -> None:
+            """When it is its turn: a call that waits for others would go out long after a pause."""
+            nonlocal attempt
+            attempt = await self._intend(recorded, lease)
+
+        try:
+            answer = await self._call(recorded, last_look)
+            shown = answer if _is_confirmed(recorded, answer) else await self._shown(recorded, answer)
+        except _NoLongerMeant:
+            return DecisionStatus.SUPERSEDED
+        except ProlificError as error:
+            if attempt is None:  # Prolific is left alone: what can't be sent now is no attempt
+                raise
+            return await self._refused(recorded, attempt, error)
+        assert attempt is not None
+        status = DecisionStatus.APPLIED if _is_confirmed(recorded, shown) else DecisionStatus.SUPERSEDED
+        await self._answer(attempt, status, 200, _told(answer, shown))
+        async with self._database.begin() as connection:
+            await see_status(connection, submission, shown.status)
+        return status
+
+    async def _intend(self, recorded: Recorded, lease: Lease | None) -> int:
+        """The attempt, on disk. Raises LeaseLost, RetryLater under a pause, or _NoLongerMeant."""
         async with self._database.begin() as connection:
             if lease and not await is_held(connection, lease):
                 raise LeaseLost
             if not await self._is_still_meant(connection, recorded):
-                return DecisionStatus.SUPERSEDED
+                raise _NoLongerMeant
             await self._check_pause(connection, recorded)
-            attempt = await add_attempt(connection, recorded.id, request)
-        try:
-            answer = await self._call(submission, request)
-        except ProlificError as error:
-            return await self._refused(recorded, attempt, error)
-        await self._answer(attempt, DecisionStatus.APPLIED, 200, answer)
-        async with self._database.begin() as connection:
-            await see_status(connection, submission, Status(answer["status"]))
-        return DecisionStatus.APPLIED
+            return await add_attempt(connection, recorded.id, recorded.decision.action)
 
     async def _is_still_meant(self, connection: AsyncConnection, recorded: Recorded) -> bool:
         """Whether nobody decided otherwise meanwhile: until this intent is on disk nobody can."""
@@ -90,12 +108,27 @@ class Applier:
         self._metrics.applications.labels(status.value).inc()
         return status
 
-    async def _call(self, submission: str, request: dict[str, Any]) -> dict[str, Any]:
+    async def _call(self, recorded: Recorded, last_look: LastLook) -> Submission | ReturnRequest:
+        submission, request = recorded.decision.submission_id, recorded.decision.action
+        assert request is not None
         if request["endpoint"] == "request-return":
-            asked = await self._prolific.request_return(submission, request["body"]["request_return_reasons"])
-            at = asked.return_requested_at
-            return {"status": asked.status.value, "return_requested": at.isoformat() if at else None}
-        return {"status": (await self._prolific.transition(submission, request["body"])).status.value}
+            reasons = request["body"]["request_return_reasons"]
+            return await self._prolific.request_return(submission, reasons, last_look=last_look)
+        return await self._prolific.transition(submission, request["body"], last_look=last_look)
+
+    async def _shown(self, recorded: Recorded, answer: Submission | ReturnRequest) -> Submission:
+        """Where a 2xx tells of another status than was wanted, the submission itself says what became of it.
+
+        Raises Unreadable where it doesn't: then nobody knows whether the request was taken.
+        """
+        why = f"{recorded.decision.outcome} was answered with {answer.status}"
+        try:
+            shown = await self._prolific.submission(recorded.decision.submission_id)
+        except ProlificError as error:
+            raise Unreadable(200, f"{why}; then {error}") from error
+        if has_reached(recorded, shown) or shown.status.is_final:
+            return shown
+        raise Unreadable(200, f"{why}, and it is {shown.status}.")
 
     async def _refused(self, recorded: Recorded, attempt: int, error: ProlificError) -> DecisionStatus:
         after = await self._troubles.meet(recorded.decision.submission_id, error)
@@ -126,12 +159,24 @@ class Applier:
         self._metrics.applications.labels(status.value).inc()
 
 
-def has_reached(recorded: Recorded, submission: Submission) -> bool:
+def has_reached(recorded: Recorded, submission: Submission | ReturnRequest) -> bool:
     """Whether the submission is where the decision wanted it."""
     outcome = recorded.decision.outcome
     if outcome is Outcome.REQUEST_RETURN and submission.return_requested_at is not None:
         return True
     return submission.status in REACHED[outcome]
+
+
+def _is_confirmed(recorded: Recorded, answer: Submission | ReturnRequest) -> bool:
+    """Whether a 2xx tells what was wanted; who was asked to return it mostly has not done so yet."""
+    asked = recorded.decision.outcome is Outcome.REQUEST_RETURN
+    return has_reached(recorded, answer) or (asked and answer.status is Status.AWAITING_REVIEW)
+
+
+def _told(answer: Submission | ReturnRequest, shown: Submission | ReturnRequest) -> dict[str, Any]:
+    at = answer.return_requested_at
+    told = {"status": answer.status.value} | ({"return_requested": at.isoformat()} if at else {})
+    return told if shown is answer else told | {"shown": shown.status.value}
 
 
 def _answer_of(error: ProlificError) -> dict[str, Any]:

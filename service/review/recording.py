@@ -21,6 +21,7 @@ from service.store.decisions import (
     add_attempt,
     lock_service,
     lock_study,
+    may_have_arrived,
     newest,
     record,
     supersede,
@@ -94,6 +95,8 @@ class Recorder:
             last = await newest(connection, submission_id)
             if last and last.status is DecisionStatus.FAILED and last.decision.reason == reason:
                 return last
+            if last and trigger is Trigger.SWEEP and await _is_unconfirmed(connection, last):
+                return last  # it was only looked at, and is still to be settled by what Prolific shows
             if last and last.decision.trigger is Trigger.PERSON and last.status is not DecisionStatus.PENDING:
                 return last  # a person's word stands, whatever Prolific shows
             if last and last.status is DecisionStatus.PENDING:
@@ -132,6 +135,10 @@ async def _open(connection: AsyncConnection, excess: Excess, recorded: Recorded)
         study = excess.scope.study
         await open_breaker(connection, study, excess.guard, excess.reason, recorded.id)
         log.error("breaker.open", study_id=study, guard=excess.guard.value, reason=excess.reason)
+
+
+async def _is_unconfirmed(connection: AsyncConnection, last: Recorded) -> bool:
+    return last.status is DecisionStatus.FAILED and await may_have_arrived(connection, last.id)
 
 
 def _why_not(error: Exception) -> str:

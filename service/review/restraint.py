@@ -75,11 +75,12 @@ class Restraint:
         return Restrained(_hold(decision, over.guard, over.reason), over) if over else Restrained(decision)
 
     async def _hold_ends(self, decision: Decision) -> datetime | None:
-        """By when somebody has to look at it, where the rule file says so."""
+        """By when somebody has to look at it, where the rule file says so; after a pause it counts anew."""
         if self.rule_file.hold_at_most is None:
             return None
         since = await held_since(self.connection, decision.submission_id) or decision.decided_at
-        return since + self.rule_file.hold_at_most
+        resumed = [at for at in (self.study.resumed_at, self.service.resumed_at) if at]
+        return max([since, *resumed]) + self.rule_file.hold_at_most
 
 
 def says_the_same(last: Decision, new: Decision) -> bool:

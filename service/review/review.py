@@ -11,6 +11,7 @@ from service.domain.submission import Status, Submission
 from service.errors import ProlificError
 from service.ops.metrics import Metrics
 from service.prolific.client import Prolific
+from service.prolific.errors import Unreadable
 from service.review.application import Applier, has_reached
 from service.review.judging import judge
 from service.review.lists import StudyLists
@@ -47,6 +48,12 @@ HINTS = frozenset({Trigger.WEBHOOK, Trigger.EVIDENCE})
 
 # How a decision that was sent can end; one whose submission awaits review all the same was reopened.
 SETTLED = frozenset({DecisionStatus.APPLIED, DecisionStatus.ALREADY, DecisionStatus.SUPERSEDED})
+
+
+NOT_COMPLETED = frozenset({Status.RESERVED, Status.ACTIVE, Status.TIMED_OUT})
+
+# What says nothing of what became of a decision that may have arrived (reference 2.2).
+UNSETTLED = frozenset({Status.PROCESSING, Status.UNKNOWN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +104,7 @@ class Reviewer:
         try:
             submission = await self.prolific.submission(submission_id)
             _there_yet(submission, trigger, tries)
-            recorded = await self._decide(submission, waiting.said, trigger, again=again, lease=lease)
+            recorded = await self._decide(submission, waiting, trigger, again=again, lease=lease)
             if recorded and recorded.status is DecisionStatus.PENDING and recorded.decision.action:
                 recorded = replace(recorded, status=await self.applier.apply(recorded, lease))
         except ProlificError as error:
@@ -137,7 +144,7 @@ class Reviewer:
             raise RetryLater(left, f"it was reviewed {MOST_IN_AN_HOUR} times within the hour")
 
     async def _decide(
-        self, submission: Submission, said: Said, trigger: Trigger, *, again: bool, lease: Lease | None
+        self, submission: Submission, waiting: Waiting, trigger: Trigger, *, again: bool, lease: Lease | None
     ) -> Recorded | None:
         rule_file = self.rules().file_for(submission.study_id) if submission.study_id else None
         async with self.database.begin() as connection:
@@ -145,16 +152,10 @@ class Reviewer:
             last = await newest(connection, submission.id)
             sent = last is not None and await may_have_arrived(connection, last.id)
             pause = await pause_of(connection, submission.study_id)
-        if last and (last.status is DecisionStatus.PENDING or (again and _can_be_sent_again(last))):
-            if submission.status is not Status.AWAITING_REVIEW or has_reached(last, submission):
-                if submission.status is not Status.AWAITING_REVIEW:
-                    await self._cancel_timer(submission)
-                return replace(last, status=await self.applier.settle(last, submission))
-            if _by_a_person(last) or ((sent or again) and not pause and self._may_be_sent(last, rule_file)):
-                # Prolific may be at it: the same request again does no harm, another one might.
-                return replace(last, status=DecisionStatus.PENDING)
-            if sent and pause and last.status is DecisionStatus.PENDING:
-                raise RetryLater(WHILE_PAUSED, "it is paused, and what was sent before may yet arrive")
+        if last:
+            how = {"sent": sent, "again": again, "pause": bool(pause)}
+            if open_one := await self._go_on(last, submission, rule_file, **how):
+                return open_one
         if submission.status is not Status.AWAITING_REVIEW:
             log.info("review.nothing_to_decide", status=submission.status.value)
             await self._cancel_timer(submission)
@@ -162,11 +163,51 @@ class Reviewer:
         if last and _by_a_person(last) and last.status not in SETTLED:
             log.info("review.decided_by_a_person", by=last.decision.by)
             return None
+        only_looks = trigger is Trigger.SWEEP and not (waiting.calls_for_review or again)
+        if last and _has_failed(last) and only_looks:
+            log.info("review.still_failed", decision_id=last.id)
+            return None
         if rule_file is None:
             log.warning("review.unclaimed", study_id=submission.study_id)
             self.metrics.unclaimed.inc()
             return None
-        return await self._decide_by(rule_file, submission, said, seen, last, trigger, lease)
+        return await self._decide_by(rule_file, submission, waiting.said, seen, last, trigger, lease)
+
+    async def _go_on(
+        self,
+        last: Recorded,
+        submission: Submission,
+        rule_file: RuleFile | None,
+        *,
+        sent: bool,
+        again: bool,
+        pause: bool,
+    ) -> Recorded | None:
+        """What is to become of a decision that is not done; None where the rules are to be asked.
+
+        What failed is only settled, if it may have arrived, unless it is to be sent ``again``.
+        """
+        is_open = last.status is DecisionStatus.PENDING or (again and _has_failed(last))
+        if not is_open and not (sent and _has_failed(last)):
+            return None
+        if submission.status is not Status.AWAITING_REVIEW or has_reached(last, submission):
+            return await self._settle(last, submission, sent=sent)
+        if not is_open:
+            return None
+        if _by_a_person(last) or ((sent or again) and not pause and self._may_be_sent(last, rule_file)):
+            # Prolific may be at it: the same request again does no harm, another one might.
+            return replace(last, status=DecisionStatus.PENDING)
+        if sent and pause and last.status is DecisionStatus.PENDING:
+            raise RetryLater(WHILE_PAUSED, "it is paused, and what was sent before may yet arrive")
+        return None
+
+    async def _settle(self, last: Recorded, submission: Submission, *, sent: bool) -> Recorded:
+        """Prolific shows what became of it. Raises Unreadable where it may be at it still."""
+        if sent and submission.status in UNSETTLED:
+            raise Unreadable(200, f"What was sent is not confirmed, and it is {submission.status}.")
+        if submission.status is not Status.AWAITING_REVIEW:
+            await self._cancel_timer(submission)
+        return replace(last, status=await self.applier.settle(last, submission))
 
     def _may_be_sent(self, recorded: Recorded, rule_file: RuleFile | None) -> bool:
         """Whether what was decided earlier would be sent now: the mode may have been lowered since."""
@@ -215,16 +256,17 @@ def _by_a_person(recorded: Recorded) -> bool:
     return recorded.decision.trigger is Trigger.PERSON
 
 
-def _can_be_sent_again(recorded: Recorded) -> bool:
+def _has_failed(recorded: Recorded) -> bool:
     return recorded.status is DecisionStatus.FAILED and recorded.decision.action is not None
 
 
 def _there_yet(submission: Submission, trigger: Trigger, tries: int) -> None:
     """Raises RetryLater in passing states: a webhook faster than what it tells of, a decision being processed.
 
-    The sources: reference 0.5 and 2.2.
+    Only webhooks of AWAITING REVIEW, or of a status nobody knows, call for a review; one that timed out may be
+    completed after that. The sources: reference 0.5, 2.2 and 2.3.
     """
-    is_early = trigger is Trigger.WEBHOOK and submission.status in {Status.RESERVED, Status.ACTIVE}
+    is_early = trigger is Trigger.WEBHOOK and submission.status in NOT_COMPLETED
     if not is_early and submission.status is not Status.PROCESSING:
         return
     if after := look_again(tries):

@@ -2,8 +2,14 @@
 
     refusal                       again after                           for how long  then
     ----------------------------  ------------------------------------  ------------  -----------------
-    no answer, 5xx, unreadable    2 s, doubling to 10 min, jitter       a day         failed
-    429                           Retry-After, else as above            a day         failed
+    no answer, 3xx, 5xx,          Retry-After (an hour at most), else   a day         failed
+    unreadable, of another id     2 s, doubling to 10 min, jitter
+    429                           the same                              a day         failed
+    2xx, and it is not where      the same; it is fetched, and if it    a day         failed
+    the decision wanted it; sent  still awaits review the same request
+    and being processed for long  is sent again
+    401, 403, and whose token     as for no answer                      a day         failed
+    it is can't be asked
     401, 403 whatever is asked    up to a minute; one call looks, and   until it is   all work goes on
     (the token)                   a token from a changed file at once   accepted
     400, 409, 422, another 4xx    2 s, 8 s, 30 s, 2 min, 5 min, 5 min   7 tries       failed
@@ -18,7 +24,8 @@
 
 Lack of money and a rejection limit have no answer of their own in Prolific's documents (reference 10.7, 10.8):
 they come as one of these. A *failed* decision stays on record with Prolific's answer until somebody has it tried
-again, and the submission with Prolific, which pays by itself on day 21.
+again, and the submission with Prolific, which pays by itself on day 21. One that may have arrived all the same is
+never sent again by itself, but looked at by the sweep, once an hour at most, and settled by what Prolific shows.
 """
 
 import random
@@ -67,7 +74,9 @@ def is_nothing_about_it(error: ProlificError) -> bool:
 
 def is_refusal(error: ProlificError) -> bool:
     """Whether Prolific said no to what was asked, instead of failing to answer it."""
-    return isinstance(error, Refused) and not isinstance(error, RateLimited | ServerError | Unreadable)
+    if isinstance(error, RateLimited | ServerError | Unreadable):
+        return False
+    return isinstance(error, Refused) and error.status_code >= 400  # a redirect is not Prolific's own
 
 
 def wait_for_all(error: ProlificError) -> timedelta:
@@ -84,7 +93,7 @@ def retry_after(error: ProlificError, trouble: Trouble) -> timedelta | None:
         refusals = trouble.refusals
         return timedelta(seconds=NOT_YET[refusals - 1]) if refusals <= len(NOT_YET) else None
     after = later_and_later(trouble)
-    if after and isinstance(error, RateLimited) and error.retry_after is not None:
+    if after and isinstance(error, Refused) and error.retry_after is not None:
         return timedelta(seconds=error.retry_after + random.uniform(0, 1))  # noqa: S311 - jitter
     return after
 

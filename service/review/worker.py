@@ -2,42 +2,48 @@
 
 import asyncio
 import random
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from math import ceil
 from time import perf_counter
 
 import structlog
 from procrastinate import App, JobContext, RetryDecision
+from procrastinate.exceptions import JobRetry
 from procrastinate.jobs import DeleteJobCondition, Job
 from procrastinate.retry import BaseRetryStrategy
+from procrastinate.worker import Worker
 
 from service.domain.decision import Trigger
 from service.ops.metrics import Metrics
+from service.ops.periodic import now_and_then
 from service.review.review import Reviewer
 from service.review.treatment import RetryLater
-from service.store.database import Database
+from service.store.database import HINTS, Database, database_now, kind_of, within
 from service.store.decisions import newest
 from service.store.queue import QUEUE, RETRY, REVIEW, WAKE, Lease, LeaseLost, Queue
 
 HEARTBEAT = 2.5  # seconds between a worker's signs of life
+SOON = 3  # seconds
 LONGEST_REVIEW = 900.0  # seconds; one that is under way for longer lost its end
 STALLED = 10.0  # seconds without one, and its jobs are given to others
-RESCUE_EVERY = "* * * * * */5"  # cron, its sixth field the seconds
+RESCUE = "rescue"
+RESCUE_EVERY = 5.0  # seconds
+HOURLY = "0 * * * *"
+CLOCK_PATIENCE = 2.0  # seconds to wait for the database's clock
 
 log = structlog.get_logger(__name__)
 
 
 class Patience(BaseRetryStrategy):
-    """A review is taken up again when the table of treatments says, or soon where only the database was away.
-
-    An error in here would end the job for good.
-    """
+    """Every job is taken up again: when ``Tasks.put_off`` says, or soon. An error in here would end it for good."""
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:  # noqa: ARG002
-        if isinstance(exception, RetryLater):
-            return RetryDecision(retry_in={"seconds": ceil(exception.after.total_seconds())})
-        return RetryDecision(retry_in={"seconds": random.randint(2, 5)})  # noqa: S311 - jitter
+        if isinstance(exception, JobRetry):
+            return exception.retry_decision
+        return RetryDecision(retry_in={"seconds": SOON})
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +70,34 @@ class Tasks:
         async with self.database.begin() as connection:
             await self.queue.review(connection, [submission_id], Trigger(trigger))
 
-    async def rescue(self, timestamp: int) -> None:  # noqa: ARG002 - periodic tasks are told their time
+    async def put_off(
+        self,
+        run: Callable[[], Awaitable[None]],
+        context: JobContext,  # noqa: ARG002
+        worker: Worker,  # noqa: ARG002
+    ) -> None:
+        """Around each task: a next try when the table of treatments says, or soon where only the database was away.
+
+        By the database's clock, since jobs are due by that; by our own only where it can't be asked.
+        """
+        try:
+            await run()
+        except Exception as error:
+            after = error.after.total_seconds() if isinstance(error, RetryLater) else random.uniform(2, 5)  # noqa: S311
+            at = await self._now() + timedelta(seconds=ceil(after))
+            raise JobRetry(RetryDecision(retry_at=at)) from error
+
+    async def _now(self) -> datetime:
+        async def ask() -> datetime:
+            async with self.database.connect() as connection:
+                return await database_now(connection)
+
+        try:
+            return await within(CLOCK_PATIENCE, ask())
+        except Exception:
+            return datetime.now(UTC)
+
+    async def rescue(self, timestamp: int = 0) -> None:  # noqa: ARG002 - periodic tasks are told their time
         """Give the jobs of workers that are dead to those that live."""
         async with self.database.begin() as connection:
             rescued = await self.queue.rescue(connection, STALLED, LONGEST_REVIEW)
@@ -92,6 +125,8 @@ class Tasks:
             log.warning("review.lease_lost", tries=tries)
         except Exception as error:
             self.metrics.reviews.labels("crashed").inc()
+            if kind_of(error) in HINTS:
+                raise
             log.exception("review.crashed", tries=tries)
             after = await self.reviewer.stumble(submission_id, trigger, error)
             if after:
@@ -105,19 +140,37 @@ def register_tasks(app: App, reviewer: Reviewer, database: Database, queue: Queu
     """Teach the app its tasks."""
     tasks = Tasks(app, reviewer, database, queue, metrics)
     for name, task in ((REVIEW, tasks.review), (RETRY, tasks.retry)):
-        app.task(name=name, queue=QUEUE, retry=Patience(), pass_context=True)(task)
-    app.task(name=WAKE, queue=QUEUE, retry=Patience())(tasks.wake)
-    app.periodic(cron=RESCUE_EVERY)(app.task(name="rescue", queue=QUEUE)(tasks.rescue))
+        teach = app.task(
+            name=name, queue=QUEUE, retry=Patience(), pass_context=True, task_middleware=[tasks.put_off]
+        )
+        teach(task)
+    app.task(name=WAKE, queue=QUEUE, retry=Patience(), task_middleware=[tasks.put_off])(tasks.wake)
+    # ``run_worker`` does not wait for its turn in the queue. As a job it is there for what older versions enqueue,
+    # and because Procrastinate watches over its heartbeat only as long as it has something periodic beside it.
+    rescue = app.task(name=RESCUE, queue=QUEUE, queueing_lock=RESCUE, priority=1)(tasks.rescue)
+    app.periodic(cron=HOURLY)(rescue)
 
 
 async def run_worker(app: App, *, concurrency: int, stopping: asyncio.Event) -> None:
     """Work until told to stop, then end what is under way; a lost database is waited for."""
+    # Beside the jobs: all slots may be taken by calls that are slow, and the backlog be long.
+    rescuing = asyncio.create_task(now_and_then(RESCUE, RESCUE_EVERY, app.tasks[RESCUE]))
+    try:
+        await _keep_working(app, concurrency, stopping)
+    finally:
+        rescuing.cancel()
+
+
+async def _keep_working(app: App, concurrency: int, stopping: asyncio.Event) -> None:
     while not stopping.is_set():
         try:
             async with app.open_async():
                 await _work(app, concurrency, stopping)
-        except Exception:
-            log.exception("worker.interrupted")
+        except Exception as error:
+            if kind_of(error) in HINTS:
+                log.debug("worker.no_database", why=str(error))
+            else:
+                log.exception("worker.interrupted")
             await _pause(stopping, 2.0)
 
 

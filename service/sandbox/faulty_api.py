@@ -49,6 +49,10 @@ class FaultyApi:
         self._state = state
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        whole = await _whole(receive)
+        if whole is None:
+            return  # whoever called went before it had said all: nobody was asked for anything
+        receive = whole
         fault = self._state.faults.meet(kind_of(scope["path"]))
         if fault is None:
             await self._app(scope, receive, send)
@@ -104,6 +108,20 @@ def kind_of(path: str) -> str:
 def _parts(path: str) -> list[str]:
     """Split what comes after ``/api/v1``."""
     return [part for part in path.split("/") if part][2:]
+
+
+async def _whole(receive: Receive) -> Receive | None:
+    """The request read to its end, to be received once more; None if its end never came."""
+    messages = list[Message]()
+    while not messages or messages[-1].get("more_body"):
+        messages.append(await receive())
+        if messages[-1]["type"] == "http.disconnect":
+            return None
+
+    async def once_more() -> Message:
+        return messages.pop(0) if messages else await receive()
+
+    return once_more
 
 
 def _instead(fault: Fault) -> Whole:

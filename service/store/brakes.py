@@ -42,12 +42,14 @@ class Scope:
     """The brakes of a study, or (``study`` None) of the service.
 
     ``windows``: for each breaker that was closed, the decision after which its limit counts anew.
+    ``resumed_at``: when its last pause ended.
     """
 
     study: str | None
     pause: Pause | None = None
     breakers: tuple[Breaker, ...] = ()
     windows: Mapping[Guard, int] = field(default_factory=dict)
+    resumed_at: datetime | None = None
 
     def breaker(self, guard: Guard) -> Breaker | None:
         return next((breaker for breaker in self.breakers if breaker.guard is guard), None)
@@ -113,7 +115,8 @@ def _scopes(rows: list[Any]) -> dict[str | None, Scope]:
             case "resume":
                 # A pause that ends is no reason to allow more: only what reached its limit begins anew.
                 closed = {breaker.guard: row["decision_id"] or 0 for breaker in scope.breakers}
-                found[study] = Scope(study, windows={**scope.windows, **closed})
+                ended = row["at"] if scope.pause else scope.resumed_at
+                found[study] = Scope(study, windows={**scope.windows, **closed}, resumed_at=ended)
             case _:
                 breaker = Breaker(
                     row["id"], study, Guard(row["guard"]), row["at"], row["reason"], row["decision_id"]

@@ -1,10 +1,12 @@
 """The one way to PostgreSQL: an async engine, and what is told of its troubles."""
 
+import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, TypeVar
 
 import psycopg
 import sqlalchemy as sa
@@ -32,6 +34,8 @@ KEEPALIVE = {
 REMEMBERED = 60.0  # seconds
 # A process that sleeps inside a transaction keeps its locks from all others: PostgreSQL ends its session.
 SLEEPERS = "-c idle_in_transaction_session_timeout=10s"
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -135,7 +139,11 @@ class Schema:
 
 
 def kind_of(error: BaseException | None) -> str:
-    """What kind of trouble an error of psycopg tells of."""
+    """What kind of the database's trouble an error tells of, whatever wraps it: one of ``HINTS``, or ``other``."""
+    while error and not isinstance(error, psycopg.Error | sa.exc.TimeoutError):
+        error = error.__cause__
+    if isinstance(error, sa.exc.TimeoutError):  # all connections wait for an answer
+        return "unreachable"
     if isinstance(error, psycopg.errors.DiskFull):
         return "disk_full"
     if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
@@ -143,6 +151,25 @@ def kind_of(error: BaseException | None) -> str:
     state = getattr(error, "sqlstate", None) or ""
     gone = isinstance(error, psycopg.OperationalError) and (not state or state[:2] in {"08", "57"})
     return "unreachable" if gone else "other"
+
+
+async def within(seconds: float, asking: Coroutine[Any, Any, T]) -> T:
+    """What the database answers in this time, else TimeoutError, and that at once.
+
+    What was asked is cancelled and not waited for: a server that is frozen does not answer to a cancellation
+    either, which psycopg waits ten seconds for.
+    """
+    task = asyncio.create_task(asking)
+    task.add_done_callback(
+        lambda ended: ended.cancelled() or ended.exception()
+    )  # nobody may be there to see it
+    try:
+        await asyncio.wait({task}, timeout=seconds)
+        if not task.done():
+            raise TimeoutError
+        return task.result()
+    finally:
+        task.cancel()
 
 
 async def database_now(connection: AsyncConnection) -> datetime:

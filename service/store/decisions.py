@@ -36,6 +36,27 @@ def _status() -> sa.ColumnElement[str]:
 STATUS = _status()
 
 
+def _may_have_arrived() -> sa.ColumnElement[bool]:
+    """Whether something of a decision was sent and no answer tells that it was refused."""
+    unclear = sa.or_(
+        answers.c.attempt_id.is_(None),
+        answers.c.status_code.is_(None),
+        answers.c.status_code >= 500,
+        answers.c.status_code < 400,  # taken, or redirected, and what came back is not what was wanted
+    )
+    asked = attempts.c.request["endpoint"].astext.in_(["transition", "request-return"])
+    return (
+        sa.select(attempts.c.id)
+        .select_from(attempts.outerjoin(answers))
+        .where(attempts.c.decision_id == decisions.c.id, asked, unclear)
+        .correlate(decisions)
+        .exists()
+    )
+
+
+MAY_HAVE_ARRIVED = _may_have_arrived()
+
+
 @dataclass(frozen=True, slots=True)
 class Recorded:
     """A decision on disk, with how far it came."""
@@ -103,17 +124,7 @@ async def supersede(connection: AsyncConnection, last: Recorded, by: Recorded) -
 
 async def may_have_arrived(connection: AsyncConnection, decision: int) -> bool:
     """Whether Prolific may have taken an attempt though no answer says so: a crash, a timeout, a 5xx, no JSON."""
-    unclear = sa.or_(
-        answers.c.attempt_id.is_(None),
-        answers.c.status_code.is_(None),
-        answers.c.status_code >= 500,
-        answers.c.status_code < 300,  # taken, and what came back can't be read
-    )
-    found = await connection.scalar(
-        sa.select(sa.func.count())
-        .select_from(attempts.outerjoin(answers))
-        .where(attempts.c.decision_id == decision, unclear)
-    )
+    found = await connection.scalar(sa.select(MAY_HAVE_ARRIVED).where(decisions.c.id == decision))
     return bool(found)
 
 

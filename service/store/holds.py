@@ -7,7 +7,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.domain.submission import FINAL
+from service.domain.submission import FINAL, Status
+from service.store.tables import inbox
 
 REVIEWED_BY_PROLIFIC = timedelta(days=21)  # just after midnight GMT (reference 2.4)
 
@@ -97,6 +98,20 @@ async def told_since(connection: AsyncConnection, submission: str) -> str | None
         {"id": submission},
     )
     return found
+
+
+async def told_last(connection: AsyncConnection, submission: str) -> str | None:
+    """The final status that the newest webhook told of a submission that was never seen; newest by Prolific's time."""
+    sent_at = sa.case(
+        (inbox.c.sent_at.regexp_match(r"^[0-9]{1,20}(\.[0-9]{1,9})?$"), sa.cast(inbox.c.sent_at, sa.Numeric))
+    )
+    found = await connection.scalar(
+        sa.select(inbox.c.status)
+        .where(inbox.c.submission_id == submission, inbox.c.readable)
+        .order_by(sent_at.desc().nulls_last(), inbox.c.received_at.desc())
+        .limit(1)
+    )
+    return found if Status.parse(found or "").is_final else None
 
 
 def deadline(completed_at: datetime) -> datetime:

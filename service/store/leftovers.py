@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.domain.decision import DecisionStatus
-from service.store.decisions import STATUS
-from service.store.tables import attempts, decisions, submissions
+from service.store.decisions import MAY_HAVE_ARRIVED, STATUS
+from service.store.tables import attempts, decisions, reviews, submissions
 
 RECENT = timedelta(days=30)  # Prolific itself approves on day 21
 
@@ -22,7 +22,7 @@ class Cause(StrEnum):
     )
     NOT_REVIEWED = "not_reviewed"  # a webhook or evidence came, and the review of it never ended
     NOT_APPLIED = "not_applied"  # decided, and never sent
-    UNCONFIRMED = "unconfirmed"  # sent, and no answer tells whether it arrived
+    UNCONFIRMED = "unconfirmed"  # sent, and no answer tells whether it arrived; given up or not
     TIMER_MISSED = "timer_missed"  # it was to be looked at again by now
     UNDONE = "undone"  # decided and done, and it awaits review again or still
     GONE = "gone"  # it awaits review as far as we know, and Prolific lists it no more
@@ -96,11 +96,18 @@ async def left_of_unlisted(
 
 
 async def left_of_pending(connection: AsyncConnection, now: datetime) -> dict[str, Cause]:
-    """Decisions older than a minute that are still pending, and events and evidence without a review."""
+    """Decisions older than a minute that are still pending, and events and evidence without a review.
+
+    Of those that failed the ones that may have arrived, each once an hour at most: Prolific may never show it.
+    """
     newest = (
         sa.select(sa.func.max(decisions.c.id))
         .where(decisions.c.decided_at > now - RECENT)
         .group_by(decisions.c.submission_id)
+    )
+    failed = STATUS.in_([DecisionStatus.FAILED.value])
+    lately = sa.exists().where(
+        reviews.c.submission_id == decisions.c.submission_id, reviews.c.hour_began > now - timedelta(hours=1)
     )
     pending = await connection.execute(
         sa.select(
@@ -109,7 +116,7 @@ async def left_of_pending(connection: AsyncConnection, now: datetime) -> dict[st
         )
         .where(decisions.c.id.in_(newest), decisions.c.action.is_not(None))
         .where(decisions.c.decided_at < now - timedelta(minutes=1))
-        .where(STATUS.in_([DecisionStatus.PENDING.value]))
+        .where(sa.or_(STATUS.in_([DecisionStatus.PENDING.value]), failed & MAY_HAVE_ARRIVED & ~lately))
         .where(sa.text(NO_JOB.format(submission="decisions.submission_id")))
     )
     unhandled = await connection.execute(

@@ -91,7 +91,8 @@ class Queue:
         """New jobs in the place of those whose workers are dead, or that take longer than any review can.
 
         ``silent`` and ``longest`` are in seconds. New ones, because a worker that only slept ends its job when
-        it wakes: that must not be the one that another has by then.
+        it wakes: that must not be the one that another has by then. They come before all that waits, since the
+        old ones had their turn. Any number of workers may ask for this at once.
         """
         rows = await connection.execute(_RESCUE, {"silent": silent, "longest": longest})
         return [Rescued(**row) for row in rows.mappings()]
@@ -127,21 +128,25 @@ class Queue:
 
 _RESCUE = sa.text("""
     WITH dead AS (
-        DELETE FROM procrastinate_jobs job
-        WHERE status = 'doing' AND (
-            worker_id IS NULL
-            OR worker_id IN (
-                SELECT id FROM procrastinate_workers
-                WHERE last_heartbeat < now() - make_interval(secs => :silent)
+        DELETE FROM procrastinate_jobs WHERE id IN (
+            SELECT id FROM procrastinate_jobs job
+            WHERE status = 'doing' AND (
+                worker_id IS NULL
+                OR worker_id IN (
+                    SELECT id FROM procrastinate_workers
+                    WHERE last_heartbeat < now() - make_interval(secs => :silent)
+                )
+                OR now() - make_interval(secs => :longest) > (
+                    SELECT max(at) FROM procrastinate_events WHERE job_id = job.id AND type = 'started'
+                )
             )
-            OR now() - make_interval(secs => :longest) > (
-                SELECT max(at) FROM procrastinate_events WHERE job_id = job.id AND type = 'started'
-            )
+            FOR UPDATE SKIP LOCKED
         )
         RETURNING *
     )
     INSERT INTO procrastinate_jobs (queue_name, task_name, priority, lock, queueing_lock, args, attempts)
-    SELECT queue_name, task_name, priority, lock, queueing_lock, args, attempts + 1 FROM dead ORDER BY id
+    SELECT queue_name, task_name, greatest(priority, 1), lock, queueing_lock, args, attempts + 1
+    FROM dead ORDER BY id
     ON CONFLICT DO NOTHING  -- a timer that was set since then takes the place of one that was ringing
     RETURNING id, task_name AS task, args
 """)

@@ -23,8 +23,12 @@ class Trouble:
 
 
 async def begin_review(connection: AsyncConnection, submission: str, most: int) -> timedelta | None:
-    """Count a review of the submission; None, or after how long it may begin if ``most`` began within the hour."""
-    is_over = reviews.c.hour_began <= sa.func.now() - HOUR
+    """Count a review of the submission; None, or after how long it may begin if ``most`` began within the hour.
+
+    An hour that begins later than now, the clock having been set back, is over.
+    """
+    went_by = sa.func.clock_timestamp() - reviews.c.hour_began
+    is_over = sa.or_(went_by >= HOUR, went_by < timedelta(0))
     new = insert(reviews).values(submission_id=submission, in_hour=1)
     row = await connection.execute(
         new.on_conflict_do_update(
@@ -65,7 +69,9 @@ async def _add(connection: AsyncConnection, submission: str, kind: str) -> Troub
             index_elements=[reviews.c.submission_id],
             set_={
                 kind: reviews.c[kind] + 1,
-                "troubled_since": sa.func.coalesce(reviews.c.troubled_since, sa.func.now()),
+                "troubled_since": sa.func.least(
+                    reviews.c.troubled_since, sa.func.now()
+                ),  # of what is not NULL
             },
         ).returning(reviews.c.outages, reviews.c.refusals, reviews.c.troubled_since, sa.func.now())
     )

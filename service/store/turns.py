@@ -13,15 +13,17 @@ from service.store.tables import turns
 async def take_turn(connection: AsyncConnection, name: str, every: timedelta) -> bool:
     """Whether it is time for this work, and ours to do: of all that ask at once, one gets True.
 
-    Times are the database's. Work that was begun and never ended, its process killed, is due as any other.
+    Times are the database's. Work that was begun and never ended, its process killed, is due as any other; so is
+    work that began later than now, the clock having been set back.
     """
-    went_by = sa.func.now() - turns.c.began_at
+    # Not ``now()``, which is when our transaction began: who took the turn meanwhile would be ahead of us.
+    went_by = sa.func.clock_timestamp() - turns.c.began_at
     new = insert(turns).values(name=name)
     taken = await connection.execute(
         new.on_conflict_do_update(
             index_elements=[turns.c.name],
             set_={"began_at": sa.func.now(), "ended_at": None},
-            where=went_by >= every,
+            where=sa.or_(went_by >= every, went_by < timedelta(0)),
         ).returning(turns.c.name)
     )
     return taken.scalar_one_or_none() is not None

@@ -96,7 +96,11 @@ class Sweeper:
             asked_at = await database_now(connection)
         wanted = SubmissionFilter(study=study, status=Status.AWAITING_REVIEW)
         all_listed = list[str]()
-        async for page in self.prolific.pages(wanted):
+        async for page in self.prolific.pages(wanted, tolerant=True):
+            if page.unreadable:
+                swept.problems.append(
+                    f"study {study}: rows of its list that can't be read: {page.unreadable}"
+                )
             listed = [one.id for one in page.results if one.status is Status.AWAITING_REVIEW]
             swept.listed += len(listed)
             all_listed += listed

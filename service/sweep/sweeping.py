@@ -1,14 +1,13 @@
 """The sweep as a service does it: now and then, once for all replicas, and loud about what it finds."""
 
-import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy.exc import OperationalError
 
 from service.ops.metrics import Metrics
+from service.ops.periodic import now_and_then
 from service.prolific.client import Prolific
 from service.store.database import Database
 from service.store.turns import end_turn, take_turn
@@ -34,17 +33,13 @@ class Sweeping:
 
     async def run(self) -> None:
         """Until it is cancelled."""
-        while True:
-            try:
-                async with self.database.begin() as connection:
-                    is_ours = await take_turn(connection, TURN, self.every)
-                if is_ours:
-                    await self._sweep()
-            except OperationalError as error:
-                log.debug("sweep.no_database", why=str(error))  # readyz tells of the database
-            except Exception:
-                log.exception("sweep.crashed")
-            await asyncio.sleep(LOOK)
+        await now_and_then("sweep", LOOK, self._look)
+
+    async def _look(self) -> None:
+        async with self.database.begin() as connection:
+            is_ours = await take_turn(connection, TURN, self.every)
+        if is_ours:
+            await self._sweep()
 
     async def _sweep(self) -> None:
         swept = await self.sweeper.sweep()

@@ -34,7 +34,7 @@ async def test_on_a_later_schema_that_says_it_works_for_this_version_it_is_ready
 
 async def test_without_a_schema_it_is_not_ready_and_says_what_to_run(start: Start, database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
-        connection.execute("UPDATE alembic_version SET version_num = '0000'")
+        connection.execute("UPDATE alembic_version SET version_num = '0001'")
         connection.execute("DELETE FROM schema_heads")
     async with start(parts=Parts(web=True, worker=False)) as world:
         answer = await world.http.get("/readyz")

@@ -53,6 +53,8 @@ async def test_it_replaces_what_the_source_said_before(start: Start) -> None:
         ({"comment": ["a"]}, "comment"),
         ({"comment": "\x00"}, "comment"),
         ({"comment": "\ud800"}, "comment"),
+        ({"\ud800": 1}, "\\ud800"),
+        ({"\x00": 1}, "\x00"),
     ],
 )
 async def test_a_field_unknown_or_of_the_wrong_type_is_422_and_named(
@@ -65,6 +67,14 @@ async def test_a_field_unknown_or_of_the_wrong_type_is_422_and_named(
         assert answer.status_code == 422
         assert named in answer.json()["message"]
         assert (await world.http.get("/api/submissions/abc", headers=bearer("an-admin"))).status_code == 404
+
+
+async def test_a_name_of_any_length_is_named_by_its_beginning(start: Start) -> None:
+    async with start(parts=WEB) as world:
+        answer = await world.push("abc", {"x" * 30_000: 1})
+        assert answer.status_code == 422
+        told = "x" * 200 + ": source survey declares no such field"
+        assert (answer.json()["message"], answer.json()["fields"]) == (told, {"x" * 200: told})
 
 
 @pytest.mark.parametrize(

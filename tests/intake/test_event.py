@@ -58,6 +58,15 @@ BAD_BODIES = [
     json.dumps({**GOOD, "note": "a\x00b"}).encode(),
     json.dumps({**GOOD, "note\x00": "ab"}).encode(),
     json.dumps({**GOOD, "note": "\ud800"}).encode(),
+    *(
+        json.dumps({**GOOD, field: "A\ud800B"}, ensure_ascii=False).encode("utf-8", "surrogatepass")
+        for field in ("status", "event_type", "participant_id")
+    ),
+    *(
+        json.dumps({**GOOD, "status": f"A{character}B"}).encode(encoding)
+        for character in ("\x00", "\ud800")
+        for encoding in ("utf-16", "utf-16-le", "utf-32-be")
+    ),
     b'{"a": ' + b"[" * 500 + b"]" * 500 + b', "event_type": "submission.status.change"}',
     b"[" * 30_000,
     b'{"a":' * 10_000,
@@ -71,6 +80,11 @@ def test_what_cannot_be_read_is_kept_whole_and_calls_for_nothing(body: bytes) ->
     assert not event.readable
     assert not event.calls_for_review
     assert event.body == body
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_the_other_encodings_of_json_can_be_read(encoding: str) -> None:
+    assert read_event("e", json.dumps(GOOD).encode(encoding)).submission_id == "abc"
 
 
 def test_unknown_keys_and_escapes_are_no_obstacle() -> None:

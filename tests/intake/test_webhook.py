@@ -93,7 +93,20 @@ async def test_exactly_64_kib_is_taken(start: Start) -> None:
         assert answer.status_code == 202
 
 
-@pytest.mark.parametrize("body", [b"{}", b"nonsense", b"\x00", b"[" * 30_000, status_change("a\x00b")])
+UNREADABLE = [
+    b"{}",
+    b"nonsense",
+    b"\x00",
+    b"[" * 30_000,
+    status_change("a\x00b"),
+    status_change("abc").replace(b"REVIEW", b"\xed\xa0\x80"),
+    status_change("abc").replace(b"status.change", b"\xed\xa0\x80"),
+    status_change("abc", "A\x00B").decode().encode("utf-16-le"),
+    status_change("abc", "A\ud800B").decode().encode("utf-16"),
+]
+
+
+@pytest.mark.parametrize("body", UNREADABLE, ids=lambda body: repr(body[:40]))
 async def test_what_is_signed_but_unreadable_is_stored_counted_and_accepted(
     start: Start, body: bytes
 ) -> None:

@@ -18,6 +18,7 @@ from tests.people.orders import (
     MESSAGE,
     held,
     in_attempts,
+    one,
     order,
     pause,
     queue,
@@ -75,6 +76,33 @@ async def test_what_was_decided_and_not_yet_sent_is_not_sent_after_a_pause(start
         assert submission.status is Status.AWAITING_REVIEW
         await resume(world)
         assert (await world.settled(submission.id, decisions=3))["status"] == "applied"
+
+
+async def test_what_waits_for_its_turn_among_the_calls_is_not_sent_after_a_pause(
+    start: Start, database_url: str
+) -> None:
+    """Of eight decisions four are on their way, slowly; those behind them don't leave any more."""
+    async with start(APPROVE, prolific_concurrency=4) as world:
+        world.prolific.add(
+            Fault("submission", latency=0.7, count=8), Fault("transition", latency=6.0, count=4)
+        )
+        submissions = [world.completed() for _ in range(8)]
+        await asyncio.gather(*(world.tell(submission.id) for submission in submissions))
+        decided = "SELECT count(DISTINCT submission_id) FROM decisions"
+        unanswered = "SELECT count(*) FROM attempts LEFT JOIN answers ON attempt_id = attempts.id WHERE attempt_id IS NULL"
+
+        async def all_decided() -> bool:
+            found = await asyncio.to_thread(one, database_url, decided)
+            return bool(found == 8 and await asyncio.to_thread(one, database_url, unanswered))
+
+        await until(all_decided, "all to be decided and some to be under way")
+        await pause(world, None)
+        assert one(database_url, unanswered) <= 4
+        for submission in submissions:
+            assert (await world.settled(submission.id))["status"] in {"applied", "held"}
+        approved = [submission for submission in submissions if submission.status is Status.APPROVED]
+        assert len(approved) == sum(len(world.calls(submission.id)) for submission in submissions)
+        assert len(await queue(world, guard="paused")) == 8 - len(approved)
 
 
 async def test_a_resume_reviews_again_what_is_held_and_not_what_a_person_held(start: Start) -> None:
@@ -175,6 +203,10 @@ async def test_who_and_why_have_to_be_said_and_no_study_is_not_an_empty_one(star
         {"reason": "x"},
         {"by": "", "reason": "x"},
         {"by": "Ada", "reason": " "},
+        {"by": "\u200b", "reason": "x"},
+        {"by": "A\u2028da", "reason": "x"},
+        {"by": "Ada", "reason": "\u200b"},
+        {"by": "Ada", "reason": "x", "study": "\u200b"},
         {"by": "Ada", "reason": "x", "study": ""},
         {"by": "Ada", "reason": "x", "study": "  "},
         {"by": "Ada", "reason": "x", "study": ["a"]},

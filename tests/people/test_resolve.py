@@ -1,6 +1,7 @@
 """A person's decision reaches Prolific, whatever holds back the automatic ones."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from service.app import Parts
 from service.domain.submission import Status
 from service.sandbox.faults import Fault
-from service.sandbox.model import By
+from service.sandbox.model import By, SimSubmission
 from service.sandbox.studies import STROOP, TWO_PARTS
 from tests.conftest import Start
 from tests.people.orders import (
@@ -19,6 +20,7 @@ from tests.people.orders import (
     HOLD,
     MESSAGE,
     REJECTED,
+    Later,
     held,
     in_attempts,
     one,
@@ -27,7 +29,7 @@ from tests.people.orders import (
     resolve,
     resolved,
 )
-from tests.world import ADMIN, bearer, rules_text, until
+from tests.world import ADMIN, World, bearer, rules_text, until
 
 BOTH = HOLD.replace(STROOP, f"{STROOP}, {TWO_PARTS}")
 PART = {
@@ -116,6 +118,61 @@ async def test_an_unanswered_request_to_return_may_be_followed_by_a_person(start
             await resolved(world, submission, action)
             assert (await world.settled(submission.id, decisions=2))["status"] == "applied"
         assert [submission.status for submission in asked] == [Status.APPROVED, Status.REJECTED]
+
+
+async def asked_by_ada(world: World) -> SimSubmission:
+    submission = await held(world)
+    await resolved(world, submission, ASKED, by="Ada")
+    assert (await world.settled(submission.id, decisions=2))["status"] == "applied"
+    return submission
+
+
+async def test_while_another_persons_request_to_return_is_open_nobody_rejects_over_it(start: Start) -> None:
+    """The second, who still saw a hold, is told who was first."""
+    clock = Later()
+    async with start(BOTH, clock=clock) as world:
+        submission = await asked_by_ada(world)
+        for action in (REJECTED, {"complete": {"code_type": "PARTIAL_PAYMENT", "percentage_of_reward": 50}}):
+            answer = await resolve(world, submission, action, by="Bob")
+            assert (answer.status_code, answer.json()["error"]) == (409, "already_decided")
+            message = answer.json()["message"]
+            assert message.startswith("Ada asked the participant to return it on ")
+            assert f"{datetime.now(UTC) + timedelta(days=7):%Y-%m-%d}" in message
+        clock.shift += timedelta(days=6, hours=23)
+        assert (await resolve(world, submission, REJECTED, by="Bob")).status_code == 409
+        assert len(await world.decisions(submission.id)) == 2
+        clock.shift += timedelta(hours=2)
+        await resolved(world, submission, REJECTED, by="Bob")
+        assert (await world.settled(submission.id, decisions=3))["status"] == "applied"
+        assert submission.status is Status.REJECTED
+
+
+async def test_the_time_to_answer_counts_from_when_the_participant_was_really_asked(start: Start) -> None:
+    """Decided eight days ago, and sent only now."""
+    clock = Later(-timedelta(days=8))
+    async with start(HOLD, clock=clock) as world:
+        submission = await asked_by_ada(world)
+        clock.shift = timedelta()
+        assert (await resolve(world, submission, REJECTED, by="Bob")).status_code == 409
+
+
+@pytest.mark.parametrize("action", [APPROVED, ASKED, HELD])
+async def test_what_harms_nobody_may_follow_another_persons_request_to_return(
+    start: Start, action: dict[str, Any]
+) -> None:
+    async with start(HOLD) as world:
+        submission = await asked_by_ada(world)
+        await resolved(world, submission, action, by="Bob")
+
+
+async def test_whoever_asked_may_reject_after_all_and_so_may_who_held_it_first(start: Start) -> None:
+    async with start(HOLD) as world:
+        by_ada, by_bob = await asked_by_ada(world), await asked_by_ada(world)
+        await resolved(world, by_ada, REJECTED, by=" Ada ")
+        await resolved(world, by_bob, HELD, by="Bob")
+        await resolved(world, by_bob, REJECTED, by="Bob")
+        await world.at_rest()
+        assert [one.status for one in (by_ada, by_bob)] == [Status.REJECTED, Status.REJECTED]
 
 
 async def test_a_request_to_return_on_top_of_another_is_not_sent_again(start: Start) -> None:

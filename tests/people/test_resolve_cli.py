@@ -139,6 +139,10 @@ async def test_wrong_usage_exits_2_and_names_what_is_wrong(start: Start, command
             ([submission.id, "reject", "--category", "OTHER", "--by", "Ada"], "message"),
             ([submission.id, "hold", "--by", "Ada"], "reasons"),
             ([submission.id, "complete", "--code-type", "NONE_SUCH", "--by", "Ada"], "NONE_SUCH"),
+            ([submission.id, "complete", "--code-type", "PART", "--percentage", "0", "--by", "Ada"], "percentage"),
+            ([submission.id, "approve", "--percentage", "0", "--by", "Ada"], "nothing that approve could take"),
+            (["--from", "-", "--percentage", "0", "--by", "Ada"], "--action"),
+            ([submission.id, "approve", "--by", "\u200b"], "nobody can see"),
             ([submission.id, "approve", "--by", "Ada", "--yes"], "--from"),
             ([submission.id, "approve", "--by", "Ada", "--from", "x.csv"], "--from"),
             (["--from", "/no/such/file.csv", "--by", "Ada"], "No such file"),
@@ -148,6 +152,29 @@ async def test_wrong_usage_exits_2_and_names_what_is_wrong(start: Start, command
             assert (ended.returncode, named in ended.stderr) == (2, True), (arguments, ended.stderr)
             assert "Traceback" not in ended.stderr
         assert len(await world.decisions(submission.id)) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["holds", "--study", "x\udcff"],
+        ["holds", "--rule", "x\udcff", "--json"],
+        ["holds", "--guard", "x\udcff"],
+        ["decisions", "list", "--study", "x\udcff"],
+        ["decisions", "list", "--submission", "x\udcff"],
+        ["decisions", "list", "--since", "x\udcff"],
+        ["pause", "--study", "x\udcff", "--by", "Ada", "--reason", "x"],
+        ["resolve", "abc", "approve", "--by", "x\udcff"],
+        ["resolve", "--from", "x\udcff", "--by", "Ada"],
+    ],
+)
+async def test_an_argument_of_bytes_that_are_no_text_is_wrong_usage(
+    command: Command, arguments: list[str]
+) -> None:
+    ended = await command(*arguments)
+    assert ended.returncode == 2, ended.stderr
+    assert ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 async def test_a_dry_run_writes_nothing_and_counts_as_the_real_run_does(

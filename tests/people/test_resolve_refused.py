@@ -11,7 +11,7 @@ from service.sandbox.model import By
 from service.sandbox.studies import STROOP, TWO_PARTS
 from tests.conftest import Start
 from tests.people.orders import APPROVE, APPROVED, HELD, HOLD, MESSAGE, REJECTED, held, resolve, resolved
-from tests.world import ADMIN, World, bearer, rules_text
+from tests.world import ADMIN, World, bearer, rules_text, signed, status_change
 
 WEB = Parts(web=True, worker=False)
 ROUTES = ["/api/submissions/abc/resolve", "/api/pause", "/api/resume"]
@@ -87,7 +87,8 @@ async def test_a_rejection_without_a_word_is_never_an_approval(start: Start) -> 
 
 async def test_whoever_decides_has_to_be_named(start: Start) -> None:
     async with start(HOLD, parts=WEB) as world:
-        for by in ("", "  ", None, 7, ["Ada"], "A\nda", "A\x00da", "x" * 201):
+        unseen = ("\u200b", "\u200b\ufeff \u2060", "\u3164", "\u2800", "\ufe0f", "A\u2028da", "A\u2029da")
+        for by in ("", "  ", None, 7, ["Ada"], "A\nda", "A\x00da", "x" * 201, *unseen):
             answer = await resolve(world, "abc", APPROVED, by=by)  # type: ignore[arg-type]
             assert answer.status_code == 422, by
             assert answer.json()["message"].startswith("by:")
@@ -113,6 +114,13 @@ HOSTILE = [
     (b'{"by": 5, "reason": 5, "study": 5, "action": 5}', 422),
     (b'{"by": "\\ud800", "reason": "\\u0000", "study": "\\u0000", "action": {"hold": "\\u0000"}}', 422),
     (b'{"by": ' + b"9" * 5000 + b"}", 422),
+    (b'{"\\ud800": 1}', 422),
+    (b'{"' + b"x" * 60_000 + b'": 1}', 422),
+    (b"{" + b", ".join(b'"%d": 1' % number for number in range(5000)) + b"}", 422),
+    (b'{"by": "Ada", "reason": "x", "action": {"\\ud800": {}}}', 422),
+    (b'{"by": "Ada", "action": {"reject": {"\\ud800": 1}}}', 422),
+    (b'{"by": "Ada", "action": {"reject": {"' + b"x" * 60_000 + b'": "\\ud800"}}}', 422),
+    (b'{"by": "Ada", "action": {"complete": {"code": "\\ud800", "percentage_of_reward": "\\udfff"}}}', 422),
     (b'{"by": "' + b"x" * 1_000_000 + b'"}', 413),
 ]
 
@@ -123,8 +131,17 @@ async def test_a_hostile_body_is_refused_in_a_sentence(start: Start, route: str)
         for body, status in HOSTILE:
             answer = await world.http.post(route, content=body, headers=bearer(ADMIN))
             assert (answer.status_code, set(answer.json())) == (status, {"error", "message"}), body[:80]
-            assert answer.json()["message"]
+            assert 0 < len(answer.json()["message"]) <= 5001
         assert (await world.api("status"))["pauses"] == []
+
+
+async def test_what_is_quoted_is_cut_and_the_rest_is_said(start: Start) -> None:
+    action = {"reject": {"category": "x" * 4000, "message": MESSAGE, "y" * 4000: 1}}
+    async with start(HOLD, parts=WEB) as world:
+        message = (await resolve(world, "abc", action)).json()["message"]
+        assert len(message) < 600
+        assert "is none of TOO_QUICKLY" in message
+        assert "Extra inputs are not permitted" in message
 
 
 async def test_what_was_never_heard_of_is_not_decided(start: Start) -> None:
@@ -155,6 +172,43 @@ async def test_what_the_participant_returned_awaits_no_review(start: Start) -> N
         await world.tell(submission.id, "RETURNED")
         await world.at_rest()
         await _refused(world, submission.id, "RETURNED")
+
+
+@pytest.mark.parametrize("status", ["RETURNED", "approved", "SCREENED_OUT"])
+async def test_what_was_never_seen_and_is_told_to_have_ended_awaits_no_review(
+    start: Start, status: str
+) -> None:
+    """The newest webhook counts by Prolific's time, in whatever order they came."""
+    async with start(HOLD, parts=WEB) as world:
+        submission = world.completed()
+        await _told(world, submission.id, "AWAITING REVIEW", at=999)
+        await _told(world, submission.id, status, at=1001)
+        await _told(world, submission.id, "AWAITING REVIEW", at=1000)
+        await _refused(world, submission.id, "no longer awaits review", status)
+
+
+async def test_what_was_never_seen_and_awaits_review_again_can_be_decided(start: Start) -> None:
+    async with start(HOLD, parts=WEB) as world:
+        submission = world.completed()
+        await _told(world, submission.id, "AWAITING REVIEW", at=1001)
+        await _told(world, submission.id, "RETURNED", at=1000)
+        await resolved(world, submission, APPROVED)
+
+
+async def test_without_prolifics_time_the_webhook_that_came_last_counts(start: Start) -> None:
+    async with start(HOLD, parts=WEB) as world:
+        submission = world.completed()
+        await _told(world, submission.id, "AWAITING REVIEW", at="2026-01-01T00:00:00Z")
+        await _told(world, submission.id, "RETURNED", at="-")
+        await _refused(world, submission.id, "RETURNED")
+        await _told(world, submission.id, "AWAITING REVIEW", at="soon")
+        await resolved(world, submission, APPROVED)
+
+
+async def _told(world: World, submission: str, status: str, *, at: object) -> None:
+    body = status_change(submission, status)
+    headers = signed(body, event_id=f"{at}: {status}") | {"X-Timestamp": str(at)}
+    assert (await world.http.post("/webhooks/prolific", content=body, headers=headers)).status_code == 202
 
 
 async def test_what_a_person_decided_is_decided_already_before_it_is_sent(start: Start) -> None:

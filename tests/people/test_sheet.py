@@ -113,6 +113,9 @@ def test_every_mistake_is_told_at_once_with_its_place() -> None:
         + row(submission_id="i", action="hold", reasons="one|two")
         + row(submission_id="j", action="hold", reasons="two\nlines of it")
         + row(submission_id="k", action="complete", code="X", percentage="100")
+        + row(submission_id="m", action="complete", code="X", percentage="0")
+        + row(submission_id="n", action="approve", percentage="0 %")
+        + row(submission_id="o", percentage="0")
         + "l,approve,,,,,,,,more\n"
     )
     found = mistakes(sheet)
@@ -133,12 +136,16 @@ def test_every_mistake_is_told_at_once_with_its_place() -> None:
         "f.csv:14:5",
         "f.csv:15:5",
         "f.csv:17:8",
-        "f.csv:18:10",
+        "f.csv:18:8",
+        "f.csv:19:8",
+        "f.csv:20:8",
+        "f.csv:21:10",
     ]
     assert "did you mean approve?" in found[0]
     assert "TOO_QUICKLY" in found[1]
     assert "100 characters or more, and it has 5" in found[2]
     assert "line 12" in found[11]
+    assert "nothing that approve could take" in found[16]
 
 
 @pytest.mark.parametrize(

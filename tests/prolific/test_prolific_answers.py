@@ -1,5 +1,6 @@
 """Each of Prolific's error envelopes, and what is none."""
 
+import json
 from typing import Any
 
 import httpx
@@ -77,7 +78,7 @@ async def test_every_status_has_its_branch(status_code: int, branch: type[Refuse
 async def test_a_page_of_html_is_kept_as_text_and_cut() -> None:
     error = await refusal(502, html="<h1>Bad gateway</h1>\x00" + "x" * 5000)
     assert isinstance(error, ServerError)
-    assert error.answer.startswith("<h1>Bad gateway</h1>x")
+    assert error.answer.startswith("<h1>Bad gateway</h1>\ufffdx")
     assert len(error.answer) == 2000
     assert error.detail == "Prolific has trouble of its own."
 
@@ -91,18 +92,46 @@ async def test_a_2xx_that_is_no_json_is_unreadable() -> None:
     [
         ({"Retry-After": "12"}, 12.0),
         ({"Retry-After": "0.5"}, 0.5),
-        ({"Retry-After": "-3"}, 0.0),
+        ({"Retry-After": "3600"}, 3600.0),
+        ({"Retry-After": "999999999"}, 3600.0),
+        ({"Retry-After": "1e14"}, 3600.0),
+        ({"Retry-After": "0"}, None),
+        ({"Retry-After": "-3"}, None),
         ({"Retry-After": "inf"}, None),
+        ({"Retry-After": "nan"}, None),
+        ({"Retry-After": "9" * 400}, None),
+        ({"Retry-After": "Fri, 31 Dec 9999 23:59:59 GMT"}, 3600.0),
+        ({"Retry-After": "Fri, 31 Dec 9999 23:59:59 -2300"}, None),
+        ({"Retry-After": "Fri, 31 Dec 99999 23:59:59 GMT"}, None),
+        ({"Retry-After": "Thu, 31 Dec 2026 23:59:59 +99999999999999999999"}, None),
         ({"Retry-After": "soon"}, None),
         ({}, None),
         (
             {"Retry-After": "Sun, 22 Nov 2026 10:05:00 GMT", "Date": "Sun, 22 Nov 2026 10:00:00 GMT"},
             300.0,
         ),
-        ({"Retry-After": "Sun, 22 Nov 2020 10:05:00 GMT"}, 0.0),
+        (
+            {
+                "Retry-After": "Fri, 31 Dec 9999 10:05:00 GMT",
+                "Date": "Sun, 22 Nov 2026 10:00:00 +99999999999999",
+            },
+            3600.0,
+        ),
+        ({"Retry-After": "Sun, 22 Nov 2020 10:05:00 GMT"}, None),
     ],
 )
-async def test_both_forms_of_retry_after_are_seconds_from_now(
+async def test_both_forms_of_retry_after_are_seconds_from_now_and_an_hour_at_most(
     headers: dict[str, str], seconds: float | None
 ) -> None:
     assert (await refusal(429, json={}, headers=headers)).retry_after == seconds
+
+
+@pytest.mark.parametrize("text", ["a\x00b", "a\ud800b"])
+async def test_what_no_database_keeps_is_replaced_in_what_is_kept_of_an_answer(text: str) -> None:
+    body = json.dumps({"detail": {text: [text]}, "title": text}).encode()
+    error = await refusal(400, content=body)
+    assert error.detail == "a\ufffdb: a\ufffdb: a\ufffdb"
+    assert str(error).encode()
+    odd = await refusal(400, content=b"+2AA- \x00", headers={"Content-Type": "text/plain; charset=utf-7"})
+    assert odd.answer.encode()
+    assert "\x00" not in odd.answer

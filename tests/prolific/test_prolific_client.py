@@ -1,8 +1,9 @@
 """The client against a small stand-in for Prolific behind httpx's transport."""
 
 import asyncio
+import json
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 import httpx
@@ -11,7 +12,15 @@ import pytest
 from service.domain.submission import CompletionCode, Status
 from service.errors import ConfigurationError, ProlificError
 from service.prolific import Prolific
-from service.prolific.errors import NotFound, Unreachable, Unreadable
+from service.prolific.errors import (
+    NotFound,
+    Refused,
+    Resting,
+    TokenRefused,
+    Unauthorised,
+    Unreachable,
+    Unreadable,
+)
 
 SECRET = "s3cr3t-t0k3n"
 DETAIL = {
@@ -138,7 +147,7 @@ async def test_a_token_no_header_can_carry_is_a_configuration_error_that_does_no
     [("a/../b", "/api/v1/submissions/a%2F..%2Fb/"), ("a?b#c", "/api/v1/submissions/a%3Fb%23c/")],
 )
 async def test_an_id_never_leaves_its_place_in_the_path(identifier: str, path: str) -> None:
-    stub = Stub({path: DETAIL})
+    stub = Stub({path: DETAIL | {"id": identifier}})
     async with stub.client() as prolific:
         await prolific.submission(identifier)
     assert stub.requests[0].url.raw_path.decode() == path
@@ -203,6 +212,111 @@ async def test_a_2xx_without_the_least_of_a_submission_is_unreadable(body: objec
         with pytest.raises(Unreadable) as unreadable:
             await prolific.submission("x")
     assert unreadable.value.status_code == 200
+
+
+ANOTHER = {"id": "y", "status": "APPROVED", "return_requested": "2026-11-20T11:00:00Z"}
+
+
+@pytest.mark.parametrize("ask", ["submission", "study", "transition", "request_return"])
+async def test_an_answer_about_another_thing_than_was_asked_for_is_unreadable(ask: str) -> None:
+    paths = ["submissions/x/", "studies/x/", "submissions/x/transition/", "submissions/x/request-return/"]
+    async with Stub({f"/api/v1/{path}": ANOTHER for path in paths}).client() as prolific:
+        asking: dict[str, Callable[[], Awaitable[object]]] = {
+            "submission": lambda: prolific.submission("x"),
+            "study": lambda: prolific.study("x"),
+            "transition": lambda: prolific.transition("x", {"action": "APPROVE"}),
+            "request_return": lambda: prolific.request_return("x", ["Please."]),
+        }
+        with pytest.raises(Unreadable) as unreadable:
+            await asking[ask]()
+    assert unreadable.value.status_code == 200
+
+
+async def test_a_return_request_need_not_name_the_submission() -> None:
+    answer = {"status": "AWAITING REVIEW", "return_requested": None}
+    async with Stub({"/api/v1/submissions/x/request-return/": answer}).client() as prolific:
+        assert (await prolific.request_return("x", ["Please."])).status is Status.AWAITING_REVIEW
+
+
+@pytest.mark.parametrize(
+    "odd", [chr(0), chr(0xD800), chr(0xDFFF)], ids=["NUL", "a high surrogate", "a low one"]
+)
+async def test_texts_come_as_the_database_can_keep_them(odd: str) -> None:
+    body = DETAIL | {"entered_code": f"C0{odd}DE", "participant": f"p{odd}"}
+    study = {"id": "s", "name": odd, "completion_codes": [{"code": odd, "actions": [{"action": f"A{odd}"}]}]}
+
+    def answer(request: httpx.Request) -> httpx.Response:  # escaped, as httpx would not
+        return httpx.Response(200, text=json.dumps(study if "studies" in request.url.path else body))
+
+    transport = httpx.MockTransport(answer)
+    async with Prolific("https://prolific.test", lambda: SECRET, transport=transport) as prolific:
+        submission = await prolific.submission(str(DETAIL["id"]))
+        (code,) = (found := await prolific.study("s")).completion_codes
+    assert (submission.entered_code, submission.participant_id) == ("C0\ufffdDE", "p\ufffd")
+    assert (found.name, code.code, code.actions) == ("\ufffd", "\ufffd", ("A\ufffd",))
+
+
+class Door:
+    """Refuses one thing, and answers the question whose token it is as told."""
+
+    def __init__(self, me: httpx.Response | httpx.RequestError, status_code: int = 403) -> None:
+        self.me = me
+        self.status_code = status_code
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        if not request.url.path.endswith("/users/me/"):
+            return httpx.Response(self.status_code, json={"detail": "No."})
+        if isinstance(self.me, httpx.RequestError):
+            raise self.me
+        return self.me
+
+
+@pytest.mark.parametrize("status_code", [401, 403])
+@pytest.mark.parametrize(
+    ("me", "branch"),
+    [
+        (httpx.Response(200, json={"id": "me"}), Unauthorised),
+        (httpx.Response(401), TokenRefused),
+        (httpx.Response(500), Unreadable),
+        (httpx.Response(429), Unreadable),
+        (httpx.Response(302), Unreadable),
+        (httpx.ConnectError("refused"), Unreadable),
+    ],
+    ids=["good", "refused", "500", "429", "302", "unreachable"],
+)
+async def test_whom_a_refusal_is_about_is_known_only_if_somebody_said_it(
+    me: httpx.Response | httpx.RequestError, branch: type[Refused], status_code: int
+) -> None:
+    transport = httpx.MockTransport(Door(me, status_code))
+    async with Prolific("https://prolific.test", lambda: SECRET, transport=transport) as prolific:
+        with pytest.raises(Refused) as refused:
+            await prolific.submission("x")
+    assert type(refused.value) is branch
+    assert refused.value.status_code == status_code
+
+
+async def no_answers(status_code: int, headers: dict[str, str] | None = None) -> int:
+    """How many calls in a row go out before all rest."""
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(status_code, headers=headers)
+
+    transport, number = httpx.MockTransport(answer), 0
+    async with Prolific("https://prolific.test", lambda: SECRET, transport=transport) as prolific:
+        while True:
+            try:
+                await prolific.me()
+            except Resting:
+                return number
+            except Refused:
+                number += 1
+
+
+async def test_redirects_and_a_503_that_says_when_rest_all_calls() -> None:
+    assert await no_answers(302) == 3
+    assert await no_answers(503) == 3
+    assert await no_answers(503, {"Retry-After": "120"}) == 1
+    assert await no_answers(503, {"Retry-After": "0"}) == 3
 
 
 async def test_no_more_requests_are_under_way_than_allowed() -> None:

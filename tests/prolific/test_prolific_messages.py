@@ -29,13 +29,29 @@ PERSON = "65f0000000000000000000bb"
         {"id": "m", "sent_at": "2026-11-20T10:00:00Z"},
         {"id": OBJECT_ID, "sent_at": None, "datetime_created": None},
         {"id": OBJECT_ID},
-        {"id": OBJECT_ID.upper(), "sent_at": "yesterday"},
+        {"id": OBJECT_ID.upper(), "sent_at": None},
+        {"id": "m", "datetime_created": None, "sent_at": "2026-11-20T10:00:00Z"},
         {"id": "m", "datetime_created": "2026-11-20T10:00:00Z", "sent_at": "2026-11-21T10:00:00Z"},
-        {"id": "m", "datetime_created": 5, "sent_at": "2026-11-20T12:00:00+02:00"},
+        {"id": "m", "datetime_created": None, "sent_at": "2026-11-20T12:00:00+02:00"},
     ],
 )
 def test_the_time_comes_from_whichever_field_has_it_else_from_the_id(row: dict[str, Any]) -> None:
     assert read_message(row).sent_at == WHEN
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        {"sent_at": "yesterday"},
+        {"datetime_created": 1763632800},
+        {"datetime_created": ""},
+        {"datetime_created": "2026-13-45T00:00:00Z"},
+        {"datetime_created": "0001-01-01T00:00:00+14:00"},
+        {"datetime_created": "yesterday", "sent_at": "2026-11-20T10:00:00Z"},
+    ],
+)
+def test_a_time_that_cannot_be_read_is_not_taken_from_elsewhere(times: dict[str, Any]) -> None:
+    assert read_message({"id": OBJECT_ID, **times}).sent_at is None
 
 
 @pytest.mark.parametrize("identifier", ["m", "692", "zz0123456789abcdef012345", f"{OBJECT_ID}0"])

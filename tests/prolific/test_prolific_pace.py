@@ -117,6 +117,13 @@ async def test_one_failure_or_two_are_bad_luck_and_three_in_a_row_an_outage(pace
     assert await at_once(pace) == 1, "one goes alone"
 
 
+async def test_one_failure_that_says_when_to_come_again_is_enough(pace: Pace, watch: Watch) -> None:
+    pace.failed(await began(pace), 20)
+    assert rest_of(pace) == 20
+    rest_over(pace, watch)
+    assert await at_once(pace) == 1
+
+
 async def test_a_429_halves_how_many_go_at_once(pace: Pace, watch: Watch) -> None:
     for expected in (2, 1, 1):
         pace.limited(await began(pace), None)

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
 
 from service.domain.decision import Guard, Hold, Outcome
@@ -217,15 +218,62 @@ async def test_approve_only_applies_it(start: Start) -> None:
         assert submission.status is Status.APPROVED
 
 
-async def test_a_pause_holds_it_and_it_ends_once_resumed(start: Start) -> None:
+def age(world: World, **time: float) -> None:
+    """As if all that was decided, paused and resumed so far had been so much earlier."""
+    with psycopg.connect(world.service.database.url) as connection:
+        connection.execute("SET session_replication_role = replica")  # else rows are only ever added
+        connection.execute("UPDATE decisions SET decided_at = decided_at - %s", [timedelta(**time)])
+        connection.execute("UPDATE brakes SET at = at - %s", [timedelta(**time)])
+
+
+@pytest.mark.parametrize("study", [STROOP, None])
+async def test_a_pause_holds_it_and_it_counts_anew_from_the_resume(start: Start, study: str | None) -> None:
+    clock = Ahead()
+    async with start(held_for_three_days(), clock=clock) as world:
+        submission = world.completed()
+        await world.reviewed(submission)
+        await pause_study(world, study)
+        age(world, hours=73)
+        held = await after(world, clock, submission)
+        assert (held["outcome"], held["guard"]) == ("hold", "paused")
+        assert world.sandbox.calls == []
+        await resume_study(world, study)
+        held = (await newest(world, [submission]))[0]
+        assert (held["outcome"], held["guard"]) == ("hold", None)
+        ends = datetime.fromisoformat(held["recheck_at"])
+        assert timedelta(hours=71) < ends - clock() < timedelta(hours=73)
+        assert timer(world.service.database.url, submission) == ends
+        assert has_expired(await after(world, clock, submission, hours=72, minutes=1))
+
+
+async def test_what_was_not_looked_at_while_paused_counts_anew_and_its_timer_too(start: Start) -> None:
+    """The timer of before rings before the time is over, and is set once more."""
     clock = Ahead()
     async with start(held_for_three_days(), clock=clock) as world:
         submission = world.completed()
         await world.reviewed(submission)
         await pause_study(world)
-        held = await after(world, clock, submission, hours=73)
-        assert (held["outcome"], held["guard"]) == ("hold", "paused")
-        assert world.sandbox.calls == []
+        age(world, hours=100)
+        await resume_study(world)
+        make_due(world.service.database.url, submission)
+
+        async def set_again() -> bool:
+            found = timer(world.service.database.url, submission)
+            return found is not None and timedelta(hours=71) < found - clock() < timedelta(hours=73)
+
+        await until(set_again, "the timer to be set once more")
+        await world.at_rest()
+        assert [one["outcome"] for one in await world.decisions(submission.id)] == ["hold"]
+        assert has_expired(await after(world, clock, submission, hours=72, minutes=1))
+
+
+async def test_a_resume_that_ends_no_pause_gives_no_new_time(start: Start) -> None:
+    async with start(held_for_three_days()) as world:
+        submission = world.completed()
+        await world.reviewed(submission)
+        await pause_study(world)
+        await resume_study(world)
+        age(world, hours=73)
         await resume_study(world)
         assert has_expired((await newest(world, [submission]))[0])
 
@@ -368,9 +416,8 @@ async def test_one_that_could_not_be_sent_at_once_is_sent_all_the_same(start: St
         assert len(await world.decisions(submission.id)) == 2
 
 
-@pytest.mark.parametrize("what", ["a pause", "new facts"])
-async def test_one_that_was_not_sent_does_not_begin_a_new_run(start: Start, what: str) -> None:
-    """Refused at first, then something else came: it is approved as soon as nothing speaks against it."""
+async def test_one_that_was_not_sent_does_not_begin_a_new_run(start: Start) -> None:
+    """Refused at first, then new facts came: it is approved as soon as nothing speaks against it."""
     clock = Ahead()
     async with start(held_for_three_days(NEEDS_EVIDENCE), clock=clock) as world:
         submission = world.completed()
@@ -383,14 +430,8 @@ async def test_one_that_was_not_sent_does_not_begin_a_new_run(start: Start, what
             return "transition" in world.prolific.seen
 
         await until(refused, "the first try")
-        if what == "a pause":
-            await pause_study(world)
-            held = await world.settled(submission.id, decisions=3)
-            assert (held["outcome"], held["guard"]) == ("hold", "paused")
-            await resume_study(world)
-        else:
-            await world.push(submission.id, {"gibberish": 0.99})
-            await world.settled(submission.id, decisions=3)
+        await world.push(submission.id, {"gibberish": 0.99})
+        await world.settled(submission.id, decisions=3)
         assert has_expired((await newest(world, [submission]))[0])
 
 

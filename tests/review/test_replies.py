@@ -1,5 +1,6 @@
 """Who was asked to return a submission and wrote back is not judged by silence: a person reads it first."""
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -161,6 +162,17 @@ async def test_a_time_that_cannot_be_read_counts_as_a_reply(start: Start) -> Non
     async with asked(start) as one:
         one.world.sandbox.messages.style = MessageStyle.TIMELESS
         one.writes(at=one.requested - timedelta(days=2)).id = "not-an-object-id"
+        assert is_held_for_a_reply(await one.after(days=7, minutes=1))
+
+
+@pytest.mark.parametrize("given", [{"datetime_created": "gestern"}, {"sent_at": 1577836800}])
+async def test_a_time_in_an_unknown_form_counts_as_a_reply(start: Start, given: dict[str, Any]) -> None:
+    """Whatever its id, of 2019, says."""
+    async with asked(start) as one:
+        sender = one.submission.participant_id
+        row = {"id": "5e0000000000000000000001", "sender_id": sender, "data": {"study_id": STROOP}, **given}
+        body = json.dumps({"results": [row]}).encode()
+        one.world.prolific.add(Fault("messages", status=200, body=body, count=None))
         assert is_held_for_a_reply(await one.after(days=7, minutes=1))
 
 

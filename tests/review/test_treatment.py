@@ -28,7 +28,18 @@ def trouble(*, outages: int = 0, refusals: int = 0, lasting: timedelta = timedel
     return Trouble(outages, refusals, since=NOON - lasting, now=NOON)
 
 
-@pytest.mark.parametrize("error", [Unreachable(), ServerError(500), Unreadable(200), RateLimited(429)])
+@pytest.mark.parametrize(
+    "error",
+    [
+        Unreachable(),
+        ServerError(500),
+        Unreadable(200),
+        Unreadable(403),
+        RateLimited(429),
+        Refused(301),
+        Refused(302),
+    ],
+)
 def test_what_passes_is_tried_again_later_and_later_for_a_day(error: ProlificError) -> None:
     waits = [retry_after(error, trouble(outages=outages)) for outages in range(1, 200)]
     assert all(wait is not None and timedelta(0) < wait <= 10 * MINUTES for wait in waits)
@@ -39,10 +50,17 @@ def test_what_passes_is_tried_again_later_and_later_for_a_day(error: ProlificErr
     assert retry_after(error, trouble(outages=200, lasting=timedelta(hours=24))) is None
 
 
-def test_prolifics_own_word_on_when_to_come_again_counts() -> None:
-    wait = retry_after(RateLimited(429, retry_after=1800), trouble(outages=3))
+@pytest.mark.parametrize("error", [RateLimited(429, retry_after=1800), ServerError(503, retry_after=1800)])
+def test_prolifics_own_word_on_when_to_come_again_counts(error: Refused) -> None:
+    wait = retry_after(error, trouble(outages=3))
     assert wait is not None
     assert timedelta(minutes=30) <= wait <= timedelta(minutes=30, seconds=1)
+
+
+def test_a_passing_trouble_of_which_nobody_tells_the_end_waits_as_ever() -> None:
+    wait = retry_after(RateLimited(429), trouble(outages=8))
+    assert wait is not None
+    assert wait >= timedelta(seconds=100)
 
 
 def test_not_found_is_final() -> None:

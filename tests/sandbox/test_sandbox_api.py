@@ -217,7 +217,7 @@ async def test_who_was_decided_meanwhile_does_not_return(
     prolific: Prolific, state: SandboxState, until: Until
 ) -> None:
     first, second = awaiting(state), awaiting(state)
-    for submission, after in ((first, 2000.0), (second, 4000.0)):
+    for submission, after in ((first, 80_000.0), (second, 90_000.0)):
         submission.answer_to_return = ReturnAnswer(after)
         await prolific.request_return(submission.id, ["Please."])
     await prolific.transition(first.id, APPROVE)

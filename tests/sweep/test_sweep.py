@@ -13,8 +13,10 @@ from service.sandbox.faults import Fault
 from service.sandbox.hooks import STATUS_CHANGE
 from service.sandbox.model import By, SimSubmission
 from service.sandbox.state import WORKSPACE
-from service.sandbox.studies import TWO_PARTS
+from service.sandbox.studies import STROOP, TWO_PARTS
+from service.store.queue import Queue
 from service.store.turns import take_turn
+from service.sweep.sweep import Sweeper
 from tests.conftest import Start
 from tests.process import autoreview, complete_settings
 from tests.world import TOKEN, World, rules_text, until, write_rules
@@ -191,6 +193,34 @@ async def test_a_study_that_cannot_be_listed_keeps_no_other_from_it(start: Start
         problems = (await swept(world))["problems"]
         assert isinstance(problems, list)
         assert missing in problems[0]
+
+
+async def test_a_row_that_cannot_be_read_keeps_no_other_from_it(start: Start) -> None:
+    async with start() as world:
+        submission = world.completed()
+        rows = [
+            {"id": None, "status": "AWAITING REVIEW"},
+            {"id": submission.id, "participant_id": "p", "status": "AWAITING REVIEW"},
+            "nonsense",
+        ]
+        body = json.dumps({"results": rows, "_links": {"next": {"href": None}}}).encode()
+        world.prolific.add(Fault("submissions", body=body))
+        reviewer = world.service.reviewer
+        assert reviewer
+        sweeper = Sweeper(reviewer.prolific, reviewer.database, Queue(), reviewer.rules)
+        swept = await sweeper.sweep()
+        assert (swept.listed, swept.found.total()) == (1, 1)
+        assert swept.problems == [f"study {STROOP}: rows of its list that can't be read: 2"]
+        assert (await world.settled(submission.id))["trigger"] == "sweep"
+
+
+async def test_a_clock_that_was_set_back_keeps_nobody_from_sweeping(start: Start, database_url: str) -> None:
+    async with start(sweeps=True, sweep_every="1h") as world:
+        await swept(world)
+        submission = world.completed()
+        async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
+            await connection.execute("UPDATE turns SET began_at = now() + interval '1 day'")
+        assert (await world.settled(submission.id))["trigger"] == "sweep"
 
 
 @pytest.mark.parametrize(
