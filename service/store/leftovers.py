@@ -80,13 +80,14 @@ async def left_of_unlisted(
 ) -> dict[str, Cause]:
     """Which of a study's submissions await review as far as we know, though Prolific did not list them.
 
-    Each is looked at once an hour at most: were the list wrong, that costs little.
+    Each is looked at once an hour at most, whatever comes of it: were the list wrong, that costs little.
     """
     rows = await connection.scalars(
         sa.text(f"""
             SELECT s.id FROM submissions s
             WHERE s.study_id = :study AND s.status = 'AWAITING REVIEW' AND s.seen_at < :before
               AND s.id <> ALL(CAST(:listed AS text[]))
+              AND NOT EXISTS (SELECT FROM reviews r WHERE r.submission_id = s.id AND r.hour_began > :before)
               AND {NO_JOB.format(submission="s.id")}
             ORDER BY s.seen_at LIMIT 100
         """),  # noqa: S608 - nothing of it comes from outside

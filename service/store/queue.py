@@ -9,15 +9,16 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, LiteralString
 
 import sqlalchemy as sa
+import stamina
 from procrastinate import App, PsycopgConnector
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.domain.decision import Trigger
 from service.errors import AutoreviewError
-from service.store.database import SLEEPERS
+from service.store.database import SLEEPERS, kind_of
 
 REVIEW = "review"
 RETRY = "retry"
@@ -25,12 +26,21 @@ WAKE = "wake"
 QUEUE = "reviews"
 
 
+class Connector(PsycopgConnector):
+    """Says once more what a lost connection kept from being said.
+
+    That a job ended or is to be tried again, above all: else it would look as if this living worker still had it.
+    """
+
+    @stamina.retry(on=lambda error: kind_of(error) == "unreachable", attempts=3, wait_initial=0.1)
+    async def execute_query_async(self, query: LiteralString, **arguments: Any) -> None:
+        await super().execute_query_async(query, **arguments)
+
+
 def job_app(url: str) -> App:
     """Procrastinate's app on this database; no connection is opened yet."""
     conninfo = url.replace("postgres://", "postgresql://", 1)
-    return App(
-        connector=PsycopgConnector(conninfo=conninfo, min_size=1, max_size=6, kwargs={"options": SLEEPERS})
-    )
+    return App(connector=Connector(conninfo=conninfo, min_size=1, max_size=6, kwargs={"options": SLEEPERS}))
 
 
 # Procrastinate's own function, which its Python calls too, with the batch as one JSON text: its way of handing

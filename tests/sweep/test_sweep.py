@@ -164,6 +164,7 @@ async def test_what_was_held_and_ended_without_a_word_leaves_the_queue(
         world.sandbox.change(gone, Status.RETURNED, By.PARTICIPANT, notify=False)
         async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
             await connection.execute("UPDATE submissions SET seen_at = seen_at - interval '2 hours'")
+            await connection.execute("UPDATE reviews SET hour_began = hour_began - interval '2 hours'")
 
         async def queue() -> bool:
             return [row["submission_id"] for row in (await world.api("holds"))["results"]] == [held.id]
@@ -173,6 +174,29 @@ async def test_what_was_held_and_ended_without_a_word_leaves_the_queue(
         metrics = (await world.http.get("/metrics")).text
         assert 'autoreview_sweep_rescued_total{cause="gone"} 1.0' in metrics
         assert len(await world.decisions(held.id)) == 1
+
+
+async def test_what_prolific_knows_no_more_is_not_asked_for_at_every_sweep(
+    start: Start, database_url: str
+) -> None:
+    async with start(rules_text(REJECT_ALL_HELD), sweep_every="1s") as world:
+        gone = world.completed()
+        await decided(world, gone)
+        world.sandbox.change(gone, Status.RETURNED, By.PARTICIPANT, notify=False)
+        await world.at_rest()
+        before = world.prolific.seen.count("submission")
+        world.prolific.add(Fault("submission", 404, count=None))
+        async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
+            await connection.execute("UPDATE submissions SET seen_at = seen_at - interval '2 hours'")
+            await connection.execute("UPDATE reviews SET hour_began = hour_began - interval '2 hours'")
+        assert (await world.settled(gone.id, decisions=2))["status"] == "failed"
+        swept_so_far = world.prolific.seen.count("submissions")
+        await until(
+            lambda: asyncio.to_thread(lambda: world.prolific.seen.count("submissions") >= swept_so_far + 3),
+            "three more sweeps",
+        )
+        await world.at_rest()
+        assert world.prolific.seen.count("submission") == before + 1
 
 
 async def test_only_the_studies_that_are_set_are_looked_at(start: Start) -> None:
