@@ -21,7 +21,9 @@ async def put_clock(url: str, by: str) -> None:
             f"CREATE FUNCTION off.{clock}() RETURNS timestamptz LANGUAGE sql STABLE "
             f"AS $$ SELECT pg_catalog.{clock}() + interval '{by}' $$",
         )
+    # Defaults of columns keep the functions that they were made with.
     await query(url, "ALTER TABLE procrastinate_workers ALTER last_heartbeat SET DEFAULT off.now()")
+    await query(url, "ALTER TABLE procrastinate_events ALTER at SET DEFAULT off.now()")
     await query(url, f'ALTER DATABASE "{name}" SET search_path = off, pg_catalog, public')
 
 
