@@ -16,6 +16,7 @@ from starlette.routing import Mount, Route
 
 from service.api.endpoints import Api
 from service.api.people import PeopleApi
+from service.domain.submission import Study
 from service.evidence.endpoint import EvidenceEndpoint
 from service.intake.endpoint import WebhookEndpoint
 from service.intake.writer import InboxWriter
@@ -26,17 +27,17 @@ from service.ops.http import problem
 from service.ops.metrics import CONTENT_TYPE, Metrics
 from service.prolific.client import Prolific
 from service.reloading import RuleKeeper
-from service.review.application import Applier
+from service.review.gather import Gatherer
 from service.review.limits import ServiceLimits
 from service.review.lists import StudyLists
-from service.review.recording import Recorder
-from service.review.review import Clock, Reviewer, utc_now
+from service.review.record import Recorder
+from service.review.review import Reviewer
 from service.review.studies import StudyCache
 from service.review.troubles import Troubles
 from service.review.worker import register_tasks
 from service.rules_in_force import RulesInForce
 from service.settings import Settings
-from service.store.database import Database
+from service.store.database import Clock, Database
 from service.store.migrate import head
 from service.store.queue import Queue, job_app
 from service.sweep.sweep import Sweeper
@@ -75,7 +76,7 @@ def build(
     rules: RulesInForce,
     *,
     parts: Parts = Parts(),
-    clock: Clock = utc_now,
+    clock: Clock | None = None,
 ) -> Service:
     """Put the service together; nothing is opened yet.
 
@@ -118,23 +119,20 @@ def _reviewer(
     queue: Queue,
     rules: RulesInForce,
     metrics: Metrics,
-    clock: Clock,
+    clock: Clock | None,
 ) -> Reviewer:
     token = settings.require("PROLIFIC_TOKEN", "the worker calls Prolific's API with it")
     prolific = Prolific(settings.prolific_url, token.read, concurrency=settings.prolific_concurrency)
-    troubles = Troubles(database, metrics)
     return Reviewer(
         prolific=prolific,
         database=database,
         rules=rules,
         mode=settings.mode,
         metrics=metrics,
-        studies=StudyCache(prolific, database),
-        lists=StudyLists(prolific, database, metrics),
-        recorder=Recorder(database, queue, metrics, service_limits(settings)),
-        applier=Applier(prolific, database, metrics, troubles),
-        troubles=troubles,
-        clock=clock,
+        gatherer=Gatherer(StudyCache(database), StudyLists(database, metrics), clock),
+        recorder=Recorder(database, queue, metrics),
+        troubles=Troubles(database, metrics),
+        service_limits=service_limits(settings),
     )
 
 
@@ -158,7 +156,11 @@ def _notifier(settings: Settings, reviewer: Reviewer, rules: RulesInForce, metri
         metrics.notices.labels(kind, result).inc()
 
     urls = settings.secret("NOTIFY_URLS")
-    return Notifier(reviewer.database, rules, urls, reviewer.studies.get, count)
+
+    async def study(study_id: str) -> Study | None:
+        return await reviewer.gatherer.studies.get(study_id, reviewer.prolific)
+
+    return Notifier(reviewer.database, rules, urls, study, count)
 
 
 def _health(database: Database, rules: RulesInForce, parts: Parts) -> Health:
@@ -191,7 +193,7 @@ def _public_routes(
     writer: InboxWriter,
     rules: RulesInForce,
     metrics: Metrics,
-    clock: Clock,
+    clock: Clock | None,
 ) -> list[Route | Mount]:
     secrets = settings.require("WEBHOOK_SECRETS", "webhooks are checked with Prolific's signing secret")
     webhook = WebhookEndpoint(secrets, writer, metrics)

@@ -18,7 +18,6 @@ import httpx
 import psycopg
 
 from service.app import Parts, Service, build
-from service.review.review import Clock, utc_now
 from service.rules import load
 from service.rules_in_force import RulesInForce
 from service.sandbox.app import create_app
@@ -30,6 +29,7 @@ from service.sandbox.state import SandboxState
 from service.sandbox.studies import STROOP
 from service.serve import bind, running
 from service.settings import Settings
+from service.store.database import Clock
 
 SECRET = "a-secret"
 TOKEN = "sandbox-token"
@@ -225,7 +225,7 @@ async def world(
     rules: Path,
     *,
     parts: Parts = BOTH,
-    clock: Clock = utc_now,
+    clock: Clock | None = None,
     sandbox: SandboxState | None = None,
     sweeps: bool = False,
     **settings: Any,

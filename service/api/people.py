@@ -1,8 +1,6 @@
 """``/api`` for people's word: what is held, and what they decide, pause and resume."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from starlette.requests import Request
@@ -18,7 +16,7 @@ from service.people.resolving import resolve
 from service.secret import Secret
 from service.store.audit import show_decision
 from service.store.brakes import Breaker, Scope
-from service.store.database import Database
+from service.store.database import Clock, Database, time_of
 from service.store.holds import list_holds
 
 
@@ -28,7 +26,7 @@ class PeopleApi:
 
     token: Secret | None
     database: Database
-    clock: Callable[[], datetime]
+    clock: Clock | None = None
 
     def routes(self) -> list[Route]:
         return [
@@ -41,7 +39,8 @@ class PeopleApi:
     async def holds(self, request: Request) -> Response:
         wanted, limit, after = hold_query(request.query_params)
         async with self.database.connect() as connection:
-            rows = await list_holds(connection, self.clock(), **wanted, limit=limit + 1, after=after)
+            now = await time_of(connection, self.clock)
+            rows = await list_holds(connection, now, **wanted, limit=limit + 1, after=after)
         page = rows[:limit]
         following = None
         if len(rows) > limit:
@@ -54,9 +53,8 @@ class PeopleApi:
         action = read_action(said.get("action"))
         by, note = text(said, "by"), None if said.get("note") == "" else text_if_any(said, "note")
         async with self.database.begin() as connection:
-            recorded = await resolve(
-                connection, request.path_params["id"], action, by=by, note=note, now=self.clock()
-            )
+            now = await time_of(connection, self.clock)
+            recorded = await resolve(connection, request.path_params["id"], action, by=by, note=note, now=now)
             shown = await show_decision(connection, recorded.id)
         return JSONResponse(plain(shown))
 

@@ -21,17 +21,26 @@ def ask(question: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
     It is one transaction, committed if nothing goes wrong. Raises ConfigurationError where an argument is no text.
     """
 
-    async def answer(url: str) -> Result:
+    async def put(database: Database) -> Result:
+        async with database.begin() as connection:
+            return await question(connection)
+
+    return with_database(put)
+
+
+def with_database(work: Callable[[Database], Awaitable[Result]]) -> Result:
+    """As ``ask``, but for work that takes a transaction for each of its steps."""
+
+    async def at_work(url: str) -> Result:
         database = Database(url, pool_size=1)
         try:
-            async with database.begin() as connection:
-                return await question(connection)
+            return await work(database)
         finally:
             await database.close()
 
     with command_database(Settings.from_environment()) as url:
         try:
-            return asyncio.run(answer(url))
+            return asyncio.run(at_work(url))
         except UnicodeEncodeError as error:
             raise ConfigurationError(
                 f"{error.object!r} is no UTF-8 text, so nothing can be kept under it."

@@ -1,7 +1,6 @@
 """``autoreview explain``: what would be decided now, and why."""
 
 import json
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -51,7 +50,6 @@ def _ask(submission: str, settings: Settings) -> "Explanation":
                 connection,
                 book,
                 settings.mode,
-                datetime.now(UTC),
                 service_limits(settings),
             )
 

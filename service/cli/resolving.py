@@ -1,6 +1,5 @@
 """``autoreview resolve``: a person's decision, on one submission or on a sheet of them."""
 
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -90,9 +89,11 @@ def _resolve_one(submission: str, action: Action, by: str, note: str | None, *, 
     from service.people.actions import InvalidAction
     from service.people.resolving import resolve as decide
     from service.store.audit import show_decision
+    from service.store.database import database_now
 
     async def order(connection: Any) -> dict[str, Any] | None:
-        recorded = await decide(connection, submission, action, by=by, note=note, now=datetime.now(UTC))
+        now = await database_now(connection)
+        recorded = await decide(connection, submission, action, by=by, note=note, now=now)
         return await show_decision(connection, recorded.id)
 
     try:

@@ -1,11 +1,9 @@
 """Deciding many at once, from a sheet: what would be done is shown first."""
 
-import asyncio
 import sys
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +14,7 @@ from rich.text import Text
 
 from service.cli.output import console, print_json, print_table
 from service.domain.decision import Action
-from service.errors import ConfigurationError, DatabaseError, SchemaMismatch
+from service.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from service.people.batch import Result
@@ -72,6 +70,7 @@ def _read(sheet: str, fill: Action | None, note: str | None) -> "list[Row]":
 
 
 def _run(rows: "Sequence[Row]", by: str, *, dry_run: bool) -> "list[Result]":
+    from service.cli.asking import with_database
     from service.people.batch import resolve_all
 
     results: list[Result] = []
@@ -79,47 +78,17 @@ def _run(rows: "Sequence[Row]", by: str, *, dry_run: bool) -> "list[Result]":
     async def work(database: "Database") -> None:
         with Progress(console=Console(stderr=True), transient=True) as progress:
             task = progress.add_task("Trying" if dry_run else "Deciding", total=len(rows))
-            async for result in resolve_all(database, rows, by=by, clock=_utc_now, dry_run=dry_run):
+            async for result in resolve_all(database, rows, by=by, dry_run=dry_run):
                 results.append(result)
                 progress.advance(task)
 
     try:
-        _with_database(work)
+        with_database(work)
     except BaseException:
         if results and not dry_run:
             typer.echo(f"Stopped after {len(results)} of {len(rows)} rows; those are decided.", err=True)
         raise
     return results
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
-def _with_database(work: "Callable[[Database], Awaitable[None]]") -> None:
-    """As ``ask`` does, but for work that takes a transaction for each of its steps."""
-    from sqlalchemy.exc import OperationalError, ProgrammingError
-
-    from service.settings import Settings
-    from service.store.database import Database
-    from service.store.where import command_database
-
-    async def at_work(url: str) -> None:
-        database = Database(url, pool_size=1)
-        try:
-            await work(database)
-        finally:
-            await database.close()
-
-    with command_database(Settings.from_environment()) as url:
-        try:
-            asyncio.run(at_work(url))
-        except ProgrammingError as error:
-            raise SchemaMismatch(
-                f"The schema is not this version's: run `autoreview migrate`. ({error.orig})"
-            ) from None
-        except OperationalError as error:
-            raise DatabaseError(f"The database can't be reached: {error.orig}") from None
 
 
 def _print(results: "Sequence[Result]", *, dry_run: bool) -> None:

@@ -54,6 +54,7 @@ class Guard(StrEnum):
     NO_SUCH_CODE = "no_such_code"
     POLICY = "policy"
     REPLIED = "replied"
+    CONFLICTING_EVIDENCE = "conflicting_evidence"
     HOLD_EXPIRED = "hold_expired"
 
 
@@ -179,3 +180,10 @@ class Decision:
     trace: tuple[dict[str, Any], ...] = ()
     facts: Facts = field(default_factory=dict)
     recheck_at: datetime | None = None
+
+    @property
+    def first_status(self) -> DecisionStatus:
+        """The status before any attempt."""
+        if self.mode is Mode.OBSERVE and self.trigger is not Trigger.PERSON:
+            return DecisionStatus.OBSERVED
+        return DecisionStatus.HELD if self.outcome is Outcome.HOLD else DecisionStatus.PENDING

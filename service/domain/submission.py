@@ -79,7 +79,10 @@ class Study:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """``time_taken`` in seconds, only where Prolific gave it; ``entered_code`` as typed."""
+    """``time_taken`` in seconds, only where Prolific gave it; ``entered_code`` as typed.
+
+    ``parent_study_id`` is set where the study is part of a quota or a representative-sample study.
+    """
 
     id: str
     study_id: str | None
@@ -90,3 +93,4 @@ class Submission:
     time_taken: int | None = None
     entered_code: str | None = None
     return_requested_at: datetime | None = None
+    parent_study_id: str | None = None

@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from service.domain.decision import Trigger
 from service.intake.event import Event
 from service.store.database import HINTS, Database, kind_of, within
+from service.store.holds import held_among
 from service.store.inbox import add_events
 from service.store.queue import Queue
 
@@ -86,6 +87,9 @@ class InboxWriter:
                 ]
                 if ended:
                     await self._queue.ring(connection, ended)
+                    # The webhook is a hint only: what it says of a submission in people's queue is fetched.
+                    held = await held_among(connection, ended)
+                    await self._queue.review(connection, held, Trigger.SWEEP)
                 await self._queue.review(
                     connection, (event.submission_id or "" for event in reviews), Trigger.WEBHOOK
                 )

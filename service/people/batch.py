@@ -1,15 +1,14 @@
 """Many decisions of a person at once: each in a transaction of its own, so that one refusal undoes no other."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from service.people.actions import InvalidAction
 from service.people.resolving import AlreadyDecided, NeverHeardOf, resolve
 from service.people.sheet import Row
-from service.store.database import Database
+from service.store.database import Database, database_now
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,20 +30,23 @@ class Result:
 
 
 async def resolve_all(
-    database: Database, rows: Iterable[Row], *, by: str, clock: Callable[[], datetime], dry_run: bool
+    database: Database, rows: Iterable[Row], *, by: str, dry_run: bool
 ) -> AsyncIterator[Result]:
     """Decide each row. A dry run goes the same way to the end, and then takes it back: nothing is written."""
     for row in rows:
-        yield await _resolve_one(database, row, by, clock(), dry_run=dry_run)
+        yield await _resolve_one(database, row, by, dry_run=dry_run)
 
 
-async def _resolve_one(database: Database, row: Row, by: str, now: datetime, *, dry_run: bool) -> Result:
+async def _resolve_one(database: Database, row: Row, by: str, *, dry_run: bool) -> Result:
     async with database.connect() as connection:
+        now = await database_now(connection)
         try:
             recorded = await resolve(connection, row.submission_id, row.action, by=by, note=row.note, now=now)
         except (AlreadyDecided, InvalidAction, NeverHeardOf) as refusal:
+            await connection.rollback()
             return Result(row, refusal=refusal)
         if dry_run:
+            await connection.rollback()
             return Result(row)
         await connection.commit()
         return Result(row, recorded.id)

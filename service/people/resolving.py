@@ -15,11 +15,12 @@ from service.people.actions import InvalidAction
 from service.people.texts import cleaned, is_readable, name_of, quoted
 from service.prolific.errors import NoSuchCode
 from service.prolific.sending import action_request
-from service.review.guards import ANSWER_TIME
+from service.review.known import ANSWER_TIME
 from service.store.decisions import (
     Recorded,
+    is_being_sent,
     lock_study,
-    may_have_arrived,
+    lock_submission,
     newest,
     record,
     supersede,
@@ -100,11 +101,11 @@ async def _locked(connection: AsyncConnection, submission_id: str) -> str | None
         last = await newest(connection, submission_id)
         if not (last or await events_of(connection, submission_id)):
             raise unknown
-        # Its first review can't come in between: nobody sees a submission until this transaction ends.
-        await connection.execute(sa.text("LOCK TABLE submissions IN SHARE MODE"))
-        study_id = await study_of(connection, submission_id) or (last.decision.study_id if last else None)
+        study_id = last.decision.study_id if last else None
     await lock_study(connection, study_id or "")
-    return study_id
+    # Its first review may come in between, under the lock of a study that was not known yet.
+    await lock_submission(connection, submission_id)
+    return study_id or await study_of(connection, submission_id)
 
 
 async def _refuse_what_is_decided(
@@ -115,7 +116,7 @@ async def _refuse_what_is_decided(
             f"{_who(last.decision)} decided it on {_minute(last.decision.decided_at)}: "
             f"{last.decision.outcome}, {last.status}."
         )
-    if last and last.status is DecisionStatus.PENDING and await may_have_arrived(connection, last.id):
+    if last and last.status is DecisionStatus.PENDING and await is_being_sent(connection, last.id):
         raise AlreadyDecided(
             f"Decision {last.id} ({last.decision.outcome}) is on its way to Prolific; wait for its answer."
         )

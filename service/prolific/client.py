@@ -1,6 +1,8 @@
 """The client of Prolific's API: one request per call, no retries (the job that calls has those)."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from copy import copy
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -25,9 +27,11 @@ from service.prolific.payloads import Page, ReturnRequest
 from service.prolific.workspaces import Balance, Workspace, read_balance, read_workspaces
 
 T = TypeVar("T")
-LastLook = Callable[[], Awaitable[None]]
 
 TIMEOUT = httpx.Timeout(connect=5.0, read=20.0, write=10.0, pool=30.0)  # seconds
+# Seconds an idle connection is used again. Below the 5 s after which common servers close theirs: a request sent
+# meanwhile would end without an answer, and nobody would know whether it arrived.
+KEEP_ALIVE = 3.0
 PAGE_SIZE = 100  # when walking a whole list; Prolific's own default is 20
 NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 API = "/api/v1"
@@ -50,12 +54,17 @@ class Prolific:
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._pace = Pace(concurrency)
+        self._holds_slot = False
         self._read_token = token
         self._http = httpx.AsyncClient(
             base_url=base_url.rstrip("/"),
             headers={"User-Agent": f"prolific-autoreview/{__version__}", "Accept": "application/json"},
             timeout=TIMEOUT,
-            limits=httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency),
+            limits=httpx.Limits(
+                max_connections=concurrency,
+                max_keepalive_connections=concurrency,
+                keepalive_expiry=KEEP_ALIVE,
+            ),
             transport=transport,
         )
 
@@ -77,9 +86,24 @@ class Prolific:
         """Whose token this is: at least ``id`` and ``email``."""
         return await self._ask("GET", ME, _object)
 
-    def check_pace(self) -> None:
-        """Raises Resting while this process leaves Prolific alone."""
-        self._pace.check(self._token())
+    @asynccontextmanager
+    async def slot(self) -> AsyncIterator[Self]:
+        """Hold one of the ``concurrency`` slots for a sequence of calls, made with the client that is yielded.
+
+        None of these calls waits for others. They don't check the pace either: ``ready`` does. Raise Resting.
+        """
+        if self._holds_slot:
+            yield self
+            return
+        self._pace.check(self._token())  # before the wait for a slot, which may be long
+        async with self._pace.turn(self._token()):
+            holder = copy(self)
+            holder._holds_slot = True  # noqa: SLF001 - a copy of itself
+            yield holder
+
+    async def ready(self) -> None:
+        """Wait out a short rest of all calls. Raise Resting where it is longer than a second."""
+        await self._pace.ready(self._token())
 
     async def study(self, study_id: str) -> Study:
         read = partial(payloads.read_study, wanted=study_id)
@@ -132,22 +156,16 @@ class Prolific:
                     seen.add(submission.id)
                     yield submission
 
-    async def transition(
-        self, submission_id: str, body: dict[str, Any], *, last_look: LastLook | None = None
-    ) -> Submission:
-        """``last_look`` is awaited when it is this call's turn; what it raises keeps it from being sent."""
+    async def transition(self, submission_id: str, body: dict[str, Any]) -> Submission:
         path = f"/submissions/{part(submission_id)}/transition/"
         read = partial(payloads.read_submission, wanted=submission_id)
-        return await self._ask("POST", path, read, json=body, last_look=last_look)
+        return await self._ask("POST", path, read, json=body)
 
-    async def request_return(
-        self, submission_id: str, reasons: Iterable[str], *, last_look: LastLook | None = None
-    ) -> ReturnRequest:
-        """``last_look`` as for a transition."""
+    async def request_return(self, submission_id: str, reasons: Iterable[str]) -> ReturnRequest:
         path = f"/submissions/{part(submission_id)}/request-return/"
         body = {"request_return_reasons": list(reasons)}
         read = partial(payloads.read_return_request, wanted=submission_id)
-        return await self._ask("POST", path, read, json=body, last_look=last_look)
+        return await self._ask("POST", path, read, json=body)
 
     async def bulk_approve(self, submission_ids: Iterable[str]) -> str:
         """Have many approved. Prolific only promises to: what became of each shows in its status."""
@@ -182,9 +200,8 @@ class Prolific:
         *,
         params: dict[str, str] | None = None,
         json: dict[str, Any] | None = None,
-        last_look: LastLook | None = None,
     ) -> T:
-        response = await self._answer(method, path, params=params, json=json, last_look=last_look)
+        response = await self._answer(method, path, params=params, json=json)
         body = read_json(response)
         try:
             return read(body)
@@ -198,22 +215,21 @@ class Prolific:
         *,
         params: dict[str, str] | None = None,
         json: dict[str, Any] | None = None,
-        last_look: LastLook | None = None,
     ) -> httpx.Response:
         """Give a 2xx answer as it came: with its headers, and maybe without a body."""
-        token = self._token()
-        async with self._pace.turn(token) as began:
-            if last_look:
-                await last_look()
-            try:
-                response = await self._send(method, path, token, params=params, json=json)
-            except Unreachable:
-                self._pace.failed(began)
-                raise
-            if response.status_code in {401, 403}:
-                await self._find_out_whom(response, path, token, began)
-            else:
-                self._keep_pace(response, began)
+        if not self._holds_slot:
+            async with self.slot() as holder:
+                return await holder._answer(method, path, params=params, json=json)  # noqa: SLF001 - a copy of itself
+        token, began = self._token(), self._pace.now()
+        try:
+            response = await self._send(method, path, token, params=params, json=json)
+        except Unreachable:
+            self._pace.failed(began)
+            raise
+        if response.status_code in {401, 403}:
+            await self._find_out_whom(response, path, token, began)
+        else:
+            self._keep_pace(response, began)
         if not response.is_success:
             raise refusal(response)
         return response

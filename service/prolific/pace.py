@@ -52,18 +52,30 @@ class Pace:
 
     @asynccontextmanager
     async def turn(self, token: str) -> AsyncIterator[float]:
-        """A call's turn; gives when it began, for what is then told of it. Raises Resting, no long wait."""
+        """One of the ``concurrency`` slots, for calls made one after the other; yields when it began.
+
+        Raise Resting where calls are paused for longer than a second.
+        """
         async with self._changed:
             await self._changed.wait_for(lambda: self._under_way < int(self._allowed))
             self._under_way += 1
         try:
-            self.check(token)
-            await asyncio.sleep(max(0.0, self._rest_until - self._timer()))
+            await self.ready(token)
             yield self._timer()
         finally:
             async with self._changed:
                 self._under_way -= 1
                 self._changed.notify_all()
+
+    async def ready(self, token: str) -> None:
+        """Wait out a rest of a second at most. Raise Resting where it is longer."""
+        self.check(token)
+        if (left := self._rest_until - self._timer()) > 0:
+            await asyncio.sleep(left)
+
+    def now(self) -> float:
+        """When a call begins, by the timer: what is reported of it counts from there."""
+        return self._timer()
 
     def succeeded(self, began: float) -> None:
         """The call was served, with what it asked for or with a plain no."""

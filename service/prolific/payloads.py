@@ -60,6 +60,7 @@ def read_submission(body: Any, *, study_id: str | None = None, wanted: str | Non
         time_taken=whole(body.get("time_taken")),
         entered_code=text(first(body, "entered_code", "study_code")),
         return_requested_at=read_moment(body.get("return_requested")),
+        parent_study_id=text(body.get("parent_study_id")),
     )
 
 

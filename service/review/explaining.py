@@ -13,15 +13,15 @@ from service.domain.submission import Status, Study, Submission
 from service.errors import AutoreviewError
 from service.prolific.client import Prolific
 from service.prolific.errors import NotFound
-from service.review.judging import Known, judge
+from service.review.gather import usage_of
+from service.review.judge import is_repeat, judge, propose
+from service.review.known import Known
 from service.review.limits import ServiceLimits
-from service.review.recalling import recall
-from service.review.restraint import Restraint, says_the_same
 from service.review.sources import source_of
+from service.review.statistics import statistics_of
 from service.rules import RuleBook, RuleFile
-from service.store.decisions import Recorded, newest
-from service.store.evidence import evidence_of
-from service.store.submissions import Seen, seen_before
+from service.store.decisions import Recorded
+from service.store.history import history_of
 
 NOT_ASKED = "not asked"
 
@@ -58,7 +58,7 @@ class Explanation:
     @property
     def same_as_last(self) -> bool:
         """Whether a review now would add no decision to the one on record."""
-        return self.last is not None and says_the_same(self.last.decision, self.decision)
+        return self.last is not None and is_repeat(self.last.decision, self.decision)
 
 
 async def explain(
@@ -67,23 +67,26 @@ async def explain(
     connection: AsyncConnection,
     book: RuleBook,
     mode: Mode,
-    now: datetime,
     service_limits: ServiceLimits,
 ) -> Explanation:
     """Decide as a review would, without its locks: limits are as of now. Raises NothingToExplain."""
     submission, study, rule_file = await _fetched(submission_id, prolific, book)
     await connection.execute(sa.text("SET TRANSACTION READ ONLY"))
-    pushed = {row["source"]: row for row in reversed(await evidence_of(connection, submission.id))}
-    seen = await seen_before(connection, submission.id) or Seen(now, submission.status.is_final)
-    said = {source: row["payload"] for source, row in pushed.items()}
-    known = await recall(connection, rule_file, submission, study, said, seen)
-    last = await newest(connection, submission.id)
-    decision = judge(known, rule_file, mode, Trigger.PERSON, now)
-    if not (last and says_the_same(last.decision, decision)):
-        restraint = await Restraint.of(connection, decision.study_id, rule_file, service_limits)
-        decision = (await restraint.apply(decision)).decision
-    at = {source: row["received_at"] for source, row in pushed.items()}
-    return Explanation(submission, decision, _rules(rule_file, decision, known, at), last)
+    history = await history_of(
+        connection,
+        submission.id,
+        study=submission.study_id,
+        participant=submission.participant_id,
+        sources=list(rule_file.evidence),
+        holds_end=rule_file.hold_at_most is not None,
+    )
+    statistics = await statistics_of(connection, submission, rule_file)
+    known = Known(submission, study, statistics, history, history.now)
+    proposal = propose(known, rule_file, mode)
+    usage = await usage_of(connection, proposal.outcome, known, rule_file, service_limits)
+    decision, _ = judge(known, proposal, usage, Trigger.PERSON)
+    at = {version.source: version.received_at for version in reversed(history.evidence)}
+    return Explanation(submission, decision, _rules(rule_file, decision, known, at), history.newest)
 
 
 async def _fetched(
@@ -96,7 +99,7 @@ async def _fetched(
             f"Prolific knows no submission {submission_id}, or does not show it to this token."
         ) from None
     study_id = submission.study_id or ""
-    rule_file = book.file_for(study_id) if study_id else None
+    rule_file = book.file_for(study_id, submission.parent_study_id) if study_id else None
     if rule_file is None:
         raise NothingToExplain(f"No rule file claims study {study_id} of submission {submission.id}.")
     try:

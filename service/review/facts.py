@@ -19,12 +19,12 @@ def facts_of(
     *,
     completed_by: datetime,
     now: datetime,
-    reckoned: Facts | None = None,
+    statistics: Facts | None = None,
 ) -> Facts:
-    """All that is known of a submission.
+    """Return all that is known of a submission.
 
-    ``evidence`` is what each source said last; ``completed_by`` stands in for a completion time that
-    Prolific does not give; ``reckoned`` are the groups of facts that are numbers over other submissions.
+    ``evidence`` is the newest payload of each source; ``completed_by`` stands in for a completion time that
+    Prolific does not give; ``statistics`` are the groups of facts that are computed over other submissions.
     """
     since = submission.completed_at or completed_by
     return {
@@ -34,7 +34,7 @@ def facts_of(
             name: _evidence_facts(source, evidence.get(name), since, now)
             for name, source in rule_file.evidence.items()
         },
-        **(reckoned or {}),
+        **(statistics or {}),
         "now": _text(now),
     }
 

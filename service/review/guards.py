@@ -1,79 +1,256 @@
-"""What holds an outcome back although the rules propose it: guards look at the world, rules at facts."""
+"""Guards: why a proposed outcome becomes *hold*. One table, in the order in which they are asked.
 
-from dataclasses import dataclass
+Rules look at facts, guards at the world: what was sent before, the mode, pauses, limits. The first guard that
+objects names itself in the decision. At the end a hold that nobody resolved in time becomes an approval, which
+pauses and limits may hold again.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from service.domain.decision import Action, Guard, Hold, Mode, Outcome, Verdict
-from service.domain.submission import Study, Submission
-from service.prolific.errors import NoSuchCode
+from service.domain.decision import Action, Approve, Guard, Hold, Mode, Outcome, Trigger, Verdict
+from service.domain.submission import Study
 from service.prolific.sending import action_request
+from service.review.known import Known
+from service.review.limits import Excess, Usage, excess, pays
+from service.store.decisions import Recorded
 
-ANSWER_TIME = timedelta(days=7)  # how long a participant has to answer a request to return
+LOOK_AGAIN = timedelta(minutes=1)  # for as long as such a request is not confirmed
 
 
 @dataclass(frozen=True, slots=True)
-class Situation:
-    """What guards know beside the facts: the past of the submission, and what may be applied."""
+class Case:
+    """What guards look at.
 
-    submission: Submission
-    study: Study | None
+    ``request`` is what Prolific would be sent, ``no_code`` why it can't be sent. ``conflict`` says which evidence
+    changed to the participant's disadvantage, ``policy`` why Prolific's policy forbids to send this by itself.
+    """
+
+    known: Known
+    verdict: Verdict
     mode: Mode
-    decided_before: bool
-    asked_at: datetime | None  # when the participant was asked to return it
-    answer_until: datetime | None  # by when to answer
-    replied: str | None  # why the participant counts as having answered the request to return
-    policy: str | None  # why Prolific's policy keeps this rejection from being sent by itself
-    now: datetime
+    usage: Usage
+    action: Action
+    request: dict[str, Any] | None = None
+    no_code: str | None = None
+    conflict: str | None = None
+    policy: str | None = None
+    hold_at_most: timedelta | None = None
+
+    @property
+    def outcome(self) -> Outcome:
+        return self.action.outcome
+
+    @property
+    def acts(self) -> bool:
+        """Whether something would be sent."""
+        return self.outcome is not Outcome.HOLD and self.mode is not Mode.OBSERVE
+
+    @property
+    def excess(self) -> Excess | None:
+        if not self.acts:
+            return None
+        history, study = self.known.history, self.known.study
+        paid = pays(self.outcome, self.request, study.reward if study else None)
+        counted = _counts_already(history.newest, self.outcome)
+        return excess(self.outcome, paid, self.usage, history.study, history.service, already_counted=counted)
+
+
+def _counts_already(newest: Recorded | None, outcome: Outcome) -> bool:
+    """Whether the submission's newest decision counts as one of this outcome: deciding so again adds none."""
+    last = newest.decision if newest else None
+    if last is None or last.trigger is Trigger.PERSON or last.mode is Mode.OBSERVE:
+        return False
+    return last.outcome is outcome
 
 
 @dataclass(frozen=True, slots=True)
 class Guarded:
-    """An action that stands, and the request for it; a Hold where a guard stepped in."""
+    """An action that stands, with its request; a Hold where a guard objected.
+
+    ``look_at`` is when time alone may change what comes of a hold; ``opens`` the limit whose breaker is to open.
+    """
 
     action: Action
     guard: Guard | None
     reason: str
     request: dict[str, Any] | None = None
+    look_at: datetime | None = None
+    opens: Excess | None = None
 
 
-def guarded(verdict: Verdict, situation: Situation) -> Guarded:
-    """The verdict after all guards but the limits, which need a lock; the first that objects names itself."""
-    if situation.decided_before:
-        return held(Guard.REOPENED, "It was decided or given up before; a person should look at it again.")
-    if verdict.guard is not None:
-        return Guarded(verdict.action, verdict.guard, verdict.reason)
-    try:
-        request = action_request(verdict.action, situation.study)
-    except NoSuchCode as error:
-        return held(Guard.NO_SUCH_CODE, str(error))
-    if objection := _objection(verdict.proposed, situation):
-        return held(*objection)
-    return Guarded(verdict.action, None, verdict.reason, dict(request) if request else None)
-
-
-def held(guard: Guard, reason: str) -> Guarded:
-    return Guarded(Hold(reason), guard, reason)
-
-
-def _objection(proposed: Outcome, situation: Situation) -> tuple[Guard, str] | None:
-    """Why what could be sent is not to be sent now, or not by itself."""
-    if reason := _already_asked(proposed, situation):
-        return Guard.ALREADY_ASKED, reason
-    if situation.replied is not None and proposed is not Outcome.HOLD:
-        return Guard.REPLIED, situation.replied
-    if situation.policy is not None:
-        return Guard.POLICY, situation.policy
-    if situation.mode is Mode.APPROVE_ONLY and proposed not in {Outcome.APPROVE, Outcome.HOLD}:
-        return Guard.MODE, f"The mode is approve-only, and the rules say {proposed}."
-    return None
-
-
-def _already_asked(proposed: Outcome, situation: Situation) -> str | None:
-    """While a request to return is pending only approve or hold may follow; reject once its time is over."""
-    asked_at, until = situation.asked_at, situation.answer_until
-    if asked_at is None or until is None or proposed in {Outcome.APPROVE, Outcome.HOLD}:
+def reopened(case: Case) -> str | None:
+    """It awaits review although it was decided before: somebody at Prolific undid that."""
+    if not case.known.was_decided:
         return None
-    if proposed is Outcome.REJECT and situation.now >= until:
+    return "It was decided or given up before; a person should look at it again."
+
+
+def by_rules(guard: Guard) -> Callable[[Case], str | None]:
+    """The rules themselves could not decide."""
+
+    def check(case: Case) -> str | None:
+        return case.verdict.reason if case.verdict.guard is guard else None
+
+    return check
+
+
+def no_such_code(case: Case) -> str | None:
+    """A *complete* needs a code of the study that only a researcher may use."""
+    return case.no_code
+
+
+def already_asked(case: Case) -> str | None:
+    """Another request is still open: to the participant, or to Prolific.
+
+    While a request to return is pending only approve or hold may follow, reject once its time is over. A request
+    that may have arrived is followed by its like only, until Prolific has had time to show what became of it.
+    """
+    if case.outcome is Outcome.HOLD:
         return None
-    return f"The participant was asked to return it on {asked_at:%Y-%m-%d}, and has not answered."
+    return _unconfirmed(case) or _return_pending(case)
+
+
+def _unconfirmed(case: Case) -> str | None:
+    sent = case.known.unconfirmed
+    if sent is None or case.outcome is sent.decision.decision.outcome:
+        return None
+    return (
+        f"Decision {sent.decision.id} ({sent.decision.decision.outcome}) may have reached Prolific, and now the "
+        f"rules say {case.outcome}. Held until Prolific shows what became of it."
+    )
+
+
+def _return_pending(case: Case) -> str | None:
+    until = case.known.answer_until
+    if until is None or case.outcome is Outcome.APPROVE:
+        return None
+    if case.outcome is Outcome.REJECT and case.known.now >= until:
+        return None
+    asked, shown = case.known.history.asked, case.known.submission.return_requested_at
+    at = asked.sent_at if asked else shown
+    return f"The participant was asked to return it on {at:%Y-%m-%d}, and has not answered."
+
+
+def conflicting_evidence(case: Case) -> str | None:
+    """A source changed a value after completion, and the outcome is worse for it."""
+    return case.conflict
+
+
+def replied(case: Case) -> str | None:
+    """The participant answered the request to return: no rule acts on their silence."""
+    return case.known.replied if case.outcome is not Outcome.HOLD else None
+
+
+def policy(case: Case) -> str | None:
+    """Prolific's policy forbids this rejection without a person's judgement."""
+    return case.policy
+
+
+def mode(case: Case) -> str | None:
+    """In approve-only mode everything but an approval is held."""
+    if case.mode is not Mode.APPROVE_ONLY or case.outcome in {Outcome.APPROVE, Outcome.HOLD}:
+        return None
+    return f"The mode is approve-only, and the rules say {case.outcome}."
+
+
+def paused(case: Case) -> str | None:
+    """A person paused the study or the service."""
+    pause = case.known.history.service.pause or case.known.history.study.pause
+    if pause is None or not case.acts:
+        return None
+    return f"{'This study' if pause.study else 'The service'} is paused by {pause.by}: {pause.reason}"
+
+
+def limited(guard: Guard) -> Callable[[Case], str | None]:
+    """A limit is used up, or its breaker is open."""
+
+    def check(case: Case) -> str | None:
+        found = case.excess
+        return found.reason if found and found.guard is guard else None
+
+    return check
+
+
+Check = Callable[[Case], str | None]
+"""Return why the outcome is held, None if it may stand."""
+
+GUARDS: tuple[tuple[Guard, Check], ...] = (
+    (Guard.REOPENED, reopened),
+    (Guard.WAITING, by_rules(Guard.WAITING)),
+    (Guard.UNDECIDABLE, by_rules(Guard.UNDECIDABLE)),
+    (Guard.MESSAGE, by_rules(Guard.MESSAGE)),
+    (Guard.NO_SUCH_CODE, no_such_code),
+    (Guard.ALREADY_ASKED, already_asked),
+    (Guard.CONFLICTING_EVIDENCE, conflicting_evidence),
+    (Guard.REPLIED, replied),
+    (Guard.POLICY, policy),
+    (Guard.MODE, mode),
+    (Guard.PAUSED, paused),
+    (Guard.LIMIT_REJECT, limited(Guard.LIMIT_REJECT)),
+    (Guard.LIMIT_REQUEST_RETURN, limited(Guard.LIMIT_REQUEST_RETURN)),
+    (Guard.LIMIT_REWARD, limited(Guard.LIMIT_REWARD)),
+)
+
+# What may hold an approval that a hold ends in.
+AFTER_EXPIRY = tuple(row for row in GUARDS if row[0] in {Guard.PAUSED, Guard.LIMIT_REWARD})
+
+# Holds that no time ends: evidence is still to come, nothing is sent anyway, or a colleague reopened it.
+NEVER_EXPIRING = frozenset({Guard.WAITING, Guard.PAUSED, Guard.REOPENED})
+"""``hold_at_most`` (guard ``hold_expired``) ends every hold but these."""
+
+
+def guard(case: Case) -> Guarded:
+    """Return what stands of a verdict: its action, or the hold of the first guard that objects."""
+    found = _first(GUARDS, case)
+    if not _is_for_a_person(found, case):
+        return found
+    assert case.hold_at_most
+    ends = _hold_began(case) + case.hold_at_most
+    if ends > case.known.now:
+        return replace(found, look_at=ends)
+    return _expired(found, case)
+
+
+def _first(table: tuple[tuple[Guard, Check], ...], case: Case) -> Guarded:
+    for name, check in table:
+        if reason := check(case):
+            over = case.excess
+            return _held(name, reason, opens=over if over and over.guard is name and over.is_new else None)
+    return Guarded(case.action, None, case.verdict.reason, case.request)
+
+
+def _held(guard: Guard, reason: str, *, opens: Excess | None = None) -> Guarded:
+    return Guarded(Hold(reason), guard, reason, opens=opens)
+
+
+def _is_for_a_person(found: Guarded, case: Case) -> bool:
+    is_hold = found.action.outcome is Outcome.HOLD and case.mode is not Mode.OBSERVE
+    return is_hold and case.hold_at_most is not None and found.guard not in NEVER_EXPIRING
+
+
+def _hold_began(case: Case) -> datetime:
+    """Since when people could look at it: a pause stops the clock."""
+    history = case.known.history
+    resumed = [at for at in (history.study.resumed_at, history.service.resumed_at) if at]
+    return max([history.held_since or case.known.now, *resumed])
+
+
+def _expired(found: Guarded, case: Case) -> Guarded:
+    """Nobody resolved the hold in time: the participant is paid."""
+    assert case.hold_at_most
+    hours = case.hold_at_most / timedelta(hours=1)
+    reason = f"Nobody looked at it for {hours:g} hours, so it is approved. It was held: {found.reason}"
+    approval = replace(case, action=Approve(), request=request_for(Approve(), None))
+    held = _first(AFTER_EXPIRY, approval)
+    if held.guard is not None:
+        return held
+    return Guarded(Approve(), Guard.HOLD_EXPIRED, reason, approval.request)
+
+
+def request_for(action: Action, study: Study | None) -> dict[str, Any] | None:
+    """The request for an action, None for a hold. Raise NoSuchCode where the study has no code for it."""
+    request = action_request(action, study)
+    return dict(request) if request else None

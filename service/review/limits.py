@@ -1,18 +1,16 @@
-"""Limits: what goes beyond one is held, and opens a breaker that a named person closes.
+"""Limits: what exceeds one is held, and opens a circuit breaker that a named person closes.
 
-Exact only under the locks of ``Recorder.record``: nobody else records a decision that would count meanwhile.
+Pure. The counts are exact only under the study's lock: nobody else records a decision that counts meanwhile.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 from math import floor
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
-from service.domain.decision import Decision, Guard, Mode, Outcome
+from service.domain.decision import Guard, Outcome
 from service.rules import Limits
 from service.store.brakes import Scope
-from service.store.counting import Window, newest_outcomes, number_in_a_day, reward_in_a_day
 
 ALWAYS_ALLOWED = 3  # rejections that no share forbids
 
@@ -26,7 +24,7 @@ GUARDS = {
 
 @dataclass(frozen=True, slots=True)
 class ServiceLimits:
-    """Over all studies, in 24 hours; None where there is none. The reward is in minor units."""
+    """Limits over all studies in 24 hours; None where there is none. The reward is in minor units."""
 
     rejections: int | None = None
     requests_to_return: int | None = None
@@ -38,36 +36,58 @@ class ServiceLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class Excess:
-    """Why one more is too many. ``is_new`` where no breaker is open yet, so that this opens the scope's."""
+class Usage:
+    """How much of the limits other submissions have used: of the study's, and of the whole service's.
 
-    scope: Scope
+    ``outcomes`` are those of the study's last submissions, newest first. Counts are of the outcome in question,
+    rewards in minor units. An empty one allows everything: for outcomes and studies without a limit.
+    """
+
+    limits: Limits = field(default_factory=Limits)
+    service_limits: ServiceLimits = field(default_factory=ServiceLimits)
+    outcomes: tuple[Outcome, ...] = ()
+    number: int = 0
+    number_in_all: int = 0
+    paid: Decimal = Decimal(0)
+    paid_in_all: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Excess:
+    """Why one more is too many. ``is_new`` unless the scope's breaker is open already: then it is to be opened."""
+
+    study: str | None
     guard: Guard
     reason: str
     is_new: bool
 
 
-async def excess(
-    connection: AsyncConnection,
-    decision: Decision,
-    limits: Limits,
-    service_limits: ServiceLimits,
+def excess(
+    outcome: Outcome,
+    pays: Decimal | None,
+    usage: Usage,
     study: Scope,
     service: Scope,
+    *,
+    already_counted: bool,
 ) -> Excess | None:
-    """What this decision would go beyond: the study's limit, else the service's; None if it may stand."""
-    guard = GUARDS.get(decision.outcome)
-    if guard is None or decision.mode is Mode.OBSERVE:
+    """Return what one more decision of this outcome exceeds: the study's limit, else the service's, else None.
+
+    ``pays`` is in minor units, None where it is not known. A decision that is ``already_counted`` is not
+    judged by the counts again, but an open breaker holds it too.
+    """
+    guard = GUARDS.get(outcome)
+    if guard is None:
         return None
     for scope in (study, service):
         if breaker := scope.breaker(guard):
-            return Excess(scope, guard, _still_open(scope, breaker.reason), is_new=False)
-    window = Window(decision.study_id, study.windows.get(guard, 0))
-    if reason := await _study_excess(connection, decision, limits, window):
-        return Excess(study, guard, reason, is_new=True)
-    window = Window(None, service.windows.get(guard, 0))
-    if reason := await _service_excess(connection, decision, service_limits, window):
-        return Excess(service, guard, reason, is_new=True)
+            return Excess(scope.study, guard, _still_open(scope, breaker.reason), is_new=False)
+    if already_counted:
+        return None
+    if reason := _study_excess(outcome, pays, usage):
+        return Excess(study.study, guard, reason, is_new=True)
+    if reason := _service_excess(outcome, pays, usage):
+        return Excess(None, guard, reason, is_new=True)
     return None
 
 
@@ -76,78 +96,72 @@ def _still_open(scope: Scope, reason: str) -> str:
     return f"The breaker is open until somebody closes it with `autoreview resume{option}`: {reason}"
 
 
-async def _study_excess(
-    connection: AsyncConnection, decision: Decision, limits: Limits, window: Window
-) -> str | None:
-    match decision.outcome:
+def _study_excess(outcome: Outcome, pays: Decimal | None, usage: Usage) -> str | None:
+    limits = usage.limits
+    match outcome:
         case Outcome.REJECT:
-            last = await newest_outcomes(connection, window, limits.reject.of_last - 1)
-            if reason := _share_excess(last, limits):
-                return reason
-            return await _number_excess(connection, decision, limits.reject.per_day, window)
+            return _share_excess(usage.outcomes, limits) or _number_excess(
+                usage.number, limits.reject.per_day, "rejections of this study"
+            )
         case Outcome.REQUEST_RETURN:
-            return await _number_excess(connection, decision, limits.request_return.per_day, window)
+            return _number_excess(
+                usage.number, limits.request_return.per_day, "requests to return of this study"
+            )
         case _:
-            return await _reward_excess(connection, decision, limits.approve.reward_per_day, window)
+            return _reward_excess(usage.paid, pays, limits.approve.reward_per_day, "this study")
 
 
-async def _service_excess(
-    connection: AsyncConnection, decision: Decision, limits: ServiceLimits, window: Window
-) -> str | None:
-    match decision.outcome:
+def _service_excess(outcome: Outcome, pays: Decimal | None, usage: Usage) -> str | None:
+    limits, number = usage.service_limits, usage.number_in_all
+    match outcome:
         case Outcome.REJECT:
-            return await _number_excess(connection, decision, limits.rejections, window)
+            return _number_excess(number, limits.rejections, "rejections of all studies")
         case Outcome.REQUEST_RETURN:
-            return await _number_excess(connection, decision, limits.requests_to_return, window)
+            return _number_excess(number, limits.requests_to_return, "requests to return of all studies")
         case _:
-            return await _reward_excess(connection, decision, limits.reward, window)
+            return _reward_excess(usage.paid_in_all, pays, limits.reward, "all studies")
 
 
-def _share_excess(last: list[Outcome], limits: Limits) -> str | None:
-    """One more rejection beside those among the study's last ``of_last - 1`` decisions."""
+def _share_excess(last: tuple[Outcome, ...], limits: Limits) -> str | None:
+    """One more rejection beside those of the study's last ``of_last - 1`` other submissions."""
     number, rejections = len(last) + 1, last.count(Outcome.REJECT) + 1
     allowed = max(ALWAYS_ALLOWED, floor(limits.reject.share * number))
     if rejections <= allowed:
         return None
-    return f"{rejections} rejections among the study's last {number} decisions would be more than the limit of {allowed}."
+    return (
+        f"{rejections} rejections among the study's last {number} decisions would be more than the limit "
+        f"of {allowed}."
+    )
 
 
-async def _number_excess(
-    connection: AsyncConnection, decision: Decision, per_day: int | None, window: Window
-) -> str | None:
+def _number_excess(number: int, per_day: int | None, what: str) -> str | None:
+    if per_day is None or number + 1 <= per_day:
+        return None
+    return f"{per_day} {what} in 24 hours are the limit, and there were {number}."
+
+
+def _reward_excess(paid: Decimal, pays: Decimal | None, per_day: int | None, where: str) -> str | None:
     if per_day is None:
         return None
-    number = await number_in_a_day(connection, window, decision.outcome, decision.decided_at)
-    if number + 1 <= per_day:
-        return None
-    what = "rejections" if decision.outcome is Outcome.REJECT else "requests to return"
-    where = "of this study" if window.study is not None else "of all studies"
-    return f"{per_day} {what} {where} in 24 hours are the limit, and there were {number}."
-
-
-async def _reward_excess(
-    connection: AsyncConnection, decision: Decision, per_day: int | None, window: Window
-) -> str | None:
-    if per_day is None:
-        return None
-    paid = await reward_in_a_day(connection, window, decision.decided_at)
-    reward = _reward(decision)
-    where = "this study" if window.study is not None else "all studies"
-    if reward is None:
+    if pays is None:
         return f"What it pays is not known, and the limit is {per_day} in 24 hours for {where}."
-    if paid + reward <= per_day:
+    if paid + pays <= per_day:
         return None
-    paid_so_far, this = _plain(paid), _plain(reward)
-    return f"{per_day} minor units in 24 hours are the limit for {where}: {paid_so_far} were paid, this is {this}."
-
-
-def _reward(decision: Decision) -> Decimal | None:
-    """What the decision pays, in minor units."""
-    reward = decision.facts.get("study", {}).get("reward")
-    body = (decision.action or {}).get("body", {})
-    share = body.get("completion_code_data", {}).get("percentage_of_reward", 100)
-    return None if reward is None else Decimal(str(reward)) * Decimal(str(share)) / 100
+    return (
+        f"{per_day} minor units in 24 hours are the limit for {where}: {_plain(paid)} were paid, "
+        f"this is {_plain(pays)}."
+    )
 
 
 def _plain(amount: Decimal) -> str:
     return f"{amount.normalize():f}"
+
+
+def pays(outcome: Outcome, request: Mapping[str, object] | None, reward: int | None) -> Decimal | None:
+    """Return what a decision pays, in minor units; None where the study's reward is not known."""
+    if outcome not in {Outcome.APPROVE, Outcome.COMPLETE}:
+        return Decimal(0)
+    body = (request or {}).get("body")
+    data = body.get("completion_code_data", {}) if isinstance(body, dict) else {}
+    share = Decimal(str(data.get("percentage_of_reward", 100)))
+    return None if reward is None else Decimal(reward) * share / 100

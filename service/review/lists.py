@@ -28,7 +28,6 @@ class StudyLists:
     A list that fails is no obstacle: what was read of it is kept, and it is tried again a minute later.
     """
 
-    prolific: Prolific
     database: Database
     metrics: Metrics
     timer: Callable[[], float] = time.monotonic
@@ -36,7 +35,7 @@ class StudyLists:
     _read: set[str] = field(default_factory=set)
     _turns: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
-    async def refresh(self, study_id: str) -> None:
+    async def refresh(self, study_id: str, prolific: Prolific) -> None:
         """Read the list if it is due. Who comes while it is read waits only for the first one."""
         turn = self._turns[study_id]
         if turn.locked() and study_id in self._read:
@@ -45,7 +44,7 @@ class StudyLists:
             if self.timer() < self._due.get(study_id, float("-inf")):
                 return
             try:
-                await self._fetch(study_id)
+                await self._fetch(study_id, prolific)
             except ProlificError as error:
                 self.metrics.prolific_errors.labels(error.code).inc()
                 log.warning("study.list_failed", study_id=study_id, error=str(error), code=error.code)
@@ -54,10 +53,10 @@ class StudyLists:
                 self._read.add(study_id)
                 self._due[study_id] = self.timer() + FRESH
 
-    async def _fetch(self, study_id: str) -> None:
+    async def _fetch(self, study_id: str, prolific: Prolific) -> None:
         async with self.database.connect() as connection:
             asked_at = await database_now(connection)
-        async for page in self.prolific.pages(SubmissionFilter(study=study_id)):
+        async for page in prolific.pages(SubmissionFilter(study=study_id)):
             async with self.database.begin() as connection:
                 await see_list(connection, page.results, claimed=True, asked_at=asked_at)
         async with self.database.begin() as connection:

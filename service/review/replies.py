@@ -6,7 +6,7 @@ from service.domain.decision import Decision, Mode, Outcome, Trigger
 from service.errors import ProlificError
 from service.prolific.client import Prolific
 from service.prolific.messages import Message
-from service.review.judging import Known
+from service.review.known import Known
 from service.review.treatment import is_nothing_about_it, is_refusal
 
 
@@ -15,7 +15,7 @@ def follows_up(known: Known, decision: Decision) -> bool:
 
     An approval does so only where nothing but the time gave cause to it.
     """
-    if known.asked_at is None or decision.mode is Mode.OBSERVE:
+    if not known.was_asked or decision.mode is Mode.OBSERVE:
         return False
     if decision.outcome is Outcome.APPROVE:
         return decision.trigger is Trigger.RECHECK
@@ -28,8 +28,8 @@ async def reply_since(known: Known, prolific: Prolific) -> str | None:
     Whatever is not known of a message counts for them: a missing time once put people who had answered into
     the queue for rejection (reference 5). Raises ProlificError where trying again may help.
     """
-    participant = known.submission.participant_id
-    if not (participant and known.asked_at):
+    participant, since = known.submission.participant_id, known.replies_since
+    if not (participant and since):
         return "Who the participant is is not known, so neither is whether they answered."
     try:
         messages = await prolific.messages(participant)
@@ -37,7 +37,7 @@ async def reply_since(known: Known, prolific: Prolific) -> str | None:
         if is_refusal(error) and not is_nothing_about_it(error):
             return f"Whether the participant answered the request to return can't be looked up: {error}"
         raise
-    replies = [message for message in messages if _is_reply(message, known, known.asked_at)]
+    replies = [message for message in messages if _is_reply(message, known, since)]
     if not replies:
         return None
     number = "a message" if len(replies) == 1 else f"{len(replies)} messages"

@@ -1,68 +1,100 @@
-"""The way of one submission through a review. Safe to run again at any point."""
+"""The path of one submission through a review, from top to bottom.
+
+    begin ─▶ fetch ─▶ [ lock ─▶ gather ─▶ next step ─▶ judge ─▶ record the decision and its attempt ] ─▶ send ─▶ end
+                            one transaction, in a slot for calls to Prolific
+
+All that a decision rests on is read under the study's lock, in the transaction that records the attempt to send
+it, and the slot for the call is held by then: nothing can change between the decision and its request. A crash
+at any point leads to the same requests: what was recorded is judged again, or settled by what Prolific shows.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from typing import assert_never
 
 import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.domain.decision import DecisionStatus, Guard, Mode, Outcome, Trigger
+from service.domain.decision import DecisionStatus, Guard, Mode, Trigger
 from service.domain.submission import Status, Submission
 from service.errors import ProlificError
 from service.ops.metrics import Metrics
 from service.prolific.client import Prolific
-from service.prolific.errors import Unreadable
-from service.review.application import Applier, has_reached
-from service.review.judging import judge
-from service.review.lists import StudyLists
-from service.review.recalling import recall
-from service.review.reckoning import groups_read
-from service.review.recording import Recorder
+from service.prolific.errors import Resting, Unreadable
+from service.review.apply import Failed, apply, settled
+from service.review.gather import Fetched, Gatherer, usage_of
+from service.review.judge import judge, propose, still_asks_to_return
+from service.review.known import Known
+from service.review.limits import ServiceLimits
+from service.review.next_step import Decide, LookAgain, Resend, Settle, Skip, has_reached, next_step
+from service.review.record import Recorder, Recording
 from service.review.replies import follows_up, reply_since
-from service.review.studies import StudyCache
 from service.review.treatment import MOST_IN_AN_HOUR, RetryLater, look_again, wait_for_all
 from service.review.troubles import Troubles
-from service.rules import RuleBook, RuleFile
-from service.store.brakes import pause_of
+from service.rules import RuleBook
 from service.store.database import Database, database_now
-from service.store.decisions import Recorded, may_have_arrived, newest
-from service.store.evidence import Said, evidence_waits, mark_evidence_handled, newest_evidence
-from service.store.inbox import event_waits, mark_events_handled
-from service.store.queue import Lease
-from service.store.submissions import Seen, see_submission
-from service.store.troubles import begin_review, end_troubles
+from service.store.decisions import Recorded, add_answer, add_attempt, lock_for_review
+from service.store.queue import Lease, LeaseLost
+from service.store.reviews import Answer, Begun, begin_review, end_review
+from service.store.submissions import see_submission
 
 log = structlog.get_logger(__name__)
 
-Clock = Callable[[], datetime]
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)
-
+NOT_SHOWN = timedelta(
+    seconds=30
+)  # until a submission that was refused and could not be fetched is fetched again
 
 WHILE_PAUSED = timedelta(seconds=90)
 
 # Hints that something changed: one review that begins after several of them serves them all.
 HINTS = frozenset({Trigger.WEBHOOK, Trigger.EVIDENCE})
 
-# How a decision that was sent can end; one whose submission awaits review all the same was reopened.
-SETTLED = frozenset({DecisionStatus.APPLIED, DecisionStatus.ALREADY, DecisionStatus.SUPERSEDED})
-
-
+# What a webhook that says AWAITING REVIEW may be faster than: Prolific moves the submission a moment later.
 NOT_COMPLETED = frozenset({Status.RESERVED, Status.ACTIVE, Status.TIMED_OUT})
-
-# What says nothing of what became of a decision that may have arrived (reference 2.2).
-UNSETTLED = frozenset({Status.PROCESSING, Status.UNKNOWN})
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
-    """What had come in of a submission when its review ``began``."""
+class ReviewJob:
+    """One review: of what, why, at which try; ``again`` is a person's `retry`."""
 
-    began: datetime
-    said: Said
-    calls_for_review: bool
+    submission_id: str
+    trigger: Trigger
+    tries: int = 1
+    again: bool = False
+    lease: Lease | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A review that has nothing to send. ``unread`` is the evidence that it has read."""
+
+    recording: Recording | None = None
+    unread: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """A request to send now: it is recorded as an attempt."""
+
+    recording: Recording
+    attempt: int
+    unread: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AskReplies:
+    """Whether the participant replied must be known before the decision may follow a request to return."""
+
+    known: Known
+
+
+@dataclass(frozen=True, slots=True)
+class FetchAgain:
+    """Other rules came into force since the submission was fetched."""
+
+
+Decided = Finished | Send | AskReplies | FetchAgain
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,200 +106,240 @@ class Reviewer:
     rules: Callable[[], RuleBook]
     mode: Mode
     metrics: Metrics
-    studies: StudyCache
-    lists: StudyLists
+    gatherer: Gatherer
     recorder: Recorder
-    applier: Applier
     troubles: Troubles
-    clock: Clock = utc_now
+    service_limits: ServiceLimits
 
-    async def review(
-        self,
-        submission_id: str,
-        trigger: Trigger,
-        *,
-        tries: int = 1,
-        again: bool = False,
-        lease: Lease | None = None,
-    ) -> Recorded | None:
-        """Decide one submission and apply the outcome; None if it awaits no review or no file claims it.
+    async def review(self, job: ReviewJob) -> Recorded | None:
+        """Decide one submission and apply the outcome; None if there is nothing to decide.
 
-        Safe to run again at any point: the decision is on disk before Prolific is asked to act. ``again``
-        sends once more what failed. Raises RetryLater where Prolific refused in a way that passes, LeaseLost
-        where another worker has the job by now.
+        Safe to repeat at any point: the decision and the attempt are stored before Prolific is called. Raise
+        RetryLater where a failure may pass, LeaseLost where another worker has the job by now.
         """
-        waiting = await self._waiting(submission_id)
-        if trigger in HINTS and not waiting.calls_for_review and not again:
+        async with self.database.single() as connection:
+            begun = await begin_review(connection, job.submission_id, MOST_IN_AN_HOUR)
+        if job.trigger in HINTS and not begun.has_news and not job.again:
             log.debug("review.covered_by_an_earlier_one")
-            return None
-        await self._begin(submission_id)
+            return await self._end(job, begun, Finished())
+        if begun.wait:
+            raise RetryLater(begun.wait, f"it was reviewed {MOST_IN_AN_HOUR} times within the hour")
         try:
-            submission = await self.prolific.submission(submission_id)
-            _there_yet(submission, trigger, tries)
-            recorded = await self._decide(submission, waiting, trigger, again=again, lease=lease)
-            if recorded and recorded.status is DecisionStatus.PENDING and recorded.decision.action:
-                recorded = replace(recorded, status=await self.applier.apply(recorded, lease))
+            async with self.prolific.slot() as prolific:
+                decided = await self._decide(job, begun, prolific)
+                if isinstance(decided, Send):
+                    return await self._send(job, begun, decided, prolific)
+        except Resting as error:
+            raise RetryLater(wait_for_all(error), str(error)) from error
         except ProlificError as error:
-            recorded = await self._refused(submission_id, trigger, error)
-        async with self.database.begin() as connection:
-            await mark_events_handled(connection, submission_id, waiting.began)
-            await mark_evidence_handled(connection, waiting.said.rows)
-            await end_troubles(connection, submission_id)
-        return recorded
+            decided = await self._not_shown(job, error)
+        return await self._end(job, begun, decided)
 
-    async def stumble(self, submission_id: str, trigger: Trigger, error: Exception) -> timedelta | None:
-        """An error of our own: after how long to try again; None once it came for so long that it is a *failed*."""
-        after = await self.troubles.stumble(submission_id)
+    async def crash_delay(self, job: ReviewJob, error: Exception) -> timedelta | None:
+        """Return how long to wait after an error of our own; None when retries are exhausted: it is *failed* then."""
+        after = await self.troubles.stumble(job.submission_id)
         if after is None:
-            await self.recorder.record_failure(submission_id, trigger, self.mode, error, self.clock())
+            await self.recorder.record_failure(
+                job.submission_id, job.trigger, self.mode, error, await self._now()
+            )
         return after
 
-    async def _waiting(self, submission_id: str) -> Waiting:
-        """What came in of the submission, as of now by the clock that stamps it: the database's."""
-        async with self.database.connect() as connection:
-            return Waiting(
-                began=await database_now(connection),
-                said=await newest_evidence(connection, submission_id),
-                calls_for_review=await event_waits(connection, submission_id)
-                or await evidence_waits(connection, submission_id),
-            )
+    async def _decide(self, job: ReviewJob, begun: Begun, prolific: Prolific) -> Finished | Send:
+        """Fetch and decide, again if the rules changed meanwhile or replies have to be looked up."""
+        fetched = await self.gatherer.fetch(job.submission_id, prolific, self.rules())
+        _check_arrived(fetched.submission, job)
+        replied: tuple[str | None] | None = None
+        while True:
+            await prolific.ready()
+            async with self.database.begin() as connection:
+                decided = await self._decide_under_lock(connection, job, begun, fetched, replied)
+            match decided:
+                case AskReplies(known):
+                    replied = (await reply_since(known, prolific),)
+                case FetchAgain():
+                    fetched = await self.gatherer.fetch(job.submission_id, prolific, self.rules())
+                case _:
+                    self.recorder.report(decided.recording)
+                    return decided
 
-    async def _begin(self, submission_id: str) -> None:
-        """Raises RetryLater where Prolific is left alone now, or was asked of this submission often enough."""
-        try:
-            self.prolific.check_pace()
-        except ProlificError as error:
-            raise RetryLater(wait_for_all(error), str(error)) from None
-        async with self.database.begin() as connection:
-            left = await begin_review(connection, submission_id, MOST_IN_AN_HOUR)
-        if left:
-            raise RetryLater(left, f"it was reviewed {MOST_IN_AN_HOUR} times within the hour")
-
-    async def _decide(
-        self, submission: Submission, waiting: Waiting, trigger: Trigger, *, again: bool, lease: Lease | None
-    ) -> Recorded | None:
-        rule_file = self.rules().file_for(submission.study_id) if submission.study_id else None
-        async with self.database.begin() as connection:
-            seen = await see_submission(connection, submission, claimed=rule_file is not None)
-            last = await newest(connection, submission.id)
-            sent = last is not None and await may_have_arrived(connection, last.id)
-            pause = await pause_of(connection, submission.study_id)
-        if last:
-            how = {"sent": sent, "again": again, "pause": bool(pause)}
-            if open_one := await self._go_on(last, submission, rule_file, **how):
-                return open_one
-        if submission.status is not Status.AWAITING_REVIEW:
-            log.info("review.nothing_to_decide", status=submission.status.value)
-            await self._cancel_timer(submission)
-            return None
-        if last and _by_a_person(last) and last.status not in SETTLED:
-            log.info("review.decided_by_a_person", by=last.decision.by)
-            return None
-        only_looks = trigger is Trigger.SWEEP and not (waiting.calls_for_review or again)
-        if last and _has_failed(last) and only_looks:
-            log.info("review.still_failed", decision_id=last.id)
-            return None
-        if rule_file is None:
-            log.warning("review.unclaimed", study_id=submission.study_id)
-            self.metrics.unclaimed.inc()
-            return None
-        return await self._decide_by(rule_file, submission, waiting.said, seen, last, trigger, lease)
-
-    async def _go_on(
+    async def _decide_under_lock(
         self,
-        last: Recorded,
-        submission: Submission,
-        rule_file: RuleFile | None,
-        *,
-        sent: bool,
-        again: bool,
-        pause: bool,
-    ) -> Recorded | None:
-        """What is to become of a decision that is not done; None where the rules are to be asked.
+        connection: AsyncConnection,
+        job: ReviewJob,
+        begun: Begun,
+        fetched: Fetched,
+        replied: tuple[str | None] | None,
+    ) -> Decided:
+        """Gather, decide and record in one transaction."""
+        submission = fetched.submission
+        alone = self.service_limits.are_set
+        await lock_for_review(connection, submission.study_id or "", submission.id, alone=alone)
+        await see_submission(connection, submission, claimed=fetched.rule_file is not None)
+        known = await self.gatherer.known(connection, fetched, job.lease)
+        if not known.history.lease_held:
+            raise LeaseLost
+        step = next_step(
+            submission,
+            known.history,
+            is_claimed=fetched.rule_file is not None,
+            again=job.again,
+            only_looks=job.trigger is Trigger.SWEEP and not (begun.has_news or job.again),
+        )
+        unread = tuple(known.history.unread)
+        match step:
+            case Settle(decisions):
+                return Finished(Recording(await self._settle(connection, decisions, submission)), unread)
+            case Resend(decision):
+                attempt = await add_attempt(connection, decision.id, decision.decision.action)
+                return Send(Recording(decision), attempt, unread)
+            case LookAgain(reason):
+                raise Unreadable(200, reason)
+            case Skip():
+                await self._skip(connection, step, known)
+                return Finished(None, unread)
+            case Decide():
+                return await self._judge(connection, job, known, fetched, replied)
+            case _:
+                assert_never(step)
 
-        What failed is only settled, if it may have arrived, unless it is to be sent ``again``.
-        """
-        is_open = last.status is DecisionStatus.PENDING or (again and _has_failed(last))
-        if not is_open and not (sent and _has_failed(last)):
-            return None
-        if submission.status is not Status.AWAITING_REVIEW or has_reached(last, submission):
-            return await self._settle(last, submission, sent=sent)
-        if not is_open:
-            return None
-        if _by_a_person(last) or ((sent or again) and not pause and self._may_be_sent(last, rule_file)):
-            # Prolific may be at it: the same request again does no harm, another one might.
-            return replace(last, status=DecisionStatus.PENDING)
-        if sent and pause and last.status is DecisionStatus.PENDING:
+    async def _judge(
+        self,
+        connection: AsyncConnection,
+        job: ReviewJob,
+        known: Known,
+        fetched: Fetched,
+        replied: tuple[str | None] | None,
+    ) -> Decided:
+        """Ask the rules in force, then the guards; record what comes of it."""
+        submission, unread = known.submission, tuple(known.history.unread)
+        rule_file = self.rules().file_for(submission.study_id or "", submission.parent_study_id)
+        if rule_file is None or rule_file is not fetched.rule_file:
+            return FetchAgain()
+        if replied:
+            known = replace(known, replied=replied[0])
+        proposal = propose(known, rule_file, self.mode)
+        if still_asks_to_return(known, proposal):
+            log.debug("review.still_asks_to_return")
+            if job.trigger is Trigger.RECHECK and known.answer_until:
+                await self.recorder.set_timer(connection, submission.id, known.answer_until)
+            return Finished(None, unread)
+        usage = await usage_of(connection, proposal.outcome, known, rule_file, self.service_limits)
+        decision, opens = judge(known, proposal, usage, job.trigger)
+        newest = known.history.newest
+        if newest and newest.decision.trigger is Trigger.PERSON and decision.guard is not Guard.REOPENED:
+            log.info("review.decided_by_a_person", by=newest.decision.by)
+            return Finished(None, unread)
+        if replied is None and follows_up(known, decision):
+            return AskReplies(known)
+        if decision.guard is Guard.PAUSED and known.unconfirmed:
             raise RetryLater(WHILE_PAUSED, "it is paused, and what was sent before may yet arrive")
-        return None
+        recording = await self.recorder.record(connection, known, decision, opens, again=job.again)
+        if recording.attempt is None:
+            return Finished(recording, unread)
+        return Send(recording, recording.attempt, unread)
 
-    async def _settle(self, last: Recorded, submission: Submission, *, sent: bool) -> Recorded:
-        """Prolific shows what became of it. Raises Unreadable where it may be at it still."""
-        if sent and submission.status in UNSETTLED:
-            raise Unreadable(200, f"What was sent is not confirmed, and it is {submission.status}.")
+    async def _settle(
+        self, connection: AsyncConnection, decisions: tuple[Recorded, ...], submission: Submission
+    ) -> Recorded:
+        """Record what Prolific shows of decisions whose answer is not known; return the last of them."""
+        found = decisions[-1]
+        for decision in decisions:
+            status = settled(decision, submission)
+            attempt = await add_attempt(connection, decision.id, None)
+            await add_answer(connection, attempt, status, None, {"status": submission.status.value})
+            self.metrics.applications.labels(status.value).inc()
+            found = replace(decision, status=status)
         if submission.status is not Status.AWAITING_REVIEW:
-            await self._cancel_timer(submission)
-        return replace(last, status=await self.applier.settle(last, submission))
+            await self.recorder.queue.cancel_timer(connection, submission.id)
+        return found
 
-    def _may_be_sent(self, recorded: Recorded, rule_file: RuleFile | None) -> bool:
-        """Whether what was decided earlier would be sent now: the mode may have been lowered since."""
-        mode = self.mode.at_most(rule_file.mode if rule_file else None)
-        approves = recorded.decision.outcome is Outcome.APPROVE
-        return mode is Mode.LIVE or (mode is Mode.APPROVE_ONLY and approves)
+    async def _skip(self, connection: AsyncConnection, skip: Skip, known: Known) -> None:
+        submission = known.submission
+        if skip.is_unclaimed:
+            log.warning(skip.event, study_id=submission.study_id)
+            self.metrics.unclaimed.inc()
+        else:
+            log.info(skip.event, status=submission.status.value)
+        if skip.ends_timer and known.history.has_timer:
+            await self.recorder.queue.cancel_timer(connection, submission.id)
 
-    async def _cancel_timer(self, submission: Submission) -> None:
-        """It awaits no review any more: whatever was to be looked at later has been answered."""
-        await self.recorder.cancel_timer(submission.study_id, submission.id)
+    async def _send(self, job: ReviewJob, begun: Begun, send: Send, prolific: Prolific) -> Recorded:
+        """Send the request and store what came of it; the job ends in the same transaction.
 
-    async def _decide_by(
-        self,
-        rule_file: RuleFile,
-        submission: Submission,
-        said: Said,
-        seen: Seen,
-        last: Recorded | None,
-        trigger: Trigger,
-        lease: Lease | None,
-    ) -> Recorded | None:
-        study = await self.studies.get(submission.study_id or "")
-        if groups_read(rule_file):
-            await self.lists.refresh(submission.study_id or "")
-        async with self.database.connect() as connection:
-            known = await recall(connection, rule_file, submission, study, said.payloads, seen)
-        decision = judge(known, rule_file, self.mode, trigger, self.clock())
-        if last and _by_a_person(last) and decision.guard is not Guard.REOPENED:
-            log.info("review.decided_by_a_person", by=last.decision.by)
-            return None
-        if follows_up(known, decision):
-            known = replace(known, replied=await reply_since(known, self.prolific))
-            decision = judge(known, rule_file, self.mode, trigger, decision.decided_at)
-        return await self.recorder.record(decision, rule_file, last, lease)
+        Raise RetryLater where it failed and the retry policy allows another try.
+        """
+        recorded = send.recording.recorded
+        applied = await apply(recorded, prolific)
+        if isinstance(applied, Failed):
+            return await self._send_failed(job, begun, send, applied)
+        recorded = replace(recorded, status=applied.status)
+        await self._end(job, begun, Finished(Recording(recorded), send.unread), applied.stored(send.attempt))
+        return recorded
 
-    async def _refused(self, submission_id: str, trigger: Trigger, error: ProlificError) -> Recorded:
-        """Prolific would not show what is to be reviewed: try again later, or record that it failed."""
-        after = await self.troubles.meet(submission_id, error)
+    async def _send_failed(self, job: ReviewJob, begun: Begun, send: Send, failed: Failed) -> Recorded:
+        after = await self.troubles.meet(job.submission_id, failed.error)
+        status = DecisionStatus.PENDING if after else DecisionStatus.FAILED
+        recorded, shown = replace(send.recording.recorded, status=status), failed.shown
+        async with self.database.begin() as connection:
+            stored = failed.stored(send.attempt, status)
+            await add_answer(connection, stored.attempt, status, stored.status_code, stored.answer)
+            if shown and (shown.status is not Status.AWAITING_REVIEW or has_reached(recorded, shown)):
+                recorded = await self._settle(connection, (recorded,), shown)
+                await see_submission(connection, shown, claimed=True)
+        self.metrics.applications.labels(status.value).inc()
+        if recorded.status is DecisionStatus.PENDING or failed.not_shown:
+            if failed.not_shown:
+                raise RetryLater(NOT_SHOWN, f"{failed.error}; then {failed.not_shown}") from failed.not_shown
+            raise RetryLater(after or NOT_SHOWN, str(failed.error)) from failed.error
+        if recorded.status is DecisionStatus.FAILED:
+            log.error(
+                "decision.failed", decision_id=recorded.id, error=str(failed.error), code=failed.error.code
+            )
+        await self._end(job, begun, Finished(Recording(recorded), send.unread))
+        return recorded
+
+    async def _not_shown(self, job: ReviewJob, error: ProlificError) -> Finished:
+        """Prolific did not show what is to be reviewed: try again later, or record that it failed."""
+        after = await self.troubles.meet(job.submission_id, error)
         if after is not None:
             raise RetryLater(after, str(error)) from error
-        return await self.recorder.record_failure(submission_id, trigger, self.mode, error, self.clock())
+        now = await self._now()
+        failed = await self.recorder.record_failure(job.submission_id, job.trigger, self.mode, error, now)
+        return Finished(Recording(failed))
+
+    async def _end(
+        self, job: ReviewJob, begun: Begun, finished: Finished, answer: Answer | None = None
+    ) -> Recorded | None:
+        async with self.database.single() as connection:
+            ended = await end_review(
+                connection,
+                job.submission_id,
+                began=begun.now,
+                unread=finished.unread,
+                lease=job.lease,
+                answer=answer,
+            )
+        if job.lease:
+            job.lease.ended = ended
+        if answer:
+            self.metrics.applications.labels(answer.status.value).inc()
+        return finished.recording.recorded if finished.recording else None
+
+    async def _now(self) -> datetime:
+        if self.gatherer.clock:
+            return self.gatherer.clock()
+        async with self.database.single() as connection:
+            return await database_now(connection)
 
 
-def _by_a_person(recorded: Recorded) -> bool:
-    """A person's word is never overruled, not even by what comes to light later."""
-    return recorded.decision.trigger is Trigger.PERSON
+def _check_arrived(submission: Submission, job: ReviewJob) -> None:
+    """Raise RetryLater in passing states: a webhook faster than what it reports, a decision being processed.
 
-
-def _has_failed(recorded: Recorded) -> bool:
-    return recorded.status is DecisionStatus.FAILED and recorded.decision.action is not None
-
-
-def _there_yet(submission: Submission, trigger: Trigger, tries: int) -> None:
-    """Raises RetryLater in passing states: a webhook faster than what it tells of, a decision being processed.
-
-    Only webhooks of AWAITING REVIEW, or of a status nobody knows, call for a review; one that timed out may be
-    completed after that. The sources: reference 0.5, 2.2 and 2.3.
+    Only webhooks of AWAITING REVIEW, or of a status nobody knows, call for a review. A submission that timed out
+    may be completed after that.
     """
-    is_early = trigger is Trigger.WEBHOOK and submission.status in NOT_COMPLETED
+    is_early = job.trigger is Trigger.WEBHOOK and submission.status in NOT_COMPLETED
     if not is_early and submission.status is not Status.PROCESSING:
         return
-    if after := look_again(tries):
+    if after := look_again(job.tries):
         raise RetryLater(after, f"it is {submission.status} in passing")

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from service.review.judging import Known
-from service.review.reckoning import PARTICIPANT, STATS
+from service.review.known import Known
+from service.review.statistics import PARTICIPANT, STATS
 
 RECKONED = {
     "submission.pace": "reckoned: the time taken against the study's estimate",
@@ -21,7 +21,7 @@ def source_of(fact: str, known: Known, pushed: Mapping[str, datetime]) -> str:
         return RECKONED[fact]
     if group == "evidence":
         return _evidence(rest.partition(".")[0], pushed)
-    if group == STATS and not known.reckoned.get(STATS):
+    if group == STATS and not known.statistics.get(STATS):
         return "Prolific's list of the study was not read yet"
     return {
         "submission": "Prolific's submission",

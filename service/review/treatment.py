@@ -41,7 +41,7 @@ from service.prolific.errors import (
     TokenRefused,
     Unreadable,
 )
-from service.store.troubles import Trouble
+from service.store.reviews import Failures
 
 NOT_YET = (2, 8, 30, 120, 300, 300)  # seconds; Prolific may not have moved it to AWAITING REVIEW yet
 NOT_THERE = NOT_YET[:3]  # seconds; a webhook may be faster than what it tells of
@@ -85,7 +85,7 @@ def wait_for_all(error: ProlificError) -> timedelta:
     return timedelta(seconds=left + random.uniform(0, min(left, MOST_JITTER)))  # noqa: S311 - jitter
 
 
-def retry_after(error: ProlificError, trouble: Trouble) -> timedelta | None:
+def retry_after(error: ProlificError, trouble: Failures) -> timedelta | None:
     """How long to wait before trying again after this much trouble; None to give up."""
     if isinstance(error, NotFound):
         return None
@@ -98,7 +98,7 @@ def retry_after(error: ProlificError, trouble: Trouble) -> timedelta | None:
     return after
 
 
-def later_and_later(trouble: Trouble) -> timedelta | None:
+def later_and_later(trouble: Failures) -> timedelta | None:
     """2 s, doubling to 10 min, with jitter; None after a day."""
     if trouble.now - trouble.since >= OUTAGE:
         return None

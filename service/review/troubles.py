@@ -13,7 +13,7 @@ from service.review.treatment import (
     wait_for_all,
 )
 from service.store.database import Database
-from service.store.troubles import add_outage, add_refusal
+from service.store.reviews import add_outage, add_refusal
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,11 +19,11 @@ from procrastinate.worker import Worker
 from service.domain.decision import Trigger
 from service.ops.metrics import Metrics
 from service.ops.periodic import now_and_then
-from service.review.review import Reviewer
+from service.review.review import Reviewer, ReviewJob
 from service.review.treatment import RetryLater
 from service.store.database import HINTS, Database, database_now, kind_of, within
 from service.store.decisions import newest
-from service.store.queue import QUEUE, RETRY, REVIEW, WAKE, Lease, LeaseLost, Queue
+from service.store.queue import QUEUE, RETRY, REVIEW, WAKE, Jobs, Lease, LeaseLost, Queue
 
 HEARTBEAT = 2.5  # seconds between a worker's signs of life
 SOON = 3  # seconds
@@ -50,7 +50,7 @@ class Patience(BaseRetryStrategy):
 class Tasks:
     """What the worker does, one method for each task."""
 
-    app: App
+    jobs: Jobs
     reviewer: Reviewer
     database: Database
     queue: Queue
@@ -109,13 +109,11 @@ class Tasks:
     ) -> None:
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(submission_id=submission_id, trigger=trigger.value)
-        job, began = context.job, perf_counter()
-        tries = job.attempts + 1
-        lease = Lease(job.id or 0, job.attempts)
+        began, tries = perf_counter(), context.job.attempts + 1
+        lease = Lease(context.job.id or 0, context.job.attempts)
+        job = ReviewJob(submission_id, trigger, tries, again=again, lease=lease)
         try:
-            recorded = await self.reviewer.review(
-                submission_id, trigger, tries=tries, again=again, lease=lease
-            )
+            recorded = await self.reviewer.review(job)
         except RetryLater as error:
             self.metrics.reviews.labels("retried").inc()
             log.warning("review.retried", why=str(error), tries=tries)
@@ -128,17 +126,20 @@ class Tasks:
             if kind_of(error) in HINTS:
                 raise
             log.exception("review.crashed", tries=tries)
-            after = await self.reviewer.stumble(submission_id, trigger, error)
+            after = await self.reviewer.crash_delay(job, error)
             if after:
                 raise RetryLater(after, str(error)) from error
         else:
             self.metrics.reviews.labels(recorded.status.value if recorded else "nothing_to_decide").inc()
             self.metrics.review_seconds.observe(perf_counter() - began)
+            if lease.ended:
+                self.jobs.ended.add(lease.job_id)
 
 
 def register_tasks(app: App, reviewer: Reviewer, database: Database, queue: Queue, metrics: Metrics) -> None:
     """Teach the app its tasks."""
-    tasks = Tasks(app, reviewer, database, queue, metrics)
+    assert isinstance(app.job_manager, Jobs)
+    tasks = Tasks(app.job_manager, reviewer, database, queue, metrics)
     for name, task in ((REVIEW, tasks.review), (RETRY, tasks.retry)):
         teach = app.task(
             name=name, queue=QUEUE, retry=Patience(), pass_context=True, task_middleware=[tasks.put_off]

@@ -19,11 +19,16 @@ class RuleBook:
     warnings: tuple[Finding, ...] = ()
     allowed: tuple[Finding, ...] = ()
 
-    def file_for(self, study_id: str) -> RuleFile | None:
-        """The file that names the study, else the one for all; None: nobody claims it."""
-        naming = (file for file in self.files if file.studies is not None and study_id in file.studies)
-        everything = (file for file in self.files if file.studies is None)
-        return next(naming, None) or next(everything, None)
+    def file_for(self, study_id: str, parent_id: str | None = None) -> RuleFile | None:
+        """Return the file that names the study, else the one that names its parent, else the one for all studies.
+
+        ``parent_id`` is the study of which a quota or representative-sample study is a part. None: no file claims it.
+        """
+        everything = next((file for file in self.files if file.studies is None), None)
+        return self._naming(study_id) or self._naming(parent_id) or everything
+
+    def _naming(self, study_id: str | None) -> RuleFile | None:
+        return next((file for file in self.files if study_id in (file.studies or ())), None)
 
     def files_declaring(self, source: str) -> tuple[RuleFile, ...]:
         return tuple(file for file in self.files if source in file.evidence)

@@ -10,6 +10,8 @@ from service.rules.facts import FieldType, Plain, typed
 
 NAME = re.compile("[a-z_][a-z0-9_]*")
 RECEIVED = "received"
+PARTICIPANT_ID = "participant_id"
+"""Whom a payload is about: every source may send it beside its fields. A review ignores another participant's."""
 CEL_WORDS = frozenset(
     {
         *("as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in"),
@@ -54,6 +56,10 @@ class Source:
         values: dict[str, Plain] = {}
         problems: list[tuple[str, str]] = []
         for field, value in payload.items():
+            if field == PARTICIPANT_ID:
+                if value is not None and typed(FieldType.STRING, value) is None:
+                    problems.append((field, f"{field}: must be {WANTED[FieldType.STRING]}"))
+                continue
             kind = self.fields.get(field)
             if kind is None:
                 problems.append((field, f"{field}: source {self.name} declares no such field"))
@@ -72,4 +78,6 @@ def name_problem(name: str) -> str | None:
         return "names are of a-z, 0-9 and _, and don't start with a digit"
     if name in CEL_WORDS:
         return "is a word of CEL"
+    if name == PARTICIPANT_ID:
+        return "says whom a payload is about, in every source, and is no field"
     return "is the name of the fact that says a source has answered" if name == RECEIVED else None

@@ -3,7 +3,7 @@
 Rows are only added: the newest say what is so now, for all replicas, whatever restarts.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -58,7 +58,7 @@ class Scope:
 async def scopes(connection: AsyncConnection) -> dict[str | None, Scope]:
     """All that ever had a brake, by study."""
     rows = await connection.execute(sa.select(brakes).order_by(brakes.c.id))
-    return _scopes(list(rows.mappings()))
+    return _scopes(rows.mappings())
 
 
 async def scopes_of(connection: AsyncConnection, study: str | None) -> tuple[Scope, Scope]:
@@ -68,14 +68,13 @@ async def scopes_of(connection: AsyncConnection, study: str | None) -> tuple[Sco
         .where(sa.or_(brakes.c.study_id == study, brakes.c.study_id.is_(None)))
         .order_by(brakes.c.id)
     )
-    found = _scopes(list(rows.mappings()))
+    return scopes_from(rows.mappings(), study)
+
+
+def scopes_from(rows: Iterable[Any], study: str | None) -> tuple[Scope, Scope]:
+    """Build the study's scope and the service's from their rows, oldest first."""
+    found = _scopes(rows)
     return found.get(study) or Scope(study), found.get(None) or Scope(None)
-
-
-async def pause_of(connection: AsyncConnection, study: str | None) -> Pause | None:
-    """What keeps anything of the study from being sent now: its own pause, or the service's."""
-    own, service = await scopes_of(connection, study)
-    return service.pause or own.pause
 
 
 async def add_pause(connection: AsyncConnection, study: str | None, by: str, reason: str) -> None:
@@ -102,24 +101,28 @@ async def _add(connection: AsyncConnection, **row: Any) -> None:
     await connection.execute(sa.insert(brakes).values(row))
 
 
-def _scopes(rows: list[Any]) -> dict[str | None, Scope]:
+def _scopes(rows: Iterable[Any]) -> dict[str | None, Scope]:
     """From the history of each scope to what it comes to: a resume ends all that came before it."""
     found: dict[str | None, Scope] = {}
     for row in rows:
-        study = row["study_id"]
+        study, at = row["study_id"], _moment(row["at"])
         scope = found.get(study) or Scope(study)
         match row["kind"]:
             case "pause":
-                pause = Pause(study, row["at"], row["by"] or "", row["reason"])
+                pause = Pause(study, at, row["by"] or "", row["reason"])
                 found[study] = replace(scope, pause=pause)
             case "resume":
                 # A pause that ends is no reason to allow more: only what reached its limit begins anew.
                 closed = {breaker.guard: row["decision_id"] or 0 for breaker in scope.breakers}
-                ended = row["at"] if scope.pause else scope.resumed_at
+                ended = at if scope.pause else scope.resumed_at
                 found[study] = Scope(study, windows={**scope.windows, **closed}, resumed_at=ended)
             case _:
                 breaker = Breaker(
-                    row["id"], study, Guard(row["guard"]), row["at"], row["reason"], row["decision_id"]
+                    row["id"], study, Guard(row["guard"]), at, row["reason"], row["decision_id"]
                 )
                 found[study] = replace(scope, breakers=(*scope.breakers, breaker))
     return found
+
+
+def _moment(value: datetime | str) -> datetime:
+    return datetime.fromisoformat(value) if isinstance(value, str) else value

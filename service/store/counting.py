@@ -1,8 +1,12 @@
-"""Counting decisions against limits: automatic ones, once recorded, applied or not; waiting and observed ones not."""
+"""Counts of decisions for limits: each submission once, by its newest automatic decision.
+
+A decision counts once it is recorded, applied or not. Waiting, observed and manual ones don't.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -15,52 +19,64 @@ DAY = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The decisions that count: those of ``study`` (None: of all studies) with an id above ``after``."""
+    """The submissions that count: those of ``study`` (None: of all studies) but ``without``.
+
+    Of each the newest decision with an id above ``after`` counts.
+    """
 
     study: str | None
     after: int
+    without: str
 
-    def condition(self) -> sa.ColumnElement[bool]:
-        return sa.and_(
+    def newest(self) -> sa.Select[Any]:
+        """Select the outcome of the newest counting decision of each submission."""
+        newer = decisions.alias()
+        return sa.select(decisions.c.outcome).where(
             decisions.c.study_id == self.study if self.study is not None else sa.true(),
-            decisions.c.id > self.after,
-            decisions.c.trigger != Trigger.PERSON.value,
-            decisions.c.mode != Mode.OBSERVE.value,
-            decisions.c.guard.is_distinct_from(Guard.WAITING.value),
+            decisions.c.submission_id != self.without,
+            self._counts(decisions),
+            ~sa.exists().where(
+                newer.c.submission_id == decisions.c.submission_id,
+                newer.c.id > decisions.c.id,
+                self._counts(newer),
+            ),
+        )
+
+    def _counts(self, decision: sa.FromClause) -> sa.ColumnElement[bool]:
+        return sa.and_(
+            decision.c.id > self.after,
+            decision.c.trigger != Trigger.PERSON.value,
+            decision.c.mode != Mode.OBSERVE.value,
+            decision.c.guard.is_distinct_from(Guard.WAITING.value),
         )
 
 
-async def newest_outcomes(connection: AsyncConnection, window: Window, number: int) -> list[Outcome]:
-    """The outcomes of the last ``number`` decisions, newest first."""
-    rows = await connection.scalars(
-        sa.select(decisions.c.outcome).where(window.condition()).order_by(decisions.c.id.desc()).limit(number)
-    )
-    return [Outcome(row) for row in rows]
+async def newest_outcomes(connection: AsyncConnection, window: Window, number: int) -> tuple[Outcome, ...]:
+    """Return the outcomes of the last ``number`` submissions that were decided, newest first."""
+    rows = await connection.scalars(window.newest().order_by(decisions.c.id.desc()).limit(number))
+    return tuple(Outcome(row) for row in rows)
 
 
 async def number_in_a_day(
     connection: AsyncConnection, window: Window, outcome: Outcome, now: datetime
 ) -> int:
-    """How many decisions of this outcome there were in the 24 hours before ``now``."""
-    found = await connection.scalar(
-        sa.select(sa.func.count()).where(
-            window.condition(), decisions.c.outcome == outcome.value, decisions.c.decided_at > now - DAY
-        )
-    )
-    return found or 0
+    """Count the submissions whose newest decision is of this outcome and not older than 24 hours."""
+    newest = window.newest().where(decisions.c.outcome == outcome.value, decisions.c.decided_at > now - DAY)
+    return await connection.scalar(sa.select(sa.func.count()).select_from(newest.subquery())) or 0
 
 
 async def reward_in_a_day(connection: AsyncConnection, window: Window, now: datetime) -> Decimal:
-    """What was approved or completed in the 24 hours before ``now``, in minor units.
+    """Sum what was approved or completed in the last 24 hours, in minor units.
 
     A completion counts with its share of the reward where it has one, else as a whole.
     """
     reward = decisions.c.facts["study"]["reward"].astext.cast(sa.Numeric)
     share = decisions.c.action["body"]["completion_code_data"]["percentage_of_reward"].astext.cast(sa.Numeric)
     pays = [Outcome.APPROVE.value, Outcome.COMPLETE.value]
-    found = await connection.scalar(
-        sa.select(sa.func.sum(reward * sa.func.coalesce(share, 100) / 100)).where(
-            window.condition(), decisions.c.outcome.in_(pays), decisions.c.decided_at > now - DAY
-        )
+    paid = (
+        window.newest()
+        .with_only_columns((reward * sa.func.coalesce(share, 100) / 100).label("paid"))
+        .where(decisions.c.outcome.in_(pays), decisions.c.decided_at > now - DAY)
+        .subquery()
     )
-    return Decimal(found or 0)
+    return Decimal(await connection.scalar(sa.select(sa.func.sum(paid.c.paid))) or 0)

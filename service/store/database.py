@@ -37,6 +37,9 @@ SLEEPERS = "-c idle_in_transaction_session_timeout=10s"
 
 T = TypeVar("T")
 
+Clock = Callable[[], datetime]
+"""Replaces the database's clock in tests."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -71,6 +74,7 @@ class Database:
                 **KEEPALIVE,
             },
         )
+        self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         sa.event.listen(self.engine.sync_engine, "handle_error", self._note)
 
     def _note(self, context: sa.engine.ExceptionContext) -> None:
@@ -98,10 +102,20 @@ class Database:
             yield connection
 
     @asynccontextmanager
+    async def single(self) -> AsyncIterator[AsyncConnection]:
+        """A connection for single statements: each is a transaction of its own, without BEGIN and COMMIT."""
+        async with self._autocommit.connect() as connection:
+            yield connection
+
+    @asynccontextmanager
     async def connect(self) -> AsyncIterator[AsyncConnection]:
-        """A connection for reading."""
+        """A connection for reading, in one transaction.
+
+        It ends with a commit: at a rollback psycopg forgets all statements that it has prepared.
+        """
         async with self.engine.connect() as connection:
             yield connection
+            await connection.commit()
 
     async def takes_writes(self) -> bool:
         """Whether it is no standby and not set to read-only. Raises SQLAlchemy's errors if it does not answer."""
@@ -172,7 +186,12 @@ async def within(seconds: float, asking: Coroutine[Any, Any, T]) -> T:
         task.cancel()
 
 
+async def time_of(connection: AsyncConnection, clock: Clock | None) -> datetime:
+    """The time to decide by: the database's, unless a test has a clock of its own."""
+    return clock() if clock else await database_now(connection)
+
+
 async def database_now(connection: AsyncConnection) -> datetime:
-    """The database's clock: the one that all replicas share."""
+    """The database's clock: the one that all replicas share, whatever their own say."""
     found: datetime = await connection.scalar(sa.text("SELECT clock_timestamp()"))
     return found

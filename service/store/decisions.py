@@ -1,14 +1,23 @@
 """The audit trail: decisions, attempts at applying them, and their answers. Rows are only added."""
 
-from dataclasses import asdict, dataclass
-from datetime import datetime
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.domain.decision import Decision, DecisionStatus, Guard, Mode, Outcome, Trigger
 from service.store.tables import answers, attempts, decisions
+
+LONGEST_CALL = timedelta(minutes=1)
+
+# Names of the advisory locks.
+SERVICE = "autoreview:decisions"
+SUBMISSION = "autoreview:submission"
 
 
 def _status() -> sa.ColumnElement[str]:
@@ -35,6 +44,30 @@ def _status() -> sa.ColumnElement[str]:
 
 STATUS = _status()
 
+# The same of a decision ``d``, for statements written as text.
+STATUS_OF = f"""coalesce(
+    (SELECT coalesce(n.status, '{DecisionStatus.PENDING}') FROM attempts a LEFT JOIN answers n ON n.attempt_id = a.id
+     WHERE a.decision_id = d.id ORDER BY a.id DESC LIMIT 1),
+    CASE WHEN d.mode = '{Mode.OBSERVE}' AND d.trigger <> '{Trigger.PERSON}' THEN '{DecisionStatus.OBSERVED}'
+         WHEN d.outcome = '{Outcome.HOLD}' THEN '{DecisionStatus.HELD}'
+         ELSE '{DecisionStatus.PENDING}' END)"""  # noqa: S608 - nothing of it comes from outside
+
+# Of an attempt ``a`` with its answer ``n``: that something was sent and no answer shows that it was refused.
+# A 2xx or 3xx is unclear too unless it was recorded as applied: what came back was not what was wanted.
+UNCLEAR = """a.request ->> 'endpoint' IN ('transition', 'request-return')
+    AND (n.attempt_id IS NULL OR n.status_code IS NULL OR n.status_code >= 500 OR n.status_code < 400)
+    AND coalesce(n.answer -> 'sent' <> 'false', true)"""
+
+# Of the submission ``asked``: since when it has been held for a person without a break. A hold that expired and
+# could not be sent goes on; after one that was sent nothing ends by itself (``reopened``).
+_FOR_A_PERSON = f"""(h.outcome = '{Outcome.HOLD}' AND h.mode <> '{Mode.OBSERVE}'
+    AND h.guard IS DISTINCT FROM '{Guard.WAITING}' OR h.guard IS NOT DISTINCT FROM '{Guard.HOLD_EXPIRED}')"""
+HELD_SINCE = f"""(
+    SELECT min(h.decided_at) FROM decisions h
+    WHERE h.submission_id = asked.id AND {_FOR_A_PERSON}
+      AND h.id > coalesce((SELECT max(h.id) FROM decisions h
+                           WHERE h.submission_id = asked.id AND NOT {_FOR_A_PERSON}), 0))"""  # noqa: S608
+
 
 def _may_have_arrived() -> sa.ColumnElement[bool]:
     """Whether something of a decision was sent and no answer tells that it was refused."""
@@ -44,6 +77,7 @@ def _may_have_arrived() -> sa.ColumnElement[bool]:
         answers.c.status_code >= 500,
         answers.c.status_code < 400,  # taken, or redirected, and what came back is not what was wanted
     )
+    unclear = sa.and_(unclear, sa.func.coalesce(answers.c.answer["sent"] != sa.literal(False, JSONB), True))
     asked = attempts.c.request["endpoint"].astext.in_(["transition", "request-return"])
     return (
         sa.select(attempts.c.id)
@@ -66,17 +100,42 @@ class Recorded:
     status: DecisionStatus
 
 
+_RECORD = sa.text("""
+    WITH decision AS (
+        INSERT INTO decisions (
+            submission_id, study_id, participant_id, decided_at, trigger, outcome, proposed, guard, rule, rule_file,
+            rules_hash, mode, action, tag, "by", note, reason, trace, facts, recheck_at)
+        SELECT submission_id, study_id, participant_id, decided_at, trigger, outcome, proposed, guard, rule, rule_file,
+               rules_hash, mode, action, tag, "by", note, reason, trace, facts, recheck_at
+        FROM jsonb_to_record(CAST(:decision AS jsonb)) AS new (
+            submission_id text, study_id text, participant_id text, decided_at timestamptz, trigger text, outcome text,
+            proposed text, guard text, rule text, rule_file text, rules_hash text, mode text, action jsonb, tag text,
+            "by" text, note text, reason text, trace jsonb, facts jsonb, recheck_at timestamptz)
+        RETURNING id, action
+    ), attempt AS (
+        INSERT INTO attempts (decision_id, request) SELECT id, action FROM decision WHERE :send RETURNING id
+    )
+    SELECT decision.id, attempt.id FROM decision LEFT JOIN attempt ON true
+""")
+
+
+_COLUMNS = tuple(field.name for field in fields(Decision))
+
+
 async def record(connection: AsyncConnection, decision: Decision) -> Recorded:
     """Add the decision; pending, held or observed until an attempt says more."""
-    values = asdict(decision) | {"trace": list(decision.trace)}
-    found = await connection.execute(sa.insert(decisions).values(values).returning(decisions.c.id))
-    row = found.scalar_one()
-    return Recorded(row, decision, await status_of(connection, row))
+    recorded, _ = await record_and_attempt(connection, decision, send=False)
+    return recorded
 
 
-async def status_of(connection: AsyncConnection, decision: int) -> DecisionStatus:
-    found = await connection.execute(sa.select(STATUS).where(decisions.c.id == decision))
-    return DecisionStatus(found.scalar_one())
+async def record_and_attempt(
+    connection: AsyncConnection, decision: Decision, *, send: bool
+) -> tuple[Recorded, int | None]:
+    """Add the decision and, to ``send`` its request at once, the attempt; return it with the attempt's id."""
+    row_of = {name: getattr(decision, name) for name in _COLUMNS}
+    found = await connection.execute(_RECORD, {"decision": json.dumps(row_of, default=_text), "send": send})
+    row, attempt = found.one()
+    return Recorded(row, decision, decision.first_status), attempt
 
 
 async def newest(connection: AsyncConnection, submission: str) -> Recorded | None:
@@ -88,7 +147,7 @@ async def newest(connection: AsyncConnection, submission: str) -> Recorded | Non
         .limit(1),
     )
     row = rows.mappings().one_or_none()
-    return _recorded(dict(row)) if row else None
+    return recorded_from(dict(row)) if row else None
 
 
 async def add_attempt(connection: AsyncConnection, decision: int, request: dict[str, Any] | None) -> int:
@@ -128,15 +187,18 @@ async def may_have_arrived(connection: AsyncConnection, decision: int) -> bool:
     return bool(found)
 
 
-async def was_decided(connection: AsyncConnection, submission: str) -> bool:
-    """Whether approve, reject or complete was applied to the submission through this service."""
-    done = [DecisionStatus.APPLIED.value, DecisionStatus.ALREADY.value]
-    final = [Outcome.APPROVE.value, Outcome.REJECT.value, Outcome.COMPLETE.value]
+async def is_being_sent(connection: AsyncConnection, decision: int) -> bool:
+    """Whether a request of the decision was sent within the longest time a call may take, and has no answer yet."""
     found = await connection.scalar(
-        sa.select(sa.func.count())
-        .select_from(decisions.join(attempts).join(answers))
-        .where(decisions.c.submission_id == submission)
-        .where(decisions.c.outcome.in_(final), answers.c.status.in_(done)),
+        sa.select(
+            sa.exists()
+            .select_from(attempts.outerjoin(answers))
+            .where(
+                attempts.c.decision_id == decision,
+                answers.c.attempt_id.is_(None),
+                attempts.c.at > sa.func.clock_timestamp() - LONGEST_CALL,
+            )
+        )
     )
     return bool(found)
 
@@ -162,57 +224,45 @@ async def failed_submissions(connection: AsyncConnection, submission: str | None
     return list(rows)
 
 
-async def newest_return_request(connection: AsyncConnection, submission: str) -> Decision | None:
-    """The last decision that asked the participant to return, if one was applied."""
-    done = [DecisionStatus.APPLIED.value, DecisionStatus.ALREADY.value]
-    rows = await connection.execute(
-        sa.select(decisions, STATUS.label("status"))
-        .where(decisions.c.submission_id == submission)
-        .where(decisions.c.outcome == Outcome.REQUEST_RETURN.value, STATUS.in_(done))
-        .order_by(decisions.c.id.desc())
-        .limit(1),
+async def lock_for_review(connection: AsyncConnection, study: str, submission: str, *, alone: bool) -> None:
+    """Until the transaction ends nobody else decides: limits are exact, and one decision follows another.
+
+    The service's lock comes before the study's, and that before the submission's, everywhere. The first is
+    shared by studies unless the service has limits of its own (``alone``).
+    """
+    lock = sa.func.pg_advisory_xact_lock
+    service = lock if alone else sa.func.pg_advisory_xact_lock_shared
+    await connection.execute(
+        sa.select(
+            service(_key(SERVICE)), lock(_key(f"{SERVICE}:{study}")), lock(_key(f"{SUBMISSION}:{submission}"))
+        )
     )
-    row = rows.mappings().one_or_none()
-    return _recorded(dict(row)).decision if row else None
+
+
+async def lock_submission(connection: AsyncConnection, submission: str) -> None:
+    """Until the transaction ends nobody else decides this submission, whatever its study turns out to be."""
+    await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_key(f"{SUBMISSION}:{submission}"))))
 
 
 async def lock_study(connection: AsyncConnection, study: str) -> None:
     """Until the transaction ends nobody else records a decision of this study: limits are exact."""
-    key = sa.func.hashtextextended(f"autoreview:decisions:{study}", 0)
-    await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
+    await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_key(f"{SERVICE}:{study}"))))
 
 
-async def lock_service(connection: AsyncConnection, *, shared: bool = False) -> None:
-    """Until the transaction ends nobody else records a decision that counts towards the service's limits.
-
-    ``shared`` by those who have none: nobody pulls or lets go the service's brakes meanwhile.
-    """
-    key = sa.func.hashtextextended("autoreview:decisions", 0)
-    lock = sa.func.pg_advisory_xact_lock_shared if shared else sa.func.pg_advisory_xact_lock
-    await connection.execute(sa.select(lock(key)))
+async def lock_service(connection: AsyncConnection) -> None:
+    """Until the transaction ends nobody else records a decision, pauses or resumes."""
+    await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_key(SERVICE))))
 
 
-async def held_since(connection: AsyncConnection, submission: str) -> datetime | None:
-    """Since when the submission has been held for a person without a break; None if it is not."""
-    of_it = decisions.c.submission_id == submission
-    held = sa.and_(
-        decisions.c.outcome == Outcome.HOLD.value,
-        decisions.c.mode != Mode.OBSERVE.value,
-        decisions.c.guard.is_distinct_from(Guard.WAITING.value),
-    )
-    # One that ended and could not be sent goes on; after one that was sent nothing ends by itself (`reopened`).
-    for_a_person = sa.or_(held, decisions.c.guard.is_not_distinct_from(Guard.HOLD_EXPIRED.value))
-    before = sa.select(sa.func.max(decisions.c.id)).where(of_it, sa.not_(for_a_person)).scalar_subquery()
-    found: datetime | None = await connection.scalar(
-        sa.select(sa.func.min(decisions.c.decided_at)).where(
-            of_it, for_a_person, decisions.c.id > sa.func.coalesce(before, 0)
-        )
-    )
-    return found
+def _key(name: str) -> sa.ColumnElement[int]:
+    return sa.func.hashtextextended(sa.literal(name), 0)
 
 
-def _recorded(row: dict[str, Any]) -> Recorded:
+def recorded_from(row: Mapping[str, Any]) -> Recorded:
+    """Read a decision's row, its times as they are or as JSON has them."""
+    row = dict(row)
     found, status = row.pop("id"), DecisionStatus(row.pop("status"))
+    again = row["recheck_at"]
     typed = {
         "trigger": Trigger(row["trigger"]),
         "outcome": Outcome(row["outcome"]),
@@ -220,5 +270,15 @@ def _recorded(row: dict[str, Any]) -> Recorded:
         "guard": Guard(row["guard"]) if row["guard"] else None,
         "mode": Mode(row["mode"]),
         "trace": tuple(row["trace"]),
+        "decided_at": _moment(row["decided_at"]),
+        "recheck_at": _moment(again) if again else None,
     }
     return Recorded(found, Decision(**row | typed), status)
+
+
+def _moment(value: datetime | str) -> datetime:
+    return datetime.fromisoformat(value) if isinstance(value, str) else value
+
+
+def _text(value: datetime) -> str:
+    return value.isoformat()

@@ -7,17 +7,19 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.domain.submission import FINAL, Status
-from service.store.tables import inbox
+from service.domain.submission import Status
+from service.store.inbox import IS_FINAL, NEWEST_FIRST
 
 REVIEWED_BY_PROLIFIC = timedelta(days=21)  # just after midnight GMT (reference 2.4)
 
-# What a webhook told since the submission was last seen: a hint, that nobody has to look at it any more.
-_ENDED = ", ".join(f"'{status.name}'" for status in sorted(FINAL))
+# A final status that a webhook reported since the submission was last fetched: a hint that nobody has to look at
+# it any more, until the review that it calls for has fetched it. Only the newest event by Prolific's time counts.
 _TOLD = f"""
-    SELECT e.status FROM inbox e
-    WHERE e.submission_id = s.id AND e.readable AND e.received_at > s.seen_at
-      AND upper(regexp_replace(btrim(e.status), '[ _-]+', '_', 'g')) IN ({_ENDED})
+    SELECT e.status FROM (
+        SELECT e.status, e.received_at FROM inbox e
+        WHERE e.submission_id = s.id AND e.readable ORDER BY {NEWEST_FIRST} LIMIT 1
+    ) e
+    WHERE e.received_at > s.seen_at AND {IS_FINAL}
 """  # noqa: S608 - nothing of it comes from outside
 
 _HOLDS = f"""
@@ -91,6 +93,20 @@ async def count_holds(connection: AsyncConnection, study: str | None = None) -> 
     return [dict(row) for row in rows.mappings()]
 
 
+async def held_among(connection: AsyncConnection, submissions: Sequence[str]) -> list[str]:
+    """Return which of the submissions were held when they were last decided, and awaited review when last fetched."""
+    rows = await connection.scalars(
+        sa.text("""
+            SELECT s.id FROM submissions s
+            JOIN LATERAL (SELECT outcome FROM decisions WHERE submission_id = s.id ORDER BY id DESC LIMIT 1) d
+              ON d.outcome = 'hold'
+            WHERE s.id = ANY(:submissions) AND s.status = 'AWAITING REVIEW'
+        """),
+        {"submissions": list(submissions)},
+    )
+    return list(rows)
+
+
 async def told_since(connection: AsyncConnection, submission: str) -> str | None:
     """The final status that a webhook told of the submission since it was last seen."""
     found: str | None = await connection.scalar(
@@ -101,15 +117,13 @@ async def told_since(connection: AsyncConnection, submission: str) -> str | None
 
 
 async def told_last(connection: AsyncConnection, submission: str) -> str | None:
-    """The final status that the newest webhook told of a submission that was never seen; newest by Prolific's time."""
-    sent_at = sa.case(
-        (inbox.c.sent_at.regexp_match(r"^[0-9]{1,20}(\.[0-9]{1,9})?$"), sa.cast(inbox.c.sent_at, sa.Numeric))
-    )
-    found = await connection.scalar(
-        sa.select(inbox.c.status)
-        .where(inbox.c.submission_id == submission, inbox.c.readable)
-        .order_by(sent_at.desc().nulls_last(), inbox.c.received_at.desc())
-        .limit(1)
+    """Return the final status that the newest webhook reported of a submission that was never fetched."""
+    found: str | None = await connection.scalar(
+        sa.text(f"""
+            SELECT e.status FROM inbox e WHERE e.submission_id = :id AND e.readable
+            ORDER BY {NEWEST_FIRST} LIMIT 1
+        """),  # noqa: S608 - nothing of it comes from outside
+        {"id": submission},
     )
     return found if Status.parse(found or "").is_final else None
 

@@ -9,8 +9,20 @@ from typing import Any, Protocol
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.domain.submission import FINAL, Status
+from service.domain.submission import FINAL
 from service.store.tables import inbox
+
+# Of an event ``e``: that its status is final, in whatever spelling.
+IS_FINAL = "upper(regexp_replace(btrim(e.status), '[ _-]+', '_', 'g')) IN ({})".format(
+    ", ".join(f"'{status.name}'" for status in sorted(FINAL))
+)
+
+# Of events ``e``: newest first, by Prolific's own time (X-Timestamp, whose unit is not documented). Deliveries
+# arrive in any order, and a retry hours later. Without a readable time, by when they were received.
+NEWEST_FIRST = (
+    "CASE WHEN e.sent_at ~ '^[0-9]{1,20}(\\.[0-9]{1,9})?$' THEN CAST(e.sent_at AS numeric) END DESC NULLS LAST, "
+    "e.received_at DESC"
+)
 
 
 class Incoming(Protocol):
@@ -68,32 +80,6 @@ async def add_events(connection: AsyncConnection, events: Sequence[Incoming]) ->
         for event in sorted(events, key=lambda event: event.event_id)
     ]
     return set((await connection.execute(_ADD, {"events": json.dumps(rows)})).scalars())
-
-
-async def mark_events_handled(connection: AsyncConnection, submission: str, seen_until: datetime) -> None:
-    """A review that began at ``seen_until`` has come to its end: what came before needs no other."""
-    await connection.execute(
-        sa.update(inbox)
-        .where(inbox.c.submission_id == submission, inbox.c.handled_at.is_(None))
-        .where(inbox.c.received_at <= seen_until)
-        .values(handled_at=sa.func.now()),
-    )
-
-
-async def event_waits(connection: AsyncConnection, submission: str) -> bool:
-    """Whether a webhook came that no finished review began after."""
-    found = await connection.scalar(
-        sa.select(sa.exists().where(inbox.c.submission_id == submission, inbox.c.handled_at.is_(None)))
-    )
-    return bool(found)
-
-
-async def told_of_final(connection: AsyncConnection, submission: str) -> bool:
-    """Whether any webhook ever said that the submission was decided or given up."""
-    rows = await connection.scalars(
-        sa.select(inbox.c.status).distinct().where(inbox.c.submission_id == submission, inbox.c.readable),
-    )
-    return any(Status.parse(status) in FINAL for status in rows)
 
 
 async def events_of(connection: AsyncConnection, submission: str) -> list[dict[str, Any]]:

@@ -11,9 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, LiteralString
 
+import psycopg
 import sqlalchemy as sa
 import stamina
 from procrastinate import App, PsycopgConnector
+from procrastinate.connector import BaseConnector
+from procrastinate.jobs import Job, Notification, Status
+from procrastinate.manager import JobManager, NotificationCallback
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.domain.decision import Trigger
@@ -37,10 +41,58 @@ class Connector(PsycopgConnector):
         await super().execute_query_async(query, **arguments)
 
 
+async def _autocommit(connection: psycopg.AsyncConnection[Any]) -> None:
+    await connection.set_autocommit(True)
+
+
+class Jobs(JobManager):
+    """Procrastinate's jobs, without two of its costs.
+
+    Jobs that ended together with their work, in one transaction, are left alone. And a notification that arrives
+    while an empty fetch is under way is not lost (the worker forgets it after the fetch, and the job would wait
+    for the next poll): then the fetch is repeated.
+    """
+
+    def __init__(self, connector: BaseConnector) -> None:
+        super().__init__(connector)
+        self.ended: set[int] = set()
+        self._notifications = 0
+
+    async def listen_for_jobs(
+        self, *, on_notification: NotificationCallback, queues: Iterable[str] | None = None
+    ) -> None:
+        async def count(*, channel: str, notification: Notification) -> None:
+            self._notifications += 1
+            await on_notification(channel=channel, notification=notification)
+
+        await super().listen_for_jobs(on_notification=count, queues=queues)
+
+    async def fetch_job(self, queues: Iterable[str] | None, worker_id: int) -> Job | None:
+        while True:
+            seen = self._notifications
+            job = await super().fetch_job(queues, worker_id)
+            if job or seen == self._notifications:
+                return job
+
+    async def finish_job(self, job: Job, status: Status, delete_job: bool) -> None:
+        if job.id in self.ended:
+            self.ended.discard(job.id)
+        else:
+            await super().finish_job(job, status, delete_job)
+
+
 def job_app(url: str) -> App:
-    """Procrastinate's app on this database; no connection is opened yet."""
+    """Procrastinate's app on this database; no connection is opened yet.
+
+    Each of its statements is a transaction by itself: autocommit saves it BEGIN and COMMIT.
+    """
     conninfo = url.replace("postgres://", "postgresql://", 1)
-    return App(connector=Connector(conninfo=conninfo, min_size=1, max_size=6, kwargs={"options": SLEEPERS}))
+    connector = Connector(
+        conninfo=conninfo, min_size=1, max_size=6, kwargs={"options": SLEEPERS}, configure=_autocommit
+    )
+    app = App(connector=connector)
+    app.job_manager = Jobs(app.connector)
+    return app
 
 
 # Procrastinate's own function, which its Python calls too, with the batch as one JSON text: its way of handing
@@ -59,23 +111,16 @@ class LeaseLost(AutoreviewError):
     code = "lease_lost"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Lease:
-    """A job as its worker took it; when it is given to another worker, its attempts are one more."""
+    """A job as its worker took it; when it is given to another worker, its attempts are one more.
+
+    ``ended`` is set once the job was deleted in the transaction that stored what came of it.
+    """
 
     job_id: int
     attempts: int
-
-
-async def is_held(connection: AsyncConnection, lease: Lease) -> bool:
-    """Whether the job is still this worker's: one that slept for long may have been taken for dead."""
-    found = await connection.scalar(
-        sa.text(
-            "SELECT 1 FROM procrastinate_jobs WHERE id = :job AND attempts = :attempts AND status = 'doing' FOR SHARE"
-        ),
-        {"job": lease.job_id, "attempts": lease.attempts},
-    )
-    return found is not None
+    ended: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.domain.submission import Status
+from service.store.inbox import NEWEST_FIRST
 
 COUNTED = (Status.AWAITING_REVIEW, Status.APPROVED, Status.PARTIALLY_APPROVED, Status.REJECTED)
 
@@ -46,22 +47,30 @@ _TIMES = sa.text("""
     ) AS times
 """)
 
-# What was fetched, and what only webhooks told of: the newest word on each submission counts.
-_PAST = sa.text("""
-    WITH heard AS (
-        SELECT id, status, seen_at AS at FROM submissions WHERE participant_id = :participant
-        UNION ALL
-        SELECT submission_id, upper(status), received_at FROM inbox
+# What was fetched counts, unless a webhook received since then reports a final status: the newest of its
+# submission's by Prolific's own time, since a late retry says what was, not what is.
+_PAST = sa.text(f"""
+    WITH named AS (
+        SELECT DISTINCT submission_id AS id FROM inbox
         WHERE participant_id = :participant AND upper(status) IN ('APPROVED', 'REJECTED', 'RETURNED')
+          AND submission_id <> :submission
+    ), reported AS (
+        SELECT named.id, event.status, event.received_at AS at FROM named CROSS JOIN LATERAL (
+            SELECT e.status, e.received_at FROM inbox e
+            WHERE e.submission_id = named.id AND e.readable ORDER BY {NEWEST_FIRST} LIMIT 1
+        ) event
+    ), fetched AS (
+        SELECT id, status, seen_at AS at FROM submissions WHERE participant_id = :participant AND id <> :submission
     ), newest AS (
-        SELECT DISTINCT ON (id) id, status FROM heard WHERE id <> :submission ORDER BY id, at DESC
+        SELECT DISTINCT ON (id) id, upper(status) AS status
+        FROM (SELECT * FROM reported UNION ALL SELECT * FROM fetched) AS both_of ORDER BY id, at DESC
     )
     SELECT count(*),
            count(*) FILTER (WHERE status = 'APPROVED'),
            count(*) FILTER (WHERE status = 'REJECTED'),
            count(*) FILTER (WHERE status = 'RETURNED')
     FROM newest
-""")
+""")  # noqa: S608 - nothing of it comes from outside
 
 
 async def times_of_study(connection: AsyncConnection, study: str, *, without: str) -> Times | None:

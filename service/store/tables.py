@@ -41,6 +41,7 @@ evidence = sa.Table(
     sa.Column("submission_id", sa.Text, nullable=False),
     sa.Column("payload", JSONB, nullable=False),
     sa.Column("handled_at", _moment),
+    sa.Column("participant_id", sa.Text),  # whom the payload says it is about, if it does
     sa.Index("evidence_submission_id", "submission_id", "source", "id"),
 )
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -13,7 +13,7 @@ from psycopg.rows import dict_row
 from service.app import Parts, build, opened
 from service.domain.decision import Outcome, Trigger
 from service.people.pausing import pause, resume
-from service.review.review import Reviewer, utc_now
+from service.review.review import Reviewer, ReviewJob
 from service.rules_in_force import RulesInForce
 from service.sandbox.model import SimSubmission
 from service.sandbox.studies import STROOP, TWO_PARTS
@@ -61,7 +61,7 @@ class Ahead:
     by: timedelta = field(default_factory=timedelta)
 
     def __call__(self) -> datetime:
-        return utc_now() + self.by
+        return datetime.now(UTC) + self.by
 
     def pass_(self, **time: float) -> None:
         self.by += timedelta(**time)
@@ -74,7 +74,7 @@ def reviewer_of(world: World) -> Reviewer:
 
 async def decide(world: World, submission: SimSubmission, trigger: Trigger = Trigger.SWEEP) -> Recorded:
     """Review the submission here and now, without a job."""
-    recorded = await reviewer_of(world).review(submission.id, trigger)
+    recorded = await reviewer_of(world).review(ReviewJob(submission.id, trigger))
     assert recorded, "it was decided"
     return recorded
 
@@ -89,7 +89,7 @@ async def outcome(world: World, wanted: Outcome, *, study: str = STROOP) -> Outc
 @asynccontextmanager
 async def reviewers(world: World, number: int) -> AsyncIterator[list[Reviewer]]:
     """So many more services on the world's database, each with its own pools, of which only the reviewer works."""
-    rules = RulesInForce(reviewer_of(world).rules(), utc_now())
+    rules = RulesInForce(reviewer_of(world).rules(), datetime.now(UTC))
     async with AsyncExitStack() as stack:
         found = []
         for _ in range(number):
@@ -104,7 +104,7 @@ async def race(world: World, submissions: Sequence[SimSubmission], *, of: int = 
     """Have the submissions reviewed by so many services at once; the decisions in the order of their ids."""
 
     async def work(reviewer: Reviewer, share: Sequence[SimSubmission]) -> list[Recorded | None]:
-        return [await reviewer.review(one.id, Trigger.SWEEP) for one in share]
+        return [await reviewer.review(ReviewJob(one.id, Trigger.SWEEP)) for one in share]
 
     async with reviewers(world, of) as found:
         work_of_each = (work(one, submissions[place::of]) for place, one in enumerate(found))

@@ -7,6 +7,7 @@ from service.domain.submission import Status
 from service.sandbox.faults import Fault
 from service.sandbox.model import By
 from tests.conftest import Start
+from tests.review.braking import make_due
 from tests.world import World, until
 
 
@@ -151,7 +152,7 @@ async def test_while_prolific_is_away_webhooks_are_taken_and_readyz_stays_ready(
 
 
 async def test_what_was_taken_with_an_answer_nobody_can_read_is_not_decided_otherwise(start: Start) -> None:
-    """It may have arrived: the same again does no harm, another transition would."""
+    """It may have arrived: another transition waits until Prolific shows what became of it."""
     from tests.world import rules_text
 
     reject = (
@@ -165,7 +166,18 @@ async def test_what_was_taken_with_an_answer_nobody_can_read_is_not_decided_othe
         await world.tell(submission.id)
         await until(_count(world, "transition", 1), "the transition to be asked for")
         await world.push(submission.id, {"attention_failed": 2})
-        await world.settled(submission.id)
-        await world.at_rest()
-        assert {str(call) for call in world.calls(submission.id)} == {"{'action': 'APPROVE'}"}
+        decision = await world.settled(submission.id, decisions=2)
+        assert (decision["outcome"], decision["proposed"], decision["guard"]) == (
+            "hold",
+            "reject",
+            "already_asked",
+        )
+        assert world.calls(submission.id) == []
+        world.sandbox.change(submission, Status.APPROVED, By.API, notify=False)
+        make_due(world.service.database.url, submission)
+
+        async def shown() -> bool:
+            return [one["status"] for one in await world.decisions(submission.id)] == ["held", "already"]
+
+        await until(shown, "the approval to be recorded as done")
         assert submission.status is Status.APPROVED

@@ -80,18 +80,18 @@ async def test_when_the_wait_is_over_the_timer_rings_and_doubt_holds(start: Star
             assert decision["trigger"] == "recheck"
 
 
-async def test_a_request_to_return_is_never_sent_twice(start: Start) -> None:
+async def test_while_a_request_to_return_is_pending_the_same_proposal_adds_nothing(start: Start) -> None:
     async with start(rules_text(ASK)) as world:
         submission = world.completed(code=None)
         await world.reviewed(submission)
         await world.tell(submission.id)
-        decision = await world.settled(submission.id, decisions=2)
-        assert (decision["outcome"], decision["guard"], decision["status"]) == (
-            "hold",
-            "already_asked",
-            "held",
-        )
+        await world.at_rest()
+        await world.push(submission.id, {"attention_failed": 1})
+        await world.at_rest()
+        (decision,) = await world.decisions(submission.id)
+        assert (decision["outcome"], decision["status"]) == ("request_return", "applied")
         assert len(world.calls(submission.id)) == 1
+        assert (await world.api("holds"))["results"] == []
 
 
 async def test_a_request_that_somebody_else_made_counts_too(start: Start) -> None:

@@ -15,6 +15,7 @@ from service.sandbox.studies import STROOP
 from tests.conftest import Start
 from tests.review.braking import (
     CODES,
+    MESSAGE,
     REJECT_ALL,
     Ahead,
     decide,
@@ -154,10 +155,13 @@ async def test_any_review_after_the_end_approves(start: Start) -> None:
 async def test_another_decision_in_between_begins_a_new_run(start: Start) -> None:
     """Held, then asked to return, then held again: the three days count from the second hold."""
     clock = Ahead()
-    rules = """
+    rules = f"""
+  - name: score is very high
+    when: evidence.survey.gibberish > 0.95
+    reject: {{category: LOW_EFFORT, message: "{MESSAGE}"}}
   - name: score is high
     when: evidence.survey.gibberish > 0.5
-    request_return: {reasons: ["It reads like gibberish."]}
+    request_return: {{reasons: ["It reads like gibberish."]}}
     recheck_after: 14d
 """
     async with start(held_for_three_days(rules), clock=clock) as world:
@@ -167,13 +171,13 @@ async def test_another_decision_in_between_begins_a_new_run(start: Start) -> Non
         await world.push(submission.id, {"gibberish": 0.9})
         assert (await world.settled(submission.id, decisions=2))["outcome"] == "request_return"
         clock.pass_(hours=10)
-        await world.tell(submission.id)
+        await world.push(submission.id, {"gibberish": 0.99})
         held = await world.settled(submission.id, decisions=3)
         assert (held["guard"], held["outcome"]) == ("already_asked", "hold")
         assert datetime.fromisoformat(held["recheck_at"]) - datetime.fromisoformat(
             held["decided_at"]
         ) == timedelta(hours=72)
-        assert has_expired(await after(world, clock, submission, hours=72, minutes=1), "request_return")
+        assert has_expired(await after(world, clock, submission, hours=72, minutes=1), "reject")
 
 
 async def test_waiting_for_evidence_is_no_hold(start: Start) -> None:

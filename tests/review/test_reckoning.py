@@ -10,7 +10,7 @@ import pytest
 
 from service.domain.submission import Status, Study, Submission
 from service.review.facts import time_taken
-from service.review.reckoning import AT_LEAST, groups_read, reckon
+from service.review.statistics import AT_LEAST, groups_read, statistics_of
 from service.rules import RuleFile, load
 from service.store.database import Database, database_now
 from service.store.statistics import COUNTED
@@ -84,7 +84,7 @@ async def test_the_numbers_are_those_of_numpy(database_url: str, rule_file: Rule
         for one in [*everybody[:20], this]:
             await see_submission(connection, one, claimed=True)
         await see_list(connection, everybody, claimed=True, asked_at=await database_now(connection))
-        found = await reckon(connection, this, rule_file)
+        found = await statistics_of(connection, this, rule_file)
     await database.close()
     assert found["stats"] == pytest.approx(by_numpy(times, this.time_taken or 0))
     mine = [one.status for one in everybody if one.participant_id == "p1"]
@@ -119,7 +119,7 @@ async def test_nobody_is_an_outlier_of_fewer_than_thirty(
         for one in range(number):
             await see_submission(connection, submission(one, time_taken=590 + one), claimed=True)
         slow, fast = (submission(99, time_taken=taken) for taken in (600, 60))
-        facts = [(await reckon(connection, one, rule_file))["stats"] for one in (slow, fast)]
+        facts = [(await statistics_of(connection, one, rule_file))["stats"] for one in (slow, fast)]
     await database.close()
     assert [one.get("fast_outlier") for one in facts] == ([False, True] if number == 30 else [None, None])
 
@@ -131,7 +131,7 @@ async def test_where_all_took_the_same_there_is_no_z(database_url: str, rule_fil
         await mark_listed(connection, "study")
         for one in range(3):
             await see_submission(connection, submission(one), claimed=True)
-        facts = await reckon(connection, submission(9), rule_file)
+        facts = await statistics_of(connection, submission(9), rule_file)
     await database.close()
     assert facts["stats"] == {"count": 3, "mean": 600.0, "sd": 0.0, "median": 600.0}
 

@@ -18,14 +18,14 @@ from service.prolific.errors import (
     Unreadable,
 )
 from service.review.treatment import is_nothing_about_it, is_refusal, retry_after, wait_for_all
-from service.store.troubles import Trouble
+from service.store.reviews import Failures
 
 MINUTES = timedelta(minutes=1)
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
-def trouble(*, outages: int = 0, refusals: int = 0, lasting: timedelta = timedelta()) -> Trouble:
-    return Trouble(outages, refusals, since=NOON - lasting, now=NOON)
+def trouble(*, outages: int = 0, refusals: int = 0, lasting: timedelta = timedelta()) -> Failures:
+    return Failures(outages, refusals, since=NOON - lasting, now=NOON)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The facts that this service reckons over what it saw: ``stats.`` and ``participant.``."""
+"""Facts computed over other submissions: ``stats.`` and ``participant.``."""
 
 from dataclasses import asdict
 from typing import Any
@@ -26,7 +26,7 @@ def groups_read(rule_file: RuleFile) -> frozenset[str]:
     return frozenset({fact.partition(".")[0] for fact in facts} & {STATS, PARTICIPANT})
 
 
-async def reckon(connection: AsyncConnection, submission: Submission, rule_file: RuleFile) -> Facts:
+async def statistics_of(connection: AsyncConnection, submission: Submission, rule_file: RuleFile) -> Facts:
     """The groups that the file reads, from what is in the database; the others are absent.
 
     ``stats`` is empty, all of it missing, while Prolific's list of the study was never read. ``participant``

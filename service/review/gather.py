@@ -1,0 +1,101 @@
+"""Gathering: what Prolific shows of a submission, and what the database knows of it."""
+
+from dataclasses import dataclass, replace
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.domain.decision import Outcome
+from service.domain.submission import Study, Submission
+from service.prolific.client import Prolific
+from service.review.known import Known
+from service.review.limits import GUARDS, ServiceLimits, Usage
+from service.review.lists import StudyLists
+from service.review.statistics import groups_read, statistics_of
+from service.review.studies import StudyCache
+from service.rules import RuleBook, RuleFile
+from service.store.counting import Window, newest_outcomes, number_in_a_day, reward_in_a_day
+from service.store.database import Clock
+from service.store.history import history_of
+from service.store.queue import Lease
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What Prolific shows; ``study`` is fetched only where a rule file claims the submission."""
+
+    submission: Submission
+    rule_file: RuleFile | None
+    study: Study | None
+
+
+@dataclass(frozen=True, slots=True)
+class Gatherer:
+    """Gathers all that a decision rests on."""
+
+    studies: StudyCache
+    lists: StudyLists
+    clock: Clock | None = None
+
+    async def fetch(self, submission_id: str, prolific: Prolific, rules: RuleBook) -> Fetched:
+        """Fetch the submission, with its study and, if the rules ask for statistics, the study's list."""
+        submission = await prolific.submission(submission_id)
+        if submission.study_id is None:
+            return Fetched(submission, None, None)
+        rule_file = rules.file_for(submission.study_id, submission.parent_study_id)
+        if rule_file is None:
+            return Fetched(submission, None, None)
+        study = await self.studies.get(submission.study_id, prolific)
+        if groups_read(rule_file):
+            await self.lists.refresh(submission.study_id, prolific)
+        return Fetched(submission, rule_file, study)
+
+    async def known(self, connection: AsyncConnection, fetched: Fetched, lease: Lease | None = None) -> Known:
+        """Read what the database knows; exact while the study's lock is held."""
+        submission, rule_file = fetched.submission, fetched.rule_file
+        history = await history_of(
+            connection,
+            submission.id,
+            study=submission.study_id,
+            participant=submission.participant_id,
+            sources=list(rule_file.evidence) if rule_file else (),
+            holds_end=rule_file is not None and rule_file.hold_at_most is not None,
+            lease=lease,
+        )
+        statistics = await statistics_of(connection, submission, rule_file) if rule_file else {}
+        now = self.clock() if self.clock else history.now
+        return Known(submission, fetched.study, statistics, history, now)
+
+
+async def usage_of(
+    connection: AsyncConnection,
+    outcome: Outcome,
+    known: Known,
+    rule_file: RuleFile,
+    service_limits: ServiceLimits,
+) -> Usage:
+    """Count what limits a decision of this outcome. Nothing is read where no limit can apply.
+
+    A hold may end in an approval, so it is counted as one where rewards are limited.
+    """
+    limits, submission, now = rule_file.limits, known.submission, known.now
+    guard = GUARDS.get(outcome, GUARDS[Outcome.APPROVE])
+    own = Window(submission.study_id, known.history.study.windows.get(guard, 0), submission.id)
+    everything = Window(None, known.history.service.windows.get(guard, 0), submission.id)
+    usage = Usage(limits, service_limits)
+    match outcome:
+        case Outcome.REJECT:
+            last = await newest_outcomes(connection, own, limits.reject.of_last - 1)
+            usage = replace(usage, outcomes=last)
+            per_day: int | None = service_limits.rejections
+        case Outcome.REQUEST_RETURN:
+            per_day = service_limits.requests_to_return
+        case _:
+            if limits.approve.reward_per_day is not None:
+                usage = replace(usage, paid=await reward_in_a_day(connection, own, now))
+            if service_limits.reward is not None:
+                usage = replace(usage, paid_in_all=await reward_in_a_day(connection, everything, now))
+            return usage
+    usage = replace(usage, number=await number_in_a_day(connection, own, outcome, now))
+    if per_day is not None:
+        usage = replace(usage, number_in_all=await number_in_a_day(connection, everything, outcome, now))
+    return usage

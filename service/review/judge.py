@@ -1,0 +1,177 @@
+"""From all that is known of a submission to its decision. Pure: nothing is fetched, read or written here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from service.domain.decision import Decision, Facts, Guard, Mode, Outcome, Reject, Trigger, Verdict
+from service.prolific.errors import NoSuchCode
+from service.review.facts import facts_of, still_to_come
+from service.review.guards import LOOK_AGAIN, Case, Guarded, guard, request_for
+from service.review.known import ANSWER_TIME, Known
+from service.review.limits import Excess, Usage
+from service.review.statistics import STATS
+from service.rules import RuleFile
+from service.store.history import Version
+
+LIST_AGAIN = timedelta(minutes=10)
+
+# How bad an outcome is for the participant. A hold is paid on day 21.
+SEVERITY = {
+    Outcome.APPROVE: 0,
+    Outcome.HOLD: 1,
+    Outcome.COMPLETE: 2,
+    Outcome.REQUEST_RETURN: 3,
+    Outcome.REJECT: 4,
+}
+
+# Facts that our own request changes: they make no new decision by themselves.
+OWN_EFFECTS = frozenset({"status", "return_requested", "return_requested_at"})
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What the rules say of the facts, before guards."""
+
+    facts: Facts
+    verdict: Verdict
+    rule_file: RuleFile
+    mode: Mode
+
+    @property
+    def outcome(self) -> Outcome:
+        """What would be done: *hold* where the rules themselves could not decide."""
+        return self.verdict.action.outcome
+
+
+def propose(known: Known, rule_file: RuleFile, mode: Mode) -> Proposal:
+    """Ask the rules. ``mode`` is the service's; the lesser of that and the rule file's counts."""
+    facts = _facts(known, rule_file, known.evidence)
+    return Proposal(facts, rule_file.decide(facts), rule_file, mode.at_most(rule_file.mode))
+
+
+def judge(known: Known, proposal: Proposal, usage: Usage, trigger: Trigger) -> tuple[Decision, Excess | None]:
+    """Ask the guards; return the decision, and the limit whose breaker it opens."""
+    verdict, rule_file, submission = proposal.verdict, proposal.rule_file, known.submission
+    guarded = guard(_case(known, proposal, usage))
+    decision = Decision(
+        submission_id=submission.id,
+        study_id=submission.study_id,
+        participant_id=submission.participant_id,
+        decided_at=known.now,
+        trigger=trigger,
+        outcome=guarded.action.outcome,
+        proposed=verdict.proposed,
+        guard=guarded.guard,
+        rule=verdict.rule,
+        rule_file=rule_file.path,
+        rules_hash=rule_file.hash,
+        mode=proposal.mode,
+        action=guarded.request,
+        reason=guarded.reason,
+        tag=verdict.tag,
+        trace=verdict.trace,
+        facts=proposal.facts,
+        recheck_at=_recheck_at(known, proposal, guarded),
+    )
+    return decision, guarded.opens
+
+
+def is_repeat(last: Decision, new: Decision) -> bool:
+    """Whether a review came to the same as the last one. Time that went by is nothing new."""
+    same = (last.outcome, last.guard, last.action) == (new.outcome, new.guard, new.action)
+    return same and _basis(last) == _basis(new)
+
+
+def still_asks_to_return(known: Known, proposal: Proposal) -> bool:
+    """Whether a request to return of ours is pending, and the rules still propose it: there is nothing to add."""
+    until, newest = known.answer_until, known.history.newest
+    if known.history.asked is None or until is None or newest is None:
+        return False
+    is_pending = newest.decision.outcome is Outcome.REQUEST_RETURN and not known.was_decided
+    return is_pending and proposal.outcome is Outcome.REQUEST_RETURN and known.now < until
+
+
+def _basis(decision: Decision) -> tuple[Any, ...]:
+    """What a decision rests on, without what our own request changes."""
+    facts = {name: value for name, value in decision.facts.items() if name != "now"}
+    submission = facts.get("submission") or {}
+    facts["submission"] = {name: value for name, value in submission.items() if name not in OWN_EFFECTS}
+    return facts, decision.rule, decision.rules_hash, decision.mode
+
+
+def _facts(known: Known, rule_file: RuleFile, evidence: Mapping[str, Mapping[str, Any]]) -> Facts:
+    return facts_of(
+        known.submission,
+        known.study,
+        evidence,
+        rule_file,
+        completed_by=known.completed_by,
+        now=known.now,
+        statistics=known.statistics,
+    )
+
+
+def _case(known: Known, proposal: Proposal, usage: Usage) -> Case:
+    verdict, rule_file = proposal.verdict, proposal.rule_file
+    case = Case(known, verdict, proposal.mode, usage, verdict.action, hold_at_most=rule_file.hold_at_most)
+    try:
+        case = replace(case, request=request_for(verdict.action, known.study))
+    except NoSuchCode as error:
+        return replace(case, no_code=str(error))
+    if SEVERITY[proposal.outcome] > SEVERITY[Outcome.HOLD]:
+        case = replace(case, conflict=_conflict(known, proposal))
+    if isinstance(verdict.action, Reject):
+        case = replace(case, policy=rule_file.policy_problem(verdict, proposal.facts))
+    return case
+
+
+def _conflict(known: Known, proposal: Proposal) -> str | None:
+    """Say which source changed a value after completion so that the outcome got worse; None if none did.
+
+    Each earlier payload is tried: with the values that it had and that were changed since, would the rules have
+    been kinder? A value that was missing before is no change.
+    """
+    for source in proposal.rule_file.evidence:
+        versions = known.versions(source)
+        for earlier in versions[1:]:
+            changed = _changed(earlier, versions[0])
+            before = known.evidence | {source: {**versions[0].payload, **changed}}
+            outcome = proposal.rule_file.decide(_facts(known, proposal.rule_file, before)).action.outcome
+            if SEVERITY[outcome] < SEVERITY[proposal.outcome]:
+                return (
+                    f"Source {source} changed {', '.join(sorted(changed))} after completion, and the outcome is "
+                    f"worse for it: {proposal.outcome} instead of {outcome}."
+                )
+    return None
+
+
+def _changed(earlier: Version, newest: Version) -> dict[str, Any]:
+    """The values of a payload that the newest payload of its source has otherwise, or no longer."""
+    return {
+        name: value
+        for name, value in earlier.payload.items()
+        if value is not None and newest.payload.get(name) != value
+    }
+
+
+def _recheck_at(known: Known, proposal: Proposal, guarded: Guarded) -> datetime | None:
+    """When time alone may change what comes of a review."""
+    verdict, outcome, now = proposal.verdict, guarded.action.outcome, known.now
+    times = [guarded.look_at]
+    if guarded.guard is Guard.WAITING:
+        times.append(still_to_come(proposal.rule_file, proposal.facts, known.completed_by))
+    if guarded.guard is None and outcome is Outcome.REQUEST_RETURN:
+        times.append(now + (verdict.recheck_after or ANSWER_TIME))
+    elif guarded.guard is None and verdict.recheck_after:
+        times.append(now + verdict.recheck_after)
+    if guarded.guard is not None and known.statistics.get(STATS) == {}:
+        times.append(now + LIST_AGAIN)  # Prolific's list was never read: no reason to leave it to a person
+    if outcome is Outcome.HOLD:
+        times += [_if_later(known.answer_until, now), now + LOOK_AGAIN if known.unconfirmed else None]
+    return min((time for time in times if time), default=None)
+
+
+def _if_later(moment: datetime | None, now: datetime) -> datetime | None:
+    return moment if moment and moment > now else None

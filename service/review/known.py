@@ -1,0 +1,93 @@
+"""All that is known of a submission when it is judged."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from service.domain.decision import Facts
+from service.domain.submission import Study, Submission
+from service.store.history import History, Unconfirmed, Version
+
+# How long a request whose answer is lost may still show at Prolific. After that, what Prolific shows counts.
+SETTLED_AFTER = timedelta(minutes=10)
+
+ANSWER_TIME = timedelta(days=7)  # how long a participant has to answer a request to return
+
+# Prolific's clock and the database's are compared only where nothing else is known, and then this much is added
+# in the participant's favour: messages count as replies from earlier on, the time to answer is longer.
+CLOCK_MARGIN = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A submission as Prolific shows it, its study, statistics over others, and its history here.
+
+    ``now`` is the time to decide by. ``replied`` says why the participant counts as having answered a request to
+    return, None if they did not or nobody looked.
+    """
+
+    submission: Submission
+    study: Study | None
+    statistics: Facts
+    history: History
+    now: datetime
+    replied: str | None = None
+
+    @property
+    def evidence(self) -> dict[str, Mapping[str, Any]]:
+        """The newest payload of each source."""
+        return {version.source: version.payload for version in reversed(self.history.evidence)}
+
+    def versions(self, source: str) -> list[Version]:
+        """What a source sent after completion, newest first.
+
+        When it was received is by the database's clock, when it was completed by Prolific's.
+        """
+        completed = self.submission.completed_at
+        since = completed - CLOCK_MARGIN if completed else None
+        found = [version for version in self.history.evidence if version.source == source]
+        return [version for version in found if since is None or version.received_at >= since]
+
+    @property
+    def completed_by(self) -> datetime:
+        """When it was completed, or first seen where Prolific gives no time."""
+        return self.submission.completed_at or self.history.first_seen_at or self.now
+
+    @property
+    def was_decided(self) -> bool:
+        """Whether it was ever seen in a final status, or decided by a person or the rules."""
+        return self.history.ever_final or self.history.ended or self.history.decided
+
+    @property
+    def unconfirmed(self) -> Unconfirmed | None:
+        """A request that may have arrived, for as long as Prolific may still show it."""
+        sent = self.history.unconfirmed
+        return sent if sent and self.history.now - sent.sent_at < SETTLED_AFTER else None
+
+    @property
+    def was_asked(self) -> bool:
+        """Whether the participant was asked to return it, by this service or by somebody else."""
+        return self.history.asked is not None or self.submission.return_requested_at is not None
+
+    @property
+    def answer_until(self) -> datetime | None:
+        """By when the participant may answer a request to return, by the database's clock."""
+        asked, shown = self.history.asked, self.submission.return_requested_at
+        time = asked.recheck_at - asked.decided_at if asked and asked.recheck_at else ANSWER_TIME
+        if asked and not _is_another(shown, asked.sent_at):
+            return asked.sent_at + time
+        return shown + time + CLOCK_MARGIN if shown else None
+
+    @property
+    def replies_since(self) -> datetime | None:
+        """From when on a message counts as a reply to the request to return, by Prolific's clock."""
+        asked, shown = self.history.asked, self.submission.return_requested_at
+        if shown is not None and not (asked and _is_another(shown, asked.sent_at)):
+            return shown
+        return asked.sent_at - CLOCK_MARGIN if asked else None
+
+
+def _is_another(shown: datetime | None, sent_at: datetime) -> bool:
+    """Whether Prolific shows a request that was made after ours: it shows the newest only."""
+    return shown is not None and shown > sent_at + CLOCK_MARGIN

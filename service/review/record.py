@@ -1,0 +1,183 @@
+"""Recording decisions: under the study's lock, with the attempt, the timer and the breaker that belong to them."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.domain.decision import Decision, DecisionStatus, Mode, Outcome, Trigger
+from service.errors import AutoreviewError, ProlificError
+from service.ops.metrics import Metrics
+from service.prolific.errors import NotFound, Refused
+from service.review.judge import is_repeat
+from service.review.known import Known
+from service.review.limits import Excess
+from service.review.next_step import has_failed
+from service.store.brakes import open_breaker
+from service.store.database import Database
+from service.store.decisions import (
+    Recorded,
+    add_answer,
+    add_attempt,
+    lock_study,
+    may_have_arrived,
+    newest,
+    record,
+    record_and_attempt,
+    supersede,
+)
+from service.store.queue import Queue
+from service.store.submissions import study_of
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A decision in the database; its request is to be sent if there is an ``attempt``."""
+
+    recorded: Recorded
+    attempt: int | None = None
+    is_new: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Recorder:
+    """Adds decisions to the audit trail."""
+
+    database: Database
+    queue: Queue
+    metrics: Metrics
+
+    async def record(
+        self,
+        connection: AsyncConnection,
+        known: Known,
+        decision: Decision,
+        opens: Excess | None,
+        *,
+        again: bool,
+    ) -> Recording:
+        """Write the decision and the attempt to send it, in one statement. Only under the study's lock.
+
+        One that repeats the newest adds no row: that one is sent instead, if it is pending, or failed and to be
+        tried ``again``.
+        """
+        last = known.history.newest
+        if last and is_repeat(last.decision, decision):
+            return await self._repeat(connection, last, decision, opens, again=again)
+        send = decision.first_status is DecisionStatus.PENDING and decision.action is not None
+        recorded, attempt = await record_and_attempt(connection, decision, send=send)
+        if opens:
+            await _open(connection, opens, recorded)
+        if decision.recheck_at:
+            await self.set_timer(connection, decision.submission_id, decision.recheck_at)
+        elif known.history.has_timer:
+            await self.queue.cancel_timer(connection, decision.submission_id)
+        if last and last.status is DecisionStatus.PENDING:
+            await supersede(connection, last, recorded)
+        return Recording(recorded, attempt, is_new=True)
+
+    async def set_timer(self, connection: AsyncConnection, submission_id: str, at: datetime) -> None:
+        await self.queue.set_timer(connection, submission_id, at, Trigger.RECHECK)
+
+    async def _repeat(
+        self,
+        connection: AsyncConnection,
+        last: Recorded,
+        decision: Decision,
+        opens: Excess | None,
+        *,
+        again: bool,
+    ) -> Recording:
+        if opens:
+            await _open(connection, opens, last)
+        if decision.trigger is Trigger.RECHECK and decision.recheck_at:
+            # The timer was due before the decision's own time came, or that is to be looked at regularly.
+            await self.set_timer(connection, decision.submission_id, decision.recheck_at)
+        if last.status is DecisionStatus.PENDING or (again and has_failed(last)):
+            return Recording(last, await add_attempt(connection, last.id, last.decision.action))
+        return Recording(last)
+
+    def report(self, recording: Recording | None) -> None:
+        """Log and count a new decision, once its transaction is committed."""
+        if recording is None or not recording.is_new:
+            return
+        recorded, decision = recording.recorded, recording.recorded.decision
+        self.metrics.decisions.labels(decision.outcome.value, decision.guard or "").inc()
+        log.info(
+            "decision.recorded",
+            decision_id=recorded.id,
+            outcome=decision.outcome.value,
+            guard=decision.guard.value if decision.guard else None,
+            rule=decision.rule,
+            reason=decision.reason,
+            status=recorded.status.value,
+        )
+
+    async def record_failure(
+        self, submission_id: str, trigger: Trigger, mode: Mode, error: Exception, now: datetime
+    ) -> Recorded:
+        """Record that the submission can't be reviewed for good: a *failed* that people see."""
+        reason, code = _why_not(error), error.code if isinstance(error, AutoreviewError) else "internal_error"
+        async with self.database.begin() as connection:
+            await lock_study(connection, await study_of(connection, submission_id) or "")
+            last = await newest(connection, submission_id)
+            if last and last.status is DecisionStatus.FAILED and last.decision.reason == reason:
+                return last
+            if last and trigger is Trigger.SWEEP and await _is_unconfirmed(connection, last):
+                return last  # it was only looked at, and is still to be settled by what Prolific shows
+            if last and last.decision.trigger is Trigger.PERSON and last.status is not DecisionStatus.PENDING:
+                return last  # a person's decision stands, whatever Prolific shows
+            if last and last.status is DecisionStatus.PENDING:
+                recorded = last  # what was to be done can't be
+            else:
+                recorded = await record(connection, _failure(submission_id, trigger, mode, reason, now))
+            attempt = await add_attempt(connection, recorded.id, {"endpoint": "submission", "body": None})
+            await add_answer(
+                connection,
+                attempt,
+                DecisionStatus.FAILED,
+                error.status_code if isinstance(error, Refused) else None,
+                {"error": code, "message": str(error)},
+            )
+        log.error("review.failed", decision_id=recorded.id, error=str(error), code=code)
+        return replace(recorded, status=DecisionStatus.FAILED)
+
+
+async def _open(connection: AsyncConnection, excess: Excess, recorded: Recorded) -> None:
+    """The first decision beyond a limit opens its breaker."""
+    await open_breaker(connection, excess.study, excess.guard, excess.reason, recorded.id)
+    log.error("breaker.open", study_id=excess.study, guard=excess.guard.value, reason=excess.reason)
+
+
+async def _is_unconfirmed(connection: AsyncConnection, last: Recorded) -> bool:
+    return last.status is DecisionStatus.FAILED and await may_have_arrived(connection, last.id)
+
+
+def _why_not(error: Exception) -> str:
+    if isinstance(error, NotFound):
+        return "Prolific knows no such submission, or does not show it to this token."
+    if isinstance(error, ProlificError):
+        return f"Prolific did not show the submission: {error}"
+    return f"Its review ended in an error again and again: {type(error).__name__}: {error}"
+
+
+def _failure(submission_id: str, trigger: Trigger, mode: Mode, reason: str, now: datetime) -> Decision:
+    return Decision(
+        submission_id=submission_id,
+        study_id=None,
+        participant_id=None,
+        decided_at=now,
+        trigger=trigger,
+        outcome=Outcome.HOLD,
+        proposed=Outcome.HOLD,
+        guard=None,
+        rule=None,
+        rule_file=None,
+        rules_hash=None,
+        mode=mode,
+        action=None,
+        reason=reason,
+    )

@@ -1,0 +1,191 @@
+"""What the database knows of a submission that is under review: one statement, one snapshot."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.domain.decision import DecisionStatus, Outcome
+from service.store.brakes import Scope, scopes_from
+from service.store.decisions import HELD_SINCE, STATUS_OF, UNCLEAR, Recorded, recorded_from
+from service.store.inbox import IS_FINAL
+from service.store.queue import Lease
+
+VERSIONS = 10  # of the evidence of a source that are compared: the newest ones
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One payload of a source; ``received_at`` is by the database's clock."""
+
+    source: str
+    received_at: datetime
+    payload: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnAsked:
+    """A request to return that was applied: decided and sent when, and the time left to the participant."""
+
+    sent_at: datetime
+    decided_at: datetime
+    recheck_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unconfirmed:
+    """A request that Prolific may have taken, although no answer says so."""
+
+    decision: Recorded
+    sent_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """As of ``now`` by the database's clock, in which all its times are but those inside decisions' facts.
+
+    ``first_seen_at`` is None and ``ever_final`` False for a submission never fetched before. ``ended`` is True
+    if a webhook ever reported a final status, ``decided`` if approve, reject or complete was applied. ``evidence``
+    has the newest payloads of each source, newest first, without the ``conflicts`` that name another
+    participant; ``unread`` are the ids of evidence rows that no finished review has read.
+    """
+
+    now: datetime
+    first_seen_at: datetime | None
+    ever_final: bool
+    ended: bool
+    decided: bool
+    evidence: Sequence[Version]
+    conflicts: int
+    unread: Sequence[int]
+    newest: Recorded | None
+    asked: ReturnAsked | None
+    unconfirmed: Unconfirmed | None
+    held_since: datetime | None
+    study: Scope
+    service: Scope
+    has_timer: bool
+    lease_held: bool
+
+
+# Evidence whose payload names a participant who is not the submission's.
+OF_ANOTHER = "e.participant_id IS NOT NULL AND e.participant_id IS DISTINCT FROM asked.participant"
+
+_DONE = f"('{DecisionStatus.APPLIED}', '{DecisionStatus.ALREADY}')"
+_DECIDED = f"('{Outcome.APPROVE}', '{Outcome.REJECT}', '{Outcome.COMPLETE}')"
+
+# Each part reads an index by the submission's id; parts about decisions find nothing at a first review.
+_HISTORY = f"""
+    SELECT clock_timestamp() AS now, s.first_seen_at, coalesce(s.ever_final, false) AS ever_final,
+           EXISTS (SELECT FROM inbox e WHERE e.submission_id = asked.id AND e.readable AND {IS_FINAL}) AS ended,
+           EXISTS (SELECT FROM decisions d JOIN attempts a ON a.decision_id = d.id
+                   JOIN answers n ON n.attempt_id = a.id
+                   WHERE d.submission_id = asked.id AND d.outcome IN {_DECIDED} AND n.status IN {_DONE}) AS decided,
+           (SELECT jsonb_agg(jsonb_build_object('source', v.source, 'received_at', v.received_at,
+                                                'payload', v.payload) ORDER BY v.id DESC)
+            FROM unnest(CAST(:sources AS text[])) AS wanted (source) CROSS JOIN LATERAL (
+                SELECT e.id, e.source, e.received_at, e.payload FROM evidence e
+                WHERE e.submission_id = asked.id AND e.source = wanted.source AND NOT ({OF_ANOTHER})
+                ORDER BY e.id DESC LIMIT {VERSIONS}
+            ) v) AS evidence,
+           (SELECT count(*) FROM evidence e WHERE e.submission_id = asked.id AND {OF_ANOTHER}) AS conflicts,
+           (SELECT array_agg(e.id) FROM evidence e
+            WHERE e.submission_id = asked.id AND e.handled_at IS NULL) AS unread,
+           (SELECT to_jsonb(d) || jsonb_build_object('status', {STATUS_OF}) FROM decisions d
+            WHERE d.submission_id = asked.id ORDER BY d.id DESC LIMIT 1) AS newest,
+           (SELECT jsonb_build_object('sent_at', a.at, 'decided_at', d.decided_at, 'recheck_at', d.recheck_at)
+            FROM decisions d JOIN attempts a ON a.decision_id = d.id JOIN answers n ON n.attempt_id = a.id
+            WHERE d.submission_id = asked.id AND d.outcome = '{Outcome.REQUEST_RETURN}' AND n.status IN {_DONE}
+            ORDER BY a.id DESC LIMIT 1) AS asked,
+           (SELECT jsonb_build_object(
+                'sent_at', a.at, 'decision', to_jsonb(d) || jsonb_build_object('status', {STATUS_OF}))
+            FROM decisions d JOIN attempts a ON a.decision_id = d.id LEFT JOIN answers n ON n.attempt_id = a.id
+            WHERE d.submission_id = asked.id AND {UNCLEAR}
+              AND NOT EXISTS (SELECT FROM attempts later JOIN answers l ON l.attempt_id = later.id
+                              WHERE later.decision_id = d.id AND later.id >= a.id
+                                AND (l.status IN {_DONE} OR l.answer ? 'status'))
+            ORDER BY a.id DESC LIMIT 1) AS unconfirmed,
+           CASE WHEN CAST(:holds_end AS boolean) THEN {HELD_SINCE} END AS held_since,
+           (SELECT jsonb_agg(b ORDER BY b.id) FROM brakes b
+            WHERE b.study_id IS NULL OR b.study_id = asked.study) AS brakes,
+           EXISTS (SELECT FROM procrastinate_jobs t
+                   WHERE t.queueing_lock = 'timer:' || asked.id AND t.status = 'todo') AS has_timer,
+           {{lease}} AS lease_held
+    FROM (SELECT CAST(:id AS text) AS id, CAST(:study AS text) AS study, CAST(:participant AS text) AS participant)
+         AS asked LEFT JOIN submissions s ON s.id = asked.id
+"""  # noqa: S608 - nothing of it comes from outside
+_UNDER_LEASE = sa.text(
+    _HISTORY.replace(
+        "{lease}",
+        "(SELECT 1 FROM procrastinate_jobs j "
+        "WHERE j.id = :job AND j.attempts = :attempts AND j.status = 'doing' FOR SHARE)",
+    )
+)
+_READ_ONLY = sa.text(_HISTORY.replace("{lease}", "1"))
+
+
+async def history_of(
+    connection: AsyncConnection,
+    submission: str,
+    *,
+    study: str | None,
+    participant: str | None,
+    sources: Sequence[str] = (),
+    holds_end: bool = False,
+    lease: Lease | None = None,
+) -> History:
+    """Read all that is known of the submission; exact for as long as the study's lock is held.
+
+    ``sources`` are those that its rule file declares, ``holds_end`` asks for the time it has been held. The row
+    of the lease's job stays locked until the transaction ends, so that no other worker takes it over.
+    """
+    values: dict[str, Any] = {
+        "id": submission,
+        "study": study,
+        "participant": participant,
+        "sources": list(sources),
+        "holds_end": holds_end,
+    }
+    if lease:
+        values |= {"job": lease.job_id, "attempts": lease.attempts}
+    found = await connection.execute(_UNDER_LEASE if lease else _READ_ONLY, values)
+    row = found.mappings().one()
+    own, service = scopes_from(row["brakes"] or (), study)
+    return History(
+        now=row["now"],
+        first_seen_at=row["first_seen_at"],
+        ever_final=row["ever_final"],
+        ended=row["ended"],
+        decided=row["decided"],
+        evidence=[_version(one) for one in row["evidence"] or ()],
+        conflicts=row["conflicts"],
+        unread=row["unread"] or (),
+        newest=recorded_from(row["newest"]) if row["newest"] else None,
+        asked=_asked(row["asked"]) if row["asked"] else None,
+        unconfirmed=_unconfirmed(row["unconfirmed"]) if row["unconfirmed"] else None,
+        held_since=row["held_since"],
+        study=own,
+        service=service,
+        has_timer=row["has_timer"],
+        lease_held=row["lease_held"] is not None,
+    )
+
+
+def _version(row: Mapping[str, Any]) -> Version:
+    return Version(row["source"], datetime.fromisoformat(row["received_at"]), row["payload"])
+
+
+def _asked(row: Mapping[str, Any]) -> ReturnAsked:
+    again = row["recheck_at"]
+    return ReturnAsked(
+        datetime.fromisoformat(row["sent_at"]),
+        datetime.fromisoformat(row["decided_at"]),
+        datetime.fromisoformat(again) if again else None,
+    )
+
+
+def _unconfirmed(row: Mapping[str, Any]) -> Unconfirmed:
+    return Unconfirmed(recorded_from(row["decision"]), datetime.fromisoformat(row["sent_at"]))

@@ -1,0 +1,166 @@
+"""How the reviews of each submission fare: their number in an hour, their failures in a row, and their end."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.domain.decision import DecisionStatus
+from service.domain.submission import Status
+from service.store.queue import Lease
+from service.store.tables import reviews
+
+HOUR = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What a review begins with, at ``now`` by the database's clock.
+
+    ``has_news`` is True if a webhook or evidence arrived that no finished review has seen; ``wait`` is the time
+    until the submission may be reviewed again, None if it may be now.
+    """
+
+    now: datetime
+    has_news: bool
+    wait: timedelta | None
+
+
+_BEGIN = sa.text("""
+    SELECT clock_timestamp() AS now,
+           EXISTS (SELECT FROM inbox WHERE submission_id = :id AND handled_at IS NULL)
+               OR EXISTS (SELECT FROM evidence WHERE submission_id = :id AND handled_at IS NULL) AS has_news,
+           (SELECT hour_began + :hour - clock_timestamp() FROM reviews
+            WHERE submission_id = :id AND in_hour >= :most
+              AND clock_timestamp() - hour_began >= interval '0' AND clock_timestamp() - hour_began < :hour) AS wait
+""")
+
+
+async def begin_review(connection: AsyncConnection, submission: str, most: int) -> Begun:
+    """Look whether the submission is to be reviewed now: at most ``most`` reviews within an hour.
+
+    An hour that begins later than now, the clock having been set back, is over.
+    """
+    row = await connection.execute(_BEGIN, {"id": submission, "most": most, "hour": HOUR})
+    return Begun(*row.one())
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of an attempt; ``pending`` where it is to be tried again.
+
+    ``shown`` is the status that Prolific's answer to a transition shows, None where it says nothing reliable.
+    """
+
+    attempt: int
+    status: DecisionStatus
+    status_code: int | None
+    answer: dict[str, Any]
+    shown: Status | None = None
+
+
+# The hour is counted anew when it is over, or began in the future because a clock was set back.
+_COUNT = """
+    INSERT INTO reviews AS r (submission_id, in_hour) VALUES (:id, 1)
+    ON CONFLICT (submission_id) DO UPDATE SET
+        hour_began = CASE WHEN now() - r.hour_began BETWEEN interval '0' AND :hour THEN r.hour_began ELSE now() END,
+        in_hour = CASE WHEN now() - r.hour_began BETWEEN interval '0' AND :hour THEN r.in_hour + 1 ELSE 1 END,
+        outages = 0, refusals = 0, troubled_since = NULL
+"""
+
+_END = sa.text(f"""
+    WITH answered AS (
+        INSERT INTO answers (attempt_id, status, status_code, answer)
+        SELECT :attempt, :status, :status_code, CAST(:answer AS jsonb) WHERE CAST(:attempt AS bigint) IS NOT NULL
+    ), shown AS (
+        UPDATE submissions SET status = :shown, seen_at = now(),
+               data = data || jsonb_build_object('status', CAST(:shown AS text))
+        WHERE id = :id AND CAST(:shown AS text) IS NOT NULL
+    ), events AS (
+        UPDATE inbox SET handled_at = now()
+        WHERE submission_id = :id AND handled_at IS NULL AND received_at <= :began
+    ), evidence AS (
+        UPDATE evidence SET handled_at = now() WHERE id = ANY(:unread) AND handled_at IS NULL
+    ), counted AS ({_COUNT})
+    DELETE FROM procrastinate_jobs WHERE id = :job AND attempts = :attempts AND status = 'doing'
+""")  # noqa: S608 - nothing of it comes from outside
+
+
+async def end_review(
+    connection: AsyncConnection,
+    submission: str,
+    *,
+    began: datetime,
+    unread: Sequence[int],
+    lease: Lease | None,
+    answer: Answer | None = None,
+) -> bool:
+    """Record the end of a review in one statement, well or not; return whether its job ended with it.
+
+    The answer is stored, the submission's events received until ``began`` and the ``unread`` evidence are marked
+    handled, the review is counted, and the next failure is the first again.
+    """
+    ended = await connection.execute(
+        _END,
+        {
+            "id": submission,
+            "attempt": answer.attempt if answer else None,
+            "status": answer.status.value if answer else None,
+            "status_code": answer.status_code if answer else None,
+            "answer": json.dumps(answer.answer) if answer else None,
+            "shown": answer.shown.value if answer and answer.shown else None,
+            "began": began,
+            "unread": list(unread),
+            "hour": HOUR,
+            "job": lease.job_id if lease else None,
+            "attempts": lease.attempts if lease else None,
+        },
+    )
+    return ended.rowcount == 1
+
+
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """The failures of a submission's reviews in a row, ``since`` when, as of ``now`` by the database's clock."""
+
+    outages: int
+    refusals: int
+    since: datetime
+    now: datetime
+
+
+async def add_outage(connection: AsyncConnection, submission: str) -> Failures:
+    """Count a failure that has nothing to do with this submission: Prolific did not answer, or not properly."""
+    return await _add(connection, submission, "outages")
+
+
+async def add_refusal(connection: AsyncConnection, submission: str) -> Failures:
+    """Count a refusal by Prolific of what was asked of this submission."""
+    return await _add(connection, submission, "refusals")
+
+
+async def _add(connection: AsyncConnection, submission: str, kind: str) -> Failures:
+    """A failed review counts as one of the hour's too."""
+    age = sa.func.now() - reviews.c.hour_began
+    in_hour = sa.and_(age >= timedelta(0), age < HOUR)
+    new = insert(reviews).values(
+        {"submission_id": submission, kind: 1, "in_hour": 1, "troubled_since": sa.func.now()}
+    )
+    row = await connection.execute(
+        new.on_conflict_do_update(
+            index_elements=[reviews.c.submission_id],
+            set_={
+                "hour_began": sa.case((in_hour, reviews.c.hour_began), else_=sa.func.now()),
+                "in_hour": sa.case((in_hour, reviews.c.in_hour + 1), else_=1),
+                kind: reviews.c[kind] + 1,
+                # LEAST ignores NULL.
+                "troubled_since": sa.func.least(reviews.c.troubled_since, sa.func.now()),
+            },
+        ).returning(reviews.c.outages, reviews.c.refusals, reviews.c.troubled_since, sa.func.now())
+    )
+    return Failures(*row.one())
