@@ -34,14 +34,19 @@ def logs_as_they_were() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data folder of ``postgres``; its log is ``postgres.log``."""
+    return tmp_path_factory.mktemp("postgres")
+
+
+@pytest.fixture(scope="session")
+def postgres(postgres_folder: Path) -> Iterator[str]:
     """A real PostgreSQL for the whole run, with one migrated database to copy from."""
-    folder = tmp_path_factory.mktemp("postgres")
-    with embedded_postgres(folder) as url:
+    with embedded_postgres(postgres_folder) as url:
         create(url, "migrated")
         migrate(named(url, "migrated"))
         yield url
-    delete_database(folder)
+    delete_database(postgres_folder)
 
 
 def named(url: str, database: str) -> str:
