@@ -15,7 +15,7 @@ from service.review.studies import StudyCache
 from service.rules import RuleBook, RuleFile
 from service.store.counting import Window, newest_outcomes, number_in_a_day, reward_in_a_day
 from service.store.database import Clock
-from service.store.history import history_of
+from service.store.history import review_history
 from service.store.queue import Lease
 
 
@@ -50,13 +50,12 @@ class Gatherer:
         return Fetched(submission, rule_file, study)
 
     async def known(self, connection: AsyncConnection, fetched: Fetched, lease: Lease | None = None) -> Known:
-        """Read what the database knows; exact while the study's lock is held."""
+        """Store what was fetched and read what the database knows; exact while the study's lock is held."""
         submission, rule_file = fetched.submission, fetched.rule_file
-        history = await history_of(
+        history = await review_history(
             connection,
-            submission.id,
-            study=submission.study_id,
-            participant=submission.participant_id,
+            submission,
+            claimed=rule_file is not None,
             sources=list(rule_file.evidence) if rule_file else (),
             holds_end=rule_file is not None and rule_file.hold_at_most is not None,
             lease=lease,

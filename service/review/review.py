@@ -174,7 +174,6 @@ class Reviewer:
         submission = fetched.submission
         alone = self.service_limits.are_set
         await lock_for_review(connection, submission.study_id or "", submission.id, alone=alone)
-        await see_submission(connection, submission, claimed=fetched.rule_file is not None)
         known = await self.gatherer.known(connection, fetched, job.lease)
         if not known.history.lease_held:
             raise LeaseLost

@@ -32,6 +32,7 @@ KEEPALIVE = {
     "tcp_user_timeout": 15_000,
 }
 REMEMBERED = 60.0  # seconds
+IDLE = 1.0  # seconds after which a connection is checked before it is used again
 # A process that sleeps inside a transaction keeps its locks from all others: PostgreSQL ends its session.
 SLEEPERS = "-c idle_in_transaction_session_timeout=10s"
 
@@ -66,7 +67,6 @@ class Database:
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=10,
-            pool_pre_ping=True,
             connect_args={
                 "connect_timeout": 5,
                 "application_name": "autoreview",
@@ -76,6 +76,8 @@ class Database:
         )
         self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         sa.event.listen(self.engine.sync_engine, "handle_error", self._note)
+        sa.event.listen(self.engine.sync_engine, "checkin", _note_use)
+        sa.event.listen(self.engine.sync_engine, "checkout", self._check_idle)
 
     def _note(self, context: sa.engine.ExceptionContext) -> None:
         kind = kind_of(context.original_exception)
@@ -85,6 +87,15 @@ class Database:
             event = f"database.{kind}"
             log.error(event, hint=HINTS[kind], error=str(context.original_exception))
             self._last[kind] = now
+
+    def _check_idle(self, connection: Any, record: sa.pool.ConnectionPoolEntry, _: Any) -> None:
+        """Replace a connection that died while it was idle. SQLAlchemy's own check costs a round trip at each use."""
+        if time.monotonic() - record.info.get("used_at", time.monotonic()) < IDLE:
+            return
+        try:
+            self.engine.dialect.do_ping(connection)
+        except Exception as error:
+            raise sa.exc.DisconnectionError from error
 
     def trouble(self) -> str | None:
         """Why writing failed within the last minute although the database answers; None if it did not."""
@@ -138,6 +149,10 @@ class Database:
 
     async def close(self) -> None:
         await self.engine.dispose()
+
+
+def _note_use(_: Any, record: sa.pool.ConnectionPoolEntry) -> None:
+    record.info["used_at"] = time.monotonic()
 
 
 @dataclass(frozen=True, slots=True)

@@ -224,19 +224,22 @@ async def failed_submissions(connection: AsyncConnection, submission: str | None
     return list(rows)
 
 
+_LOCK = """
+    SELECT {lock}(hashtextextended(:service, 0)), pg_advisory_xact_lock(hashtextextended(:study, 0)),
+           pg_advisory_xact_lock(hashtextextended(:submission, 0))
+"""
+_LOCK_SHARED = sa.text(_LOCK.format(lock="pg_advisory_xact_lock_shared"))
+_LOCK_ALONE = sa.text(_LOCK.format(lock="pg_advisory_xact_lock"))
+
+
 async def lock_for_review(connection: AsyncConnection, study: str, submission: str, *, alone: bool) -> None:
     """Until the transaction ends nobody else decides: limits are exact, and one decision follows another.
 
     The service's lock comes before the study's, and that before the submission's, everywhere. The first is
     shared by studies unless the service has limits of its own (``alone``).
     """
-    lock = sa.func.pg_advisory_xact_lock
-    service = lock if alone else sa.func.pg_advisory_xact_lock_shared
-    await connection.execute(
-        sa.select(
-            service(_key(SERVICE)), lock(_key(f"{SERVICE}:{study}")), lock(_key(f"{SUBMISSION}:{submission}"))
-        )
-    )
+    names = {"service": SERVICE, "study": f"{SERVICE}:{study}", "submission": f"{SUBMISSION}:{submission}"}
+    await connection.execute(_LOCK_ALONE if alone else _LOCK_SHARED, names)
 
 
 async def lock_submission(connection: AsyncConnection, submission: str) -> None:

@@ -1,7 +1,8 @@
 """What the database knows of a submission that is under review: one statement, one snapshot."""
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -9,10 +10,12 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.domain.decision import DecisionStatus, Outcome
+from service.domain.submission import Submission
 from service.store.brakes import Scope, scopes_from
 from service.store.decisions import HELD_SINCE, STATUS_OF, UNCLEAR, Recorded, recorded_from
 from service.store.inbox import IS_FINAL
 from service.store.queue import Lease
+from service.store.submissions import row_of
 
 VERSIONS = 10  # of the evidence of a source that are compared: the newest ones
 
@@ -79,6 +82,7 @@ _DECIDED = f"('{Outcome.APPROVE}', '{Outcome.REJECT}', '{Outcome.COMPLETE}')"
 
 # Each part reads an index by the submission's id; parts about decisions find nothing at a first review.
 _HISTORY = f"""
+    WITH seen AS ({{seen}})
     SELECT clock_timestamp() AS now, s.first_seen_at, coalesce(s.ever_final, false) AS ever_final,
            EXISTS (SELECT FROM inbox e WHERE e.submission_id = asked.id AND e.readable AND {IS_FINAL}) AS ended,
            EXISTS (SELECT FROM decisions d JOIN attempts a ON a.decision_id = d.id
@@ -115,16 +119,50 @@ _HISTORY = f"""
                    WHERE t.queueing_lock = 'timer:' || asked.id AND t.status = 'todo') AS has_timer,
            {{lease}} AS lease_held
     FROM (SELECT CAST(:id AS text) AS id, CAST(:study AS text) AS study, CAST(:participant AS text) AS participant)
-         AS asked LEFT JOIN submissions s ON s.id = asked.id
+         AS asked LEFT JOIN seen s ON true
 """  # noqa: S608 - nothing of it comes from outside
-_UNDER_LEASE = sa.text(
-    _HISTORY.replace(
-        "{lease}",
-        "(SELECT 1 FROM procrastinate_jobs j "
-        "WHERE j.id = :job AND j.attempts = :attempts AND j.status = 'doing' FOR SHARE)",
+# A final status once seen is never forgotten.
+_SEE = """
+    INSERT INTO submissions AS s (id, study_id, participant_id, status, ever_final, claimed, data)
+    SELECT id, study_id, participant_id, status, ever_final, claimed, data
+    FROM jsonb_to_record(CAST(:seen AS jsonb)) AS new (
+        id text, study_id text, participant_id text, status text, ever_final boolean, claimed boolean, data jsonb)
+    ON CONFLICT (id) DO UPDATE SET
+        study_id = excluded.study_id, participant_id = excluded.participant_id, status = excluded.status,
+        ever_final = s.ever_final OR excluded.ever_final, claimed = excluded.claimed, seen_at = now(),
+        data = excluded.data
+    RETURNING first_seen_at, ever_final
+"""
+_SEEN = "SELECT first_seen_at, ever_final FROM submissions WHERE id = :id"
+_HOLD_LEASE = """(SELECT 1 FROM procrastinate_jobs j
+    WHERE j.id = :job AND j.attempts = :attempts AND j.status = 'doing' FOR SHARE)"""
+_REVIEW = sa.text(_HISTORY.replace("{seen}", _SEE).replace("{lease}", _HOLD_LEASE))
+_READ_ONLY = sa.text(_HISTORY.replace("{seen}", _SEEN).replace("{lease}", "1"))
+
+
+async def review_history(
+    connection: AsyncConnection,
+    submission: Submission,
+    *,
+    claimed: bool,
+    sources: Sequence[str],
+    holds_end: bool,
+    lease: Lease | None,
+) -> History:
+    """Store the submission as it was just fetched, and read all that is known of it, in one statement.
+
+    Exact for as long as the study's lock is held. The row of the lease's job stays locked until the transaction
+    ends, so that no other worker takes it over. ``sources`` are those that the rule file declares, ``holds_end``
+    asks for the time it has been held.
+    """
+    values = _values(
+        submission.id, submission.study_id, submission.participant_id, sources, holds_end=holds_end
     )
-)
-_READ_ONLY = sa.text(_HISTORY.replace("{lease}", "1"))
+    values |= {"seen": json.dumps(row_of(submission, claimed=claimed))}
+    values |= {"job": lease.job_id, "attempts": lease.attempts} if lease else {"job": None, "attempts": None}
+    found = await connection.execute(_REVIEW, values)
+    history = _history(found.mappings().one(), submission.study_id)
+    return history if lease else replace(history, lease_held=True)
 
 
 async def history_of(
@@ -135,25 +173,27 @@ async def history_of(
     participant: str | None,
     sources: Sequence[str] = (),
     holds_end: bool = False,
-    lease: Lease | None = None,
 ) -> History:
-    """Read all that is known of the submission; exact for as long as the study's lock is held.
+    """Read all that is known of a submission, and write nothing."""
+    values = _values(submission, study, participant, sources, holds_end=holds_end)
+    found = await connection.execute(_READ_ONLY, values)
+    return _history(found.mappings().one(), study)
 
-    ``sources`` are those that its rule file declares, ``holds_end`` asks for the time it has been held. The row
-    of the lease's job stays locked until the transaction ends, so that no other worker takes it over.
-    """
-    values: dict[str, Any] = {
+
+def _values(
+    submission: str, study: str | None, participant: str | None, sources: Sequence[str], *, holds_end: bool
+) -> dict[str, Any]:
+    return {
         "id": submission,
         "study": study,
         "participant": participant,
         "sources": list(sources),
         "holds_end": holds_end,
     }
-    if lease:
-        values |= {"job": lease.job_id, "attempts": lease.attempts}
-    found = await connection.execute(_UNDER_LEASE if lease else _READ_ONLY, values)
-    row = found.mappings().one()
-    own, service = scopes_from(row["brakes"] or (), study)
+
+
+def _history(row: Mapping[Any, Any], study: str | None) -> History:
+    own, service = scopes_from(row["brakes"], study) if row["brakes"] else (Scope(study), Scope(None))
     return History(
         now=row["now"],
         first_seen_at=row["first_seen_at"],

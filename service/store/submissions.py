@@ -23,7 +23,7 @@ class Seen:
 
 async def see_submission(connection: AsyncConnection, submission: Submission, *, claimed: bool) -> Seen:
     """Keep the submission as just fetched; a final status once seen is never forgotten."""
-    new = insert(submissions).values(_row(submission, claimed=claimed))
+    new = insert(submissions).values(row_of(submission, claimed=claimed))
     row = await connection.execute(
         new.on_conflict_do_update(
             index_elements=[submissions.c.id],
@@ -67,7 +67,7 @@ async def see_list(
         return
     new = insert(submissions).values(
         # In one order everywhere: two processes that read the same list must not wait for each other.
-        [_row(one, claimed=claimed) for _, one in sorted({one.id: one for one in rows}.items())]
+        [row_of(one, claimed=claimed) for _, one in sorted({one.id: one for one in rows}.items())]
     )
     newer = submissions.c.seen_at <= asked_at
     current = ("study_id", "participant_id", "status", "claimed", "data")
@@ -145,7 +145,8 @@ async def unclaimed_count(connection: AsyncConnection) -> int:
     return found or 0
 
 
-def _row(submission: Submission, *, claimed: bool) -> dict[str, Any]:
+def row_of(submission: Submission, *, claimed: bool) -> dict[str, Any]:
+    """Return the row of a submission as it was fetched, without the times."""
     return {
         "id": submission.id,
         "study_id": submission.study_id,

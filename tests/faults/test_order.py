@@ -139,7 +139,7 @@ async def _under_way(world: World, endpoint: str, number: int = 1) -> None:
     await until(asked, f"{endpoint} to be asked")
 
 
-async def test_evidence_that_comes_during_a_review_is_reviewed_after_it(
+async def test_evidence_that_comes_while_the_submission_is_fetched_is_read_by_that_review(
     start: Start, database_url: str
 ) -> None:
     async with start(rules_text(REJECT_TWO)) as world:
@@ -148,8 +148,10 @@ async def test_evidence_that_comes_during_a_review_is_reviewed_after_it(
         await world.tell(submission.id)
         await _under_way(world, "submission")
         assert (await world.push(submission.id, {"attention_failed": 0})).status_code == 202
-        decision = await world.settled(submission.id, decisions=2)
-        assert (decision["outcome"], decision["trigger"]) == ("approve", "evidence")
+        decision = await world.settled(submission.id)
+        assert (decision["outcome"], decision["trigger"]) == ("approve", "webhook")
+        await world.at_rest()
+        assert len(await world.decisions(submission.id)) == 1
         assert submission.status is Status.APPROVED
         assert await query(database_url, "SELECT 1 FROM evidence WHERE handled_at IS NULL") == []
 
@@ -184,17 +186,17 @@ async def test_evidence_that_comes_while_the_transition_is_sent_changes_it_no_mo
 async def test_evidence_that_comes_before_a_refused_decision_is_sent_again_decides(
     start: Start, database_url: str
 ) -> None:
-    """A plain no of Prolific's: it has not taken the approval, so the later facts count."""
+    """A plain no of Prolific's: it has not taken the rejection, so the later facts count."""
     async with start(rules_text(REJECT_TWO)) as world:
         world.prolific.add(Fault("transition", status=400))
         submission = world.completed()
-        await world.push(submission.id, {"attention_failed": 0})
-        await _under_way(world, "transition")
         await world.push(submission.id, {"attention_failed": 2})
+        await _under_way(world, "transition")
+        await world.push(submission.id, {"attention_failed": 0})
         await world.settled(submission.id, decisions=2)
         found = [(one["outcome"], one["status"]) for one in await world.decisions(submission.id)]
-        assert found == [("reject", "applied"), ("approve", "superseded")]
-        assert [body["action"] for body in world.calls(submission.id)] == ["REJECT"]
+        assert found == [("approve", "applied"), ("reject", "superseded")]
+        assert [body["action"] for body in world.calls(submission.id)] == ["APPROVE"]
 
 
 @pytest.mark.parametrize(
@@ -210,16 +212,17 @@ async def test_evidence_that_comes_before_a_refused_decision_is_sent_again_decid
 async def test_evidence_that_comes_after_an_unclear_answer_sends_no_other_transition(
     start: Start, unclear: dict[str, Any]
 ) -> None:
-    """Nobody knows whether the approval arrived: only the same may be sent again."""
+    """Nobody knows whether the rejection arrived: only the same may be sent again, and that rests on nothing now."""
     async with start(rules_text(REJECT_TWO)) as world:
         world.prolific.add(Fault("transition", **unclear))
         submission = world.completed()
-        await world.push(submission.id, {"attention_failed": 0})
-        await _under_way(world, "transition")
         await world.push(submission.id, {"attention_failed": 2})
-        await world.settled(submission.id)
-        await world.at_rest()
-        assert [body["action"] for body in world.calls(submission.id)] == ["APPROVE"]
+        await _under_way(world, "transition")
+        await world.push(submission.id, {"attention_failed": 0})
+        decision = await world.settled(submission.id, decisions=2)
+        assert (decision["outcome"], decision["proposed"], decision["guard"]) == ("hold", "approve", "already_asked")
+        assert world.prolific.seen.count("transition") == 1
+        assert submission.status is Status.AWAITING_REVIEW
 
 
 async def test_the_time_that_prolific_says_is_kept_as_it_came(start: Start, database_url: str) -> None:

@@ -198,12 +198,13 @@ async def test_a_rejection_may_follow_when_the_time_to_answer_is_over(
     start: Start, database_url: str
 ) -> None:
     clock = Shifted()
-    asks_first = ASK.replace('submission.code_type == "NONE"', "evidence.survey.attention_failed == 1")
+    failed = "evidence.survey.attention_failed >= 2"
+    asks_first = ASK.replace('submission.code_type == "NONE"', f"{failed} && !submission.return_requested")
     async with start(rules_text(asks_first + REJECT_TWO), clock=clock) as world:
         submission = world.completed()
-        await world.push(submission.id, {"attention_failed": 1})
-        assert (await world.settled(submission.id))["outcome"] == "request_return"
         await world.push(submission.id, {"attention_failed": 2})
+        assert (await world.settled(submission.id))["outcome"] == "request_return"
+        await world.tell(submission.id)
         held = await world.settled(submission.id, decisions=2)
         assert (held["guard"], held["proposed"]) == ("already_asked", "reject")
         assert len(await timers(database_url)) == 1
