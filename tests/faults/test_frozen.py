@@ -205,7 +205,7 @@ async def test_who_sleeps_in_a_transaction_does_not_keep_others_waiting(night: N
                 night.url,
                 "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() "
                 "AND wait_event_type = 'Lock' AND query ILIKE %(query)s",
-                query=f"insert into {table}%",
+                query=f"%insert into {table}%",
             )
             return bool(found)
 
