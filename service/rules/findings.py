@@ -35,6 +35,8 @@ class Code(StrEnum):
     NEEDLESS_ALLOW = "RUL022"
     NOTHING_EXPECTED = "RUL023"
     NO_EFFECT = "RUL024"
+    COSTLY_PATTERN = "RUL025"
+    UNBOUNDED_TEXT = "RUL026"
 
 
 MEANINGS: dict[Code, str] = {
@@ -62,6 +64,8 @@ MEANINGS: dict[Code, str] = {
     Code.NEEDLESS_ALLOW: "a rule allows a policy finding that it doesn't have (warning)",
     Code.NOTHING_EXPECTED: "a test that expects nothing, so it can't fail",
     Code.NO_EFFECT: "a `hold_at_most` of over 21 days: Prolific itself pays on day 21 (warning)",
+    Code.COSTLY_PATTERN: "a pattern of matches() that is not in quotes, is inside a macro, or takes too long",
+    Code.UNBOUNDED_TEXT: "matches() on a field of evidence whose length no condition before it limits (warning)",
 }
 
 
