@@ -40,7 +40,7 @@ class Code(StrEnum):
 
 
 MEANINGS: dict[Code, str] = {
-    Code.UNREADABLE: "the file or folder can't be read: missing, over 1 MiB, not UTF-8",
+    Code.UNREADABLE: "the file or folder can't be read: missing, over 1 MiB, not UTF-8, or a link out of the folder",
     Code.SYNTAX: "not valid YAML, several documents in one file, or a part of YAML that rule files do without",
     Code.EMPTY: "an empty file, folder, section or list",
     Code.DUPLICATE_KEY: "a key stands twice in one mapping",
@@ -94,9 +94,14 @@ class Finding:
     message: str
     severity: Severity = "error"
 
+    @property
+    def place(self) -> str:
+        """Where it is and its code, without any of the file's content."""
+        return f"{self.file}:{self.line}:{self.column}: {self.code}"
+
     def __str__(self) -> str:
         subject = f" {self.path}" if self.path else ""
-        return f"{self.file}:{self.line}:{self.column}: {self.code}{subject}: {self.message}"
+        return f"{self.place}{subject}: {self.message}"
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
