@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from service.domain.decision import Mode, Trigger
 from service.ops.metrics import Metrics
 from service.rules import Code, Finding, InvalidRules, RuleBook, RuleFile, load
+from service.rules.files import NotAllowed, read_rules
 from service.rules_in_force import RulesInForce
 from service.store.database import Database
 from service.store.migrate import head
@@ -23,7 +24,6 @@ from service.store.rulebooks import Standard, keep_book, left_behind
 EVERY = 1.0  # seconds between two looks at the folder
 # Seconds after new rules came: until all processes have them, one with the old ones may take a review.
 AGAIN = (60.0, 300.0, 900.0)
-LARGEST = 1024 * 1024 + 1  # bytes of a file that are looked at: more is an error anyhow
 
 log = structlog.get_logger(__name__)
 
@@ -116,17 +116,19 @@ class RuleKeeper:
 
 def fingerprint(path: Path) -> Fingerprint:
     """What changes when any rule file does: content counts, not times, so that no edit is missed."""
+    folder = path if path.is_dir() else None
     try:
-        files = sorted(path.glob("*.yaml")) if path.is_dir() else [path]
+        files = sorted(path.glob("*.yaml")) if folder else [path]
     except OSError as error:
         return ((str(path), f"{error.errno}"),)
-    return tuple((file.name, _content_hash(file)) for file in files)
+    return tuple((file.name, _content_hash(file, folder)) for file in files)
 
 
-def _content_hash(file: Path) -> str:
+def _content_hash(file: Path, folder: Path | None) -> str:
     try:
-        with file.open("rb") as content:
-            return sha256(content.read(LARGEST)).hexdigest()
+        return sha256(read_rules(file, folder)).hexdigest()
+    except NotAllowed as error:
+        return str(error)
     except OSError as error:
         return f"{error.errno}"
 

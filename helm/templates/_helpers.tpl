@@ -7,10 +7,10 @@
 {{/* What a selector goes by; never changes. Takes (list $ component). */}}
 {{- define "autoreview.selector" -}}
 {{- $ := index . 0 -}}
-app.kubernetes.io/name: {{ default $.Chart.Name $.Values.nameOverride | trunc 63 | trimSuffix "-" }}
-app.kubernetes.io/instance: {{ $.Release.Name }}
+app.kubernetes.io/name: {{ default $.Chart.Name $.Values.nameOverride | trunc 63 | trimSuffix "-" | quote }}
+app.kubernetes.io/instance: {{ $.Release.Name | quote }}
 {{- with index . 1 }}
-app.kubernetes.io/component: {{ . }}
+app.kubernetes.io/component: {{ . | quote }}
 {{- end }}
 {{- end -}}
 
@@ -19,16 +19,16 @@ app.kubernetes.io/component: {{ . }}
 {{- $ := index . 0 -}}
 {{ include "autoreview.selector" . }}
 app.kubernetes.io/version: {{ $.Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ $.Release.Service }}
+app.kubernetes.io/managed-by: {{ $.Release.Service | quote }}
 app.kubernetes.io/part-of: autoreview
-helm.sh/chart: {{ printf "%s-%s" $.Chart.Name $.Chart.Version | replace "+" "_" }}
+helm.sh/chart: {{ printf "%s-%s" $.Chart.Name $.Chart.Version | replace "+" "_" | quote }}
 {{- end -}}
 
 {{/* Name, namespace and labels of an object. Takes (list $ component suffix-of-the-name). */}}
 {{- define "autoreview.metadata" -}}
 {{- $ := index . 0 -}}
-name: {{ include "autoreview.fullname" $ }}{{ index . 2 }}
-namespace: {{ $.Release.Namespace }}
+name: {{ printf "%s%s" (include "autoreview.fullname" $) (index . 2) | quote }}
+namespace: {{ $.Release.Namespace | quote }}
 labels:
   {{- include "autoreview.labels" (list $ (index . 1)) | nindent 2 }}
 {{- end -}}

@@ -16,13 +16,13 @@ tolerations: {{ toJson . }}
 affinity: {{ toJson . }}
 {{- end }}
 {{- with .Values.priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- end -}}
 
 {{- define "autoreview.containerSettings" -}}
 image: {{ include "autoreview.image" . | quote }}
-imagePullPolicy: {{ .Values.image.pullPolicy }}
+imagePullPolicy: {{ .Values.image.pullPolicy | quote }}
 securityContext: {{ toJson .Values.securityContext }}
 {{- end -}}
 
@@ -48,17 +48,17 @@ securityContext: {{ toJson .Values.securityContext }}
 {{/* AUTOREVIEW_…_FILE for each of {name: key}. */}}
 {{- define "autoreview.secretEnv" -}}
 {{- range $name, $key := .keys }}
-- {name: AUTOREVIEW_{{ $name | snakecase | upper }}_FILE, value: {{ printf "/secrets/%s" $key | quote }}}
+- {name: {{ printf "AUTOREVIEW_%s_FILE" ($name | snakecase | upper) | quote }}, value: {{ printf "/secrets/%s" $key | quote }}}
 {{- end }}
 {{- end -}}
 
 {{- define "autoreview.env" -}}
-- {name: AUTOREVIEW_MODE, value: {{ .Values.mode }}}
+- {name: AUTOREVIEW_MODE, value: {{ .Values.mode | quote }}}
 - {name: AUTOREVIEW_RULES_DIR, value: /rules}
 - {name: AUTOREVIEW_PROLIFIC_URL, value: {{ .Values.prolific.url | quote }}}
 - {name: AUTOREVIEW_PROLIFIC_CONCURRENCY, value: {{ .Values.prolific.concurrency | int64 | quote }}}
 - {name: AUTOREVIEW_SWEEP_EVERY, value: {{ .Values.sweepEvery | quote }}}
-- {name: AUTOREVIEW_LOG_LEVEL, value: {{ .Values.logLevel }}}
+- {name: AUTOREVIEW_LOG_LEVEL, value: {{ .Values.logLevel | quote }}}
 {{- with include "autoreview.publicUrl" . }}
 - {name: AUTOREVIEW_PUBLIC_URL, value: {{ . | quote }}}
 {{- end }}
@@ -67,7 +67,7 @@ securityContext: {{ toJson .Values.securityContext }}
 {{- end }}
 {{- range $name, $limit := .Values.limits }}
 {{- if not (kindIs "invalid" $limit) }}
-- {name: AUTOREVIEW_LIMIT_{{ $name | snakecase | upper }}, value: {{ $limit | int64 | quote }}}
+- {name: {{ printf "AUTOREVIEW_LIMIT_%s" ($name | snakecase | upper) | quote }}, value: {{ $limit | int64 | quote }}}
 {{- end }}
 {{- end }}
 {{- include "autoreview.secretEnv" (dict "keys" (include "autoreview.keys" . | fromJson)) }}
@@ -77,7 +77,7 @@ securityContext: {{ toJson .Values.securityContext }}
 {{- define "autoreview.secretVolume" -}}
 - name: secrets
   secret:
-    secretName: {{ include "autoreview.secret" (index . 0) }}
+    secretName: {{ include "autoreview.secret" (index . 0) | quote }}
     defaultMode: 0440
     items:
       {{- range $name, $key := index . 1 }}
@@ -91,7 +91,7 @@ securityContext: {{ toJson .Values.securityContext }}
 {{- end -}}
 
 {{- define "autoreview.probe" -}}
-{httpGet: {path: {{ index . 0 }}, port: http}, {{ toJson (index . 1) | trimPrefix "{" }}
+{httpGet: {path: {{ index . 0 | quote }}, port: http}, {{ toJson (index . 1) | trimPrefix "{" }}
 {{- end -}}
 
 {{/* One half of the service. Takes (list $ component). */}}
@@ -105,7 +105,7 @@ metadata:
   {{- include "autoreview.metadata" (list $ $component (printf "-%s" $component)) | nindent 2 }}
 spec:
   {{- if not (dig "autoscaling" "enabled" false $values) }}
-  replicas: {{ $values.replicas }}
+  replicas: {{ $values.replicas | int64 }}
   {{- end }}
   revisionHistoryLimit: 3
   strategy:
@@ -122,14 +122,14 @@ spec:
       annotations: {{ toJson . }}
       {{- end }}
     spec:
-      serviceAccountName: {{ include "autoreview.serviceAccount" $ }}
+      serviceAccountName: {{ include "autoreview.serviceAccount" $ | quote }}
       {{- include "autoreview.podSettings" $ | nindent 6 }}
-      terminationGracePeriodSeconds: {{ $.Values.terminationGracePeriodSeconds }}
+      terminationGracePeriodSeconds: {{ $.Values.terminationGracePeriodSeconds | int64 }}
       {{- with $.Values.topologySpread }}
       topologySpreadConstraints:
         - maxSkew: 1
           topologyKey: kubernetes.io/hostname
-          whenUnsatisfiable: {{ . }}
+          whenUnsatisfiable: {{ . | quote }}
           labelSelector:
             matchLabels:
               {{- include "autoreview.selector" (list $ $component) | nindent 14 }}
@@ -139,9 +139,9 @@ spec:
         {{- include "autoreview.migration" $ | nindent 8 }}
       {{- end }}
       containers:
-        - name: {{ $component }}
+        - name: {{ $component | quote }}
           {{- include "autoreview.containerSettings" $ | nindent 10 }}
-          args: [serve, --only, {{ $component }}]
+          args: [serve, --only, {{ $component | quote }}]
           env:
             {{- include "autoreview.env" $ | nindent 12 }}
             {{- with $.Values.extraEnv }}
@@ -167,7 +167,7 @@ spec:
       volumes:
         {{- include "autoreview.tmpVolume" $ | nindent 8 }}
         - name: rules
-          configMap: {name: {{ include "autoreview.rules" $ }}}
+          configMap: {name: {{ include "autoreview.rules" $ | quote }}}
         {{- include "autoreview.secretVolume" (list $ (include "autoreview.keys" $ | fromJson)) | nindent 8 }}
         {{- with $.Values.extraVolumes }}
         {{- toYaml . | nindent 8 }}

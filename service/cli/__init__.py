@@ -22,6 +22,7 @@ from service.cli import (
     sweeping,
     testing,
 )
+from service.cli.output import echo
 from service.errors import AutoreviewError, ConfigurationError, DatabaseError, RulesError
 
 app = typer.Typer(
@@ -56,7 +57,7 @@ app.add_typer(decisions.app, name="decisions")
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(__version__)
+        echo(__version__)
         raise typer.Exit
 
 
@@ -86,7 +87,7 @@ def main() -> None:
     try:
         app()
     except AutoreviewError as error:
-        typer.echo(str(error), err=True)
+        echo(*str(error).split("\n"), err=True)
         sys.exit(2 if isinstance(error, ConfigurationError | RulesError | DatabaseError) else 1)
     except KeyboardInterrupt:
         sys.exit(130)

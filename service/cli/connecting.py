@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from service.cli.output import Json, print_json
+from service.cli.output import Json, echo, print_json
 from service.errors import ConfigurationError
 from service.settings import Settings
 
@@ -67,7 +67,7 @@ def connect(
     if as_json:
         print_json(report)
     else:
-        typer.echo("\n".join(sentences(report)))
+        echo(*sentences(report))
 
 
 async def _connect(

@@ -4,9 +4,8 @@ import json
 from typing import Annotated, Any
 
 import typer
-from rich.text import Text
 
-from service.cli.output import Json, console, plain, print_json, print_table
+from service.cli.output import Json, console, echo, plain, print_json, print_table, text
 from service.errors import ConfigurationError
 
 app = typer.Typer(help="What was decided, and why.", no_args_is_help=True)
@@ -76,7 +75,7 @@ def show(
 
     row = ask(lambda connection: show_decision(connection, decision))
     if row is None:
-        typer.echo(f"There is no decision {decision}.", err=True)
+        echo(f"There is no decision {decision}.", err=True)
         raise typer.Exit(1)
     if as_json:
         print_json(row)
@@ -88,8 +87,8 @@ def print_decision(row: dict[str, Any]) -> None:
     """A decision as people read it: the sentence first, then what it rests on."""
     out = console()
     guard = f" (the rules said {row['proposed']}, held by {row['guard']})" if row["guard"] else ""
-    out.print(Text(f"Decision {row['id']}: {row['outcome']}, {row['status']}{guard}", style="bold"))
-    out.print(Text(f"  {row['reason']}"))
+    out.print(text(f"Decision {row['id']}: {row['outcome']}, {row['status']}{guard}", style="bold"))
+    out.print(text(f"  {row['reason']}"))
     for name in (
         "submission_id",
         "study_id",
@@ -104,18 +103,18 @@ def print_decision(row: dict[str, Any]) -> None:
         "recheck_at",
     ):
         if row[name] is not None:
-            out.print(Text(f"  {name:15} {row[name]}"))
+            out.print(text(f"  {name:15} {row[name]}"))
     if row["trace"]:
         out.print("  rules")
     for entry in row["trace"]:
-        out.print(Text(f"    {entry['result']:12} {entry['rule']}: {entry['why']}"))
+        out.print(text(f"    {entry['result']:12} {entry['rule']}: {entry['why']}"))
     out.print("  facts")
     for name, value in _flat(row["facts"]):
-        out.print(Text(f"    {name:40} {json.dumps(value, ensure_ascii=False)}"))
+        out.print(text(f"    {name:40} {json.dumps(value, ensure_ascii=False)}"))
     for attempt in row["attempts"]:
-        out.print(Text(f"  sent at {attempt['at']}: {json.dumps(attempt['request'], ensure_ascii=False)}"))
+        out.print(text(f"  sent at {attempt['at']}: {json.dumps(attempt['request'], ensure_ascii=False)}"))
         out.print(
-            Text(f"    answer {attempt['status_code']}: {json.dumps(attempt['answer'], ensure_ascii=False)}")
+            text(f"    answer {attempt['status_code']}: {json.dumps(attempt['answer'], ensure_ascii=False)}")
         )
 
 

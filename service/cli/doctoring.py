@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.cli.output import Json, print_json
+from service.cli.output import Json, echo, print_json
 
 if TYPE_CHECKING:
     from service.doctor.check import Check
@@ -29,7 +29,7 @@ def doctor(
         print_json({"ok": well, "checks": [asdict(check) for check in checks]})
     else:
         for check in checks:
-            typer.echo(line(check))
+            echo(line(check))
     raise typer.Exit(0 if well else 1)
 
 

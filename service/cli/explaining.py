@@ -4,9 +4,8 @@ import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.text import Text
 
-from service.cli.output import Json, console, plain, print_json
+from service.cli.output import Json, console, plain, print_json, text
 from service.domain.decision import Decision, Mode
 from service.settings import Settings
 
@@ -78,7 +77,7 @@ def as_dict(found: "Explanation") -> dict[str, Any]:
 def print_explanation(found: "Explanation") -> None:
     """The sentence first, then what it rests on."""
     out, decision = console(), found.decision
-    out.print(Text(found.summary, style="bold"))
+    out.print(text(found.summary, style="bold"))
     guard = f" (the rules say {decision.proposed}, held by {decision.guard})" if decision.guard else ""
     for name, value in (
         ("outcome", f"{decision.outcome}{guard}"),
@@ -87,12 +86,12 @@ def print_explanation(found: "Explanation") -> None:
         ("would send", _sent(decision)),
         ("on record", _on_record(found)),
     ):
-        out.print(Text(f"  {name:12} {value}"))
+        out.print(text(f"  {name:12} {value}"))
     for entry in found.rules:
-        out.print(Text(f"  {entry['result']:12} {entry['rule']}: {entry['why']}"))
+        out.print(text(f"  {entry['result']:12} {entry['rule']}: {entry['why']}"))
         for fact in entry["facts"]:
             value = "missing" if fact["value"] is None else json.dumps(fact["value"], ensure_ascii=False)
-            out.print(Text(f"    {fact['fact']} = {value}  ({fact['source']})"))
+            out.print(text(f"    {fact['fact']} = {value}  ({fact['source']})"))
 
 
 def _sent(decision: Decision) -> str:

@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from service.cli.output import Json, console, print_json
+from service.cli.output import Json, console, echo, print_json, text
 from service.domain.decision import Guard
 
 NEAR = timedelta(days=3)
@@ -56,15 +56,15 @@ def _holds(
 
 def _print(rows: Sequence[dict[str, Any]], now: datetime) -> None:
     if not rows:
-        typer.echo("Nothing is held.")
+        echo("Nothing is held.")
         return
     out = console()
     out.print(_table(rows, now))
     guards = Counter(row["guard"] or ("a person" if row["by"] else "a rule") for row in rows)
     numbers = ", ".join(f"{number} by {guard}" for guard, number in guards.most_common())
-    out.print(Text(f"{len(rows)} held: {numbers}", style="bold"))
+    out.print(text(f"{len(rows)} held: {numbers}", style="bold"))
     out.print(
-        Text(
+        text(
             "Decide one: autoreview resolve SUBMISSION approve --by NAME · many: autoreview holds --csv > held.csv,"
             " then autoreview resolve --from held.csv --by NAME"
         )
@@ -72,17 +72,18 @@ def _print(rows: Sequence[dict[str, Any]], now: datetime) -> None:
 
 
 def _table(rows: Sequence[dict[str, Any]], now: datetime) -> Table:
-    table = Table("age")
+    table = Table()
+    table.add_column("age", no_wrap=True)
     table.add_column("submission", no_wrap=True)
     for name in ("study", "deadline", "guard", "rule", "proposed", "reason"):
         table.add_column(name)
     for row in rows:
         plain = (row["study_id"], row["guard"], row["rule"], row["proposed"], row["reason"])
-        study, guard, rule, proposed, reason = (Text(str(value or "")) for value in plain)
-        age = Text(length(row["age_s"]), no_wrap=True)
+        study, guard, rule, proposed, reason = (text(str(value or "")) for value in plain)
+        age = text(length(row["age_s"]))
         table.add_row(
             age,
-            Text(row["submission_id"]),
+            text(row["submission_id"]),
             study,
             _deadline(row["deadline"] - now),
             guard,
@@ -96,7 +97,7 @@ def _table(rows: Sequence[dict[str, Any]], now: datetime) -> Table:
 def _deadline(left: timedelta) -> Text:
     """When Prolific will decide by itself, with a mark when it is near."""
     said = f"in {length(int(left.total_seconds()))}" if left > timedelta(0) else "over"
-    return Text(f"{said} !", style="bold red") if left <= NEAR else Text(said)
+    return text(f"{said} !", style="bold red") if left <= NEAR else text(said)
 
 
 def length(seconds: int) -> str:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.cli.output import Json, print_json
+from service.cli.output import Json, echo, print_json
 
 if TYPE_CHECKING:
     from service.notify.channels import Delivery
@@ -26,7 +26,7 @@ def notify(
         print_json([asdict(one) | {"ok": one.ok} for one in deliveries])
     else:
         for one in deliveries:
-            typer.echo(f"{one.position}: {one.schema} {'ok' if one.ok else f'failed: {one.problem}'}")
+            echo(f"{one.position}: {one.schema} {'ok' if one.ok else f'failed: {one.problem}'}")
     raise typer.Exit(0 if all(one.ok for one in deliveries) else 1)
 
 

@@ -1,4 +1,7 @@
-"""How commands print: JSON for scripts, tables for people."""
+"""How commands print: JSON for scripts, tables for people.
+
+Every text goes through here, so that none of a participant's acts on the terminal.
+"""
 
 import json
 import sys
@@ -11,15 +14,27 @@ from rich.table import Table
 from rich.text import Text
 
 from service.domain.plain import plain
+from service.domain.printable import printable, printable_json
 
-__all__ = ["Json", "console", "plain", "print_json", "print_table"]
+__all__ = ["Json", "console", "echo", "plain", "print_json", "print_table", "text"]
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 
 def print_json(value: Any) -> None:
     """One JSON value; flushed, so that a pipe that ends early is no error of ours."""
-    typer.echo(json.dumps(plain(value), indent=2, ensure_ascii=False))
+    typer.echo(printable_json(json.dumps(plain(value), indent=2, ensure_ascii=False)))
+
+
+def echo(*lines: str, err: bool = False) -> None:
+    """Print each text on a line of its own."""
+    for line in lines:
+        typer.echo(printable(line), err=err)
+
+
+def text(value: object, style: str = "") -> Text:
+    """Return a value on one line for ``console``; it is not read as markup."""
+    return Text(printable(str(value)), style=style)
 
 
 def console(*, quiet: bool = False) -> Console:
@@ -33,5 +48,5 @@ def print_table(
     """Rows of text; whatever is in a cell is shown as it is, not read as markup."""
     table = Table(*columns, title=title, title_justify="left")
     for row in rows:
-        table.add_row(*(Text("" if row.get(name) is None else str(row.get(name))) for name in columns))
+        table.add_row(*(text("" if row.get(name) is None else row.get(name)) for name in columns))
     console().print(table)

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from service.cli.output import Json, plain, print_json
+from service.cli.output import Json, echo, plain, print_json
 from service.errors import ConfigurationError
 
 Study = Annotated[str | None, typer.Option(help="This study alone; without it the whole service.")]
@@ -19,12 +19,12 @@ def pause(by: By, reason: Why, study: Study = None, as_json: Json = False) -> No
         print_json({"paused": True, "study": study, "study_known": paused.is_known})
         return
     option = f" --study {study}" if study else ""
-    typer.echo(f"Paused {_scope(study)}: nothing more is sent automatically, from any replica.")
+    echo(f"Paused {_scope(study)}: nothing more is sent automatically, from any replica.")
     if paused.before:
-        typer.echo(f"It was paused already, by {paused.before.by}: {paused.before.reason}")
+        echo(f"It was paused already, by {paused.before.by}: {paused.before.reason}")
     if not paused.is_known:
-        typer.echo("No submission of this study was ever seen here. Is the id right?", err=True)
-    typer.echo(f"It ends with: autoreview resume{option} --by NAME --reason WHY")
+        echo("No submission of this study was ever seen here. Is the id right?", err=True)
+    echo(f"It ends with: autoreview resume{option} --by NAME --reason WHY")
 
 
 def resume(by: By, reason: Why, study: Study = None, as_json: Json = False) -> None:
@@ -33,15 +33,15 @@ def resume(by: By, reason: Why, study: Study = None, as_json: Json = False) -> N
     if as_json:
         print_json(state)
         return
-    typer.echo(f"Resumed {_scope(study)}.")
+    echo(f"Resumed {_scope(study)}.")
     for brake in state["closed"]:
         again = "; its limit counts from now on" if brake["kind"] == "breaker" else ""
-        typer.echo(f"  closed: {_brake(brake)}{again}")
+        echo(f"  closed: {_brake(brake)}{again}")
     if not state["closed"]:
-        typer.echo("  no pause was on and no breaker open")
-    typer.echo(f"  reviewed again: {state['reviewed_again']} submissions that were held or observed")
+        echo("  no pause was on and no breaker open")
+    echo(f"  reviewed again: {state['reviewed_again']} submissions that were held or observed")
     for brake in state["still_on"]:
-        typer.echo(f"  still on: {_scope(brake['study'])}, {_brake(brake)}")
+        echo(f"  still on: {_scope(brake['study'])}, {_brake(brake)}")
 
 
 def _pause(study: str | None, by: str, reason: str) -> Any:

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from service.cli.output import Json, print_json
+from service.cli.output import Json, echo, print_json
 from service.cli.sheets import resolve_sheet
 from service.domain.decision import Action
 from service.errors import ConfigurationError
@@ -105,4 +105,4 @@ def _resolve_one(submission: str, action: Action, by: str, note: str | None, *, 
         print_json(decision)
         return
     then = "The service's worker sends it." if decision["action"] else "It stays held until somebody decides."
-    typer.echo(f"Decision {decision['id']} on {submission}: {decision['reason']}. {then}")
+    echo(f"Decision {decision['id']} on {submission}: {decision['reason']}. {then}")

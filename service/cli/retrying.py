@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from service.cli.output import Json, print_json
+from service.cli.output import Json, echo, print_json
 from service.errors import AutoreviewError
 
 
@@ -30,9 +30,9 @@ def retry(
     if as_json:
         print_json({"retried": retried})
     elif retried:
-        typer.echo(f"Tried again: {', '.join(retried)}")
+        echo(f"Tried again: {', '.join(retried)}")
     else:
-        typer.echo("No submission's last decision failed.")
+        echo("No submission's last decision failed.")
 
 
 def _retry(submission: str | None) -> list[str]:

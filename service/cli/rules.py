@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from service.cli.output import Json, print_json
+from service.cli.output import Json, echo, print_json
 from service.rules import check as check_rules
 from service.rules import schema as rules_schema
 
@@ -34,9 +34,9 @@ def check(
         print_json({"ok": not wrong, "findings": [finding.as_json() for finding in findings]})
     else:
         for finding in findings:
-            typer.echo(str(finding))
+            echo(str(finding))
         if not findings:
-            typer.echo("ok")
+            echo("ok")
     raise typer.Exit(1 if wrong else 0)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.cli.output import Json, print_json
+from service.cli.output import Json, echo, print_json
 from service.errors import ConfigurationError
 from service.settings import Settings
 
@@ -84,9 +84,9 @@ def migrate(as_json: Json = False) -> None:
     if as_json:
         print_json({"before": before, "after": after})
     elif before == after:
-        typer.echo(f"The schema is at {after} already.")
+        echo(f"The schema is at {after} already.")
     else:
-        typer.echo(f"The schema went from {before or 'nothing'} to {after}.")
+        echo(f"The schema went from {before or 'nothing'} to {after}.")
 
 
 def sandbox(

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 import typer
 from rich.console import Console
 from rich.progress import Progress
-from rich.text import Text
 
-from service.cli.output import console, print_json, print_table
+from service.cli.output import console, echo, print_json, print_table, text
 from service.domain.decision import Action
 from service.errors import ConfigurationError
 
@@ -86,7 +85,7 @@ def _run(rows: "Sequence[Row]", by: str, *, dry_run: bool) -> "list[Result]":
         with_database(work)
     except BaseException:
         if results and not dry_run:
-            typer.echo(f"Stopped after {len(results)} of {len(rows)} rows; those are decided.", err=True)
+            echo(f"Stopped after {len(results)} of {len(rows)} rows; those are decided.", err=True)
         raise
     return results
 
@@ -101,10 +100,10 @@ def _print(results: "Sequence[Result]", *, dry_run: bool) -> None:
         ]
         print_table(("submission", "action"), rows)
         if len(decided) > SHOWN:
-            typer.echo(f"… and {len(decided) - SHOWN} more; --json lists all.")
+            echo(f"… and {len(decided) - SHOWN} more; --json lists all.")
     out = console()
     for result in refused:
-        out.print(Text(f"Refused, line {result.row.line}, {result.row.submission_id}: {result.refusal}"))
+        out.print(text(f"Refused, line {result.row.line}, {result.row.submission_id}: {result.refusal}"))
     _print_counts(decided, refused, dry_run=dry_run)
 
 
@@ -112,10 +111,10 @@ def _print_counts(decided: "Sequence[Result]", refused: "Sequence[Result]", *, d
     would = "Would be decided" if dry_run else "Decided"
     actions = Counter(result.row.action.outcome.value for result in decided)
     reasons = Counter(result.refusal.code for result in refused if result.refusal)
-    typer.echo(f"{would}: {len(decided)}{_listed(actions)}")
-    typer.echo(f"Refused: {len(refused)}{_listed({WHY[code]: number for code, number in reasons.items()})}")
+    echo(f"{would}: {len(decided)}{_listed(actions)}")
+    echo(f"Refused: {len(refused)}{_listed({WHY[code]: number for code, number in reasons.items()})}")
     if dry_run and decided:
-        typer.echo("Nothing was done yet: say --yes to do it.")
+        echo("Nothing was done yet: say --yes to do it.")
 
 
 def _listed(numbers: "dict[str, int] | Counter[str]") -> str:

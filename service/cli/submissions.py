@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from service.cli.output import Json, print_json, print_table
+from service.domain.printable import csv_cell
 from service.prolific.filters import SubmissionFilter
 
 app = typer.Typer(help="Submissions as Prolific lists them.", no_args_is_help=True)
@@ -121,11 +122,5 @@ def print_csv(rows: Sequence[dict[str, Any]]) -> None:
 
 
 def _cell(value: Any) -> Any:
-    """Plain values as they are, others as JSON; nothing that a spreadsheet would run as a formula."""
-    if isinstance(value, dict | list):
-        return json.dumps(value)
-    return (
-        f"'{value}"
-        if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
-        else value
-    )
+    """Plain values as they are, others as JSON."""
+    return csv_cell(json.dumps(value) if isinstance(value, dict | list) else value)

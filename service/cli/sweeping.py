@@ -4,7 +4,7 @@ from typing import Any
 
 import typer
 
-from service.cli.output import Json, print_json
+from service.cli.output import Json, echo, print_json
 from service.settings import Settings
 
 MEANINGS = {
@@ -27,14 +27,14 @@ def sweep(as_json: Json = False) -> None:
     if as_json:
         print_json(swept)
     else:
-        typer.echo(
+        echo(
             f"{swept['studies']} studies, {swept['awaiting_review']} submissions await review, "
             f"{swept['enqueued']} of them to be reviewed:"
         )
         for cause, number in swept["found"].items():
-            typer.echo(f"  {number:5}  {cause:15} {MEANINGS[cause]}")
+            echo(f"  {number:5}  {cause:15} {MEANINGS[cause]}")
         for problem in swept["problems"]:
-            typer.echo(f"  {problem}", err=True)
+            echo(f"  {problem}", err=True)
     if swept["problems"]:
         raise typer.Exit(1)
 

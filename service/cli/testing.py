@@ -7,14 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-from service.cli.output import Json, print_json, print_table
+from service.cli.output import Json, echo, print_json, print_table
 from service.cli.rules import Where, rules_dir
 from service.errors import ConfigurationError
 from service.rules import (
     CaseResult,
     InvalidRules,
     RuleBook,
-    clean,
     failure_lines,
     junit_xml,
     load,
@@ -62,7 +61,7 @@ def _loaded(where: Path, as_json: bool) -> RuleBook:
             print_json({"ok": False, "tests": [], "unreached": [], "findings": findings})
         else:
             for finding in error.findings:
-                typer.echo(str(finding))
+                echo(str(finding))
         raise typer.Exit(1) from None
 
 
@@ -75,7 +74,7 @@ def _write(path: Path, text: str) -> None:
 
 def _tell(where: Path, results: Sequence[CaseResult], missed: Unreached, *, verbose: bool) -> None:
     if not results:
-        typer.echo(f"No tests in {where}.")
+        echo(f"No tests in {where}.")
     else:
         print_table(("file", "test", "result"), [_row(result) for result in results])
     for result in results:
@@ -84,31 +83,30 @@ def _tell(where: Path, results: Sequence[CaseResult], missed: Unreached, *, verb
         if not result.ok:
             _tell_failure(result)
     for file, rule in missed:
-        typer.echo(f"{file}: no test reaches ‘{clean(rule)}’")
+        echo(f"{file}: no test reaches ‘{rule}’")
     if results:
         failed = sum(not result.ok for result in results)
-        typer.echo(f"{len(results) - failed} ok, {failed} failed")
+        echo(f"{len(results) - failed} ok, {failed} failed")
 
 
 def _row(result: CaseResult) -> dict[str, str]:
     return {
         "file": result.file,
-        "test": clean(" ".join(result.case.name.split())),
+        "test": " ".join(result.case.name.split()),
         "result": "ok" if result.ok else "failed",
     }
 
 
 def _tell_facts(result: CaseResult) -> None:
-    typer.echo(f"\n{result.file}:{result.case.line}: {clean(result.case.name)}: facts")
+    echo("", f"{result.file}:{result.case.line}: {result.case.name}: facts")
     for name, value in _flat(result.facts):
         origin = "given" if name in result.case.given else "default"
-        typer.echo(f"  {name} = {clean(json.dumps(value, ensure_ascii=False))} ({origin})")
+        echo(f"  {name} = {json.dumps(value, ensure_ascii=False)} ({origin})")
 
 
 def _tell_failure(result: CaseResult) -> None:
-    typer.echo(f"\n{result.file}:{result.case.line}: {clean(result.case.name)}: failed")
-    for line in failure_lines(result):
-        typer.echo(f"  {line}")
+    echo("", f"{result.file}:{result.case.line}: {result.case.name}: failed")
+    echo(*(f"  {line}" for line in failure_lines(result)))
 
 
 def _flat(facts: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

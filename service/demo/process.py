@@ -18,6 +18,8 @@ from service.errors import AutoreviewError
 from service.settings import PREFIX
 from service.shipped import shipped
 from service.store.embedded import delete_database
+from service.store.embedded_home import make_data_dir
+from service.store.owned import open_own
 
 FOLDER = Path(".autoreview/demo")
 STARTUP = 60.0  # seconds
@@ -69,8 +71,10 @@ def free_place() -> Place:
 
 def _fresh_log(place: Place) -> BinaryIO:
     delete_database(FOLDER)
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    return place.log_file.open("wb")
+    make_data_dir(FOLDER)
+    log = os.fdopen(open_own(place.log_file, os.O_WRONLY | os.O_CREAT), "wb")
+    log.truncate(0)
+    return log
 
 
 @asynccontextmanager

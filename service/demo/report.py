@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.table import Table
-from rich.text import Text
 
 from service.cli.decisions import print_decision
-from service.cli.output import console
+from service.cli.output import console, text
 from service.demo.process import FOLDER, Place
 from service.demo.verdicts import Ending, latency
 from service.domain.decision import Outcome
@@ -56,11 +55,12 @@ def show(figures: dict[str, Any], found: Sequence[Ending]) -> None:
         out.print("\nOne decision in full, as `autoreview decisions show` prints it:\n")
         print_decision(explained)
     for unfair in figures["unfair"]:
-        out.print(Text(f"WRONG  {unfair}", style="bold red"))
+        out.print(text(f"WRONG  {unfair}", style="bold red"))
     ending = (
         "Every participant got what they deserve." if figures["ok"] else "Not everyone got what they deserve."
     )
-    out.print(Text(f"\n{ending}", style="bold green" if figures["ok"] else "bold red"))
+    out.print()
+    out.print(text(ending, style="bold green" if figures["ok"] else "bold red"))
 
 
 def _outcomes(figures: dict[str, Any], found: Sequence[Ending]) -> Table:
@@ -81,7 +81,7 @@ def _rules(figures: dict[str, Any]) -> Table:
     table.add_column("rule")
     table.add_column("count", justify="right")
     for row in figures["by_rule"]:
-        table.add_row(row["outcome"], Text(row["rule"]), str(row["count"]))
+        table.add_row(row["outcome"], text(row["rule"]), str(row["count"]))
     return table
 
 
@@ -89,16 +89,16 @@ def where_next(place: Place, prolific_url: str, *, keep: bool) -> None:
     """What to look at now."""
     out = console()
     out.print("\nWhere to look next")
-    out.print(Text(f"  the rules that decided   {shipped('rules')}"))
-    out.print(Text(f"  the service's log        {place.log_file}"))
-    out.print(Text(f"  all decisions            AUTOREVIEW_DATA_DIR={FOLDER} autoreview decisions list"))
+    out.print(text(f"  the rules that decided   {shipped('rules')}"))
+    out.print(text(f"  the service's log        {place.log_file}"))
+    out.print(text(f"  all decisions            AUTOREVIEW_DATA_DIR={FOLDER} autoreview decisions list"))
     out.print("  your own first rules     README.md, “A first rule file”")
     if keep:
-        out.print(Text(f"  the service, still up    {place.url}/readyz?verbose"))
+        out.print(text(f"  the service, still up    {place.url}/readyz?verbose"))
         out.print(
-            Text(
+            text(
                 f"                           curl -H 'Authorization: Bearer {place.admin_token}' {place.url}/api/status"
             )
         )
-        out.print(Text(f"  the sandbox, still up    {prolific_url}/sandbox/state/"))
+        out.print(text(f"  the sandbox, still up    {prolific_url}/sandbox/state/"))
         out.print("\nStop with Ctrl-C.")

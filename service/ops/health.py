@@ -92,8 +92,11 @@ def rules_check(rules: RulesInForce) -> Check:
         if not files:
             raise NotReady("No rule file is loaded.")
         if rules.errors:
-            said = "; ".join(str(finding) for finding in rules.errors if finding.severity == "error")
-            return f"{len(files)} files, the last good ones, because those in the folder have errors: {said}"
+            # Anybody may ask this: places and codes, no word of what stands in the files.
+            places = "; ".join(finding.place for finding in rules.errors if finding.severity == "error")
+            return (
+                f"{len(files)} files, the last good ones, because those in the folder have errors: {places}"
+            )
         return f"{len(files)} files"
 
     return check

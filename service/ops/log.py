@@ -1,10 +1,14 @@
 """Structured logs: one line an event, JSON for machines or coloured for a terminal."""
 
+import io
 import logging
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
+from structlog.typing import EventDict, ExcInfo
+
+from service.domain.printable import printable
 
 QUIET = ("httpx", "httpcore", "uvicorn", "procrastinate", "alembic", "sqlalchemy", "asyncio")
 
@@ -20,11 +24,12 @@ def configure_logs(*, form: str, level: str) -> None:
     tracebacks = structlog.processors.ExceptionRenderer(
         structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
     )
-    console = structlog.dev.ConsoleRenderer(
-        colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-    )
+    # Colours are the renderer's own: what comes from outside is made harmless before it.
+    console = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_plain_traceback)
     ending: list[Any] = (
-        [tracebacks, structlog.processors.JSONRenderer(default=str)] if form == "json" else [console]
+        [tracebacks, structlog.processors.JSONRenderer(default=str)]
+        if form == "json"
+        else [_printable, console]
     )
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,
@@ -43,3 +48,13 @@ def configure_logs(*, form: str, level: str) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
+
+
+def _printable(_: object, __: str, event: EventDict) -> EventDict:
+    return {name: printable(value) if isinstance(value, str) else value for name, value in event.items()}
+
+
+def _plain_traceback(out: TextIO, exception: ExcInfo) -> None:
+    text = io.StringIO()
+    structlog.dev.plain_traceback(text, exception)
+    out.write(printable(text.getvalue(), keep="\n\t"))

@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from typing import Any, TextIO
 
 from service.domain.decision import Action
+from service.domain.printable import csv_cell, from_csv_cell
 from service.errors import ConfigurationError
 from service.people.actions import InvalidAction, action_of, filled
 from service.people.texts import cleaned, is_readable
@@ -19,7 +20,6 @@ FILLED_IN = ("action", *FIELDS, "note")
 TOLD = ("since", "study_id", "guard", "rule", "proposed", "reason")  # for who fills it in; not read back
 COLUMNS = ("submission_id", *FILLED_IN, *TOLD)
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would run
 MADE_A_NUMBER = re.compile(r"\d([.,]\d+)?E\+\d+")
 DELIMITERS = (",", ";", "\t")
 
@@ -59,9 +59,8 @@ def write_sheet(holds: Iterable[Mapping[str, Any]], file: TextIO) -> None:
         writer.writerow({name: _cell(hold.get(name)) for name in ("submission_id", *TOLD)})
 
 
-def _cell(value: Any) -> str:
-    text = value.isoformat() if isinstance(value, datetime) else str(value or "").replace("\0", "")
-    return f"'{text}" if text.startswith(FORMULA) else text
+def _cell(value: Any) -> Any:
+    return csv_cell(value.isoformat() if isinstance(value, datetime) else str(value or "").replace("\0", ""))
 
 
 def read_sheet(data: bytes, name: str, default: Action | None = None) -> Sheet:
@@ -162,7 +161,7 @@ class _Reading:
             self.mistake(line, width + 1, f"more cells than the {width} columns of the first line")
             return
         said = {
-            column: _plain(cells[number - 1]) if number <= len(cells) else ""
+            column: from_csv_cell(cells[number - 1]) if number <= len(cells) else ""
             for column, number in places.items()
         }
         found = len(self.mistakes)
@@ -207,12 +206,6 @@ class _Reading:
         except ValueError as error:
             self.mistake(line, column, f"note: {error}")
             return None
-
-
-def _plain(cell: str) -> str:
-    """The cell as it was before it was kept from being a formula."""
-    text = cell.strip()
-    return text[1:] if text.startswith(tuple(f"'{sign}" for sign in FORMULA)) else text
 
 
 def _value(column: str, text: str) -> Any:

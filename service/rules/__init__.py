@@ -5,7 +5,7 @@ from service.rules.catalogue import CATALOGUE, origin
 from service.rules.evidence import Source, Validated
 from service.rules.facts import FACTS, FieldType
 from service.rules.findings import MEANINGS, Code, Finding, InvalidRules
-from service.rules.junit import clean, failure_lines, junit_xml
+from service.rules.junit import failure_lines, junit_xml
 from service.rules.limits import Limits, RejectLimit, ReturnLimit, RewardLimit
 from service.rules.policy import ADVICE, Policy
 from service.rules.rulefile import RuleFile
@@ -33,7 +33,6 @@ __all__ = [
     "Source",
     "Validated",
     "check",
-    "clean",
     "failure_lines",
     "junit_xml",
     "load",

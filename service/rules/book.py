@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from service.rules.file_reading import Claims, read_file
+from service.rules.files import LARGEST, NotAllowed, read_rules
 from service.rules.findings import START, Code, Finding, Findings, InvalidRules, Mark, Severity
 from service.rules.rulefile import RuleFile
-
-LARGEST = 1024 * 1024  # bytes of one file
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +63,8 @@ def check(path: Path) -> list[Finding]:
 
 def _read_all(path: Path) -> tuple[list[Read], list[Finding]]:
     folder = Findings(str(path))
-    reads = [_read(file) for file in _files(path, folder)]
+    inside = path if path.is_dir() else None
+    reads = [_read(file, inside) for file in _files(path, folder)]
     _refuse_shared_claims(reads)
     findings = [*folder.found, *(finding for read in reads for finding in read.findings.found)]
     return reads, sorted(findings)
@@ -89,24 +89,21 @@ def _files(path: Path, findings: Findings) -> Iterator[Path]:
     yield from rules
 
 
-def _read(path: Path) -> Read:
+def _read(path: Path, folder: Path | None) -> Read:
     findings = Findings(str(path))
-    content = _content(path, findings)
+    content = _content(path, folder, findings)
     loaded, claims = (None, Claims()) if content is None else read_file(path.name, content, findings)
     return Read(str(path), loaded, claims, findings)
 
 
-def _content(path: Path, findings: Findings) -> bytes | None:
-    problem = None
+def _content(path: Path, folder: Path | None, findings: Findings) -> bytes | None:
     try:
-        if path.exists() and not path.is_file():
-            problem = "is not a file"
-        else:
-            with path.open("rb") as file:
-                content = file.read(LARGEST + 1)
-            if len(content) <= LARGEST:
-                return content
-            problem = "is larger than 1 MiB"
+        content = read_rules(path, folder)
+        if len(content) <= LARGEST:
+            return content
+        problem = "is larger than 1 MiB"
+    except NotAllowed as error:
+        problem = str(error)
     except OSError as error:
         problem = (
             f"can't be read: {error.strerror}; name the rules' folder or file, or set AUTOREVIEW_RULES_DIR"

@@ -88,6 +88,10 @@ class Environment:
         returned = expression.return_type()
         return Program(expression, returned in (cel.Type.BOOL, cel.Type.DYN), returned.name().lower())
 
+    def text(self, literal: str) -> str:
+        """The text that a literal in quotes stands for."""
+        return str(self._env.compile(literal).eval(self.nothing.activation).value())
+
     def bind(self, values: Mapping[str, Plain], types: Mapping[str, FieldType]) -> Bound:
         return Bound(
             self._env.Activation({name: _value(types[name], value) for name, value in values.items()})

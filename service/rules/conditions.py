@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from service.rules import cel, document, hints
+from service.rules import cel, document, hints, patterns
 from service.rules.document import Node, Scalar
 from service.rules.facts import FieldType
 from service.rules.findings import Code
@@ -89,6 +89,8 @@ class ConditionReader:
             message = f"a condition is true or false; this is a value of type {program.returns}"
             return [hints.Hint(Code.CONDITION_TYPE, 0, message)]
         if found := list(hints.bad_literals(source, self.environment)):
+            return found
+        if found := list(patterns.refused(source, self.environment)):
             return found
         answer = None if condition.facts else program.evaluate(self.environment.nothing)
         if isinstance(answer, cel.Undecided):

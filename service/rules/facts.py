@@ -60,6 +60,8 @@ FACTS: Mapping[str, FieldType] = {
 }
 
 INT_BOUND = 2**63
+LONGEST_TEXT = 10_000
+"""Characters of a text that conditions and messages see. A longer one is missing: the time of a pattern grows with it."""
 
 
 def typed(kind: FieldType, value: Any) -> Plain | None:
@@ -93,7 +95,11 @@ def _finite(value: Any) -> float | None:
 
 def _is_storable(text: str) -> bool:
     """Neither NUL nor half a surrogate pair: Postgres and CEL take neither."""
-    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in text
 
 
 def parse_time(text: str) -> datetime | None:
@@ -107,18 +113,25 @@ def parse_time(text: str) -> datetime | None:
 
 @dataclass(frozen=True, slots=True)
 class FactSheet:
-    """What is known of one submission, flat: a fact that isn't here is missing."""
+    """What is known of one submission, flat: a fact that isn't here is missing.
+
+    ``too_long`` are texts that are known but over LONGEST_TEXT, so that they count as missing.
+    """
 
     values: Mapping[str, Plain]
+    too_long: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, facts: Facts, types: Mapping[str, FieldType]) -> "FactSheet":
         values: dict[str, Plain] = {}
+        too_long: list[str] = []
         for name, kind in types.items():
             value = typed(kind, _dig(facts, name))
-            if value is not None:
+            if isinstance(value, str) and len(value) > LONGEST_TEXT:
+                too_long.append(name)
+            elif value is not None:
                 values[name] = value
-        return cls(values)
+        return cls(values, tuple(too_long))
 
     def missing(self, names: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(name for name in names if name not in self.values)

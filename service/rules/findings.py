@@ -35,10 +35,12 @@ class Code(StrEnum):
     NEEDLESS_ALLOW = "RUL022"
     NOTHING_EXPECTED = "RUL023"
     NO_EFFECT = "RUL024"
+    COSTLY_PATTERN = "RUL025"
+    UNBOUNDED_TEXT = "RUL026"
 
 
 MEANINGS: dict[Code, str] = {
-    Code.UNREADABLE: "the file or folder can't be read: missing, over 1 MiB, not UTF-8",
+    Code.UNREADABLE: "the file or folder can't be read: missing, over 1 MiB, not UTF-8, or a link out of the folder",
     Code.SYNTAX: "not valid YAML, several documents in one file, or a part of YAML that rule files do without",
     Code.EMPTY: "an empty file, folder, section or list",
     Code.DUPLICATE_KEY: "a key stands twice in one mapping",
@@ -62,6 +64,8 @@ MEANINGS: dict[Code, str] = {
     Code.NEEDLESS_ALLOW: "a rule allows a policy finding that it doesn't have (warning)",
     Code.NOTHING_EXPECTED: "a test that expects nothing, so it can't fail",
     Code.NO_EFFECT: "a `hold_at_most` of over 21 days: Prolific itself pays on day 21 (warning)",
+    Code.COSTLY_PATTERN: "a pattern of matches() that is not in quotes, is inside a macro, or takes too long",
+    Code.UNBOUNDED_TEXT: "matches() on a field of evidence whose length no condition before it limits (warning)",
 }
 
 
@@ -90,9 +94,14 @@ class Finding:
     message: str
     severity: Severity = "error"
 
+    @property
+    def place(self) -> str:
+        """Where it is and its code, without any of the file's content."""
+        return f"{self.file}:{self.line}:{self.column}: {self.code}"
+
     def __str__(self) -> str:
         subject = f" {self.path}" if self.path else ""
-        return f"{self.file}:{self.line}:{self.column}: {self.code}{subject}: {self.message}"
+        return f"{self.place}{subject}: {self.message}"
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)

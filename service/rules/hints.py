@@ -83,7 +83,7 @@ def bad_literals(source: str, environment: cel.Environment) -> Iterator[Hint]:
         return
     tokens = tokenize(source)
     for index, token in enumerate(tokens):
-        argument = _literal_argument(tokens, index) if token.text in PROBES else None
+        argument = literal_argument(tokens, index) if token.text in PROBES else None
         if argument is None:
             continue
         try:
@@ -98,7 +98,7 @@ def bad_literals(source: str, environment: cel.Environment) -> Iterator[Hint]:
             )
 
 
-def _literal_argument(tokens: Sequence[Token], index: int) -> Token | None:
+def literal_argument(tokens: Sequence[Token], index: int) -> Token | None:
     """``f("x")`` and ``matches(text, "x")``: the literal before the bracket that closes the call."""
     if index + 2 >= len(tokens) or tokens[index + 1].text != "(":
         return None

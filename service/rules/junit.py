@@ -1,17 +1,13 @@
 """Results of tests as JUnit XML, for people's own CI."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
+from service.domain.printable import printable
 from service.rules.running import CaseResult
 from service.rules.sentences import seen_values
 from service.rules.templates import written
-
-FORBIDDEN = re.compile(
-    "[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
-)  # in XML, or without effect on a terminal
 
 
 def junit_xml(results: Iterable[CaseResult]) -> str:
@@ -29,9 +25,9 @@ def junit_xml(results: Iterable[CaseResult]) -> str:
 def _suite(root: Element, file: str, cases: Sequence[CaseResult]) -> None:
     failed = sum(not case.ok for case in cases)
     counts = {"tests": str(len(cases)), "failures": str(failed), "errors": "0", "skipped": "0"}
-    suite = SubElement(root, "testsuite", {"name": clean(file), **counts})
+    suite = SubElement(root, "testsuite", {"name": _clean(file), **counts})
     for case in cases:
-        attributes = {"classname": clean(file), "name": clean(case.case.name), "line": str(case.case.line)}
+        attributes = {"classname": _clean(file), "name": _clean(case.case.name), "line": str(case.case.line)}
         element = SubElement(suite, "testcase", attributes)
         if not case.ok:
             lines = failure_lines(case)
@@ -48,7 +44,7 @@ def failure_lines(result: CaseResult) -> list[str]:
     lines += [
         f"{entry['rule']}: {_result(entry)}: {seen_values(entry['values'])}" for entry in result.verdict.trace
     ]
-    return [clean(" ".join(line.split())) for line in lines]
+    return [_clean(" ".join(line.split())) for line in lines]
 
 
 def _result(entry: Mapping[str, Any]) -> str:
@@ -59,6 +55,5 @@ def _shown(value: str | bool | None) -> str:
     return "nothing" if value is None else written(value)
 
 
-def clean(text: str) -> str:
-    """What XML, or a terminal, should not get is written as an escape."""
-    return FORBIDDEN.sub(lambda found: f"\\x{ord(found.group()):02x}", text)
+def _clean(text: str) -> str:
+    return printable(text, keep="\t\n\r")

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from service.rules import document, lint
+from service.rules import document, lint, patterns
 from service.rules.document import Node, Scalar
+from service.rules.facts import LONGEST_TEXT
 from service.rules.findings import Code, Mark, Severity
 from service.rules.hints import did_you_mean
 from service.rules.lint import Remark
@@ -64,9 +65,19 @@ class PolicyReader:
         node = self.found["because"].node if "because" in self.found else None
         return " ".join(node.value.split()) if isinstance(node, Scalar) else ""
 
+    def tell_unbounded(self, rule: Rule) -> None:
+        """Add a finding for each pattern that may have to read a long text."""
+        for number, offset, fact in patterns.unbounded(rule.when):
+            at, path = self._condition(number, offset)
+            message = (
+                f"matches() reads up to {LONGEST_TEXT:,} characters of {fact}, which may take long: write "
+                f"`size({fact}) < 1000 &&` before it"
+            )
+            self.reader.findings.add(Code.UNBOUNDED_TEXT, at, path, message, severity="warning")
+
     def _place(self, remark: Remark) -> tuple[Mark, str]:
         if remark.part == "when":
-            return self._condition(remark)
+            return self._condition(remark.condition, remark.offset)
         if remark.part in self.found:
             return self.found[remark.part].key, join(self.path, remark.part)
         rejection = self.found["reject"].node
@@ -74,10 +85,10 @@ class PolicyReader:
             return rejection.start, join(self.path, "reject")
         return rejection.entries[remark.part][1].start, join(self.path, f"reject.{remark.part}")
 
-    def _condition(self, remark: Remark) -> tuple[Mark, str]:
+    def _condition(self, number: int, offset: int) -> tuple[Mark, str]:
         node, path = self.found["when"].node, join(self.path, "when")
         if isinstance(node, document.Mapping):
             [(key, (_, listed))] = node.entries.items()
-            path = f"{join(path, key)}[{remark.condition}]"
-            node = listed.items[remark.condition] if isinstance(listed, document.Sequence) else listed
-        return place(node, remark.offset) if isinstance(node, Scalar) else node.start, path
+            path = f"{join(path, key)}[{number}]"
+            node = listed.items[number] if isinstance(listed, document.Sequence) else listed
+        return place(node, offset) if isinstance(node, Scalar) else node.start, path

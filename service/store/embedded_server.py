@@ -18,6 +18,7 @@ import psycopg
 from service.errors import DatabaseError
 from service.store.embedded_home import Home, environment
 from service.store.embedded_keeper import kept
+from service.store.owned import open_own, read_own
 
 NAME = "autoreview"  # of the database and of its owner
 START_TIMEOUT = 120.0  # seconds; recovery after a crash reads back up to 1 GB
@@ -45,11 +46,16 @@ def running_server(home: Home, log: Path) -> Iterator[str]:
         shutil.rmtree(leftover, ignore_errors=True)
     if not home.data.is_dir():
         _create_data(home)
-    if log.exists() and log.stat().st_size > LOG_LIMIT:
-        os.truncate(log, 0)
-    password = home.password_file.read_text()
+    _shorten(log)
+    password = read_own(home.password_file, home.uid)
     with _started(home, password, log) as port:
         yield _url(password, port, NAME)
+
+
+def _shorten(log: Path) -> None:
+    with os.fdopen(open_own(log, os.O_WRONLY | os.O_CREAT), "wb") as file:
+        if os.fstat(file.fileno()).st_size > LOG_LIMIT:
+            file.truncate(0)
 
 
 def _url(password: str, port: int, database: str) -> str:
@@ -120,7 +126,7 @@ def _free_port() -> int:
 def _launch(home: Home, port: int, log: Path) -> subprocess.Popen[bytes]:
     settings = SETTINGS | {"port": str(port)} | _shared_memory()
     arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-    with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb") as output:
+    with os.fdopen(open_own(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), "ab") as output:
         return subprocess.Popen(  # noqa: S603 - our own programs
             home.command("postgres", "-D", str(home.data), *arguments),
             stdin=subprocess.DEVNULL,

@@ -42,15 +42,16 @@ def merged(values: Values, changes: Mapping[str, Any]) -> Values:
     return values
 
 
-def texts(values: Values) -> dict[str, str]:
+def texts(values: Values, *, release: str = RELEASE, namespace: str = NAMESPACE) -> dict[str, str]:
     """What each template gives, by its path below ``templates/``. Raises HelmError where it refuses."""
-    rendered = _chart().render(values, name=RELEASE, namespace=NAMESPACE, is_install=True)
+    rendered = _chart().render(values, name=release, namespace=namespace, is_install=True)
     return {path.partition("/templates/")[2]: text for path, text in rendered.items()}
 
 
-def render(values: Values) -> list[Object]:
+def render(values: Values, *, release: str = RELEASE, namespace: str = NAMESPACE) -> list[Object]:
     """All objects, hooks too."""
-    manifests = [text for path, text in texts(values).items() if path.endswith(".yaml")]
+    written = texts(values, release=release, namespace=namespace)
+    manifests = [text for path, text in written.items() if path.endswith(".yaml")]
     return [found for text in manifests for found in yaml.safe_load_all(text) if found]
 
 

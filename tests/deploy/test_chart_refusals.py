@@ -124,6 +124,17 @@ def test_the_schema_refuses_what_has_no_meaning(changes: dict[str, Any], said: s
         ("minimal", {"ingress": {"evidence": True}}, "route nothing without an ingress"),
         ("minimal", {"ingress": {"dashboard": True}}, "route nothing without an ingress"),
         ("minimal", {"extraVolumes": [{"name": "rules", "emptyDir": {}}]}, "extraVolumes names rules"),
+        (
+            "minimal",
+            {"extraEnv": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]},
+            "twice: keep one of them",
+        ),
+        ("minimal", {"extraVolumes": [{"name": "a", "emptyDir": {}}] * 2}, "twice: keep one of them"),
+        (
+            "minimal",
+            {"extraVolumeMounts": [{"name": "a", "mountPath": "/a"}] * 2},
+            "twice: keep one of them",
+        ),
     ],
 )
 def test_contradictions_are_refused_in_words(values: str, changes: dict[str, Any], said: str) -> None:

@@ -1,6 +1,7 @@
 """A changed rules folder is in force within seconds; a broken one changes nothing, and is told."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -62,6 +63,21 @@ async def test_the_swap_of_a_mounted_config_map_counts(database_url: str, tmp_pa
         await in_force(running, APPROVE)
 
 
+async def test_a_pipe_in_the_folder_is_an_error_and_its_removal_mends_it(
+    start: Start, tmp_path: Path
+) -> None:
+    async with start(HOLD) as world:
+        os.mkfifo(tmp_path / "rules" / "x.yaml")
+
+        async def told() -> bool:
+            return bool((await world.rules())["errors"])
+
+        await until(told, "the pipe to be told")
+        (tmp_path / "rules" / "x.yaml").unlink()
+        write_rules(tmp_path / "rules", APPROVE)
+        await in_force(world, APPROVE)
+
+
 @asynccontextmanager
 async def broken(start: Start, tmp_path: Path) -> AsyncIterator[World]:
     async with start(APPROVE) as world:
@@ -89,7 +105,9 @@ async def test_a_broken_change_is_told_in_the_log_readyz_metrics_and_api(
         assert error.startswith(place)
         ready = await world.http.get("/readyz?verbose")
         assert ready.status_code == 200
-        assert place in ready.json()["checks"]["rules"]["detail"]
+        detail = ready.json()["checks"]["rules"]["detail"]
+        assert f"{place}RUL012" in detail
+        assert "pase" not in detail, "anybody may ask; what stands in the file is not theirs to see"
         assert "autoreview_rules_broken 1.0" in (await world.http.get("/metrics")).text
     logged = capsys.readouterr().out
     assert logged.count("rules.broken") == 1

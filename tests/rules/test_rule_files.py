@@ -1,6 +1,7 @@
 """What a loaded file and a folder of files say of themselves."""
 
 import hashlib
+import os
 from collections.abc import Callable
 from datetime import timedelta
 from fractions import Fraction
@@ -253,3 +254,44 @@ def test_evidence_of_another_type_is_refused_by_name(loaded: LoadText, field: st
     [(named, problem)] = accepted.problems
     assert named == field
     assert field in problem
+
+
+@pytest.mark.parametrize("target", ["../secret", "nested/../../secret"])
+def test_a_link_out_of_the_folder_is_refused_without_a_word_of_its_content(
+    tmp_path: Path, target: str
+) -> None:
+    (tmp_path / "secret").write_text("password: hunter2\n", encoding="utf-8")
+    (tmp_path / "rules" / "nested").mkdir(parents=True)
+    (tmp_path / "rules" / "a.yaml").symlink_to(target)
+    [finding] = check(tmp_path / "rules")
+    assert (finding.code, finding.message) == (
+        "RUL001",
+        "links to a file outside of the folder: copy it into the folder",
+    )
+
+
+def test_links_inside_the_folder_are_read_as_kubernetes_makes_them(tmp_path: Path) -> None:
+    (tmp_path / "real" / "..1").mkdir(parents=True)
+    write(tmp_path / "real" / "..1", "a.yaml", "[s1]")
+    (tmp_path / "real" / "..data").symlink_to("..1")
+    (tmp_path / "real" / "a.yaml").symlink_to("..data/a.yaml")
+    (tmp_path / "mounted").symlink_to("real")
+    assert [file.path for file in load(tmp_path / "mounted").files] == ["a.yaml"]
+
+
+def test_a_file_that_somebody_names_may_be_a_link(tmp_path: Path) -> None:
+    write(tmp_path, "a.yaml", "[s1]")
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "b.yaml").symlink_to(tmp_path / "a.yaml")
+    assert check(tmp_path / "links" / "b.yaml") == []
+
+
+@pytest.mark.parametrize("target", [None, "a.yaml", "/dev/zero"])
+def test_a_pipe_a_loop_and_a_device_are_errors_and_not_waited_for(tmp_path: Path, target: str | None) -> None:
+    if target is None:
+        os.mkfifo(tmp_path / "a.yaml")
+    else:
+        (tmp_path / "a.yaml").symlink_to(target)
+    for path in (tmp_path, tmp_path / "a.yaml"):
+        [finding] = check(path)
+        assert finding.code == "RUL001"

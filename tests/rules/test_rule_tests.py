@@ -327,4 +327,4 @@ def test_junit_xml_is_well_formed_whatever_the_names(loaded: LoadText) -> None:
     text = f"{RULES}tests: [{{name: {name}, expect: {{reason: {name}}}}}]\n"
     root = ET.fromstring(junit_xml(run(loaded(text))))  # noqa: S314
     [named] = [case.get("name") for case in root.iter("testcase")]
-    assert named == 'a <b> & "c" \\x07\\x1b[31m \\xfffe ]]> 😀'
+    assert named == 'a <b> & "c" \\x07\\x1b[31m \\ufffe ]]> 😀'
