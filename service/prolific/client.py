@@ -163,8 +163,8 @@ class Prolific:
         return Hooks(self._ask, self._answer)
 
     async def workspaces(self) -> tuple[Workspace, ...]:
-        """The workspaces that the token's owner is a member of."""
-        return await self._ask("GET", "/workspaces/", read_workspaces)
+        """The workspaces that the token's owner is a member of. Without ``limit`` Prolific gives 20 at most."""
+        return await self._ask("GET", "/workspaces/", read_workspaces, params={"limit": "1000"})
 
     async def balance(self, workspace_id: str) -> Balance:
         return await self._ask("GET", f"/workspaces/{part(workspace_id)}/balance/", read_balance)
