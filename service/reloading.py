@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -103,7 +104,7 @@ class RuleKeeper:
         async with self.database.begin() as connection:
             await keep_book(connection, contents(book), hashes(book))
             if self.queue:
-                waiting = await left_behind(connection, lambda study: standard(book, study, self.mode))
+                waiting = await left_behind(connection, partial(standard, book, self.mode))
                 await self.queue.review(connection, waiting, Trigger.RULES)
                 if waiting:
                     log.info("rules.review_again", submissions=len(waiting))
@@ -160,9 +161,9 @@ def _content(file: RuleFile) -> bytes:
     return text if sha256(text).hexdigest() == file.hash else marked
 
 
-def standard(book: RuleBook, study: str, mode: Mode) -> Standard | None:
+def standard(book: RuleBook, mode: Mode, study: str, parent: str | None) -> Standard | None:
     """What a decision of the study would be made by now; None if no file claims it."""
-    file = book.file_for(study)
+    file = book.file_for(study, parent)
     return Standard(file.hash, mode.at_most(file.mode)) if file else None
 
 

@@ -4,7 +4,7 @@ import asyncio
 import csv
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from typing import Annotated, Any
 
@@ -12,7 +12,10 @@ import typer
 
 from service.cli.output import Json, print_json, print_table
 from service.domain.printable import csv_cell
+from service.domain.submission import Status
+from service.prolific.errors import IncompleteList
 from service.prolific.filters import SubmissionFilter
+from service.prolific.payloads import Page
 
 app = typer.Typer(help="Submissions as Prolific lists them.", no_args_is_help=True)
 
@@ -66,11 +69,14 @@ def list_(
         str | None, typer.Option(help="started_at, submission_reward or study_name; - before it: descending.")
     ] = None,
     page: Annotated[int | None, typer.Option(min=1, help="This page alone; all pages if left out.")] = None,
-    page_size: Annotated[int, typer.Option(min=1, help="Rows a page.")] = 100,
+    page_size: Annotated[int, typer.Option(min=1, max=100, help="Rows a page.")] = 100,
     as_json: Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
 ) -> None:
-    """List a study's submissions as Prolific has them now."""
+    """List a study's submissions as Prolific has them now.
+
+    If rows of the list are missing, print those that were read and exit with 1.
+    """
     if as_json and as_csv:
         raise typer.BadParameter("choose one of --json and --csv")
     wanted = SubmissionFilter(
@@ -91,16 +97,19 @@ def list_(
         page=page,
         page_size=page_size,
     )
-    rows = asyncio.run(_fetch(wanted))
+    rows, problem = asyncio.run(_fetch(wanted))
     if as_json:
         print_json(rows)
     elif as_csv:
         print_csv(rows)
     else:
         print_table(COLUMNS, rows, title=f"{len(rows)} submissions")
+    if problem:
+        raise problem
 
 
-async def _fetch(wanted: SubmissionFilter) -> list[dict[str, Any]]:
+async def _fetch(wanted: SubmissionFilter) -> tuple[list[dict[str, Any]], IncompleteList | None]:
+    """Return the wanted rows, each once, and what keeps them from being the whole list."""
     from service.prolific.client import Prolific
     from service.settings import Settings
 
@@ -108,8 +117,20 @@ async def _fetch(wanted: SubmissionFilter) -> list[dict[str, Any]]:
     token = settings.require("PROLIFIC_TOKEN", "Prolific's list is read with it")
     async with Prolific(settings.prolific_url, token.read, concurrency=1) as prolific:
         if wanted.page is not None:
-            return [dict(row) for row in (await prolific.page(wanted)).rows]
-        return [dict(row) async for found in prolific.pages(wanted) for row in found.rows]
+            return _wanted_rows([await prolific.page(wanted)], wanted), None
+        pages = list[Page]()
+        try:
+            async for page in prolific.pages(wanted):
+                pages.append(page)
+        except IncompleteList as error:
+            return _wanted_rows(pages, wanted), error
+        return _wanted_rows(pages, wanted), None
+
+
+def _wanted_rows(pages: Iterable[Page], wanted: SubmissionFilter) -> list[dict[str, Any]]:
+    """Return the rows of a wanted status, each once and as it was read last."""
+    rows = {str(row.get("id") or row): dict(row) for page in pages for row in page.rows}
+    return [row for row in rows.values() if wanted.accepts(Status.parse(str(row.get("status"))))]
 
 
 def print_csv(rows: Sequence[dict[str, Any]]) -> None:

@@ -17,7 +17,7 @@ from service.secret import Secret
 from service.store.database import Database, within
 from service.store.evidence import add_evidence
 from service.store.queue import Queue
-from service.store.submissions import study_of
+from service.store.submissions import study_and_parent
 
 MAX_BODY = 64 * 1024  # bytes
 LONGEST_COMMIT = 10.0  # seconds; what is committed later all the same is replaced by the next try
@@ -75,7 +75,7 @@ class EvidenceEndpoint:
 
     async def _store(self, source: str, submission: str, payload: dict[str, Any]) -> Response:
         async with self._database.begin() as connection:
-            files = self._candidates(source, await study_of(connection, submission))
+            files = self._candidates(source, *await study_and_parent(connection, submission))
             if not files:
                 return problem(
                     404,
@@ -93,12 +93,12 @@ class EvidenceEndpoint:
             {"source": source, "submission_id": submission, "status": "accepted"}, status_code=202
         )
 
-    def _candidates(self, source: str, study: str | None) -> tuple[RuleFile, ...]:
+    def _candidates(self, source: str, study: str | None, parent: str | None) -> tuple[RuleFile, ...]:
         """The file of the submission's study; while that is not known, each that declares the source."""
         declaring = self._rules().files_declaring(source)
         if study is None:
             return declaring
-        file = self._rules().file_for(study)
+        file = self._rules().file_for(study, parent)
         return (file,) if file in declaring and file else ()
 
 

@@ -13,10 +13,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.notify import sentences
 from service.notify.sentences import TITLES, Kind
-from service.rules import Finding
+from service.rules import Finding, RuleBook
 from service.store.database import database_now
 from service.store.holds import count_holds, list_holds
-from service.store.notices import add_notice, newest_of, untold_brakes, untold_failures
+from service.store.notices import (
+    add_notice,
+    newest_of,
+    unclaimed_studies,
+    untold_brakes,
+    untold_failures,
+)
 from service.store.turns import end_turn, last_said, last_turn, take_turn
 
 HOUR = timedelta(hours=1)
@@ -24,6 +30,8 @@ DIGEST_EVERY = timedelta(hours=24)
 NEAR = timedelta(days=3)
 NEAR_EVERY = timedelta(hours=6)
 NEAR_LOOK = timedelta(seconds=30)
+UNCLAIMED_FOR = timedelta(minutes=10)  # rule files may be deployed a little after the study
+UNCLAIMED_LOOK = timedelta(minutes=1)
 SURELY = timedelta(minutes=1)  # rules that no process has found broken for this long are mended
 QUEUE = "notify.queue"
 BROKEN = "notify.rules"
@@ -133,6 +141,15 @@ async def mended_rules(connection: AsyncConnection) -> None:
     found = await last_turn(connection, BROKEN)
     if broken > mended and found and await database_now(connection) - found["began_at"] > SURELY:
         await tell(connection, Kind.RULES_MENDED, broken, "No file has errors any more.")
+
+
+async def unclaimed(connection: AsyncConnection, book: RuleBook) -> None:
+    """Each study without rules whose submissions stay undecided, once: they wait until Prolific pays on day 21."""
+    if not await take_turn(connection, "notify.unclaimed", UNCLAIMED_LOOK):
+        return
+    for row in await unclaimed_studies(connection, UNCLAIMED_FOR):
+        if book.files and book.file_for(row["id"], row["parent_id"]) is None:
+            await tell(connection, Kind.UNCLAIMED, row["id"], sentences.unclaimed(row))
 
 
 LOOKS: tuple[Look, ...] = (brakes, failures, queue, deadlines, subscription, mended_rules)

@@ -11,7 +11,7 @@ import structlog
 
 from service.errors import ConfigurationError
 from service.notify.channels import send, urls_in
-from service.notify.looking import LOOKS, Look, broken_rules
+from service.notify.looking import LOOKS, Look, broken_rules, unclaimed
 from service.notify.sentences import message
 from service.notify.silence import AskStudy, look_for_silence
 from service.ops.periodic import now_and_then
@@ -59,7 +59,8 @@ class Notifier:
 
     async def _look(self) -> None:
         """A look that crashes keeps none of the others from telling."""
-        looks: list[Callable[[], Awaitable[None]]] = [partial(self._in_transaction, look) for look in LOOKS]
+        every: list[Look] = [*LOOKS, partial(unclaimed, book=self.rules.book)]
+        looks: list[Callable[[], Awaitable[None]]] = [partial(self._in_transaction, look) for look in every]
         looks.append(partial(look_for_silence, self.database, self.rules.book, self.ask_study))
         for look in looks:
             try:

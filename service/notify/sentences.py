@@ -25,6 +25,7 @@ class Kind(StrEnum):
     RULES_BROKEN = "rules_broken"
     RULES_MENDED = "rules_mended"
     SILENCE = "silence"
+    UNCLAIMED = "unclaimed"
 
 
 TITLES: dict[str, str] = {
@@ -40,6 +41,7 @@ TITLES: dict[str, str] = {
     Kind.RULES_BROKEN: "Rule files have errors",
     Kind.RULES_MENDED: "The rule files are in order again",
     Kind.SILENCE: "No webhook for long",
+    Kind.UNCLAIMED: "A study has no rules",
 }
 _HOLDS = "`autoreview holds` lists what is held, `autoreview resolve SUBMISSION … --by NAME` decides it."
 ADVICE: dict[str, str] = {
@@ -49,6 +51,8 @@ ADVICE: dict[str, str] = {
     Kind.FAILED: "`autoreview decisions list --status failed` shows them, `autoreview retry --all` tries again.",
     Kind.SUBSCRIPTION_LOST: "Run `autoreview connect`. Until then only the sweep finds submissions.",
     Kind.RULES_BROKEN: "The last good rules stay in force until then. `autoreview check` says what is wrong.",
+    Kind.UNCLAIMED: "Add the study's id to `studies:` of a rule file: its submissions are then reviewed. Without "
+    "rules they stay with Prolific, which approves them on day 21. Each study is reported once.",
     Kind.SILENCE: "`autoreview doctor` looks for the cause. Until then only the sweep finds submissions.",
 }
 LIMITED = {
@@ -112,6 +116,16 @@ def silence(since: datetime, now: datetime, studies: Sequence[str]) -> str:
     return (
         f"The last webhook came {moment(since)}, {_length(now - since)} ago, and {len(studies)} "
         f"{'study is' if len(studies) == 1 else 'studies are'} active: {named}."
+    )
+
+
+def unclaimed(row: dict[str, Any]) -> str:
+    """``row`` as ``unclaimed_studies`` gives it."""
+    one = row["number"] == 1
+    parent = f" (part of study {row['parent_id']})" if row["parent_id"] else ""
+    return (
+        f"{row['number']} {'submission' if one else 'submissions'} of study {row['id']}{parent} "
+        f"{'awaits' if one else 'await'} review, since {moment(row['since'])}, and no rule file names the study."
     )
 
 

@@ -43,7 +43,8 @@ async def look_for_silence(database: Database, book: RuleBook, ask: AskStudy) ->
 async def _quiet(database: Database, book: RuleBook) -> Quiet | None:
     """A silence that was not told of yet."""
     async with database.connect() as connection:
-        studies = [row for row in await active_studies(connection) if book.file_for(row["id"])]
+        active = await active_studies(connection)
+        studies = [row for row in active if book.file_for(row["id"], row["parent_id"])]
         if not studies:
             return None
         since = await last_event_at(connection) or min(row["first_submission_at"] for row in studies)

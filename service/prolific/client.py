@@ -16,10 +16,11 @@ from service.domain.submission import Status, Study, Submission
 from service.errors import ConfigurationError
 from service.prolific import payloads
 from service.prolific.answers import read_json, refusal, retry_after, unreadable
-from service.prolific.errors import NotFound, Refused, TokenRefused, Unreachable, Unreadable
+from service.prolific.errors import Refused, TokenRefused, Unreachable, Unreadable
 from service.prolific.fields import read_http_date
 from service.prolific.filters import SubmissionFilter
 from service.prolific.hooks import Hooks
+from service.prolific.lists import LARGEST_PAGE, ORDERING, read_list
 from service.prolific.messages import Message, read_messages
 from service.prolific.pace import Pace
 from service.prolific.paths import part
@@ -32,7 +33,6 @@ TIMEOUT = httpx.Timeout(connect=5.0, read=20.0, write=10.0, pool=30.0)  # second
 # Seconds an idle connection is used again. Below the 5 s after which common servers close theirs: a request sent
 # meanwhile would end without an answer, and nobody would know whether it arrived.
 KEEP_ALIVE = 3.0
-PAGE_SIZE = 100  # when walking a whole list; Prolific's own default is 20
 NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 API = "/api/v1"
 ME = "/users/me/"
@@ -117,42 +117,27 @@ class Prolific:
         read = partial(payloads.read_submission, wanted=submission_id)
         return await self._ask("GET", f"/submissions/{part(submission_id)}/", read)
 
-    async def page(self, wanted: SubmissionFilter, *, tolerant: bool = False) -> Page:
-        """One page of the list of submissions; one row that can't be read spoils it, unless ``tolerant``."""
-        read = partial(
-            payloads.read_page, study_id=wanted.study, page_size=wanted.page_size, tolerant=tolerant
-        )
-        return await self._ask("GET", "/submissions/", read, params=wanted.as_query())
+    async def page(self, wanted: SubmissionFilter) -> Page:
+        """Return one page of the list of submissions, in an order that stays the same from page to page."""
+        size = wanted.page_size and min(wanted.page_size, LARGEST_PAGE)
+        asked = replace(wanted, page_size=size, ordering=wanted.ordering or ORDERING)
+        read = partial(payloads.read_page, study_id=asked.study, page_size=size)
+        return await self._ask("GET", "/submissions/", read, params=asked.as_query())
 
-    async def pages(self, wanted: SubmissionFilter, *, tolerant: bool = False) -> AsyncIterator[Page]:
-        """All pages from the wanted one (else the first) to the end.
+    def pages(self, wanted: SubmissionFilter) -> AsyncIterator[Page]:
+        """Yield all pages of the list, whichever page is ``wanted``; a row may be on more than one.
 
-        The end is where Prolific links no next page, answers 404, or begins to repeat itself.
+        Raise IncompleteList after the last page if rows are missing: what was yielded is then a part of the list.
         """
-        first = wanted.page or 1
-        number, hrefs, seen = first, set[str](), set[str]()
-        while True:
-            asked = replace(wanted, page=number, page_size=wanted.page_size or PAGE_SIZE)
-            try:
-                page = await self.page(asked, tolerant=tolerant)
-            except NotFound:
-                if number == 1:
-                    raise
-                return
-            new = {row.id for row in page.results} - seen
-            yield page
-            if not page.next or not new or page.next_href in hrefs:
-                return
-            seen |= new
-            hrefs |= {page.next_href} if page.next_href else set()
-            number += 1
+        whole = replace(wanted, page_size=wanted.page_size or LARGEST_PAGE)
+        return read_list(lambda number: self.page(replace(whole, page=number)))
 
     async def submissions(self, wanted: SubmissionFilter) -> AsyncIterator[Submission]:
-        """All submissions from the wanted page on, each once even where pages shift under the reader."""
+        """Yield the wanted submissions, each once. Raise IncompleteList as ``pages`` does."""
         seen = set[str]()
         async for page in self.pages(wanted):
             for submission in page.results:
-                if submission.id not in seen:
+                if submission.id not in seen and wanted.accepts(submission.status):
                     seen.add(submission.id)
                     yield submission
 
@@ -178,8 +163,8 @@ class Prolific:
         return Hooks(self._ask, self._answer)
 
     async def workspaces(self) -> tuple[Workspace, ...]:
-        """The workspaces that the token's owner is a member of."""
-        return await self._ask("GET", "/workspaces/", read_workspaces)
+        """The workspaces that the token's owner is a member of. Without ``limit`` Prolific gives 20 at most."""
+        return await self._ask("GET", "/workspaces/", read_workspaces, params={"limit": "1000"})
 
     async def balance(self, workspace_id: str) -> Balance:
         return await self._ask("GET", f"/workspaces/{part(workspace_id)}/balance/", read_balance)

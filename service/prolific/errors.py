@@ -3,6 +3,7 @@
     ProlificError
     ├── Resting              prolific_resting: not asked at all, this process leaves Prolific alone for a while
     ├── Unreachable          prolific_unreachable: no answer came; ``sent`` says if the request may have left
+    ├── IncompleteList       prolific_incomplete_list: a list was read, and rows of it are missing
     └── Refused              prolific_refused: an answer came, and it was not what was asked for
         ├── Unauthorised     prolific_unauthorised: 401, 403
         │   └── TokenRefused prolific_token_refused: the token is refused whatever is asked with it
@@ -42,6 +43,12 @@ class Unreachable(ProlificError):
     def __init__(self, message: str | None = None, *, sent: bool = True) -> None:
         super().__init__(message)
         self.sent = sent
+
+
+class IncompleteList(ProlificError):
+    """A list was read to its end twice, and rows of it are missing: what was read is a part of the list."""
+
+    code = "prolific_incomplete_list"
 
 
 class Refused(ProlificError):

@@ -35,6 +35,11 @@ class SubmissionFilter:
         given = ((field.name, getattr(self, field.name)) for field in fields(self))
         return {name: _spelt(name, value) for name, value in given if value is not None}
 
+    def accepts(self, status: Status) -> bool:
+        """Return True for a row of a wanted status. Prolific was seen to ignore ``status`` without a word."""
+        wanted = Status.UNKNOWN if self.status is None else Status.parse(self.status)
+        return wanted in (Status.UNKNOWN, status)
+
 
 def _spelt(name: str, value: Status | str | bool | date | int) -> str:
     if name == "status":

@@ -4,6 +4,7 @@ The same submission has other field names in a list than in its detail (referenc
 little that nothing can do without (an id, a status) is a ``ValueError``; the client makes it ``Unreadable``.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -38,8 +39,8 @@ class Page:
     results: tuple[Submission, ...]
     rows: tuple[Body, ...]
     next: bool
-    next_href: str | None = None
-    unreadable: int = 0  # rows that nothing can be done with, and that are not in ``results``
+    count: int | None = None  # rows on all pages together (``meta.count``)
+    unreadable: int = 0  # rows that are not in ``results``: no object, or without an id or a status
 
 
 def read_submission(body: Any, *, study_id: str | None = None, wanted: str | None = None) -> Submission:
@@ -113,23 +114,25 @@ def read_counts(body: Any) -> dict[Status | str, int]:
     return counts
 
 
-def read_page(body: Any, *, study_id: str | None, page_size: int | None, tolerant: bool = False) -> Page:
-    """Read a list; with ``tolerant`` a row that can't be read is counted, else it makes the page unreadable."""
+def read_page(body: Any, *, study_id: str | None, page_size: int | None) -> Page:
+    """Read one page of a list. A row that can't be read is counted, so that it hides no other row."""
     body = mapping(body)
     rows = results(body)
     links = body.get("_links")
-    href = None
     if isinstance(links, dict) and "next" in links:
         link = links["next"]
-        href = text(link.get("href") if isinstance(link, dict) else link)
-        more = href is not None
-    else:  # the shape of Prolific's own specification, which tells nothing of further pages
+        more = text(link.get("href") if isinstance(link, dict) else link) is not None
+    else:  # the shape of Prolific's own specification, which has no links
         more = len(rows) >= (page_size or 1)
-    read = []
+    read = list[Submission]()
     for row in rows:
-        try:
+        with suppress(ValueError):
             read.append(read_submission(row, study_id=study_id))
-        except ValueError:
-            if not tolerant:
-                raise
-    return Page(tuple(read), tuple(rows), next=more, next_href=href, unreadable=len(rows) - len(read))
+    meta = body.get("meta")
+    return Page(
+        results=tuple(read),
+        rows=tuple(row for row in rows if isinstance(row, dict)),
+        next=more,
+        count=whole(meta.get("count")) if isinstance(meta, dict) else None,
+        unreadable=len(rows) - len(read),
+    )

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -13,7 +13,7 @@ from service.ops.metrics import Metrics
 from service.prolific.client import Prolific
 from service.prolific.filters import SubmissionFilter
 from service.store.database import Database, database_now
-from service.store.submissions import mark_listed, see_list
+from service.store.submissions import mark_listed, parent_of_study, see_list
 
 FRESH = 600.0  # seconds
 AGAIN = 60.0  # seconds after a list that failed
@@ -25,7 +25,8 @@ log = structlog.get_logger(__name__)
 class StudyLists:
     """Reads a study's list when its rules ask for statistics: once per process, then every ten minutes.
 
-    A list that fails is no obstacle: what was read of it is kept, and it is tried again a minute later.
+    A list that fails or is incomplete does not stop a review. What was read of it is kept, it is read again a
+    minute later, and statistics stay unknown until one list was complete.
     """
 
     database: Database
@@ -54,10 +55,13 @@ class StudyLists:
                 self._due[study_id] = self.timer() + FRESH
 
     async def _fetch(self, study_id: str, prolific: Prolific) -> None:
+        """Store all pages, then mark the list as read. Raise ProlificError, and mark nothing, if rows are missing."""
         async with self.database.connect() as connection:
             asked_at = await database_now(connection)
+            parent = await parent_of_study(connection, study_id)
         async for page in prolific.pages(SubmissionFilter(study=study_id)):
+            rows = [replace(row, parent_study_id=parent) for row in page.results]  # lists don't name it
             async with self.database.begin() as connection:
-                await see_list(connection, page.results, claimed=True, asked_at=asked_at)
+                await see_list(connection, rows, claimed=True, asked_at=asked_at)
         async with self.database.begin() as connection:
             await mark_listed(connection, study_id)

@@ -2,15 +2,19 @@
 
 from typing import Any
 
+from starlette.datastructures import URL
+
 from service.domain.submission import Status
 from service.sandbox.hooks import Event, Subscription
 from service.sandbox.messages import MessageStyle, SimMessage
 from service.sandbox.model import Call, SimStudy, SimSubmission
-from service.sandbox.state import CURRENCY, SandboxState
+from service.sandbox.quirks import Quirks
+from service.sandbox.state import CURRENCY, USER, SandboxState
 from service.sandbox.times import in_detail, in_list
 
 Body = dict[str, Any]
 
+MEMBER = {**USER, "roles": ["WORKSPACE_ADMIN"]}
 NO_CODE = "NOCODE"  # what lists show where no code was entered, also while somebody still works
 
 
@@ -48,18 +52,19 @@ def transitioned(submission: SimSubmission) -> Body:
     }
 
 
-def detail(submission: SimSubmission) -> Body:
+def detail(submission: SimSubmission, state: SandboxState) -> Body:
     return transitioned(submission) | {
-        "parent_study_id": None,
+        "parent_study_id": state.studies[submission.study_id].parent_id,
         "bonus_payments": [],
         "return_requested": in_detail(submission.return_requested),
     }
 
 
-def return_requested(submission: SimSubmission) -> Body:
+def return_requested(submission: SimSubmission, quirks: Quirks) -> Body:
+    status = Status.RETURNED if quirks.answers_returned else submission.status
     return {
         "id": submission.id,
-        "status": submission.status.value,
+        "status": status.value,
         "participant": submission.participant_id,
         "return_requested": in_detail(submission.return_requested),
     }
@@ -71,19 +76,49 @@ def counts(state: SandboxState, study_id: str) -> Body:
     return {status.value: by_status[status] for status in named} | {"TOTAL": by_status.total()}
 
 
-def study_detail(study: SimStudy, state: SandboxState) -> Body:
-    return study.body | _places(study, state)
+def study_detail(study: SimStudy, state: SandboxState, url: URL) -> Body:
+    """Build a study's detail; ``url`` is any of the sandbox's, to which its links are absolute."""
+    itself = url.replace(path=f"/api/v1/studies/{study.id}/", query="")
+    links = {
+        "self": {"href": str(itself), "title": "Study"},
+        "related": {"href": f"{itself}submissions/", "title": "Submissions"},
+    }
+    extra = {"average_reward_per_hour": _reward_per_hour(study, state), "_links": links}
+    return study.body | _places(study, state) | extra
 
 
 def study_short(study: SimStudy, state: SandboxState) -> Body:
     kept = ("id", "name", "internal_name", "status", "estimated_completion_time", "total_available_places")
-    return {key: study.body[key] for key in (*kept, "reward")} | _places(study, state)
+    dates = ("date_created", "published_at")
+    return {key: study.body[key] for key in (*kept, "reward", "study_type", *dates)} | _places(study, state)
 
 
 def _places(study: SimStudy, state: SandboxState) -> Body:
     by_status = state.counts(study.id)
-    free = by_status[Status.RETURNED] + by_status[Status.TIMED_OUT] + by_status[Status.REJECTED]
+    free = by_status[Status.RETURNED] + by_status[Status.TIMED_OUT]
     return {"number_of_submissions": by_status.total(), "places_taken": by_status.total() - free}
+
+
+def _reward_per_hour(study: SimStudy, state: SandboxState) -> float:
+    """Minor units per hour of the time that submissions took on average; the estimate while there are none."""
+    taken = [one.time_taken for one in state.of_study(study.id) if one.time_taken]
+    seconds = sum(taken) / len(taken) if taken else study.body["estimated_completion_time"] * 60
+    return round(study.reward * 3600 / seconds, 2)
+
+
+def workspace_short(workspace_id: str, state: SandboxState) -> Body:
+    title = state.workspaces[workspace_id]
+    return {"id": workspace_id, "title": title, "description": "", "owner": USER["id"], "users": [MEMBER]}
+
+
+def workspace(workspace_id: str, state: SandboxState) -> Body:
+    owned = [project(one) for one, owner in state.projects.items() if owner == workspace_id]
+    return workspace_short(workspace_id, state) | {"projects": owned, "naivety_distribution_rate": None}
+
+
+def project(project_id: str) -> Body:
+    body = {"id": project_id, "title": "Project", "description": "", "owner": USER["id"], "users": [MEMBER]}
+    return body | {"type": "PRIVATE", "public_details": None, "naivety_distribution_rate": None}
 
 
 def subscription(known: Subscription) -> Body:
@@ -168,7 +203,7 @@ def everything(submission: SimSubmission, state: SandboxState) -> Body:
         {"at": in_list(change.at), "status": change.status.value, "by": change.by.value}
         for change in submission.history
     ]
-    return detail(submission) | {
+    return detail(submission, state) | {
         "time_taken": submission.time_taken,
         "kind": submission.kind,
         "deserves": submission.deserves,

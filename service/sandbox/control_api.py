@@ -65,7 +65,7 @@ class ControlApi:
             study = self._state.add_study(ask.body)
         except (TypeError, ValueError, AttributeError) as error:
             raise Refusal(400, f"Not a study: {error}") from None
-        return Answer(bodies.study_detail(study, self._state), 201)
+        return Answer(bodies.study_detail(study, self._state, ask.url), 201)
 
     def submissions(self, _: Ask) -> Answer:
         found = [bodies.everything(one, self._state) for one in self._state.submissions.values()]

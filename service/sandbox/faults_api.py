@@ -11,12 +11,16 @@ from service.sandbox.answers import Answer, invalid
 from service.sandbox.endpoint import Ask, Endpoints
 from service.sandbox.faults import Added, Fault, WebhookFaults
 from service.sandbox.hooks import JsonStyle
+from service.sandbox.messages import MessageStyle
 from service.sandbox.model import Body
+from service.sandbox.quirks import Quirks
 from service.sandbox.state import SandboxState
+
+STYLE = "message_style"  # a switch that the messages keep themselves
 
 
 class FaultsApi:
-    """Faults are written as the fields of ``Fault`` and ``WebhookFaults``, ``body`` as a text."""
+    """Switches are written as the fields of ``Fault``, ``WebhookFaults`` and ``Quirks``, ``body`` as a text."""
 
     def __init__(self, state: SandboxState) -> None:
         self._state = state
@@ -24,7 +28,12 @@ class FaultsApi:
     def routes(self, endpoints: Endpoints) -> list[Route]:
         faults = {"GET": self.faults, "POST": self.add, "DELETE": self.clear}
         webhooks = {"GET": self.webhooks, "POST": self.set_webhooks}
-        return [*endpoints.at("/sandbox/faults/", faults), *endpoints.at("/sandbox/webhooks/", webhooks)]
+        quirks = {"GET": self.quirks, "POST": self.set_quirks}
+        return [
+            *endpoints.at("/sandbox/faults/", faults),
+            *endpoints.at("/sandbox/webhooks/", webhooks),
+            *endpoints.at("/sandbox/quirks/", quirks),
+        ]
 
     def faults(self, _: Ask) -> Answer:
         """List the faults that still wait for calls, and count the calls that came."""
@@ -53,6 +62,23 @@ class FaultsApi:
             raise invalid("webhooks", str(error)) from None
         return self.webhooks(ask)
 
+    def quirks(self, _: Ask) -> Answer:
+        return Answer(asdict(self._state.quirks) | {STYLE: self._state.messages.style.value})
+
+    def set_quirks(self, ask: Ask) -> Answer:
+        """Set those that are named; the others stay. ``message_style`` is one of ``MessageStyle``."""
+        given = dict(ask.body)
+        style = given.pop(STYLE, self._state.messages.style)
+        _check_names(given, Quirks)
+        try:
+            self._state.quirks, self._state.messages.style = (
+                replace(self._state.quirks, **given),
+                MessageStyle(style),
+            )
+        except (TypeError, ValueError) as error:
+            raise invalid("quirks", str(error)) from None
+        return self.quirks(ask)
+
 
 def _fault(body: Body) -> Fault:
     _check_names(body, Fault)
@@ -67,7 +93,7 @@ def _fault(body: Body) -> Fault:
         raise invalid("fault", str(error)) from None
 
 
-def _check_names(body: Body, known: type[Fault | WebhookFaults]) -> None:
+def _check_names(body: Body, known: type[Fault | WebhookFaults | Quirks]) -> None:
     names = [field.name for field in fields(known)]
     for name in body:
         if name not in names:

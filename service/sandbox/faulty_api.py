@@ -98,6 +98,8 @@ def kind_of(path: str) -> str:
     family, last = parts[0], parts[-1]
     if last in LAST_PARTS:
         return last
+    if (family, last) == ("projects", "studies"):
+        return "studies"
     if family in FAMILIES:
         return family
     if family in ONE_OF and len(parts) <= 2:

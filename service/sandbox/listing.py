@@ -8,7 +8,8 @@ from starlette.datastructures import URL
 
 from service.domain.submission import Status
 from service.sandbox.answers import REQUIRED, Refusal, invalid
-from service.sandbox.model import SimSubmission
+from service.sandbox.model import SimStudy, SimSubmission
+from service.sandbox.quirks import Quirks
 from service.sandbox.state import SandboxState
 
 T = TypeVar("T")
@@ -49,17 +50,26 @@ def filtered(state: SandboxState, query: Query) -> list[SimSubmission]:
         raise invalid("study", REQUIRED)
     if study not in state.studies:
         raise Refusal(404, f"Study with id {study} does not exist.")
-    predicates = [*_flags(query), *_dates(query), *_status(query)]
+    by_status = [] if state.quirks.ignores_status else _status(query)
+    predicates = [*_flags(query), *_dates(query), *by_status]
     return [s for s in state.of_study(study) if all(holds(s) for holds in predicates)]
 
 
-def ordered(found: list[SimSubmission], ordering: str | None, keys: Mapping[str, Key]) -> list[SimSubmission]:
+def ordered(found: list[T], ordering: str | None, keys: Mapping[str, Callable[[T], Any]]) -> list[T]:
     """Sort by one of the keys, ``-`` before it for descending; by start where nothing is said."""
     name = ordering or "started_at"
     key = keys.get(name.removeprefix("-"))
     if key is None:
         raise invalid("ordering", f'"{ordering}" is not a valid choice.')
     return sorted(found, key=key, reverse=name.startswith("-"))
+
+
+def listed(state: SandboxState, query: Query) -> list[SimSubmission]:
+    """Choose and sort the submissions that a query asks for."""
+    found = ordered(filtered(state, query), query.get("ordering"), workspace_keys(state))
+    if state.quirks.unstable_order and not query.get("ordering"):
+        state.random.shuffle(found)
+    return found
 
 
 def workspace_keys(state: SandboxState) -> dict[str, Key]:
@@ -83,25 +93,42 @@ def study_keys() -> dict[str, Key]:
     }
 
 
-def page_of(found: Sequence[T], query: Query, url: URL) -> tuple[Sequence[T], dict[str, Any]]:
-    """Cut out a page; one past the end is 404, as Prolific's is. Gives also links and count."""
+def study_list_keys() -> dict[str, Callable[[SimStudy], Any]]:
+    return {"date_created": lambda study: study.body["date_created"]}
+
+
+def page_of(
+    found: Sequence[T], query: Query, url: URL, *, size: int = PAGE_SIZE, quirks: Quirks | None = None
+) -> tuple[Sequence[T], dict[str, Any]]:
+    """Cut out a page of ``size`` unless the query asks for another, and give links and count.
+
+    A page past the end is 404, as Prolific's is.
+    """
+    quirks = quirks or Quirks(page_cap=max(1, len(found)))
     number = whole(query, "page", 1)
-    size = whole(query, "page_size", PAGE_SIZE, least=1)
+    size = min(whole(query, "page_size", size, least=1), quirks.page_cap)
     last = max(1, -(-len(found) // size))
-    if not 1 <= number <= last:
+    if number < 1 or (number > last and not quirks.empty_past_end):
         raise Refusal(404, "Invalid page.")
+    rows = found[(number - 1) * size : number * size]
+    if quirks.short_pages and rows:
+        quirks.short_pages -= 1
+        rows = rows[:-1]
+    following = 1 if quirks.looping_next else number + 1 if number < last else None
     links = {
         "self": _link(url, "Current", page=number),
-        "next": _link(url, "Next", page=number + 1 if number < last else None),
+        "next": _link(url, "Next", page=following),
         "previous": _link(url, "Previous", page=number - 1 if number > 1 else None),
         "last": _link(url, "Last", page=last),
     }
-    return found[(number - 1) * size : number * size], {"_links": links, "meta": {"count": len(found)}}
+    return rows, {"_links": links, "meta": {"count": len(found)}}
 
 
-def slice_of(found: Sequence[T], query: Query, url: URL) -> tuple[Sequence[T], dict[str, Any]]:
-    """Cut out by limit and offset, the way of a study's own list of submissions."""
-    limit, offset = whole(query, "limit", LIMIT, least=1), whole(query, "offset", 0, least=0)
+def slice_of(
+    found: Sequence[T], query: Query, url: URL, *, limit: int = LIMIT
+) -> tuple[Sequence[T], dict[str, Any]]:
+    """Cut out by limit and offset, the way of workspaces and of a study's own list of submissions."""
+    limit, offset = whole(query, "limit", limit, least=1), whole(query, "offset", 0, least=0)
     end = offset + limit
     last = (len(found) - 1) // limit * limit if found else 0
     links = {

@@ -13,9 +13,9 @@ CATEGORIES = ("payment-timing", "payment-issues", "technical-issues", "feedback"
 class MessageStyle(StrEnum):
     """How messages are written.
 
+    ``spec`` (the default) is what the OpenAPI document says and most clients read: ``sent_at`` and ``sender_id``.
     ``live`` is what Prolific's own CLI reads: ``datetime_created``, and ``sender`` where the unread are listed.
-    ``spec`` is what the OpenAPI document says: ``sent_at`` and ``sender_id``. ``timeless`` was seen by others:
-    the fields of both, and null in those of time.
+    ``timeless`` was seen by others: the fields of both, and null in those of time.
     """
 
     LIVE = "live"
@@ -44,7 +44,7 @@ class Messages:
         self._new_id = new_id
         self._researcher_id = researcher_id
         self.all: list[SimMessage] = []
-        self.style = MessageStyle.LIVE
+        self.style = MessageStyle.SPEC
 
     def receive(
         self,

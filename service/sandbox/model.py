@@ -25,9 +25,10 @@ class By(StrEnum):
 
 @dataclass(slots=True)
 class SimStudy:
-    """A study as its detail answers it; ``body`` is that JSON."""
+    """A study as its detail answers it; ``body`` is that JSON. Only its submissions name its parent."""
 
     body: Body
+    parent_id: str | None = None
 
     @property
     def id(self) -> str:

@@ -103,6 +103,7 @@ def welcome(base_url: str, token: str) -> str:
     shown = token if token == DEFAULT_ACCESS else "<the sandbox's token>"
     finished = f'{{"study_id": "{STROOP}", "entered_code": "C0L0UR12", "time_taken": 700}}'
     fault = '{"endpoint": "transition", "status": 503, "share": 0.2, "count": null, "seconds": 60}'
+    quirks = '{"page_cap": 20, "ignores_status": true, "looping_next": true}'
     return f"""The simulated Prolific listens on {base_url}
 
   Point the service at it:
@@ -114,6 +115,8 @@ def welcome(base_url: str, token: str) -> str:
     curl -s {base_url}/sandbox/ledger/
   Let it misbehave, and lose or shuffle its webhooks (/sandbox/webhooks/):
     curl -s {base_url}/sandbox/faults/ -d '{fault}'
+  Let its lists be as other clients found Prolific's (GET tells every switch):
+    curl -s {base_url}/sandbox/quirks/ -d '{quirks}'
 
 Stop with Ctrl-C."""
 

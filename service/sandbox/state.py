@@ -12,8 +12,9 @@ from service.sandbox.faults import Faults, WebhookFaults
 from service.sandbox.hooks import Hooks
 from service.sandbox.messages import Messages, SimMessage
 from service.sandbox.model import Body, By, Call, Change, SimStudy, SimSubmission, actions_of
-from service.sandbox.studies import study_body
-from service.sandbox.times import Clock, Timers, seeded, to_milliseconds, utc_now
+from service.sandbox.quirks import Quirks
+from service.sandbox.studies import PROJECT, study_body
+from service.sandbox.times import Clock, Timers, in_list, seeded, to_milliseconds, utc_now
 
 WORKSPACE = "5f0c3a1be7d94c0d12345678"
 USER = {"id": "5ef1a2b3c4d5e6f708192a3b", "email": "researcher@sandbox.invalid", "name": "Sandbox Researcher"}
@@ -42,10 +43,12 @@ class SandboxState:
         self.hooks = Hooks(self.clock, self.new_id)
         self.messages = Messages(self.clock, self.new_id, USER["id"])
         self.workspaces = {WORKSPACE: "Sandbox"}  # id → title
+        self.projects = {PROJECT: WORKSPACE}  # id → workspace
         self.balance: int | None = None  # minor units that payments are taken from; None: no end of them
         self.rejection_limit: int | None = None  # rejections by the API that are let through
         self.faults = Faults(self.random)
         self.webhooks = WebhookFaults()
+        self.quirks = Quirks()
         self.listeners: list[Listener] = []
         self.affected: list[str] = []  # ids of what changed, in that order: for the ledger
 
@@ -54,7 +57,10 @@ class SandboxState:
         return f"{int((at or self.clock()).timestamp()):08x}{self.random.getrandbits(64):016x}"
 
     def add_study(self, body: Body) -> SimStudy:
-        study = SimStudy(study_body({"id": self.new_id(), **body}))
+        """Add a study; one with a ``parent_study_id`` is a part of a quota or representative-sample study."""
+        given = {"id": self.new_id(), "date_created": in_list(self.clock()), **body}
+        parent = given.pop("parent_study_id", None)
+        study = SimStudy(study_body(given), parent_id=parent)
         self.studies[study.id] = study
         return study
 
@@ -125,8 +131,8 @@ class SandboxState:
         for submission in submissions:
             reward = self.studies[submission.study_id].reward
             if submission.status is Status.AWAITING_REVIEW and self.pay(reward):
-                submission.last_request = {"action": "APPROVE"}
                 self.change(submission, Status.APPROVED, By.BULK)
+                submission.last_request = {"action": "APPROVE"}  # a single approval after it is a repeat
 
     def change(self, submission: SimSubmission, status: Status, by: By, *, notify: bool = True) -> None:
         submission.status = status

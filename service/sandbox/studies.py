@@ -60,6 +60,8 @@ def study_body(given: Body) -> Body:
         "device_compatibility": [],
         "peripheral_requirements": [],
         "project": PROJECT,
+        "study_type": "SINGLE",
+        "published_at": given.get("date_created"),
         "submissions_config": {
             "max_submissions_per_participant": 1,
             "max_concurrent_submissions": -1,

@@ -7,7 +7,7 @@ from service.sandbox import bodies, listing, transitions
 from service.sandbox.answers import REQUIRED, Answer, Refusal, invalid, not_found
 from service.sandbox.endpoint import Ask, Endpoints
 from service.sandbox.model import BULK_APPROVAL_TAKES, Body, SimStudy, SimSubmission
-from service.sandbox.state import USER, SandboxState
+from service.sandbox.state import SandboxState
 
 
 class SubmissionsApi:
@@ -19,7 +19,10 @@ class SubmissionsApi:
         return [
             *at("/users/me/", {"GET": self.me}),
             *at("/workspaces/", {"GET": self.workspaces}),
+            *at("/workspaces/{workspace_id}/", {"GET": self.workspace}),
             *at("/workspaces/{workspace_id}/balance/", {"GET": self.balance}),
+            *at("/workspaces/{workspace_id}/projects/", {"GET": self.projects}),
+            *at("/projects/{project_id}/studies/", {"GET": self.project_studies}, bare=True),
             *at("/studies/", {"GET": self.studies}, bare=True),
             *at(study, {"GET": self.study}),
             *at(study + "submissions/", {"GET": self.study_submissions}, bare=True),
@@ -34,30 +37,50 @@ class SubmissionsApi:
     def me(self, _: Ask) -> Answer:
         return Answer(self._state.me())
 
-    def workspaces(self, _: Ask) -> Answer:
-        found = [
-            {"id": identifier, "title": title, "description": "", "owner": USER["id"], "users": []}
-            for identifier, title in self._state.workspaces.items()
-        ]
-        return Answer({"results": found, "meta": {"count": len(found)}})
+    def workspaces(self, ask: Ask) -> Answer:
+        found = [bodies.workspace_short(one, self._state) for one in self._state.workspaces]
+        rows, links = listing.slice_of(found, ask.query, ask.url, limit=listing.PAGE_SIZE)
+        return Answer({"results": rows, **links})
+
+    def workspace(self, ask: Ask) -> Answer:
+        return Answer(bodies.workspace(self._workspace_id(ask), self._state))
 
     def balance(self, ask: Ask) -> Answer:
-        if ask.path["workspace_id"] not in self._state.workspaces:
-            raise not_found(f"Workspace with id {ask.path['workspace_id']}")
+        self._workspace_id(ask)
         return Answer(bodies.balance(self._state))
+
+    def projects(self, ask: Ask) -> Answer:
+        found = bodies.workspace(self._workspace_id(ask), self._state)["projects"]
+        rows, links = listing.slice_of(found, ask.query, ask.url)
+        return Answer({"results": rows, **links})
+
+    def project_studies(self, ask: Ask) -> Answer:
+        project_id = ask.path["project_id"]
+        if project_id not in self._state.projects:
+            raise not_found(f"Project with id {project_id}")
+        of_project = [one for one in self._state.studies.values() if one.body["project"] == project_id]
+        found = listing.ordered(
+            of_project, ask.query.get("ordering", "date_created"), listing.study_list_keys()
+        )
+        return self._study_list(found, ask)
 
     def studies(self, ask: Ask) -> Answer:
         states = ask.query.get("state", "").strip("()").lower().replace("_", " ")
         wanted = set(states.split("|")) if states else None
         found = [
-            bodies.study_short(study, self._state)
+            study
             for study in self._state.studies.values()
             if wanted is None or str(study.body["status"]).lower() in wanted
         ]
-        return Answer({"results": found, "meta": {"count": len(found)}})
+        return self._study_list(found, ask)
+
+    def _study_list(self, found: list[SimStudy], ask: Ask) -> Answer:
+        """Give the asked page; all studies where no page is asked for."""
+        rows, links = listing.page_of(found, ask.query, ask.url, size=max(1, len(found)))
+        return Answer({"results": [bodies.study_short(one, self._state) for one in rows], **links})
 
     def study(self, ask: Ask) -> Answer:
-        return Answer(bodies.study_detail(self._study(ask), self._state))
+        return Answer(bodies.study_detail(self._study(ask), self._state, ask.url))
 
     def study_submissions(self, ask: Ask) -> Answer:
         found = self._state.of_study(self._study(ask).id)
@@ -69,14 +92,12 @@ class SubmissionsApi:
         return Answer(bodies.counts(self._state, self._study(ask).id))
 
     def submissions(self, ask: Ask) -> Answer:
-        found = listing.filtered(self._state, ask.query)
-        keys = listing.workspace_keys(self._state)
-        found = listing.ordered(found, ask.query.get("ordering"), keys)
-        rows, links = listing.page_of(found, ask.query, ask.url)
+        found = listing.listed(self._state, ask.query)
+        rows, links = listing.page_of(found, ask.query, ask.url, quirks=self._state.quirks)
         return Answer({"results": [bodies.short(row, self._state) for row in rows], **links})
 
     def submission(self, ask: Ask) -> Answer:
-        return Answer(bodies.detail(self._submission(ask)))
+        return Answer(bodies.detail(self._submission(ask), self._state))
 
     def transition(self, ask: Ask) -> Answer:
         submission = self._submission(ask)
@@ -86,7 +107,7 @@ class SubmissionsApi:
     def request_return(self, ask: Ask) -> Answer:
         submission = self._submission(ask)
         transitions.request_return(self._state, submission, ask.body)
-        return Answer(bodies.return_requested(submission))
+        return Answer(bodies.return_requested(submission, self._state.quirks))
 
     def bulk_approve(self, ask: Ask) -> Answer:
         """Promise at once, approve a little later, as Prolific does."""
@@ -105,6 +126,12 @@ class SubmissionsApi:
             raise invalid("submission_ids", REQUIRED)
         by_participant = {s.participant_id: s for s in self._state.of_study(study_id)}
         return _pick(body, "participant_ids", by_participant)
+
+    def _workspace_id(self, ask: Ask) -> str:
+        workspace_id = ask.path["workspace_id"]
+        if workspace_id not in self._state.workspaces:
+            raise not_found(f"Workspace with id {workspace_id}")
+        return workspace_id
 
     def _study(self, ask: Ask) -> SimStudy:
         study = self._state.studies.get(ask.path["study_id"])

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.domain.decision import DecisionStatus
 from service.store.decisions import MAY_HAVE_ARRIVED, STATUS
-from service.store.tables import attempts, decisions, reviews, submissions
+from service.store.tables import attempts, decisions, reviews
 
 RECENT = timedelta(days=30)  # Prolific itself approves on day 21
 
@@ -145,13 +145,3 @@ async def left_of_timers(connection: AsyncConnection) -> list[str]:
         """)  # noqa: S608 - nothing of it comes from outside
     )
     return list(rows)
-
-
-async def studies_seen(connection: AsyncConnection) -> list[str]:
-    """Studies of which a submission was seen lately."""
-    rows = await connection.scalars(
-        sa.select(submissions.c.study_id)
-        .distinct()
-        .where(submissions.c.study_id.is_not(None), submissions.c.seen_at > sa.func.now() - RECENT)
-    )
-    return [study for study in rows if study]

@@ -39,10 +39,26 @@ _UNTOLD_FAILURES = sa.text("""
 """)
 
 _ACTIVE_STUDIES = sa.text("""
-    SELECT s.id, (SELECT min(first_seen_at) FROM submissions WHERE study_id = s.id) AS first_submission_at
+    SELECT s.id, seen.parent_id, seen.first_submission_at
     FROM studies s
-    WHERE upper(s.data ->> 'status') = 'ACTIVE' AND EXISTS (SELECT FROM submissions WHERE study_id = s.id)
+    JOIN LATERAL (
+        SELECT max(data ->> 'parent_study_id') AS parent_id, min(first_seen_at) AS first_submission_at
+        FROM submissions WHERE study_id = s.id
+    ) seen ON seen.first_submission_at IS NOT NULL
+    WHERE upper(s.data ->> 'status') = 'ACTIVE'
     ORDER BY s.id
+""")
+
+
+_UNCLAIMED_STUDIES = sa.text("""
+    SELECT s.study_id AS id, max(s.data ->> 'parent_study_id') AS parent_id, count(*) AS number,
+           min(s.first_seen_at) AS since
+    FROM submissions s
+    WHERE NOT s.claimed AND s.status = 'AWAITING REVIEW' AND s.study_id IS NOT NULL
+      AND s.first_seen_at < now() - CAST(:stays AS interval)
+      AND NOT EXISTS (SELECT FROM notices n WHERE n.kind = 'unclaimed' AND n.key = s.study_id)
+    GROUP BY s.study_id
+    ORDER BY s.study_id
 """)
 
 
@@ -135,8 +151,16 @@ async def untold_failures(connection: AsyncConnection) -> list[dict[str, Any]]:
 
 
 async def active_studies(connection: AsyncConnection) -> list[dict[str, Any]]:
-    """Studies with submissions that were ACTIVE when last seen: ``id, first_submission_at``."""
+    """Studies with submissions that were ACTIVE when last seen: ``id, parent_id, first_submission_at``."""
     return _dicts(await connection.execute(_ACTIVE_STUDIES))
+
+
+async def unclaimed_studies(connection: AsyncConnection, stays: timedelta) -> list[dict[str, Any]]:
+    """Studies without rules whose submissions await review for this long, and that nobody was notified of.
+
+    Each row has ``id, parent_id, number, since``.
+    """
+    return _dicts(await connection.execute(_UNCLAIMED_STUDIES, {"stays": stays}))
 
 
 def _dicts(rows: sa.CursorResult[Any]) -> list[dict[str, Any]]:

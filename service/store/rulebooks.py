@@ -10,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.domain.decision import Mode, Outcome, Trigger
 from service.domain.submission import Status
-from service.store.tables import rule_books, rule_files, submissions
+from service.store.submissions import studies_with_parents
+from service.store.tables import rule_books, rule_files
 
 Book = dict[str, bytes]
 """The bytes of each file, by its name."""
@@ -86,20 +87,18 @@ _LEFT_BEHIND = sa.text("""
 
 
 async def left_behind(
-    connection: AsyncConnection, standard_of: Callable[[str], Standard | None]
+    connection: AsyncConnection, standard_of: Callable[[str, str | None], Standard | None]
 ) -> list[str]:
     """Submissions that other rules, or a lower mode, held or observed; those that no file claimed then too.
 
-    Not those that a person held, nor those whose review for new rules is queued already. Takes the lock of
+    ``standard_of`` takes a study and its parent. Not those that a person held, nor those whose review for new rules is queued already. Takes the lock of
     ``keep_book`` for granted, so that of several processes one enqueues.
     """
-    studies = await connection.scalars(
-        sa.select(submissions.c.study_id).distinct().where(submissions.c.study_id.is_not(None))
-    )
+    studies = await studies_with_parents(connection)
     standards = [
         {"study": study, "hash": found.rules_hash, "lower": _lower(found.mode)}
-        for study in studies
-        if study and (found := standard_of(study))
+        for study, parent in studies.items()
+        if (found := standard_of(study, parent))
     ]
     rows = await connection.execute(
         _LEFT_BEHIND,

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,6 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.domain.submission import CompletionCode, Status, Study, Submission
 from service.store.tables import studies, submissions
+
+_PARENT = submissions.c.data["parent_study_id"].astext.label("parent_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ async def see_list(
 
 
 async def mark_listed(connection: AsyncConnection, study: str) -> None:
-    """The study's list was read to its end."""
+    """The study's list was read to its end, and no row was missing."""
     await connection.execute(
         sa.update(studies).where(studies.c.id == study).values(listed_at=sa.func.now()),
     )
@@ -115,6 +117,36 @@ async def study_of(connection: AsyncConnection, submission: str) -> str | None:
         sa.select(submissions.c.study_id).where(submissions.c.id == submission)
     )
     return found
+
+
+async def study_and_parent(connection: AsyncConnection, submission: str) -> tuple[str | None, str | None]:
+    """Return the study of a submission and that study's parent; None for what is not known."""
+    rows = await connection.execute(
+        sa.select(submissions.c.study_id, _PARENT).where(submissions.c.id == submission)
+    )
+    row = rows.one_or_none()
+    return (row.study_id, row.parent_id) if row else (None, None)
+
+
+async def parent_of_study(connection: AsyncConnection, study: str) -> str | None:
+    """Return the study that this one is a part of, as any of its submissions names it."""
+    found: str | None = await connection.scalar(
+        sa.select(sa.func.max(_PARENT)).where(submissions.c.study_id == study)
+    )
+    return found
+
+
+async def studies_with_parents(
+    connection: AsyncConnection, *, within: timedelta | None = None
+) -> dict[str, str | None]:
+    """Return each study of which a submission was seen (``within``: lately), with its parent."""
+    lately = sa.true() if within is None else submissions.c.seen_at > sa.func.now() - within
+    rows = await connection.execute(
+        sa.select(submissions.c.study_id, sa.func.max(_PARENT).label("parent_id"))
+        .where(submissions.c.study_id.is_not(None), lately)
+        .group_by(submissions.c.study_id)
+    )
+    return {row.study_id: row.parent_id for row in rows}
 
 
 async def seen_before(connection: AsyncConnection, submission: str) -> Seen | None:

@@ -15,14 +15,15 @@ from service.prolific.filters import SubmissionFilter
 from service.rules import RuleBook
 from service.store.database import Database, database_now
 from service.store.leftovers import (
+    RECENT,
     Cause,
     left_of_listed,
     left_of_pending,
     left_of_timers,
     left_of_unlisted,
-    studies_seen,
 )
 from service.store.queue import Queue
+from service.store.submissions import studies_with_parents
 
 log = structlog.get_logger(__name__)
 
@@ -82,33 +83,34 @@ class Sweeper:
     async def _studies(self, swept: Swept) -> Iterable[str]:
         """Those that are set, else those that rule files name and webhooks showed; each needs a rule file."""
         book = self.rules()
-        if self.only:
-            unclaimed = [study for study in self.only if book.file_for(study) is None]
-            swept.problems += [f"study {study}: no rule file claims it" for study in unclaimed]
-            return [study for study in self.only if study not in unclaimed]
         async with self.database.connect() as connection:
-            seen = await studies_seen(connection)
+            parents = await studies_with_parents(connection, within=RECENT)
         named = [study for file in book.files for study in file.studies or ()]
-        return [study for study in dict.fromkeys([*named, *seen]) if book.file_for(study)]
+        known = self.only or (*named, *parents)
+        claimed = [study for study in dict.fromkeys(known) if book.file_for(study, parents.get(study))]
+        unclaimed = [study for study in self.only if study not in claimed]
+        swept.problems += [f"study {study}: no rule file claims it" for study in unclaimed]
+        return claimed
 
     async def _list(self, study: str, swept: Swept) -> None:
+        """Enqueue what the study's list shows to be missing here, and what it no longer shows.
+
+        Raise IncompleteList before the latter if rows are missing: a part of the list does not show what is gone.
+        """
         async with self.database.connect() as connection:
             asked_at = await database_now(connection)
         wanted = SubmissionFilter(study=study, status=Status.AWAITING_REVIEW)
-        all_listed = list[str]()
-        async for page in self.prolific.pages(wanted, tolerant=True):
-            if page.unreadable:
-                swept.problems.append(
-                    f"study {study}: rows of its list that can't be read: {page.unreadable}"
-                )
-            listed = [one.id for one in page.results if one.status is Status.AWAITING_REVIEW]
+        all_listed = set[str]()
+        async for page in self.prolific.pages(wanted):
+            new = {one.id for one in page.results if wanted.accepts(one.status)}.difference(all_listed)
+            listed = sorted(new)
             swept.listed += len(listed)
-            all_listed += listed
+            all_listed |= new
             async with self.database.begin() as connection:
                 left = await left_of_listed(connection, listed, asked_at)
                 await self.queue.review(connection, left, Trigger.SWEEP)
             swept.note(left, study)
         async with self.database.begin() as connection:
-            left = await left_of_unlisted(connection, study, all_listed, asked_at)
+            left = await left_of_unlisted(connection, study, sorted(all_listed), asked_at)
             await self.queue.review(connection, left, Trigger.SWEEP)
         swept.note(left, study)

@@ -11,6 +11,7 @@ import pytest
 
 from service import __version__
 from service.sandbox.app import create_app
+from service.sandbox.faults import Fault
 from service.sandbox.server import running as sandbox_running
 from service.sandbox.server import shipped_state
 from service.sandbox.studies import STROOP
@@ -162,6 +163,22 @@ async def test_submissions_are_listed_with_filters_as_table_json_and_csv(prolifi
     assert len(rows) == 45
     assert "'=cmd()" in {row["study_code"] for row in rows}, "no spreadsheet is to run what somebody entered"
     assert "AWAITING REVIEW" in await listed()
+
+
+async def test_a_list_with_rows_missing_is_printed_and_said_to_be_incomplete_with_exit_1() -> None:
+    state = shipped_state(seed=5)
+    row = {"participant_id": "p", "status": "AWAITING REVIEW"}
+    rows = [row | {"id": "a"}, "nonsense", row | {"id": "b", "status": "ACTIVE"}]
+    body = {"results": rows, "_links": {"next": {"href": None}}, "meta": {"count": 4}}
+    state.faults.add(Fault("submissions", body=json.dumps(body).encode(), count=None))
+    async with sandbox_running(create_app(state, token=TOKEN)) as url:
+        ended = await asyncio.to_thread(
+            autoreview, "submissions", "list", "--study", STROOP, "--status", "AWAITING_REVIEW", "--json",
+            settings={"prolific_url": url, "prolific_token": TOKEN},
+        )  # fmt: skip
+    assert ended.returncode == 1
+    assert [one["id"] for one in json.loads(ended.stdout)] == ["a"], "Prolific may ignore the status"
+    assert ended.stderr.strip() == "Prolific's list is incomplete: 2 of 4 submissions could be read"
 
 
 async def test_a_refusal_of_prolific_is_a_sentence_and_exits_1(prolific: str) -> None:

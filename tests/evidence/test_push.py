@@ -5,7 +5,9 @@ import json
 import pytest
 
 from service.app import Parts
-from service.sandbox.studies import TWO_PARTS
+from service.domain.submission import Status, Submission
+from service.sandbox.studies import STROOP, TWO_PARTS
+from service.store.submissions import see_submission
 from tests.conftest import Start
 from tests.world import EVIDENCE, bearer, rules_text
 
@@ -116,6 +118,16 @@ async def test_a_submission_whose_own_file_lacks_the_source_is_404(start: Start)
         await world.tell(submission.id)
         await world.at_rest()
         assert (await world.push(submission.id, GOOD)).status_code == 404
+
+
+async def test_a_submission_of_a_part_goes_by_the_file_of_the_parent_study(start: Start) -> None:
+    async with start(parts=WEB) as world:
+        async with world.service.database.begin() as connection:
+            for name, parent in (("ours", STROOP), ("other", TWO_PARTS)):
+                seen = Submission(name, f"part of {parent}", None, Status.ACTIVE, parent_study_id=parent)
+                await see_submission(connection, seen, claimed=True)
+        assert (await world.push("ours", GOOD)).status_code == 202
+        assert (await world.push("other", GOOD)).status_code == 404
 
 
 async def test_over_64_kib_is_413(start: Start) -> None:

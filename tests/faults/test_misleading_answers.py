@@ -296,6 +296,7 @@ async def failed_and_unconfirmed(world: World, url: str, *, took_effect: bool) -
     world.prolific.add(Fault("submission", status=503, count=None))
     await a_day_of_trouble_passes(url)
     await until(lambda: failed(world, submission.id), "it to be given up")
+    await world.at_rest()  # the decision is recorded before its job ends
     assert await jobs(url) == []
     return submission
 

@@ -121,7 +121,13 @@ class Desk:
         return int(row[0])
 
     async def submission(
-        self, *, study: str = STUDY, completed: timedelta = timedelta(minutes=5), status: Status | None = None
+        self,
+        *,
+        study: str = STUDY,
+        completed: timedelta = timedelta(minutes=5),
+        status: Status | None = None,
+        claimed: bool = True,
+        parent: str | None = None,
     ) -> str:
         self.submissions += 1
         found = f"65f0000000000000000a{self.submissions:04}"
@@ -131,9 +137,10 @@ class Desk:
             PARTICIPANT,
             status or Status.AWAITING_REVIEW,
             completed_at=datetime.now(UTC) - completed,
+            parent_study_id=parent,
         )
         async with self.database.begin() as connection:
-            await see_submission(connection, seen, claimed=True)
+            await see_submission(connection, seen, claimed=claimed)
         return found
 
     async def decided(self, submission: str, outcome: Outcome, *, ago: timedelta, **more: Any) -> int:

@@ -30,6 +30,25 @@ async def test_a_breaker_that_opens_is_told_once_with_what_to_do(told: Desk) -> 
     assert "`autoreview resume --by NAME" in told.receiver.messages[1]["text"]
 
 
+async def test_a_study_without_rules_whose_submissions_wait_is_reported_once(told: Desk) -> None:
+    other, done, part = (f"65f0000000000000000000{number}" for number in (61, 62, 63))
+    await told.submission(study=other, claimed=False)
+    await told.submission(study=done, claimed=False, status=Status.APPROVED)
+    await told.submission(study=part, claimed=False, parent=STUDY)  # rules that came meanwhile claim it
+    await told.submission()
+    assert await told.look() == [], "rule files may be deployed a little after the study"
+    await told.sql("UPDATE submissions SET first_seen_at = first_seen_at - interval '11 minutes'")
+    await told.later(1)
+    assert await told.look() == ["A study has no rules"]
+    (message,) = told.receiver.messages
+    assert f"1 submission of study {other} awaits review" in message["text"]
+    assert "`studies:`" in message["text"]
+    await told.submission(study=other, claimed=False)
+    await told.sql("UPDATE submissions SET first_seen_at = first_seen_at - interval '11 minutes'")
+    await told.later(24)
+    assert await told.look() == []
+
+
 async def test_a_pause_and_its_end_are_told_without_who_and_why(told: Desk) -> None:
     async with told.database.begin() as connection:
         await add_pause(connection, STUDY, "Ada Lovelace", MESSAGE)
@@ -251,6 +270,8 @@ async def test_nothing_that_a_person_wrote_is_told(told: Desk) -> None:
         await add_resume(connection, STUDY, "Ada", MESSAGE)
     await told.hold(completed=19 * DAY)
     await told.fail(await told.submission())
+    await told.submission(study="65f000000000000000000061", claimed=False)
+    await told.sql("UPDATE submissions SET first_seen_at = first_seen_at - interval '11 minutes'")
     await told.study()
     await told.webhook(30)
     told.rules.errors = (FINDING,)

@@ -72,6 +72,17 @@ async def test_a_submission_is_read_with_milliseconds_microseconds_and_unknown_f
     assert submission.entered_code == "C0MPL3TE"
 
 
+async def test_the_parent_of_a_submissions_study_is_read() -> None:
+    part = DETAIL | {"parent_study_id": "65f000000000000000000052"}
+    for body, parent in (
+        (part, part["parent_study_id"]),
+        (DETAIL, None),
+        (part | {"parent_study_id": 5}, None),
+    ):
+        async with Stub({f"/api/v1/submissions/{DETAIL['id']}/": body}).client() as prolific:
+            assert (await prolific.submission(str(DETAIL["id"]))).parent_study_id == parent
+
+
 async def test_missing_optionals_and_other_spellings_are_no_trouble() -> None:
     bare = {"id": "x", "status": "partially_approved", "started_at": "soon", "time_taken": True}
     async with Stub({"/api/v1/submissions/x/": bare}).client() as prolific:

@@ -4,15 +4,16 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import psycopg
 
 from service.app import Parts
 from service.domain.decision import Mode
-from service.domain.submission import Status
+from service.domain.submission import Status, Submission
 from service.ops.metrics import Metrics
-from service.reloading import RuleKeeper
+from service.reloading import RuleKeeper, standard
 from service.rules import load
 from service.rules_in_force import RulesInForce
 from service.sandbox.model import By
@@ -20,6 +21,8 @@ from service.sandbox.studies import STROOP, TWO_PARTS
 from service.starting import last_good_rules
 from service.store.database import Database
 from service.store.queue import Queue
+from service.store.rulebooks import left_behind
+from service.store.submissions import see_submission
 from tests.conftest import Start
 from tests.world import World, hash_of, in_force, rules_text, until, write_rules
 
@@ -49,6 +52,18 @@ async def test_each_file_is_kept_by_its_hash_byte_for_byte(
     good = await last_good_rules(database_url)
     assert good is not None
     assert [(file.path, file.hash) for file in good.files] == [("rules.yaml", hash_of(marked))]
+
+
+async def test_what_no_file_claimed_is_reviewed_again_once_a_file_names_the_parent_study(
+    database_url: str, tmp_path: Path
+) -> None:
+    book, database = load(write_rules(tmp_path / "rules", APPROVE)), Database(database_url)
+    async with database.begin() as connection:
+        for name, parent in (("ours", STROOP), ("other", TWO_PARTS), ("alone", None)):
+            seen = Submission(name, f"study of {name}", None, Status.AWAITING_REVIEW, parent_study_id=parent)
+            await see_submission(connection, seen, claimed=False)
+        assert await left_behind(connection, partial(standard, book, Mode.LIVE)) == ["ours"]
+    await database.close()
 
 
 async def test_the_last_good_book_is_the_newest_also_when_it_comes_again(

@@ -1,12 +1,15 @@
 """``stats.`` and ``participant.`` at work: over what webhooks, Prolific's list and reviews told."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
-from service.domain.submission import Status
+from service.domain.submission import Status, Submission
+from service.sandbox import bodies
 from service.sandbox.faults import Fault
 from service.sandbox.model import By
-from service.sandbox.studies import TWO_PARTS
+from service.sandbox.studies import STROOP, TWO_PARTS
+from service.store.submissions import see_submission, study_and_parent
 from tests.conftest import Start
 from tests.world import World, rules_text, until
 
@@ -95,6 +98,40 @@ async def test_while_the_list_was_never_read_doubt_holds_and_it_is_tried_again(s
         assert decision["recheck_at"] is not None
         metrics = (await world.http.get("/metrics")).text
         assert 'autoreview_prolific_errors_total{code="prolific_server_error"} 1.0' in metrics
+
+
+async def test_while_the_list_is_incomplete_statistics_are_unknown(start: Start) -> None:
+    """Six rows of seven: a part of the study does not tell what is fast in it."""
+    async with start(rules_text(HOLD_FAST)) as world:
+        submissions = [world.completed(seconds=600 + number) for number in range(6)]
+        rows = [bodies.short(one, world.sandbox) for one in submissions]
+        body = {"results": rows, "_links": {"next": {"href": None}}, "meta": {"count": 7}}
+        world.prolific.add(Fault("submissions", body=json.dumps(body).encode(), count=None))
+        decision = await world.reviewed(submissions[0])
+        assert (decision["outcome"], decision["guard"]) == ("hold", "undecidable")
+        assert not decision["facts"]["stats"]
+        metrics = (await world.http.get("/metrics")).text
+        assert 'autoreview_prolific_errors_total{code="prolific_incomplete_list"} 1.0' in metrics
+        world.prolific.clear()
+        assert world.service.reviewer is not None
+        world.service.reviewer.lists.timer = count(1e9, 1000).__next__  # its minute is over
+        decision = await world.reviewed(submissions[1])
+        assert (decision["outcome"], decision["facts"]["stats"]["count"]) == ("approve", 5)
+
+
+async def test_rows_of_a_list_are_kept_with_the_parent_that_only_a_detail_names(
+    start: Start, database_url: str
+) -> None:
+    async with start(rules_text(HOLD_FAST)) as world:
+        first, second = world.completed(), world.completed()
+        one = Submission(first.id, STROOP, None, Status.AWAITING_REVIEW, parent_study_id=TWO_PARTS)
+        async with world.service.database.begin() as connection:
+            await see_submission(connection, one, claimed=True)
+        assert world.service.reviewer is not None
+        await world.service.reviewer.lists.refresh(STROOP)
+        async with world.service.database.connect() as connection:
+            for listed in (first, second):
+                assert await study_and_parent(connection, listed.id) == (STROOP, TWO_PARTS)
 
 
 async def test_a_list_that_fails_later_is_no_obstacle(start: Start) -> None:

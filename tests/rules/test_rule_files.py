@@ -152,6 +152,16 @@ def test_a_study_goes_by_the_file_that_names_it_else_by_the_one_for_all(tmp_path
     assert book.files_declaring("other") == ()
 
 
+def test_a_part_of_a_study_goes_by_its_own_file_else_its_parents_else_the_one_for_all(tmp_path: Path) -> None:
+    write(tmp_path, "all.yaml", "all")
+    write(tmp_path, "child.yaml", "[child]")
+    write(tmp_path, "parent.yaml", "[parent]")
+    book = load(tmp_path)
+    asked = [("child", "parent"), ("other", "parent"), ("other", "unknown"), ("other", None)]
+    found = [file and file.path for file in (book.file_for(*one) for one in asked)]
+    assert found == ["child.yaml", "parent.yaml", "all.yaml", "all.yaml"]
+
+
 def test_a_study_that_no_file_claims_has_none(tmp_path: Path) -> None:
     write(tmp_path, "a.yaml", "[s1]")
     assert load(tmp_path).file_for("s2") is None

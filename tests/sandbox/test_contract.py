@@ -17,7 +17,7 @@ from service.domain.submission import Status
 from service.sandbox.messages import MessageStyle
 from service.sandbox.model import ReturnAnswer, SimSubmission
 from service.sandbox.state import WORKSPACE, SandboxState
-from service.sandbox.studies import STROOP, TWO_PARTS
+from service.sandbox.studies import PROJECT, STROOP, TWO_PARTS
 
 SPEC = Path(__file__).resolve().parents[3] / "shared" / "reference" / "prolific-openapi.yaml"
 pytestmark = pytest.mark.skipif(
@@ -76,7 +76,10 @@ def make(state: SandboxState) -> Make:
 SIMPLE = [
     ("/users/me/", "/users/me/"),
     ("/workspaces/", "/workspaces/"),
+    ("/workspaces/{workspace_id}/", f"/workspaces/{WORKSPACE}/"),
     ("/workspaces/{workspace_id}/balance/", f"/workspaces/{WORKSPACE}/balance/"),
+    ("/workspaces/{workspace_id}/projects/", f"/workspaces/{WORKSPACE}/projects/"),
+    ("/projects/{project_id}/studies/", f"/projects/{PROJECT}/studies/"),
     ("/studies/", "/studies/"),
     ("/studies/{id}/", f"/studies/{STROOP}/"),
     ("/studies/{id}/", f"/studies/{TWO_PARTS}/"),
@@ -96,7 +99,11 @@ WRONG = [
     ("/submissions/", f"/submissions/?study={STROOP}&page=99"),
     ("/submissions/", f"/submissions/?study={STROOP}&status=PONDERED"),
     ("/submissions/{id}/", "/submissions/none-such/"),
+    ("/workspaces/{workspace_id}/", "/workspaces/none-such/"),
     ("/workspaces/{workspace_id}/balance/", "/workspaces/none-such/balance/"),
+    ("/workspaces/{workspace_id}/projects/", "/workspaces/none-such/projects/"),
+    ("/projects/{project_id}/studies/", "/projects/none-such/studies/"),
+    ("/projects/{project_id}/studies/", f"/projects/{PROJECT}/studies/?ordering=colour"),
     ("/messages/", "/messages/"),
     ("/messages/", "/messages/?created_after=yesterday"),
     ("/messages/", "/messages/?created_after=2020-01-01T00:00:00Z"),
@@ -135,7 +142,8 @@ async def test_without_the_token_every_endpoint_answers_401_in_its_envelope(
     path: str, near_http: httpx.AsyncClient
 ) -> None:
     response = await near_http.get(
-        API + path.replace("{id}", STROOP).replace("{workspace_id}", WORKSPACE),
+        API
+        + path.replace("{id}", STROOP).replace("{workspace_id}", WORKSPACE).replace("{project_id}", PROJECT),
         headers={"Authorization": "Token wrong"},
     )
     assert response.status_code == 401

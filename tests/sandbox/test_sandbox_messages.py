@@ -34,13 +34,13 @@ async def test_a_participants_message_is_found_by_its_writer_and_among_the_unrea
         "type": "message",
         "channel_id": written.channel_id,
         "data": {"study_id": STROOP, "category": "technical-issues"},
-        "datetime_created": row["datetime_created"],
+        "sent_at": row["sent_at"],
     }
-    assert datetime.fromisoformat(row["datetime_created"]) == written.created
+    assert datetime.fromisoformat(row["sent_at"]) == written.created
     assert int(row["id"][:8], 16) == int(written.created.timestamp())
     unread = await listed(http, f"{PATH}unread/")
-    assert [one["sender"] for one in unread] == [ANNA, BERTA]
-    assert all("sender_id" not in one for one in unread)
+    assert [one["sender_id"] for one in unread] == [ANNA, BERTA]
+    assert all("sender" not in one for one in unread)
 
 
 async def test_what_the_researcher_sends_is_in_the_conversation_and_not_among_the_unread(

@@ -2,19 +2,21 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
-from service.domain.submission import Status
+from service.domain.submission import Status, Submission
 from service.sandbox.faults import Fault
 from service.sandbox.hooks import STATUS_CHANGE
 from service.sandbox.model import By, SimSubmission
 from service.sandbox.state import WORKSPACE
 from service.sandbox.studies import STROOP, TWO_PARTS
 from service.store.queue import Queue
+from service.store.submissions import see_submission
 from service.store.turns import take_turn
 from service.sweep.sweep import Sweeper
 from tests.conftest import Start
@@ -227,15 +229,58 @@ async def test_a_row_that_cannot_be_read_keeps_no_other_from_it(start: Start) ->
             {"id": submission.id, "participant_id": "p", "status": "AWAITING REVIEW"},
             "nonsense",
         ]
-        body = json.dumps({"results": rows, "_links": {"next": {"href": None}}}).encode()
-        world.prolific.add(Fault("submissions", body=body))
-        reviewer = world.service.reviewer
-        assert reviewer
-        sweeper = Sweeper(reviewer.prolific, reviewer.database, Queue(), reviewer.rules)
-        swept = await sweeper.sweep()
+        links = {"_links": {"next": {"href": None}}, "meta": {"count": 3}}
+        world.prolific.add(
+            Fault("submissions", body=json.dumps({"results": rows} | links).encode(), count=None)
+        )
+        swept = await sweeper(world).sweep()
         assert (swept.listed, swept.found.total()) == (1, 1)
-        assert swept.problems == [f"study {STROOP}: rows of its list that can't be read: 2"]
+        assert swept.problems == [
+            f"study {STROOP}: Prolific's list is incomplete: 1 of 3 submissions could be read"
+        ]
         assert (await world.settled(submission.id))["trigger"] == "sweep"
+
+
+async def test_a_list_with_rows_missing_finds_what_it_shows_and_nothing_is_taken_for_gone(
+    start: Start, database_url: str
+) -> None:
+    async with start(rules_text(REJECT_ALL_HELD)) as world:
+        held, missed = world.completed(), world.completed()
+        assert (await decided(world, held))["outcome"] == "hold"
+        async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
+            await connection.execute("UPDATE submissions SET seen_at = seen_at - interval '2 hours'")
+            await connection.execute("UPDATE reviews SET hour_began = hour_began - interval '2 hours'")
+        row = {"id": missed.id, "participant_id": "p", "status": "AWAITING REVIEW"}
+        body = {"results": [row], "_links": {"next": {"href": None}}, "meta": {"count": 2}}
+        world.prolific.add(Fault("submissions", body=json.dumps(body).encode(), count=None))
+        swept = await sweeper(world).sweep()
+        assert swept.found == {"webhook_missed": 1}
+        assert swept.listed == 1
+        (problem,) = swept.problems
+        assert problem.endswith("1 of 2 submissions could be read")
+        assert (await world.settled(missed.id))["trigger"] == "sweep"
+        world.prolific.clear()
+        assert (await sweeper(world).sweep()).problems == []
+
+
+async def test_a_part_of_a_study_is_swept_by_the_rules_of_its_parent(start: Start) -> None:
+    async with start() as world:
+        child = world.sandbox.add_study({"name": "One quota"})
+        seen = Submission("known", child.id, None, Status.APPROVED, parent_study_id=STROOP)
+        async with world.service.database.begin() as connection:
+            await see_submission(connection, seen, claimed=True)
+        world.completed(study=child.id)
+        swept = await sweeper(world).sweep()
+        assert (swept.studies, swept.listed, swept.found) == (2, 1, {"webhook_missed": 1})
+        only = await replace(sweeper(world), only=(child.id, "another")).sweep()
+        assert only.studies == 1
+        assert only.problems == ["study another: no rule file claims it"]
+
+
+def sweeper(world: World) -> Sweeper:
+    reviewer = world.service.reviewer
+    assert reviewer
+    return Sweeper(reviewer.prolific, reviewer.database, Queue(), reviewer.rules)
 
 
 async def test_a_clock_that_was_set_back_keeps_nobody_from_sweeping(start: Start, database_url: str) -> None:
