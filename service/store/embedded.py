@@ -17,6 +17,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from service.errors import DatabaseError, DataDirInUse
+from service.postgres.parameters import ignore_shell_variables
 from service.store.embedded_home import find_home, make_data_dir
 from service.store.embedded_server import await_old_server, running_server
 
@@ -40,6 +41,7 @@ def embedded_postgres(data_dir: Path) -> Iterator[str]:
         The folder can't be used, or the server doesn't start.
     """
     data_dir = data_dir.resolve()
+    ignore_shell_variables()
     with ExitStack() as stack:
         with _told_clearly(data_dir):
             make_data_dir(data_dir)
@@ -55,9 +57,11 @@ def running_url(data_dir: Path) -> str | None:
     try:
         if not _is_held(data_dir / "lock"):
             return None
-        return (data_dir / "postgres.url").read_text()
+        url = (data_dir / "postgres.url").read_text()
     except OSError:  # no service yet, one that is still starting, or another user's
         return None
+    ignore_shell_variables()
+    return url
 
 
 def delete_database(data_dir: Path) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 import psycopg
 
 from service.errors import DatabaseError
+from service.postgres.connection import connect
 from service.store.embedded_home import Home, environment
 from service.store.embedded_keeper import kept
 
@@ -144,7 +145,7 @@ def _ready(server: subprocess.Popen[bytes], url: str) -> bool:
     deadline = time.monotonic() + START_TIMEOUT
     while server.poll() is None:
         try:
-            connection = psycopg.connect(url, autocommit=True, connect_timeout=5)
+            connection = connect(url, autocommit=True)
         except psycopg.OperationalError as error:
             if time.monotonic() > deadline:
                 raise DatabaseError(
