@@ -19,8 +19,9 @@ from service.settings import Settings
 from service.store.migrate import head
 
 DRAIN = 2.0  # seconds
-GRACE = 10  # seconds for requests and reviews under way, counted from the end of the drain
-LETTING_GO = 2.0  # seconds to close what is left after that
+GRACE = 8  # seconds for requests and reviews under way, counted from the end of the drain
+SILENT = 2.0  # seconds that a statement waits until the database counts as frozen, at a stop
+NOTICED = 0.2  # seconds until statements on dropped connections have failed
 FORCED_AFTER = 28.0  # seconds from the signal until the process ends whatever hangs; 30 are promised
 KEEP_ALIVE = 75  # seconds; longer than proxies keep an idle connection, or they meet one that just closed
 BACKLOG = 2048  # connections
@@ -113,17 +114,31 @@ async def running(
 async def _let_go(service: Service, tasks: Sequence[asyncio.Future[None]]) -> None:
     """End what still runs, and log the jobs among it: another worker takes them up again.
 
-    A frozen database answers nothing, not even a cancellation. So connections are dropped after a moment.
+    A frozen database answers nothing, not even a cancellation, so its connections are dropped first.
     """
-    jobs = sorted(task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith(JOB))
+    connections = service.database.connections
+    jobs = [task for task in asyncio.all_tasks() if task.get_name().startswith(JOB)]
     if jobs:
-        log.warning("stopping.left", jobs=jobs, hint="taken up again by a worker, or at the next start")
+        left = sorted(task.get_name() for task in jobs)
+        log.warning("stopping.left", jobs=left, hint="taken up again by a worker, or at the next start")
+    if connections.longest_wait() > SILENT:
+        log.warning("stopping.database_silent", hint="its connections are dropped")
+        connections.drop_all()
+        await asyncio.sleep(NOTICED)  # psycopg spends ten seconds on a statement that is cancelled before
+    await _cancelled(jobs)  # before the worker, so that each job's next try can be recorded
+    if await _cancelled([*jobs, *tasks]):
+        connections.drop_all()
+        await _cancelled([*jobs, *tasks])
+
+
+async def _cancelled(tasks: Sequence[asyncio.Future[None]]) -> set[asyncio.Future[None]]:
+    """Cancel the tasks; return those that don't end in a second."""
     for task in tasks:
+        task.add_done_callback(
+            lambda ended: ended.cancelled() or ended.exception()
+        )  # nobody else asks for it
         task.cancel()
-    _, left = await asyncio.wait(tasks, timeout=LETTING_GO / 2)
-    if left or jobs:
-        service.database.connections.drop_all()
-        await asyncio.wait(tasks, timeout=LETTING_GO / 2)
+    return (await asyncio.wait(tasks, timeout=1.0))[1] if tasks else set()
 
 
 def _end_by_force_later() -> None:

@@ -40,6 +40,7 @@ class Connections:
     def __init__(self, url: str) -> None:
         self.url = url
         self._open = WeakSet[Connection]()
+        self._is_over = False
 
     async def connect(self) -> "Connection":
         """Open a connection. Raises DatabaseError if the service can't work on this database."""
@@ -49,8 +50,18 @@ class Connections:
         """Watch over the connection."""
         self._open.add(connection)
 
+    def check_open(self) -> None:
+        """Raise OperationalError once the process stops."""
+        if self._is_over:
+            raise psycopg.OperationalError("the service is stopping")
+
+    def longest_wait(self) -> float:
+        """For how many seconds some statement waits for its answer."""
+        return max((each.waits_for for each in list(self._open)), default=0.0)
+
     def drop_all(self) -> None:
-        """Make every statement in progress fail now."""
+        """Make every statement in progress fail now, and every attempt to connect from now on."""
+        self._is_over = True
         for connection in list(self._open):
             connection.drop()
 
@@ -62,7 +73,7 @@ class Connections:
         """
         while True:
             await asyncio.sleep(LOOK_EVERY)
-            if any(each.waits_for >= silence for each in list(self._open)):
+            if self.longest_wait() >= silence:
                 await self._drop_silent(silence)
 
     async def _drop_silent(self, silence: float) -> None:
@@ -100,6 +111,7 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
     async def connect(cls, conninfo: str = "", **options: Any) -> Self:  # noqa: ARG003 - psycopg's signature
         """Open one of the ``connections``. Raises DatabaseError if the service can't work on the database."""
         connections: Connections = options.pop("connections")
+        connections.check_open()
         try:
             connection = await super().connect(conninfo_for(connections.url), **options)
         except psycopg.OperationalError as error:

@@ -22,7 +22,7 @@ from service.store.embedded_keeper import kept
 
 NAME = "autoreview"  # of the database and of its owner
 START_TIMEOUT = 120.0  # seconds; recovery after a crash reads back up to 1 GB
-STOP_TIMEOUT = 10.0
+STOP_TIMEOUT = 6.0  # for each way to stop; after SIGQUIT PostgreSQL itself kills its processes in 5 s
 OLD_SERVER_TIMEOUT = 15.0
 POLL = 0.01
 PORT_TRIES = 5
@@ -170,6 +170,7 @@ def _ensure_database(connection: psycopg.Connection) -> None:
 def _stop(server: subprocess.Popen[bytes]) -> None:
     for how in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):  # fast, immediate, none
         server.send_signal(how)
+        server.send_signal(signal.SIGCONT)  # a server that was stopped by a signal takes no other
         try:
             server.wait(STOP_TIMEOUT)
         except subprocess.TimeoutExpired:
