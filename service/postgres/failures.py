@@ -33,7 +33,7 @@ def explained() -> Iterator[None]:
 def sentence(error: BaseException | None) -> DatabaseError:
     """Return what happened and what to change."""
     diagnosis = error.diag.message_primary if isinstance(error, psycopg.Error) else None
-    what = diagnosis or str(error).strip()
+    what = diagnosis or " ".join(str(error).split())
     if isinstance(error, MISSING):
         return SchemaMismatch(f"The schema is not this version's: run `autoreview migrate`. ({what})")
     if isinstance(error, psycopg.errors.InsufficientPrivilege):
