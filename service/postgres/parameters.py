@@ -2,6 +2,7 @@
 
 import os
 import re
+from contextlib import suppress
 
 from psycopg import ProgrammingError, pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -17,6 +18,8 @@ DEFAULTS = {
     "keepalives_count": "3",
     "tcp_user_timeout": "10000",
 }
+
+NUMBERS = tuple(name for name, value in DEFAULTS.items() if value.isdigit())
 
 # psycopg refuses other formats, and a server, database or role may have any of them as its default.
 SESSION = {
@@ -41,18 +44,26 @@ def connection_parameters(url: str) -> dict[str, str]:
     """
     if not url.startswith(SCHEMES):
         raise ValueError("must start with postgresql://")
-    try:
-        found = {name: str(value) for name, value in conninfo_to_dict(_escaped(url)).items()}
-    except ProgrammingError:
-        raise ValueError(
-            "can't be read: write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, special characters of the "
-            "password as %XX, and only options that PostgreSQL knows after a ?"
-        ) from None
+    found = _parsed(url)
     if "," in found.get("host", ""):
         # One of several hosts may be a standby: look for the one that takes writes.
         found.setdefault("target_session_attrs", "read-write")
     options = f"{found.get('options', '')} {_startup_options()}".strip()
     return DEFAULTS | found | {"client_encoding": "utf8", "options": options}
+
+
+def _parsed(url: str) -> dict[str, str]:
+    escaped = _escaped(url)
+    with suppress(ProgrammingError):
+        found = {name: str(value) for name, value in conninfo_to_dict(escaped).items()}
+        # libpq looks at the numbers only when it connects.
+        numbers = [found.get(name, "0") for name in NUMBERS] + found.get("port", "").split(",")
+        if all(re.fullmatch(r"-?\d*", number) for number in numbers):
+            return found
+    raise ValueError(
+        "can't be read: write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, special characters of the "
+        "password as %XX, and only options that PostgreSQL knows after a ?"
+    )
 
 
 def conninfo_for(url: str, *, pooled: bool = False) -> str:

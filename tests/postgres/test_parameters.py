@@ -58,6 +58,8 @@ def test_options_of_the_url_are_kept_before_those_of_the_service() -> None:
         "postgresql://me:12/34@db/x",
         "postgresql://me:a%zz@db/x",
         "postgresql://me@db/x?sslmod=require",
+        "postgresql://me@db:five/x",
+        "postgresql://me@db/x?connect_timeout=soon",
     ],
 )
 def test_url_that_is_not_clear_is_refused_without_its_parts(url: str) -> None:
