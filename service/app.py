@@ -25,6 +25,7 @@ from service.ops.gauges import Gauges
 from service.ops.health import Check, Health, database_check, rules_check, schema_check, worker_check
 from service.ops.http import problem
 from service.ops.metrics import CONTENT_TYPE, Metrics
+from service.postgres.requirements import WORKER, Budget
 from service.prolific.client import Prolific
 from service.reloading import RuleKeeper
 from service.review.gather import Gatherer
@@ -76,6 +77,7 @@ def build(
     rules: RulesInForce,
     *,
     parts: Parts = Parts(),
+    budget: Budget = WORKER,
     clock: Clock | None = None,
 ) -> Service:
     """Put the service together; nothing is opened yet.
@@ -83,8 +85,13 @@ def build(
     Raises ConfigurationError naming what is not set: the token for a worker, the secrets for the web.
     """
     metrics = Metrics()
-    database = Database(database_url, told=lambda kind: metrics.database_errors.labels(kind).inc())
-    jobs = job_app(database_url)
+    health = Health({})
+    database = Database(
+        database_url,
+        pool_size=budget.engine,
+        told=lambda kind: metrics.database_errors.labels(kind).inc(),
+    )
+    jobs = job_app(database.connections, size=budget.jobs or 1, on_heartbeat=health.note_heartbeat)
     queue = Queue()
     keeper = RuleKeeper(rules, database, queue if parts.worker else None, settings.mode, metrics)
     writer = InboxWriter(database, queue)
@@ -94,7 +101,7 @@ def build(
         register_tasks(jobs, reviewer, database, queue, metrics)
         chores.append(_sweeping(settings, reviewer, queue, metrics).run)
         chores.append(_notifier(settings, reviewer, rules, metrics).run)
-    health = _health(database, rules, parts)
+    health.checks = _checks(health, database, rules, parts)
     routes = _operating_routes(health, metrics)
     if parts.web:
         routes += _public_routes(settings, database, queue, writer, rules, metrics, clock)
@@ -108,7 +115,7 @@ def build(
         metrics,
         web,
         reviewer,
-        (writer.run, keeper.run),
+        (writer.run, keeper.run, database.connections.watch),
         tuple(chores),
     )
 
@@ -163,15 +170,14 @@ def _notifier(settings: Settings, reviewer: Reviewer, rules: RulesInForce, metri
     return Notifier(reviewer.database, rules, urls, study, count)
 
 
-def _health(database: Database, rules: RulesInForce, parts: Parts) -> Health:
-    health = Health({})
+def _checks(health: Health, database: Database, rules: RulesInForce, parts: Parts) -> dict[str, Check]:
+    """Each half that the process has must work. A web process says nothing of workers: they are other processes."""
     checks: dict[str, Check] = {"database": database_check(database)}
     if parts.web:
         checks |= {"schema": schema_check(database, head()), "rules": rules_check(rules)}
-    else:
-        checks["worker"] = worker_check(database, lambda: health.worker_running)
-    health.checks = checks
-    return health
+    if parts.worker:
+        checks["worker"] = worker_check(health)
+    return checks
 
 
 def _operating_routes(health: Health, metrics: Metrics) -> list[Route | Mount]:

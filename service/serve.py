@@ -2,9 +2,11 @@
 
 import asyncio
 import gc
+import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Iterator
+import threading
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 
 import structlog
@@ -17,9 +19,13 @@ from service.settings import Settings
 from service.store.migrate import head
 
 DRAIN = 2.0  # seconds
-GRACE = 10  # seconds for requests under way
+GRACE = 8  # seconds for requests and reviews under way, counted from the end of the drain
+SILENT = 2.0  # seconds that a statement waits until the database counts as frozen, at a stop
+NOTICED = 0.2  # seconds until statements on dropped connections have failed
+FORCED_AFTER = 28.0  # seconds from the signal until the process ends whatever hangs; 30 are promised
 KEEP_ALIVE = 75  # seconds; longer than proxies keep an idle connection, or they meet one that just closed
 BACKLOG = 2048  # connections
+JOB = "process job"  # how Procrastinate names the tasks of jobs
 
 log = structlog.get_logger(__name__)
 
@@ -61,6 +67,7 @@ async def serve(service: Service, parts: Parts, listener: socket.socket) -> None
         log.info("serving", url=f"http://{host}:{port}", mode=service.settings.mode.value)
         await told.wait()
         log.info("stopping")
+        _end_by_force_later()
 
 
 @asynccontextmanager
@@ -75,8 +82,8 @@ async def running(
     listener.listen(BACKLOG)  # from now on connections wait for us instead of being refused
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(opened(service))
-        tasks = [asyncio.ensure_future(duty()) for duty in service.duties]
-        tasks += [asyncio.create_task(_on_schema(service, stopping, chore)) for chore in service.chores]
+        duties = [asyncio.ensure_future(duty()) for duty in service.duties]
+        chores = [asyncio.create_task(_on_schema(service, stopping, chore)) for chore in service.chores]
         server = Server(
             uvicorn.Config(
                 service.web,
@@ -96,21 +103,68 @@ async def running(
         finally:
             service.health.draining = True
             stopping.set()
-            await asyncio.gather(asyncio.sleep(drain), worker, return_exceptions=True)
+            for chore in chores:
+                chore.cancel()
+            await asyncio.sleep(drain)
             server.should_exit = True
-            await web
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.wait({web, worker}, timeout=GRACE + 1)  # uvicorn itself keeps to GRACE
+            await _let_go(service, [web, worker, *duties, *chores])
+
+
+async def _let_go(service: Service, tasks: Sequence[asyncio.Future[None]]) -> None:
+    """End what still runs, and log the jobs among it: another worker takes them up again.
+
+    A frozen database answers nothing, not even a cancellation, so its connections are dropped first.
+    """
+    connections = service.database.connections
+    jobs = [task for task in asyncio.all_tasks() if task.get_name().startswith(JOB)]
+    if jobs:
+        left = sorted(task.get_name() for task in jobs)
+        log.warning("stopping.left", jobs=left, hint="taken up again by a worker, or at the next start")
+    if connections.longest_wait() > SILENT:
+        log.warning("stopping.database_silent", hint="its connections are dropped")
+        connections.drop_all()
+        await asyncio.sleep(NOTICED)  # psycopg spends ten seconds on a statement that is cancelled before
+    await _cancelled(jobs)  # before the worker, so that each job's next try can be recorded
+    if await _cancelled([*jobs, *tasks]):
+        connections.drop_all()
+        await _cancelled([*jobs, *tasks])
+
+
+async def _cancelled(tasks: Sequence[asyncio.Future[None]]) -> set[asyncio.Future[None]]:
+    """Cancel the tasks; return those that don't end in a second."""
+    for task in tasks:
+        task.add_done_callback(
+            lambda ended: ended.cancelled() or ended.exception()
+        )  # nobody else asks for it
+        task.cancel()
+    return (await asyncio.wait(tasks, timeout=1.0))[1] if tasks else set()
+
+
+def _end_by_force_later() -> None:
+    """End the process after ``FORCED_AFTER`` seconds, even if a thread or the event loop hangs."""
+
+    def end() -> None:
+        log.error(
+            "stopping.forced",
+            after_s=FORCED_AFTER,
+            left=sorted(thread.name for thread in threading.enumerate()),
+        )
+        os._exit(1)
+
+    timer = threading.Timer(FORCED_AFTER, end)
+    timer.daemon = True
+    timer.start()
 
 
 async def _on_schema(service: Service, stopping: asyncio.Event, chore: Chore) -> None:
-    await _schema_known(service, stopping)
-    await chore()
+    if await _schema_known(service, stopping):
+        await chore()
 
 
 async def _worker(service: Service, stopping: asyncio.Event) -> None:
-    await _schema_known(service, stopping)
+    if not await _schema_known(service, stopping):
+        return
     service.health.worker_running = True
     try:
         await run_worker(
@@ -122,16 +176,17 @@ async def _worker(service: Service, stopping: asyncio.Event) -> None:
         service.health.worker_running = False
 
 
-async def _schema_known(service: Service, stopping: asyncio.Event) -> None:
-    """Wait for the schema, which a migration brings; readyz says so meanwhile."""
+async def _schema_known(service: Service, stopping: asyncio.Event) -> bool:
+    """Wait for the schema, which a migration brings; readyz says so meanwhile. False if stopped before."""
     wanted = head()
     told = False
     while not stopping.is_set():
         with suppress(Exception):
             if (await service.database.schema()).works_for(wanted):
-                return
+                return not stopping.is_set()
         if not told:
             log.warning("worker.waits_for_schema", wanted=wanted, hint="run `autoreview migrate`")
             told = True
         with suppress(TimeoutError):
             await asyncio.wait_for(stopping.wait(), 1.0)
+    return False

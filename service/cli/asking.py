@@ -4,10 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.errors import ConfigurationError, DatabaseError, SchemaMismatch
+from service.errors import ConfigurationError
 from service.settings import Settings
 from service.store.database import Database
 from service.store.where import command_database
@@ -45,9 +44,3 @@ def with_database(work: Callable[[Database], Awaitable[Result]]) -> Result:
             raise ConfigurationError(
                 f"{error.object!r} is no UTF-8 text, so nothing can be kept under it."
             ) from None
-        except ProgrammingError as error:
-            raise SchemaMismatch(
-                f"The schema is not this version's: run `autoreview migrate`. ({error.orig})"
-            ) from None
-        except OperationalError as error:
-            raise DatabaseError(f"The database can't be reached: {error.orig}") from None

@@ -29,9 +29,11 @@ def serve(
 
     from service.app import Parts, build
     from service.ops.log import configure_logs
+    from service.postgres.requirements import check_requirements
     from service.serve import bind
     from service.serve import serve as run
     from service.starting import read_rules, rules_at_start
+    from service.store.rights import needed_rights
     from service.store.where import external_url, service_database
 
     settings = Settings.from_environment()
@@ -45,8 +47,9 @@ def serve(
     _require(settings, parts)
     read = read_rules(settings)
     with bind(settings) as listener, service_database(settings) as url:
+        budget = check_requirements(url, needed_rights(), worker=parts.worker)
         rules = rules_at_start(read, settings, url)
-        service = build(settings, url, rules, parts=parts)
+        service = build(settings, url, rules, parts=parts, budget=budget)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run(service, parts, listener))
 
@@ -70,17 +73,11 @@ def _require(settings: Settings, parts: "Parts") -> None:
 
 def migrate(as_json: Json = False) -> None:
     """Bring the database to this version's schema; safe to run at the same time from several places."""
-    from sqlalchemy.exc import OperationalError
-
-    from service.errors import DatabaseError
     from service.store.migrate import migrate as upgrade
     from service.store.where import command_database
 
     with command_database(Settings.from_environment()) as url:
-        try:
-            before, after = upgrade(url)
-        except OperationalError as error:
-            raise DatabaseError(f"The database can't be reached: {error.orig}") from None
+        before, after = upgrade(url)
     if as_json:
         print_json({"before": before, "after": after})
     elif before == after:

@@ -1,17 +1,17 @@
 """Health: ``/livez`` asks only the event loop, ``/readyz`` what this process needs; never Prolific."""
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from service.errors import AutoreviewError
 from service.rules_in_force import RulesInForce
-from service.store.audit import worker_heartbeat
-from service.store.database import HINTS, Database, within
+from service.store.database import HINTS, Database, kind_of, within
 from service.store.migrate import advice
 
 PATIENCE = 2.0  # seconds a check may take
@@ -34,6 +34,11 @@ class Health:
     checks: Mapping[str, Check]
     draining: bool = False
     worker_running: bool = field(default=False)
+    timer: Callable[[], float] = time.monotonic
+    heartbeat_at: float | None = None  # by ``timer``; of this process's own worker
+
+    def note_heartbeat(self) -> None:
+        self.heartbeat_at = self.timer()
 
     async def livez(self, _: Request) -> Response:
         return PlainTextResponse("ok\n")
@@ -60,7 +65,7 @@ async def _ask(check: Check) -> tuple[bool, str]:
     except AutoreviewError as error:
         return False, str(error)
     except Exception as error:
-        return False, f"{type(error).__name__}"
+        return False, HINTS.get(kind_of(error)) or type(error).__name__
 
 
 def database_check(database: Database) -> Check:
@@ -102,14 +107,17 @@ def rules_check(rules: RulesInForce) -> Check:
     return check
 
 
-def worker_check(database: Database, is_running: Callable[[], bool]) -> Check:
+def worker_check(health: Health) -> Check:
+    """Check the worker of this process: those of other replicas say nothing about it."""
+
     async def check() -> str:
-        if not is_running():
+        if not health.worker_running:
             raise NotReady("The worker is not running.")
-        async with database.connect() as connection:
-            last = await worker_heartbeat(connection)
-        if last is None or datetime.now(UTC) - last > FRESH:
-            raise NotReady(f"The last heartbeat was at {last}.")
-        return f"last heartbeat {last.isoformat()}"
+        if health.heartbeat_at is None:
+            raise NotReady("The worker has not reached the database yet.")
+        age = health.timer() - health.heartbeat_at
+        if age > FRESH.total_seconds():
+            raise NotReady(f"The worker's last heartbeat was {age:.0f} s ago.")
+        return f"last heartbeat {age:.0f} s ago"
 
     return check

@@ -13,28 +13,18 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-
-def driver_url(url: str) -> sa.URL:
-    """The URL as SQLAlchemy wants it, with psycopg as the driver."""
-    return sa.make_url(url).set(drivername="postgresql+psycopg")
-
+from service.postgres.connection import Connection, Connections
+from service.postgres.requirements import WEB
+from service.postgres.session import RESTORE_LOCALLY
 
 HINTS = {
     "disk_full": "the database's disk is full: nothing is stored until there is room",
     "read_only": "the database takes no writes: a standby, or default_transaction_read_only",
+    "forbidden": "the database refuses what the service does: grant the role the right that the error names",
     "unreachable": "the database can't be reached, or was restarted: it is tried again",
-}
-# A connection whose other end is gone is found out in half a minute, not in two hours.
-KEEPALIVE = {
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 15_000,
 }
 REMEMBERED = 60.0  # seconds
 IDLE = 1.0  # seconds after which a connection is checked before it is used again
-# A process that sleeps inside a transaction keeps its locks from all others: PostgreSQL ends its session.
-SLEEPERS = "-c idle_in_transaction_session_timeout=10s"
 
 T = TypeVar("T")
 
@@ -54,27 +44,25 @@ class Database:
         self,
         url: str,
         *,
-        pool_size: int = 8,
+        pool_size: int = WEB.engine,
+        connections: Connections | None = None,
         told: Callable[[str], None] = lambda _: None,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self.url = url
+        self.connections = connections or Connections(url)
         self._told = told
         self._timer = timer
         self._last: dict[str, float] = {}
         self.engine: AsyncEngine = create_async_engine(
-            driver_url(url),
+            "postgresql+psycopg://",
+            async_creator=self.connections.connect,
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=10,
-            connect_args={
-                "connect_timeout": 5,
-                "application_name": "autoreview",
-                "options": SLEEPERS,
-                **KEEPALIVE,
-            },
         )
         self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        sa.event.listen(self.engine.sync_engine, "begin", _restore_session)
         sa.event.listen(self.engine.sync_engine, "handle_error", self._note)
         sa.event.listen(self.engine.sync_engine, "checkin", _note_use)
         sa.event.listen(self.engine.sync_engine, "checkout", self._check_idle)
@@ -101,7 +89,7 @@ class Database:
         """Why writing failed within the last minute although the database answers; None if it did not."""
         recent = (
             HINTS[kind]
-            for kind in ("disk_full", "read_only")
+            for kind in ("disk_full", "read_only", "forbidden")
             if self._timer() - self._last.get(kind, float("-inf")) < REMEMBERED
         )
         return next(recent, None)
@@ -155,6 +143,13 @@ def _note_use(_: Any, record: sa.pool.ConnectionPoolEntry) -> None:
     record.info["used_at"] = time.monotonic()
 
 
+def _restore_session(connection: sa.Connection) -> None:
+    """Behind a pooler each transaction may have another session, whose settings others may have changed."""
+    own = connection.connection.driver_connection
+    if isinstance(own, Connection) and own.is_pooled and not own.autocommit:
+        connection.exec_driver_sql(RESTORE_LOCALLY)
+
+
 @dataclass(frozen=True, slots=True)
 class Schema:
     """The database's revision, and the heads of the versions of the service that work on it."""
@@ -177,8 +172,10 @@ def kind_of(error: BaseException | None) -> str:
         return "disk_full"
     if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
         return "read_only"
+    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+        return "forbidden"
     state = getattr(error, "sqlstate", None) or ""
-    gone = isinstance(error, psycopg.OperationalError) and (not state or state[:2] in {"08", "57"})
+    gone = isinstance(error, psycopg.OperationalError) and (not state or state[:2] in {"08", "53", "57"})
     return "unreachable" if gone else "other"
 
 

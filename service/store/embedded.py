@@ -17,6 +17,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from service.errors import DatabaseError, DataDirInUse
+from service.postgres.parameters import ignore_shell_variables
 from service.store.embedded_home import find_home, make_data_dir, server_folder
 from service.store.embedded_server import await_old_server, running_server
 from service.store.owned import open_own, read_own
@@ -40,6 +41,7 @@ def embedded_postgres(data_dir: Path) -> Iterator[str]:
     DatabaseError
         The folder can't be used, or the server doesn't start.
     """
+    ignore_shell_variables()
     with ExitStack() as stack:
         with _told_clearly(data_dir):
             data_dir = make_data_dir(data_dir)
@@ -55,9 +57,11 @@ def running_url(data_dir: Path) -> str | None:
     try:
         if not _is_held(data_dir / "lock"):
             return None
-        return read_own(data_dir / "postgres.url")
+        url = read_own(data_dir / "postgres.url")
     except (OSError, DatabaseError):  # no service yet, one that is still starting, or another user's
         return None
+    ignore_shell_variables()
+    return url
 
 
 def delete_database(data_dir: Path) -> None:

@@ -16,13 +16,14 @@ from pathlib import Path
 import psycopg
 
 from service.errors import DatabaseError
+from service.postgres.connection import connect
 from service.store.embedded_home import Home, environment
 from service.store.embedded_keeper import kept
 from service.store.owned import open_own, read_own
 
 NAME = "autoreview"  # of the database and of its owner
 START_TIMEOUT = 120.0  # seconds; recovery after a crash reads back up to 1 GB
-STOP_TIMEOUT = 10.0
+STOP_TIMEOUT = 6.0  # for each way to stop; after SIGQUIT PostgreSQL itself kills its processes in 5 s
 OLD_SERVER_TIMEOUT = 15.0
 POLL = 0.01
 PORT_TRIES = 5
@@ -150,7 +151,7 @@ def _ready(server: subprocess.Popen[bytes], url: str) -> bool:
     deadline = time.monotonic() + START_TIMEOUT
     while server.poll() is None:
         try:
-            connection = psycopg.connect(url, autocommit=True, connect_timeout=5)
+            connection = connect(url, autocommit=True)
         except psycopg.OperationalError as error:
             if time.monotonic() > deadline:
                 raise DatabaseError(
@@ -175,6 +176,7 @@ def _ensure_database(connection: psycopg.Connection) -> None:
 def _stop(server: subprocess.Popen[bytes]) -> None:
     for how in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):  # fast, immediate, none
         server.send_signal(how)
+        server.send_signal(signal.SIGCONT)  # a server that was stopped by a signal takes no other
         try:
             server.wait(STOP_TIMEOUT)
         except subprocess.TimeoutExpired:

@@ -132,12 +132,13 @@ async def sent_lately(connection: AsyncConnection) -> tuple[int, timedelta | Non
     """How many messages went out within the last hour, and how long ago the last of them did."""
     last = sa.func.max(notices.c.sent_at)
     row = await connection.execute(
-        sa.select(
-            sa.func.count(notices.c.sent_at.distinct()), sa.type_coerce(sa.func.now() - last, sa.Interval)
-        ).where(notices.c.sent_at > sa.func.now() - timedelta(hours=1))
+        # Two times, no interval: behind an older PgBouncer psycopg can't know in which style that comes.
+        sa.select(sa.func.count(notices.c.sent_at.distinct()), last, sa.func.now()).where(
+            notices.c.sent_at > sa.func.now() - timedelta(hours=1)
+        )
     )
-    number, ago = row.one()
-    return number, ago
+    number, last_sent, now = row.one()
+    return number, now - last_sent if last_sent else None
 
 
 async def untold_brakes(connection: AsyncConnection) -> list[dict[str, Any]]:

@@ -5,8 +5,9 @@ time it would keep back each later job of its lock (Procrastinate asks jobs of o
 queueing lock, by which it is found and cancelled.
 """
 
+import asyncio
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, LiteralString
@@ -14,31 +15,59 @@ from typing import Any, LiteralString
 import psycopg
 import sqlalchemy as sa
 import stamina
+import structlog
 from procrastinate import App, PsycopgConnector
-from procrastinate.connector import BaseConnector
+from procrastinate.connector import BaseConnector, Notify
 from procrastinate.jobs import Job, Notification, Status
 from procrastinate.manager import JobManager, NotificationCallback
+from procrastinate.sql import queries
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.domain.decision import Trigger
 from service.errors import AutoreviewError
-from service.store.database import SLEEPERS, kind_of
+from service.postgres.connection import Connection, Connections
+from service.postgres.requirements import WORKER
+from service.store.database import kind_of
 
 REVIEW = "review"
 RETRY = "retry"
 WAKE = "wake"
 QUEUE = "reviews"
+POOL_TIMEOUT = 15.0  # seconds to wait for a connection; psycopg's 30 would be late after a failover
+
+log = structlog.get_logger(__name__)
 
 
 class Connector(PsycopgConnector):
-    """Says once more what a lost connection kept from being said.
+    """Procrastinate's way to the database, over this service's connections; ``on_heartbeat`` is called after each."""
 
-    That a job ended or is to be tried again, above all: else it would look as if this living worker still had it.
-    """
+    def __init__(self, *, on_heartbeat: Callable[[], None], **pool: Any) -> None:
+        super().__init__(**pool)
+        self._on_heartbeat = on_heartbeat
 
+    # That a job ended or is to be tried again, above all: else it would look as if this living worker still had it.
     @stamina.retry(on=lambda error: kind_of(error) == "unreachable", attempts=3, wait_initial=0.1)
     async def execute_query_async(self, query: LiteralString, **arguments: Any) -> None:
+        """Execute a statement; retry it if the connection dropped."""
         await super().execute_query_async(query, **arguments)
+        if query == queries["update_heartbeat"]:
+            self._on_heartbeat()
+
+    async def execute_query_one_async(self, query: LiteralString, **arguments: Any) -> dict[str, Any]:
+        """Execute a statement that returns a row; registering a worker is its first heartbeat."""
+        row: dict[str, Any] = await super().execute_query_one_async(query, **arguments)
+        if query == queries["register_worker"]:
+            self._on_heartbeat()
+        return row
+
+    async def listen_notify(self, on_notification: Notify, channels: Iterable[str]) -> None:
+        """Listen, or behind a pooler leave finding jobs to polling: notifications would reach whoever comes next."""
+        async with self.pool.connection() as connection:
+            is_pooled = getattr(connection, "is_pooled", False)
+        if is_pooled:
+            log.info("worker.polls", hint="a connection pooler passes no notifications on")
+            await asyncio.Event().wait()
+        await super().listen_notify(on_notification, channels)
 
 
 async def _autocommit(connection: psycopg.AsyncConnection[Any]) -> None:
@@ -81,14 +110,21 @@ class Jobs(JobManager):
             await super().finish_job(job, status, delete_job)
 
 
-def job_app(url: str) -> App:
+def job_app(
+    connections: Connections, *, size: int = WORKER.jobs, on_heartbeat: Callable[[], None] = lambda: None
+) -> App:
     """Procrastinate's app on this database; no connection is opened yet.
 
     Each of its statements is a transaction by itself: autocommit saves it BEGIN and COMMIT.
     """
-    conninfo = url.replace("postgres://", "postgresql://", 1)
     connector = Connector(
-        conninfo=conninfo, min_size=1, max_size=6, kwargs={"options": SLEEPERS}, configure=_autocommit
+        on_heartbeat=on_heartbeat,
+        connection_class=Connection,
+        kwargs={"connections": connections},
+        min_size=1,
+        max_size=size,
+        timeout=POOL_TIMEOUT,
+        configure=_autocommit,
     )
     app = App(connector=connector)
     app.job_manager = Jobs(app.connector)

@@ -35,9 +35,9 @@ _BEGIN = sa.text("""
     SELECT clock_timestamp() AS now,
            EXISTS (SELECT FROM inbox WHERE submission_id = :id AND handled_at IS NULL)
                OR EXISTS (SELECT FROM evidence WHERE submission_id = :id AND handled_at IS NULL) AS has_news,
-           (SELECT hour_began + :hour - clock_timestamp() FROM reviews
+           (SELECT hour_began + :hour FROM reviews
             WHERE submission_id = :id AND in_hour >= :most
-              AND clock_timestamp() - hour_began >= interval '0' AND clock_timestamp() - hour_began < :hour) AS wait
+              AND clock_timestamp() - hour_began >= interval '0' AND clock_timestamp() - hour_began < :hour) AS over_at
 """)
 
 
@@ -47,7 +47,9 @@ async def begin_review(connection: AsyncConnection, submission: str, most: int) 
     An hour that begins later than now, the clock having been set back, is over.
     """
     row = await connection.execute(_BEGIN, {"id": submission, "most": most, "hour": HOUR})
-    return Begun(*row.one())
+    now, has_news, over_at = row.one()
+    # No interval leaves the database: behind an older PgBouncer psycopg can't know in which style it comes.
+    return Begun(now, has_news, over_at - now if over_at else None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import psycopg
-from psycopg import ProgrammingError
-from psycopg.conninfo import conninfo_to_dict
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
-
 from service.errors import ConfigurationError
+from service.postgres.connection import connect
+from service.postgres.failures import explained
+from service.postgres.parameters import connection_parameters
 from service.settings import Settings
 from service.store.embedded import embedded_postgres, running_url
 from service.store.migrate import migrate
@@ -21,25 +18,10 @@ def external_url(settings: Settings) -> str | None:
     if secret is None:
         return None
     try:
-        return _checked(secret.read())
+        url = secret.read()
+        connection_parameters(url)
     except ValueError as error:
         raise ConfigurationError(f"{secret.variable} {error}") from None
-
-
-def _checked(url: str) -> str:
-    """Raises ValueError saying what is wrong, without a word of the URL: it may have a password."""
-    if not url.startswith(("postgresql://", "postgres://")):
-        raise ValueError("must start with postgresql://")
-    if "@" in url.partition("://")[2].partition("@")[2].partition("?")[0]:
-        raise ValueError("has more than one @: write the one in its password as %40")
-    try:
-        make_url(url)
-        conninfo_to_dict(url)
-    except (ValueError, ArgumentError, ProgrammingError):
-        raise ValueError(
-            "can't be read: write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, what is special in the password "
-            "as %XX, and only options that PostgreSQL knows after a ?"
-        ) from None
     return url
 
 
@@ -52,9 +34,10 @@ def database_exists(settings: Settings) -> bool:
 def service_database(settings: Settings) -> Iterator[str]:
     """The database of a service that starts; the embedded one is brought to this version's schema."""
     if url := external_url(settings):
-        yield url
+        with explained():
+            yield url
         return
-    with embedded_postgres(settings.data_dir) as url:
+    with embedded_postgres(settings.data_dir) as url, explained():
         migrate(url)
         _forget_workers(url)
         yield url
@@ -62,7 +45,7 @@ def service_database(settings: Settings) -> Iterator[str]:
 
 def _forget_workers(url: str) -> None:
     """Whoever worked on this folder before is dead, since we hold its lock: its jobs are free at once."""
-    with psycopg.connect(url) as connection:
+    with connect(url) as connection:
         connection.execute("DELETE FROM procrastinate_workers")
 
 
@@ -70,7 +53,8 @@ def _forget_workers(url: str) -> None:
 def command_database(settings: Settings) -> Iterator[str]:
     """The database of a command: the running service's embedded one if there is one."""
     if url := external_url(settings) or running_url(settings.data_dir):
-        yield url
+        with explained():
+            yield url
         return
     with service_database(settings) as url:
         yield url

@@ -5,17 +5,26 @@ from uuid import uuid4
 import psycopg
 
 from service.app import Parts
+from service.ops.health import FRESH
 from tests.conftest import Start, named
-from tests.world import until
+from tests.world import World, until
+
+
+async def ready(world: World) -> None:
+    async def look() -> bool:
+        return (await world.http.get("/readyz")).status_code == 200
+
+    await until(look, "the service to be ready")
 
 
 async def test_a_service_at_work_is_alive_and_ready(start: Start) -> None:
     async with start() as world:
+        await ready(world)
         for route in ("/livez", "/healthz", "/readyz"):
             assert (await world.http.get(route)).status_code == 200
         verbose = (await world.http.get("/readyz?verbose")).json()
         assert verbose["ready"] is True
-        assert set(verbose["checks"]) == {"database", "schema", "rules"}
+        assert set(verbose["checks"]) == {"database", "schema", "rules", "worker"}
 
 
 async def test_on_a_later_schema_that_says_it_works_for_this_version_it_is_ready(
@@ -26,6 +35,7 @@ async def test_on_a_later_schema_that_says_it_works_for_this_version_it_is_ready
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
         connection.execute("INSERT INTO schema_heads (head) VALUES ('9999')")
     async with start() as world:
+        await ready(world)
         answer = await world.http.get("/readyz?verbose")
         assert answer.status_code == 200
         assert "9999 (a later one" in answer.json()["checks"]["schema"]["detail"]
@@ -61,11 +71,7 @@ async def test_without_its_database_it_is_alive_but_not_ready(
 
 async def test_a_worker_alone_is_ready_by_its_own_heartbeat(start: Start) -> None:
     async with start(parts=Parts(web=False, worker=True)) as world:
-
-        async def ready() -> bool:
-            return (await world.http.get("/readyz")).status_code == 200
-
-        await until(ready, "the worker to be ready")
+        await ready(world)
         checks = (await world.http.get("/readyz?verbose")).json()["checks"]
         assert set(checks) == {"database", "worker"}
         assert (await world.http.post("/webhooks/prolific")).status_code == 404
@@ -73,10 +79,23 @@ async def test_a_worker_alone_is_ready_by_its_own_heartbeat(start: Start) -> Non
         assert (await world.http.get("/readyz")).status_code == 503
 
 
-async def test_a_dead_worker_does_not_make_intake_unready(start: Start) -> None:
+async def test_readyz_of_both_halves_includes_the_own_worker(start: Start, database_url: str) -> None:
+    """Other replicas' heartbeats say nothing about a worker that can't reach the database."""
     async with start() as world:
-        world.service.health.worker_running = False
-        assert (await world.http.get("/readyz")).status_code == 200
+        await ready(world)
+        with psycopg.connect(database_url) as connection:
+            connection.execute("INSERT INTO procrastinate_workers DEFAULT VALUES")  # another replica's, alive
+        health = world.service.health
+        health.heartbeat_at = health.timer() - FRESH.total_seconds() - 1
+        answer = await world.http.get("/readyz")
+        assert (answer.status_code, "worker: The worker's last heartbeat" in answer.text) == (503, True)
+
+
+async def test_readyz_of_a_web_process_says_nothing_of_workers(start: Start) -> None:
+    async with start(parts=Parts(web=True, worker=False)) as world:
+        await ready(world)
+        checks = (await world.http.get("/readyz?verbose")).json()["checks"]
+        assert set(checks) == {"database", "schema", "rules"}
 
 
 async def test_a_service_on_its_way_out_is_not_ready_but_answers(start: Start) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -31,7 +31,8 @@ def frozen(data_dir: Path) -> Iterator[None]:
         yield
     finally:
         for process in reversed(processes):
-            process.resume()
+            with suppress(psutil.NoSuchProcess):  # stopped for good meanwhile
+                process.resume()
 
 
 async def test_while_the_database_is_frozen_it_is_503_and_afterwards_all_goes_on(tmp_path: Path) -> None:

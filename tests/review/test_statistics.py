@@ -114,7 +114,7 @@ async def test_while_the_list_is_incomplete_statistics_are_unknown(start: Start)
         assert 'autoreview_prolific_errors_total{code="prolific_incomplete_list"} 1.0' in metrics
         world.prolific.clear()
         assert world.service.reviewer is not None
-        world.service.reviewer.lists.timer = count(1e9, 1000).__next__  # its minute is over
+        world.service.reviewer.gatherer.lists.timer = count(1e9, 1000).__next__  # its minute is over
         decision = await world.reviewed(submissions[1])
         assert (decision["outcome"], decision["facts"]["stats"]["count"]) == ("approve", 5)
 
@@ -128,7 +128,8 @@ async def test_rows_of_a_list_are_kept_with_the_parent_that_only_a_detail_names(
         async with world.service.database.begin() as connection:
             await see_submission(connection, one, claimed=True)
         assert world.service.reviewer is not None
-        await world.service.reviewer.lists.refresh(STROOP)
+        reviewer = world.service.reviewer
+        await reviewer.gatherer.lists.refresh(STROOP, reviewer.prolific)
         async with world.service.database.connect() as connection:
             for listed in (first, second):
                 assert await study_and_parent(connection, listed.id) == (STROOP, TWO_PARTS)

@@ -9,12 +9,13 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 import psycopg
-import sqlalchemy as sa
+import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
 
-from service.store.database import Database, driver_url
-from service.store.migrate import LOCK, alembic_config, head, migrate
+from service.errors import DatabaseError
+from service.store.database import Database
+from service.store.migrate import LOCK, alembic_config, head, migrate, sync_engine
 from tests.conftest import Start
 from tests.process import autoreview, environment
 from tests.world import until
@@ -35,7 +36,7 @@ def revisions() -> list[str]:
 
 
 def step(url: str, revision: str, *, down: bool = False) -> None:
-    engine = sa.create_engine(driver_url(url))
+    engine = sync_engine(url)
     with engine.connect() as connection:
         config = alembic_config()
         config.attributes["connection"] = connection
@@ -147,7 +148,16 @@ def test_told_to_stop_while_another_migrates_it_does(empty_database_url: str) ->
             assert waiting.poll() is None
         waiting.terminate()
         _, said = waiting.communicate(timeout=60)
-    assert (waiting.returncode, said) == (128 + signal.SIGTERM, b"")
+    assert waiting.returncode == 128 + signal.SIGTERM
+    assert b"migrate.waits" in said
+    assert b"Traceback" not in said
+
+
+def test_migrate_names_the_session_it_waited_for_in_vain(empty_database_url: str) -> None:
+    with psycopg.connect(empty_database_url, autocommit=True) as connection:
+        connection.execute("SELECT pg_advisory_lock(%s)", [LOCK])
+        with pytest.raises(DatabaseError, match=f"process {connection.info.backend_pid} of autoreview"):
+            migrate(empty_database_url, patience=1)
 
 
 async def test_a_newer_service_waits_for_its_schema_and_takes_up_what_came_meanwhile(

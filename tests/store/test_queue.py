@@ -4,6 +4,7 @@ import asyncio
 
 import psycopg
 
+from service.postgres.connection import Connections
 from service.store.queue import job_app
 from tests.world import until
 
@@ -12,7 +13,7 @@ END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE %
 
 async def test_what_a_cut_connection_kept_from_being_said_is_said_once_more(database_url: str) -> None:
     """Else a job whose end was not told would look as if its worker, which lives, still had it."""
-    app = job_app(database_url)
+    app = job_app(Connections(database_url))
     async with (
         app.open_async(),
         await psycopg.AsyncConnection.connect(database_url, autocommit=True) as other,

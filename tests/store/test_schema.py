@@ -13,8 +13,7 @@ from alembic.script import ScriptDirectory
 from procrastinate.schema import SchemaManager
 
 from service.shipped import shipped
-from service.store.database import driver_url
-from service.store.migrate import alembic_config, head, migrate
+from service.store.migrate import alembic_config, head, migrate, sync_engine
 from service.store.tables import metadata
 
 
@@ -34,7 +33,7 @@ def test_the_tables_are_as_the_code_thinks(database_url: str) -> None:
     def ours(_: object, name: str | None, kind: str, *__: object) -> bool:
         return kind != "table" or not (name or "").startswith("procrastinate_")
 
-    engine = sa.create_engine(driver_url(database_url))
+    engine = sync_engine(database_url)
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"include_object": ours})
         assert compare_metadata(context, metadata) == []
@@ -43,7 +42,7 @@ def test_the_tables_are_as_the_code_thinks(database_url: str) -> None:
 
 def test_down_and_up_again_leaves_nothing_behind(empty_database_url: str) -> None:
     migrate(empty_database_url)
-    engine = sa.create_engine(driver_url(empty_database_url))
+    engine = sync_engine(empty_database_url)
     with engine.connect() as connection:
         config = alembic_config()
         config.attributes["connection"] = connection

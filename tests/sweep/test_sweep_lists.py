@@ -28,8 +28,8 @@ async def listed_times(world: World) -> int | None:
     """Read the study's list as a review does; return how many times it gives, None if they are unknown."""
     reviewer = world.service.reviewer
     assert reviewer
-    await reviewer.studies.get(STROOP)
-    await reviewer.lists.refresh(STROOP)
+    await reviewer.gatherer.studies.get(STROOP, reviewer.prolific)
+    await reviewer.gatherer.lists.refresh(STROOP, reviewer.prolific)
     async with world.service.database.connect() as connection:
         times = await times_of_study(connection, STROOP, without="")
     return times.count if times else None

@@ -1,0 +1,1 @@
+"""PostgreSQL as this service reaches it: the URL's parts, connections, requirements of the server."""

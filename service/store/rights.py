@@ -1,0 +1,34 @@
+"""What the service does to each table, so that a missing right is found at the start."""
+
+from collections.abc import Mapping, Sequence
+
+from service.store.tables import (
+    evidence,
+    inbox,
+    metadata,
+    notices,
+    reviews,
+    schema_heads,
+    studies,
+    submissions,
+    turns,
+)
+
+_CHANGED = {table.name for table in (inbox, evidence, submissions, studies, reviews, turns, notices)}
+_JOBS = (
+    "procrastinate_jobs",
+    "procrastinate_events",
+    "procrastinate_workers",
+    "procrastinate_periodic_defers",
+)
+
+
+def needed_rights() -> Mapping[str, Sequence[str]]:
+    """Return the rights by table. The migrations need more: ``CREATE`` on the schema."""
+    ours = {
+        name: ("SELECT", "INSERT", "UPDATE") if name in _CHANGED else ("SELECT", "INSERT")
+        for name in metadata.tables
+        if name != schema_heads.name
+    }
+    jobs = dict.fromkeys(_JOBS, ("SELECT", "INSERT", "UPDATE", "DELETE"))
+    return {"alembic_version": ("SELECT",), schema_heads.name: ("SELECT",), **ours, **jobs}
