@@ -150,7 +150,7 @@ def test_told_to_stop_while_another_migrates_it_does(empty_database_url: str) ->
     assert (waiting.returncode, said) == (128 + signal.SIGTERM, b"")
 
 
-async def test_a_newer_service_waits_for_its_schema_and_takes_up_what_came_meanwhile(
+async def test_a_newer_service_waits_for_its_schema_and_prolific_sends_again_what_came_meanwhile(
     start: Start, database_url: str
 ) -> None:
     step(database_url, "-1", down=True)
@@ -162,11 +162,13 @@ async def test_a_newer_service_waits_for_its_schema_and_takes_up_what_came_meanw
 
         await until(refused, "readyz to say what is missing")
         submission = world.completed()
-        assert (await world.tell(submission.id)).status_code == 202, "what is signed is stored"
+        too_early = await world.tell(submission.id, event_id="e-1")
+        assert (too_early.status_code, "Retry-After" in too_early.headers) == (503, True)
         await asyncio.to_thread(migrate, database_url)
 
         async def ready() -> bool:
             return (await world.http.get("/readyz")).status_code == 200
 
         await until(ready, "the service to be ready")
+        assert (await world.tell(submission.id, event_id="e-1")).status_code == 202
         assert (await world.settled(submission.id))["status"] == "applied"
