@@ -220,7 +220,11 @@ async def test_evidence_that_comes_after_an_unclear_answer_sends_no_other_transi
         await _under_way(world, "transition")
         await world.push(submission.id, {"attention_failed": 0})
         decision = await world.settled(submission.id, decisions=2)
-        assert (decision["outcome"], decision["proposed"], decision["guard"]) == ("hold", "approve", "already_asked")
+        assert (decision["outcome"], decision["proposed"], decision["guard"]) == (
+            "hold",
+            "approve",
+            "already_asked",
+        )
         assert world.prolific.seen.count("transition") == 1
         assert submission.status is Status.AWAITING_REVIEW
 
