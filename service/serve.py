@@ -14,6 +14,8 @@ import uvicorn
 
 from service.app import Chore, Parts, Service, opened
 from service.errors import ConfigurationError
+from service.ops.listening import listen_on, location, url_of
+from service.ops.protocol import BoundedProtocol
 from service.review.worker import run_worker
 from service.settings import Settings
 from service.store.migrate import head
@@ -40,18 +42,13 @@ class Server(uvicorn.Server):
 
 def bind(settings: Settings) -> socket.socket:
     """The socket to serve on, not listening yet. Raises ConfigurationError where the address is taken."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((settings.host, settings.port))
+        return listen_on(settings.host, settings.port)
     except OSError as error:
-        listener.close()
         raise ConfigurationError(
-            f"Can't listen on {settings.host}:{settings.port} ({error.strerror}): "
+            f"Can't listen on {location(settings.host, settings.port)} ({error.strerror}): "
             "set AUTOREVIEW_HOST or AUTOREVIEW_PORT."
         ) from None
-    return listener
 
 
 async def serve(service: Service, parts: Parts, listener: socket.socket) -> None:
@@ -61,10 +58,9 @@ async def serve(service: Service, parts: Parts, listener: socket.socket) -> None
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, told.set)
     async with running(service, parts, listener):
-        host, port = listener.getsockname()[:2]
         gc.collect()
         gc.freeze()  # what is built by now stays: no collection needs to look at it again
-        log.info("serving", url=f"http://{host}:{port}", mode=service.settings.mode.value)
+        log.info("serving", url=url_of(listener), mode=service.settings.mode.value)
         await told.wait()
         log.info("stopping")
         _end_by_force_later()
@@ -87,6 +83,7 @@ async def running(
         server = Server(
             uvicorn.Config(
                 service.web,
+                http=BoundedProtocol,
                 log_config=None,
                 access_log=False,
                 server_header=False,

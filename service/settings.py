@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Mapping
 from datetime import timedelta
+from ipaddress import IPv6Address, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -29,6 +30,15 @@ SECRETS = (
 # What Kubernetes injects into each pod for a Service of this name.
 KUBERNETES = re.compile(r"^AUTOREVIEW_(SERVICE_(HOST|PORT)(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)$")
 
+PRIVATE_NAMES = (".localhost", ".local", ".internal", ".svc")
+PRIVATE_NETWORKS = tuple(
+    ip_network(network)
+    for network in (
+        *("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"),
+        *("::1/128", "fc00::/7", "fe80::/10"),
+    )
+)
+
 
 def _split(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
@@ -46,6 +56,27 @@ def _web(url: str) -> str:
         raise ValueError("must start with https:// (or http://) and name a host")
     _ = parts.port  # raises ValueError where it is none
     return url
+
+
+def _api(url: str) -> str:
+    parts = urlsplit(_web(url))
+    if parts.scheme == "http" and not _is_near(parts.hostname or ""):
+        raise ValueError(
+            "must start with https://: over http the token could be read on its way "
+            "(http is for this machine and private networks only)"
+        )
+    return url
+
+
+def _is_near(host: str) -> bool:
+    """Whether the host is this machine, in a private network, or a name that only such a network knows."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return "." not in host or host.endswith(PRIVATE_NAMES)
+    if isinstance(address, IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    return any(address in network for network in PRIVATE_NETWORKS)
 
 
 def _duration(value: object) -> object:
@@ -68,7 +99,7 @@ class Settings(BaseSettings):
 
     database_url: Annotated[str, AfterValidator(_postgres)] | None = None
     data_dir: Path = Path(".autoreview")
-    prolific_url: Annotated[str, AfterValidator(_web)] = "https://api.prolific.com"
+    prolific_url: Annotated[str, AfterValidator(_api)] = "https://api.prolific.com"
     prolific_token: str | None = Field(None, repr=False)
     webhook_secrets: str | None = Field(None, repr=False)
     rules_dir: Path = Path("rules")

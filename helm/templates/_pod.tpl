@@ -55,6 +55,7 @@ securityContext: {{ toJson .Values.securityContext }}
 {{- define "autoreview.env" -}}
 - {name: AUTOREVIEW_MODE, value: {{ .Values.mode | quote }}}
 - {name: AUTOREVIEW_RULES_DIR, value: /rules}
+- {name: AUTOREVIEW_HOST, value: {{ .Values.host | quote }}}
 - {name: AUTOREVIEW_PROLIFIC_URL, value: {{ .Values.prolific.url | quote }}}
 - {name: AUTOREVIEW_PROLIFIC_CONCURRENCY, value: {{ .Values.prolific.concurrency | int64 | quote }}}
 - {name: AUTOREVIEW_SWEEP_EVERY, value: {{ .Values.sweepEvery | quote }}}

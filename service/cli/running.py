@@ -56,6 +56,8 @@ def serve(
 
 def _require(settings: Settings, parts: "Parts") -> None:
     """What is missing is said before anything starts, all at once."""
+    from service.ops.outgoing import http_client
+
     needs = {
         "PROLIFIC_TOKEN": (parts.worker, "the worker calls Prolific's API with it"),
         "WEBHOOK_SECRETS": (parts.web, "webhooks are checked with Prolific's signing secret"),
@@ -67,6 +69,11 @@ def _require(settings: Settings, parts: "Parts") -> None:
                 problems.append(f"{secret.variable} holds nothing but commas.")
         except ConfigurationError as error:
             problems.append(str(error))
+    try:
+        if parts.worker:
+            http_client()  # with the environment's proxies and certificates
+    except ConfigurationError as error:
+        problems.append(str(error))
     if problems:
         raise ConfigurationError("\n".join(problems))
 

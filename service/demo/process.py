@@ -47,7 +47,12 @@ class Place:
         return FOLDER / "service.log"
 
     def environment(self, prolific_url: str) -> dict[str, str]:
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+        # Without proxies: all that is called is on this machine.
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(PREFIX) and not name.lower().endswith("_proxy")
+        }
         port = self.url.rpartition(":")[2]
         return inherited | {
             "AUTOREVIEW_DATA_DIR": str(FOLDER),
@@ -106,7 +111,7 @@ async def service_process(place: Place, prolific_url: str) -> AsyncIterator[None
 
 
 async def _ready(place: Place, process: asyncio.subprocess.Process) -> None:
-    async with httpx.AsyncClient(base_url=place.url) as http:
+    async with httpx.AsyncClient(base_url=place.url, trust_env=False) as http:
         for _ in range(round(STARTUP / 0.05)):
             if process.returncode is not None:
                 break

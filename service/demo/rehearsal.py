@@ -42,7 +42,9 @@ async def _rehearse(participants: int, seed: int, *, keep: bool, as_json: bool) 
         out.print("Starting PostgreSQL and the service …")
         async with (
             service_process(place, prolific_url),
-            httpx.AsyncClient(base_url=place.url, headers=_bearer(place.admin_token), timeout=30) as http,
+            httpx.AsyncClient(
+                base_url=place.url, headers=_bearer(place.admin_token), timeout=30, trust_env=False
+            ) as http,
         ):
             await _live_through(state, participants, place, quiet=as_json)
             found = await endings(state, http)
@@ -62,7 +64,7 @@ async def _live_through(state: SandboxState, participants: int, place: Place, *,
     """Let everybody take part, and wait until the service has dealt with them all."""
     people = population(participants, state.random)
     async with httpx.AsyncClient(
-        base_url=place.url, headers=_bearer(place.evidence_token), timeout=30
+        base_url=place.url, headers=_bearer(place.evidence_token), timeout=30, trust_env=False
     ) as http:
         crowd = asyncio.create_task(simulate(state, people, push=_pusher(http)))
         await _watch(state, participants, crowd, quiet=quiet)

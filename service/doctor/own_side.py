@@ -8,6 +8,7 @@ from service.doctor.check import Unwell
 from service.domain.decision import Mode
 from service.errors import ConfigurationError
 from service.ops.health import FRESH
+from service.ops.outgoing import http_client
 from service.rules import InvalidRules, load
 from service.settings import SECRETS, Settings
 from service.store.audit import worker_heartbeat
@@ -108,7 +109,7 @@ class OwnSide:
             )
         target = webhook_url(self._settings.public_url)
         try:
-            async with httpx.AsyncClient(timeout=10) as http:
+            async with http_client(timeout=10) as http:
                 answer = await http.get(target)
         except httpx.HTTPError as error:
             raise Unwell(

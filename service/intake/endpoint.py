@@ -1,5 +1,7 @@
 """``POST /webhooks/prolific``: size, then signature, then the inbox; never 2xx before the commit."""
 
+from base64 import b64decode
+
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -33,17 +35,20 @@ class WebhookEndpoint:
             secrets = self._secrets.parts()
         except ConfigurationError as error:
             return self._refuse(503, error.code, "The signing secret can't be read; try again.")
-        form = signed_form(secrets, timestamp, body, headers.get(b"x-prolific-request-signature"))
+        signature = headers.get(b"x-prolific-request-signature")
+        form = signed_form(secrets, timestamp, body, signature)
         if form is None:
             return self._refuse(
                 401, "signature", "The signature is missing or none of the configured secrets made it."
             )
         self._metrics.signatures.labels(form.value).inc()
-        return await self._store(headers, timestamp or b"", body)
+        return await self._store(headers, timestamp or b"", body, signature or b"")
 
-    async def _store(self, headers: dict[bytes, bytes], timestamp: bytes, body: bytes) -> Response:
+    async def _store(
+        self, headers: dict[bytes, bytes], timestamp: bytes, body: bytes, signature: bytes
+    ) -> Response:
         identity = event_id(headers.get(b"x-event-id"), timestamp, body)
-        event = read_event(identity, body, headers.get(b"x-timestamp"))
+        event = read_event(identity, body, headers.get(b"x-timestamp"), signature=b64decode(signature))
         receipt = await self._writer.store(event)
         if receipt is Receipt.NOT_STORED:
             return self._refuse(503, "not_stored", "The event could not be stored; send it again.")

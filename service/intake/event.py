@@ -21,6 +21,7 @@ class Event:
 
     event_id: str
     body: bytes
+    signature: bytes | None = None  # of what was signed, so the same for each copy of it
     sent_at: str | None = None
     event_type: str | None = None
     submission_id: str | None = None
@@ -54,22 +55,25 @@ def event_id(header: bytes | None, timestamp: bytes, body: bytes) -> str:
     return header.decode("latin-1")
 
 
-def read_event(event_id: str, body: bytes, sent_at: bytes | None = None) -> Event:
+def read_event(
+    event_id: str, body: bytes, sent_at: bytes | None = None, *, signature: bytes | None = None
+) -> Event:
     """The event in the body; ``readable`` is False where nothing can be known of it."""
     sent = sent_at.decode("latin-1") if sent_at and len(sent_at) <= MAX_TEXT else None
     fields = _parse(body)
     event_type = fields.get("event_type")
     if not _is_text(event_type):
-        return Event(event_id, body, sent)
+        return Event(event_id, body, signature, sent)
     if event_type != SUBMISSION_STATUS_CHANGE:
-        return Event(event_id, body, sent, event_type, readable=True)
+        return Event(event_id, body, signature, sent, event_type, readable=True)
     submission, status = fields.get("resource_id"), fields.get("status")
     participant = fields.get("participant_id")
     if not (_is_text(submission) and IDENTIFIER.fullmatch(submission) and _is_text(status)):
-        return Event(event_id, body, sent, event_type)
+        return Event(event_id, body, signature, sent, event_type)
     return Event(
         event_id,
         body,
+        signature,
         sent,
         event_type,
         submission,

@@ -24,6 +24,9 @@ MAX_BATCH = 512
 LONGEST_COMMIT = (
     10.0  # seconds; what is committed later all the same is a duplicate when Prolific comes again
 )
+# Each event is tried alone after these: the database won't take one of them, or another replica took
+# some of them in another order.
+ALONE = (psycopg.DataError, psycopg.errors.DeadlockDetected)
 
 log = structlog.get_logger(__name__)
 
@@ -79,8 +82,7 @@ class InboxWriter:
     async def _commit(self, events: Sequence[Event]) -> list[Receipt]:
         try:
             async with self._database.begin() as connection:
-                new = await add_events(connection, events)
-                firsts = _firsts(events, new)
+                firsts = await add_events(connection, events)
                 reviews = [event for event in firsts if event.calls_for_review]
                 ended = [
                     event.submission_id for event in firsts if event.submission_id and event.tells_of_end
@@ -95,7 +97,7 @@ class InboxWriter:
                 )
         except SQLAlchemyError as error:
             why = error.orig if isinstance(error, DBAPIError) else error
-            if isinstance(why, psycopg.DataError) and len(events) > 1:
+            if isinstance(why, ALONE) and len(events) > 1:
                 # One event the database won't take must not take the others with it.
                 return [(await self._commit([event]))[0] for event in events]
             tell = (
@@ -106,18 +108,5 @@ class InboxWriter:
         except Exception:
             log.exception("inbox.not_stored", events=len(events))
             return [Receipt.NOT_STORED] * len(events)
-        return _receipts(events, new)
-
-
-def _firsts(events: Sequence[Event], new: set[str]) -> list[Event]:
-    """Each new event once, though a batch may hold it twice."""
-    return list({event.event_id: event for event in reversed(events) if event.event_id in new}.values())
-
-
-def _receipts(events: Sequence[Event], new: set[str]) -> list[Receipt]:
-    left = set(new)
-    receipts = []
-    for event in events:
-        receipts.append(Receipt.ACCEPTED if event.event_id in left else Receipt.DUPLICATE)
-        left.discard(event.event_id)
-    return receipts
+        stored = {id(event) for event in firsts}
+        return [Receipt.ACCEPTED if id(event) in stored else Receipt.DUPLICATE for event in events]

@@ -9,13 +9,18 @@ from http.client import HTTPConnection, HTTPException
 from urllib.parse import urlsplit
 
 PORT = "8080"
+LOOPBACK = ("127.0.0.1", "::1")
+EVERYWHERE = {"", "0.0.0.0", "::"}
 TIMEOUT = 3.0  # seconds
 
 
-def own_address() -> str:
+def own_addresses() -> list[str]:
     """``/livez`` of the service in this container; its port is the setting's, unless Kubernetes wrote it."""
-    port = os.environ.get("AUTOREVIEW_PORT", "")
-    return f"http://127.0.0.1:{port if port.isdigit() else PORT}/livez"
+    given = os.environ.get("AUTOREVIEW_PORT", "")
+    port = given if given.isdigit() else PORT
+    host = os.environ.get("AUTOREVIEW_HOST", "").strip("[]")
+    hosts = LOOPBACK if host in EVERYWHERE else (host,)
+    return [f"http://{f'[{one}]' if ':' in one else one}:{port}/livez" for one in hosts]
 
 
 def status(url: str) -> int:
@@ -31,7 +36,12 @@ def status(url: str) -> int:
 
 def main(*arguments: str) -> str | None:
     """None if all is well, else what is not."""
-    url = arguments[0] if arguments else own_address()
+    problems = [problem(url) for url in arguments or own_addresses()]
+    return None if None in problems else "; ".join(filter(None, problems))
+
+
+def problem(url: str) -> str | None:
+    """None if the answer is 200, else what came instead."""
     try:
         found = status(url)
     except (OSError, HTTPException) as error:

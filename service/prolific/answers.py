@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 
+from service.prolific.bodies import UNREADABLE
 from service.prolific.errors import (
     MAX_ANSWER,
     BadRequest,
@@ -38,6 +39,8 @@ def read_json(response: httpx.Response) -> Any:
     """Give the JSON of a 2xx answer; raise the branch of ``Refused`` that any other stands for."""
     if not response.is_success:
         raise refusal(response)
+    if why := response.extensions.get(UNREADABLE):
+        raise unreadable(response, why)
     try:
         return response.json()
     except (ValueError, RecursionError) as error:

@@ -1,5 +1,6 @@
 """The client of Prolific's API: one request per call, no retries (the job that calls has those)."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from copy import copy
@@ -14,8 +15,10 @@ import httpx
 from service import __version__
 from service.domain.submission import Status, Study, Submission
 from service.errors import ConfigurationError
+from service.ops.outgoing import http_client
 from service.prolific import payloads
 from service.prolific.answers import read_json, refusal, retry_after, unreadable
+from service.prolific.bodies import read_response
 from service.prolific.errors import Refused, TokenRefused, Unreachable, Unreadable
 from service.prolific.fields import read_http_date
 from service.prolific.filters import SubmissionFilter
@@ -30,10 +33,12 @@ from service.prolific.workspaces import Balance, Workspace, read_balance, read_w
 T = TypeVar("T")
 
 TIMEOUT = httpx.Timeout(connect=5.0, read=20.0, write=10.0, pool=30.0)  # seconds
+DEADLINE = 30.0  # seconds for one request with its whole answer, which may drip in without end
 # Seconds an idle connection is used again. Below the 5 s after which common servers close theirs: a request sent
 # meanwhile would end without an answer, and nobody would know whether it arrived.
 KEEP_ALIVE = 3.0
 NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+ENCODINGS = {"Accept-Encoding": "gzip"}  # what read_response decodes
 API = "/api/v1"
 ME = "/users/me/"
 
@@ -41,7 +46,8 @@ ME = "/users/me/"
 class Prolific:
     """Prolific's API as far as a reviewer needs it.
 
-    ``token`` is asked before each request; at most ``concurrency`` requests are under way at once.
+    ``token`` is asked before each request; at most ``concurrency`` requests are under way at once,
+    each for ``deadline`` seconds at most.
     Every method raises the errors of ``service.prolific.errors``.
     """
 
@@ -52,13 +58,16 @@ class Prolific:
         *,
         concurrency: int = 4,
         transport: httpx.AsyncBaseTransport | None = None,
+        deadline: float = DEADLINE,
     ) -> None:
+        self._deadline = deadline
         self._pace = Pace(concurrency)
         self._holds_slot = False
         self._read_token = token
-        self._http = httpx.AsyncClient(
+        self._http = http_client(
             base_url=base_url.rstrip("/"),
-            headers={"User-Agent": f"prolific-autoreview/{__version__}", "Accept": "application/json"},
+            headers={"User-Agent": f"prolific-autoreview/{__version__}", "Accept": "application/json"}
+            | ENCODINGS,
             timeout=TIMEOUT,
             limits=httpx.Limits(
                 max_connections=concurrency,
@@ -267,7 +276,14 @@ class Prolific:
     ) -> httpx.Response:
         headers = {"Authorization": f"Token {token}"}
         try:
-            return await self._http.request(method, API + path, params=params, json=json, headers=headers)
+            async with (
+                asyncio.timeout(self._deadline),
+                self._http.stream(method, API + path, params=params, json=json, headers=headers) as response,
+            ):
+                return await read_response(response)
+        except TimeoutError as error:
+            why = f"{method} {path}: no whole answer in {self._deadline:.0f} s"
+            raise Unreachable(f"Prolific could not be reached: {why}") from error
         except httpx.RequestError as error:
             why = f"{method} {path}: {type(error).__name__}: {error}".rstrip(": ")
             raise Unreachable(

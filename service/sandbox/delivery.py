@@ -62,7 +62,12 @@ class Deliveries:
 
     async def __aenter__(self) -> Self:
         limits = httpx.Limits(max_connections=self._at_once, max_keepalive_connections=self._at_once)
-        self._http = httpx.AsyncClient(timeout=TIMEOUT, limits=limits, transport=self._transport)
+        self._http = httpx.AsyncClient(
+            trust_env=False,
+            timeout=TIMEOUT,
+            limits=limits,
+            transport=self._transport,
+        )
         self._state.listeners.append(self.announce)
         return self
 

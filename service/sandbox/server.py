@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Generator
 import uvicorn
 from starlette.types import ASGIApp
 
+from service.ops.listening import listen_on, url_of
 from service.sandbox.app import DEFAULT_ACCESS, create_app
 from service.sandbox.faulty_api import Severable
 from service.sandbox.lifecycle import PushEvidence, simulate
@@ -17,6 +18,7 @@ from service.sandbox.state import WORKSPACE, SandboxState
 from service.sandbox.studies import SHIPPED, STROOP
 from service.sandbox.times import Timers, seeded
 
+BACKLOG = 512  # connections
 GRACE = 1  # seconds that open connections have when the server stops
 
 
@@ -39,7 +41,8 @@ class _Server(uvicorn.Server):
 @contextlib.asynccontextmanager
 async def running(app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
     """Serve the application for as long as the block lasts; gives its base URL. Port 0 takes a free one."""
-    with socket.create_server((host, port), backlog=512) as listener:
+    with listen_on(host, port) as listener:
+        listener.listen(BACKLOG)
         config = uvicorn.Config(
             app,
             http=Severable,
@@ -57,7 +60,7 @@ async def running(app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> Async
         if not server.started:
             raise RuntimeError("the sandbox's server did not start; its log says why")
         try:
-            yield f"http://{host}:{listener.getsockname()[1]}"
+            yield url_of(listener)
         finally:
             server.should_exit = True
             await serving

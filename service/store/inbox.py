@@ -2,9 +2,10 @@
 
 import json
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from hashlib import sha256
+from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -33,6 +34,8 @@ class Incoming(Protocol):
     @property
     def body(self) -> bytes: ...
     @property
+    def signature(self) -> bytes | None: ...
+    @property
     def sent_at(self) -> str | None: ...
     @property
     def event_type(self) -> str | None: ...
@@ -48,25 +51,54 @@ class Incoming(Protocol):
     def calls_for_review(self) -> bool: ...
 
 
+E = TypeVar("E", bound=Incoming)
+
 # The batch goes as one JSON text: an array for each column costs psycopg several times as much.
 _ADD = sa.text("""
-    INSERT INTO inbox (event_id, sent_at, event_type, submission_id, participant_id, status, body, readable,
-                       handled_at)
-    SELECT event_id, sent_at, event_type, submission_id, participant_id, status, decode(body, 'base64'),
-           readable, CASE WHEN review THEN NULL ELSE now() END
+    INSERT INTO inbox (event_id, signature, sent_at, event_type, submission_id, participant_id, status, body,
+                       readable, handled_at)
+    SELECT event_id, decode(signature, 'base64'), sent_at, event_type, submission_id, participant_id, status,
+           decode(body, 'base64'), readable, CASE WHEN review THEN NULL ELSE now() END
     FROM jsonb_to_recordset(CAST(:events AS jsonb))
-         AS new (event_id text, sent_at text, event_type text, submission_id text, participant_id text,
-                 status text, body text, readable boolean, review boolean)
-    ON CONFLICT (event_id) DO NOTHING
+         AS new (event_id text, signature text, sent_at text, event_type text, submission_id text,
+                 participant_id text, status text, body text, readable boolean, review boolean)
+    ON CONFLICT DO NOTHING
     RETURNING event_id
 """)
 
 
-async def add_events(connection: AsyncConnection, events: Sequence[Incoming]) -> set[str]:
-    """Store the events that are new; returns their ids."""
+async def add_events(connection: AsyncConnection, events: Sequence[E]) -> list[E]:
+    """Store the events that are new, and return them, each once.
+
+    An event is a duplicate if its signature is known, or its id with the same body. The id alone isn't signed:
+    another body under a known id is another event, and is stored under an id made of both.
+    """
+    stored: list[E] = []
+    left: Sequence[E] = events
+    while left:
+        batch, left = _one_for_each_id(left)
+        new = await _insert(connection, batch)
+        if known := {key: event for key, event in batch.items() if key not in new}:
+            others = await _with_other_body(connection, known)
+            new |= await _insert(connection, others) if others else set()
+            batch |= others
+        stored += [batch[key] for key in new]
+    return stored
+
+
+def _one_for_each_id(events: Sequence[E]) -> tuple[dict[str, E], list[E]]:
+    """Events by id, and those that share an id with another body. Copies are left out."""
+    batch: dict[str, E] = {}
+    others = [event for event in events if batch.setdefault(event.event_id, event).body != event.body]
+    return batch, others
+
+
+async def _insert(connection: AsyncConnection, events: Mapping[str, Incoming]) -> set[str]:
+    """Store events by key; returns the keys that are new."""
     rows = [
         {
-            "event_id": event.event_id,
+            "event_id": key,
+            "signature": b64encode(event.signature).decode() if event.signature else None,
             "sent_at": event.sent_at,
             "event_type": event.event_type,
             "submission_id": event.submission_id,
@@ -77,9 +109,26 @@ async def add_events(connection: AsyncConnection, events: Sequence[Incoming]) ->
             "review": event.calls_for_review,
         }
         # In one order everywhere: two replicas that got the same events must not wait for each other.
-        for event in sorted(events, key=lambda event: event.event_id)
+        for key, event in sorted(events.items())
     ]
     return set((await connection.execute(_ADD, {"events": json.dumps(rows)})).scalars())
+
+
+async def _with_other_body(connection: AsyncConnection, events: Mapping[str, E]) -> dict[str, E]:
+    """Return events whose id is stored with another body, by the id that they get instead."""
+    rows = await connection.execute(
+        sa.select(inbox.c.event_id, inbox.c.body).where(inbox.c.event_id.in_(events))
+    )
+    stored = {row.event_id: bytes(row.body) for row in rows}
+    return {
+        _id_with_body(event): event
+        for key, event in events.items()
+        if stored.get(key, event.body) != event.body
+    }
+
+
+def _id_with_body(event: Incoming) -> str:
+    return sha256(event.event_id.encode() + b"\0" + event.body).hexdigest()
 
 
 async def events_of(connection: AsyncConnection, submission: str) -> list[dict[str, Any]]:

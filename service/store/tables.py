@@ -27,6 +27,8 @@ inbox = sa.Table(
     sa.Column("body", sa.LargeBinary, nullable=False),
     sa.Column("readable", sa.Boolean, nullable=False),
     sa.Column("handled_at", _moment),
+    sa.Column("signature", sa.LargeBinary),  # null where an earlier version stored the event
+    sa.Index("inbox_signature", "signature", unique=True),
     sa.Index("inbox_received_at", "received_at"),
     sa.Index("inbox_submission_id", "submission_id", "received_at"),
     sa.Index("inbox_participant_id", "participant_id", postgresql_where=_ended),

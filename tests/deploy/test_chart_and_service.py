@@ -33,8 +33,8 @@ from tests.deploy.chart import (
 from tests.world import rules_text, write_rules
 
 OPERATING = {"/livez", "/healthz", "/readyz", "/metrics"}
-# The chart's business, or the image's: a container has one address, no data folder, and logs for machines.
-NOT_VALUES = {"AUTOREVIEW_HOST", "AUTOREVIEW_PORT", "AUTOREVIEW_DATA_DIR", "AUTOREVIEW_LOG_FORMAT"}
+# The chart's business, or the image's: a container has one port, no data folder, and logs for machines.
+NOT_VALUES = {"AUTOREVIEW_PORT", "AUTOREVIEW_DATA_DIR", "AUTOREVIEW_LOG_FORMAT"}
 PORT = Settings.model_fields["port"].default
 
 every_ci_file = pytest.mark.parametrize("values", CI)

@@ -1,12 +1,13 @@
 """What the service would not start with, the chart refuses; what it takes, the chart takes."""
 
 import pytest
+from pydantic import ValidationError
 
 from service.connect.address import public_base
 from service.domain import duration
 from service.errors import ConfigurationError
-from service.settings import variables
-from tests.deploy.chart import ci, refusal
+from service.settings import Settings, variables
+from tests.deploy.chart import ci, environment, main_container, refusal, render
 
 
 @pytest.mark.parametrize(
@@ -93,3 +94,46 @@ def test_a_public_address_that_connect_refuses_is_refused(url: str) -> None:
 )
 def test_a_public_address_can_be_pasted_into_a_shell(url: str) -> None:
     assert "/publicUrl" in refusal(ci("minimal", publicUrl=url))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("https://api.prolific.com", "https://8.8.8.8/", "http://sandbox:8090", "http://sandbox.demo.svc/a"),
+        *("http://sandbox.demo.svc.cluster.local", "http://localhost", "http://a.b.internal:80"),
+        *("http://127.0.0.1", "http://10.1.2.3:8090", "http://172.16.0.1", "http://172.31.255.255/a"),
+        *("http://192.168.1.1", "http://169.254.1.1"),
+        *(
+            "http://api.prolific.com",
+            "http://8.8.8.8",
+            "http://172.15.0.1",
+            "http://172.32.0.1",
+            "http://11.0.0.1",
+        ),
+        *(
+            "http://192.169.1.1",
+            "http://10.1.2.3.example.org",
+            "http://localhost.example.org",
+            "http://10.1.2",
+        ),
+    ],
+)
+def test_the_chart_takes_an_api_without_tls_where_the_service_does(url: str) -> None:
+    try:
+        Settings(prolific_url=url)
+        taken = True
+    except ValidationError:
+        taken = False
+    assert (refusal(ci("minimal", prolific={"url": url, "concurrency": 4})) == "") == taken
+
+
+@pytest.mark.parametrize("host", ["::", "0.0.0.0", "::1", "fd00::5"])
+def test_the_pods_listen_where_they_are_told(host: str) -> None:
+    for component in ("web", "worker"):
+        found = environment(main_container(render(ci("minimal", host=host)), component))
+        assert found["AUTOREVIEW_HOST"] == host
+
+
+@pytest.mark.parametrize("host", ["", "localhost", "[::]", "0.0.0.0:8080"])
+def test_a_host_that_is_no_address_is_refused(host: str) -> None:
+    assert "/host" in refusal(ci("minimal", host=host))

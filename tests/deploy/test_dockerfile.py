@@ -83,7 +83,7 @@ def test_the_health_check_is_a_module_of_the_service() -> None:
 def test_its_environment_is_of_settings_that_there_are() -> None:
     given = settings(FINAL)
     assert {name for name in given if name.startswith("AUTOREVIEW_")} < variables()
-    assert given["AUTOREVIEW_HOST"] == "0.0.0.0"
+    assert given["AUTOREVIEW_HOST"] == "::"
     assert given["AUTOREVIEW_LOG_FORMAT"] == "json"
     assert given["AUTOREVIEW_RULES_DIR"] == "/rules"
     assert given["PATH"].startswith("/opt/autoreview/bin:")

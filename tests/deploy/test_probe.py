@@ -46,9 +46,9 @@ def test_it_asks_the_services_own_port_whether_it_lives(monkeypatch: pytest.Monk
 )
 def test_kubernetes_own_variable_is_no_port(monkeypatch: pytest.MonkeyPatch, port: str, asked: str) -> None:
     monkeypatch.setenv("AUTOREVIEW_PORT", port)
-    assert probe.own_address() == asked
+    assert probe.own_addresses()[0] == asked
     monkeypatch.delenv("AUTOREVIEW_PORT")
-    assert probe.own_address() == "http://127.0.0.1:8080/livez"
+    assert probe.own_addresses() == ["http://127.0.0.1:8080/livez", "http://[::1]:8080/livez"]
 
 
 def test_anything_but_200_is_told() -> None:

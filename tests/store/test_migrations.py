@@ -160,7 +160,7 @@ def test_migrate_names_the_session_it_waited_for_in_vain(empty_database_url: str
             migrate(empty_database_url, patience=1)
 
 
-async def test_a_newer_service_waits_for_its_schema_and_takes_up_what_came_meanwhile(
+async def test_a_newer_service_waits_for_its_schema_and_prolific_sends_again_what_came_meanwhile(
     start: Start, database_url: str
 ) -> None:
     step(database_url, "-1", down=True)
@@ -172,11 +172,13 @@ async def test_a_newer_service_waits_for_its_schema_and_takes_up_what_came_meanw
 
         await until(refused, "readyz to say what is missing")
         submission = world.completed()
-        assert (await world.tell(submission.id)).status_code == 202, "what is signed is stored"
+        too_early = await world.tell(submission.id, event_id="e-1")
+        assert (too_early.status_code, "Retry-After" in too_early.headers) == (503, True)
         await asyncio.to_thread(migrate, database_url)
 
         async def ready() -> bool:
             return (await world.http.get("/readyz")).status_code == 200
 
         await until(ready, "the service to be ready")
+        assert (await world.tell(submission.id, event_id="e-1")).status_code == 202
         assert (await world.settled(submission.id))["status"] == "applied"

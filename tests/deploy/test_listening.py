@@ -1,0 +1,131 @@
+"""Listening on IPv4, IPv6 or both, and the health check that finds the service there."""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+import pytest
+
+from service.errors import ConfigurationError
+from service.ops import probe
+from service.ops.listening import listen_on, location, url_of
+from service.sandbox.app import create_app
+from service.sandbox.server import running as sandbox_running
+from service.sandbox.server import shipped_state
+from service.serve import bind
+from service.settings import Settings
+
+
+def has_ipv6() -> bool:
+    with contextlib.suppress(OSError), socket.create_server(("::1", 0), family=socket.AF_INET6):
+        return True
+    return False
+
+
+with_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6 loopback")
+
+
+@contextmanager
+def answering(host: str) -> Iterator[int]:
+    """A server on this host that answers each connection with 200; gives its port."""
+    with listen_on(host, 0) as listener:
+        listener.listen()
+        listener.settimeout(0.2)
+        stopped = threading.Event()
+
+        def answer() -> None:
+            while not stopped.is_set():
+                with contextlib.suppress(OSError):
+                    connection, _ = listener.accept()
+                    connection.recv(1000)
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+                    connection.close()
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            stopped.set()
+            thread.join()
+
+
+@with_ipv6
+@pytest.mark.parametrize("host", ["::", "[::]"])
+def test_the_images_host_takes_clients_of_both_kinds(host: str) -> None:
+    with bind(Settings(host=host, port=0)) as listener:
+        listener.listen()
+        port = listener.getsockname()[1]
+        for address in ("127.0.0.1", "::1"):
+            socket.create_connection((address, port), timeout=10).close()
+        assert url_of(listener) == f"http://[::]:{port}"
+
+
+def test_where_there_is_no_ipv6_it_is_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: False)  # Python's own, not ours
+    with listen_on("::", 0) as listener:
+        assert listener.getsockname()[0] == "0.0.0.0"
+
+
+def test_a_name_of_both_kinds_is_its_ipv4_address() -> None:
+    with listen_on("localhost", 0) as listener:
+        assert listener.getsockname()[0] == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("::1", "[::1]:80"),
+        ("fe80::1%eth0", "[fe80::1%eth0]:80"),
+        ("127.0.0.1", "127.0.0.1:80"),
+        ("a.b", "a.b:80"),
+    ],
+)
+def test_an_ipv6_address_has_brackets_beside_its_port(host: str, expected: str) -> None:
+    assert location(host, 80) == expected
+
+
+@with_ipv6
+def test_a_taken_ipv6_address_is_told_in_brackets() -> None:
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigurationError) as refused:
+            bind(Settings(host="::1", port=port))
+    assert str(refused.value).startswith(f"Can't listen on [::1]:{port} (")
+
+
+def test_a_host_that_is_none_is_told() -> None:
+    with pytest.raises(ConfigurationError, match="AUTOREVIEW_HOST"):
+        bind(Settings(host="no-such-host.invalid", port=0))
+
+
+@with_ipv6
+async def test_the_sandbox_listens_on_ipv6_and_says_so_in_brackets() -> None:
+    async with sandbox_running(create_app(shipped_state()), "::1") as url, httpx.AsyncClient() as http:
+        assert url.startswith("http://[::1]:")
+        assert (await http.get(f"{url}/sandbox/ledger/")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["0.0.0.0", "127.0.0.1", pytest.param("::", marks=with_ipv6), pytest.param("::1", marks=with_ipv6)],
+)
+@pytest.mark.parametrize("told", [True, False])
+def test_the_health_check_finds_the_service_on_either_kind(
+    monkeypatch: pytest.MonkeyPatch, host: str, told: bool
+) -> None:
+    monkeypatch.delenv("AUTOREVIEW_HOST", raising=False)
+    if told:
+        monkeypatch.setenv("AUTOREVIEW_HOST", host)
+    with answering(host) as port:
+        monkeypatch.setenv("AUTOREVIEW_PORT", str(port))
+        assert probe.main() is None
+
+
+def test_the_health_check_asks_the_address_that_is_listened_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AUTOREVIEW_PORT", raising=False)
+    monkeypatch.setenv("AUTOREVIEW_HOST", "fd00::5")
+    assert probe.own_addresses() == ["http://[fd00::5]:8080/livez"]

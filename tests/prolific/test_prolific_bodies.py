@@ -1,0 +1,165 @@
+"""Bounds on what Prolific, or who stands in for it, can make of an answer: time, bytes, and encodings."""
+
+import asyncio
+import gzip
+import json
+import tracemalloc
+import zlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import httpx
+import pytest
+
+from service.domain.submission import Status
+from service.prolific import Prolific
+from service.prolific.bodies import MAX_BODY
+from service.prolific.errors import ServerError, Unreachable, Unreadable
+
+BODY = json.dumps({"id": "x", "status": "APPROVED"}).encode()
+OK = b"HTTP/1.1 200 OK\r\n"
+
+
+@asynccontextmanager
+async def answering(*parts: bytes, every: float = 0.0, deadline: float = 30.0) -> AsyncIterator[Prolific]:
+    """A client of a server that answers with these bytes, one part after the other, then hangs up."""
+
+    answers: list[asyncio.Task[Any] | None] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        answers.append(asyncio.current_task())
+        with suppress(ConnectionError):
+            await reader.readuntil(b"\r\n\r\n")
+            for part in parts:
+                writer.write(part)
+                await writer.drain()
+                await asyncio.sleep(every)
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, Prolific(f"http://127.0.0.1:{port}", lambda: "a-token", deadline=deadline) as prolific:
+        yield prolific
+    await asyncio.gather(*filter(None, answers))
+
+
+def whole(body: bytes, *headers: str, status: bytes = OK) -> bytes:
+    lines = "".join(f"{header}\r\n" for header in headers)
+    return status + lines.encode() + b"Content-Length: " + str(len(body)).encode() + b"\r\n\r\n" + body
+
+
+async def unreadable(*parts: bytes) -> str:
+    async with answering(*parts) as prolific:
+        with pytest.raises(Unreadable) as raised:
+            await prolific.submission("x")
+    assert raised.value.status_code == 200
+    return str(raised.value)
+
+
+async def test_an_answer_that_drips_in_is_no_answer_after_a_while() -> None:
+    drops = [b"{", *[b" "] * 10_000]
+    async with answering(OK + b"Content-Length: 10001\r\n\r\n", *drops, every=0.05, deadline=0.5) as prolific:
+        with pytest.raises(Unreachable, match="no whole answer") as raised:
+            await prolific.submission("x")
+    assert raised.value.sent
+
+
+async def test_headers_that_drip_in_are_no_answer_after_a_while() -> None:
+    async with answering(OK, *[b"A: b\r\n"] * 10_000, every=0.05, deadline=0.5) as prolific:
+        with pytest.raises(Unreachable, match="no whole answer"):
+            await prolific.submission("x")
+
+
+async def test_gzip_is_read() -> None:
+    async with answering(whole(gzip.compress(BODY), "Content-Encoding: gzip")) as prolific:
+        assert (await prolific.submission("x")).status is Status.APPROVED
+
+
+async def test_a_gzip_bomb_is_unreadable_and_takes_no_memory() -> None:
+    packer = zlib.compressobj(9, wbits=16 + zlib.MAX_WBITS)
+    bomb = b"".join(packer.compress(b" " * 1_000_000) for _ in range(200)) + packer.flush()
+    assert len(bomb) < 200 * 1024
+    tracemalloc.start()
+    try:
+        assert f"over {MAX_BODY} bytes" in await unreadable(whole(bomb, "Content-Encoding: gzip"))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 5 * MAX_BODY
+
+
+async def test_a_body_without_end_is_unreadable() -> None:
+    megabyte = b"100000\r\n" + b" " * 0x100000 + b"\r\n"
+    assert "over" in await unreadable(OK + b"Transfer-Encoding: chunked\r\n\r\n", *[megabyte] * 20)
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding"),
+    [
+        (BODY, "gzip"),
+        (gzip.compress(BODY, mtime=0)[:-12], "gzip"),
+        (BODY, "br"),
+        (BODY, "gzip, gzip"),
+        (b"\xff", "zstd"),
+    ],
+)
+async def test_an_encoding_that_is_unknown_or_broken_is_unreadable(body: bytes, encoding: str) -> None:
+    assert "cannot be read" in await unreadable(whole(body, f"Content-Encoding: {encoding}"))
+
+
+TYPES = [
+    *(
+        "application/json; charset=no-such",
+        "application/json; charset=base64",
+        "text/html; charset=undefined",
+    ),
+    *("application/json; charset=utf-16", "application/json; charset=\xff", "image/png", "nonsense", ""),
+]
+
+
+@pytest.mark.parametrize("content_type", TYPES)
+async def test_json_is_read_whatever_its_type_says(content_type: str) -> None:
+    answer = whole(BODY, "Content-Type: TYPE").replace(b"TYPE", content_type.encode("latin-1"))
+    async with answering(answer) as prolific:
+        assert (await prolific.submission("x")).status is Status.APPROVED
+
+
+@pytest.mark.parametrize("content_type", TYPES)
+@pytest.mark.parametrize("body", [b"<html>", b"\xff\xfe\x00", b"\x80" * 100, b""])
+async def test_what_is_no_json_is_unreadable_whatever_its_type_says(content_type: str, body: bytes) -> None:
+    answer = whole(body, "Content-Type: TYPE").replace(b"TYPE", content_type.encode("latin-1"))
+    await unreadable(answer)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda status: whole(b" " * (MAX_BODY + 1), status=status),
+        lambda status: whole(b"not gzip", "Content-Encoding: gzip", status=status),
+        lambda status: whole(b"\xff", "Content-Type: text/plain; charset=undefined", status=status),
+    ],
+)
+async def test_a_refusal_counts_by_its_status_though_its_body_cannot_be_read(
+    answer: Callable[[bytes], bytes],
+) -> None:
+    async with answering(answer(b"HTTP/1.1 503 Busy\r\nRetry-After: 7\r\n")) as prolific:
+        with pytest.raises(ServerError) as raised:
+            await prolific.submission("x")
+    assert (raised.value.status_code, raised.value.retry_after) == (503, 7)
+
+
+async def test_only_what_can_be_decoded_is_asked_for() -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.headers["Accept-Encoding"])
+        return httpx.Response(200, content=BODY)
+
+    async with Prolific(
+        "https://p.test", lambda: "a-token", transport=httpx.MockTransport(answer)
+    ) as prolific:
+        await prolific.submission("x")
+    assert asked == ["gzip"]
