@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Self
+from functools import lru_cache
 
 PARTICIPANT = "participant"
 RESEARCHER = "researcher"
@@ -26,7 +26,8 @@ class Status(StrEnum):
     UNKNOWN = "UNKNOWN"
 
     @classmethod
-    def parse(cls, text: str) -> Self:
+    @lru_cache(maxsize=256)
+    def parse(cls, text: str) -> "Status":
         """Read any of Prolific's spellings (``AWAITING_REVIEW``, ``awaiting review``); else UNKNOWN."""
         name = re.sub(r"[\s_-]+", "_", text.strip()).upper()
         return cls.__members__.get(name, cls.UNKNOWN)

@@ -211,10 +211,23 @@ class Prolific:
         json: dict[str, Any] | None = None,
     ) -> httpx.Response:
         """Give a 2xx answer as it came: with its headers, and maybe without a body."""
-        if not self._holds_slot:
-            async with self.slot() as holder:
-                return await holder._answer(method, path, params=params, json=json)  # noqa: SLF001 - a copy of itself
-        token, began = self._token(), self._pace.now()
+        token = self._token()
+        if self._holds_slot:
+            return await self._call(method, path, token, params=params, json=json)
+        async with self._pace.turn(token):
+            return await self._call(method, path, token, params=params, json=json)
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        token: str,
+        *,
+        params: dict[str, str] | None = None,
+        json: dict[str, Any] | None = None,
+    ) -> httpx.Response:
+        """Make one call, and report to the pace how it went."""
+        began = self._pace.now()
         try:
             response = await self._send(method, path, token, params=params, json=json)
         except Unreachable:

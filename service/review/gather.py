@@ -4,13 +4,13 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.domain.decision import Outcome
+from service.domain.decision import Facts, Outcome
 from service.domain.submission import Study, Submission
 from service.prolific.client import Prolific
 from service.review.known import Known
 from service.review.limits import GUARDS, ServiceLimits, Usage
 from service.review.lists import StudyLists
-from service.review.statistics import groups_read, statistics_of
+from service.review.statistics import statistics_of
 from service.review.studies import StudyCache
 from service.rules import RuleBook, RuleFile
 from service.store.counting import Window, newest_outcomes, number_in_a_day, reward_in_a_day
@@ -45,7 +45,7 @@ class Gatherer:
         if rule_file is None:
             return Fetched(submission, None, None)
         study = await self.studies.get(submission.study_id, prolific)
-        if groups_read(rule_file):
+        if rule_file.groups:
             await self.lists.refresh(submission.study_id, prolific)
         return Fetched(submission, rule_file, study)
 
@@ -60,7 +60,9 @@ class Gatherer:
             holds_end=rule_file is not None and rule_file.hold_at_most is not None,
             lease=lease,
         )
-        statistics = await statistics_of(connection, submission, rule_file) if rule_file else {}
+        statistics: Facts = {}
+        if rule_file and rule_file.groups:
+            statistics = await statistics_of(connection, submission, rule_file)
         now = self.clock() if self.clock else history.now
         return Known(submission, fetched.study, statistics, history, now)
 
@@ -71,13 +73,17 @@ async def usage_of(
     known: Known,
     rule_file: RuleFile,
     service_limits: ServiceLimits,
-) -> Usage:
-    """Count what limits a decision of this outcome. Nothing is read where no limit can apply.
+) -> Usage | None:
+    """Count what limits a decision of this outcome; None where no limit can apply, and nothing is read.
 
     A hold may end in an approval, so it is counted as one where rewards are limited.
     """
     limits, submission, now = rule_file.limits, known.submission, known.now
     guard = GUARDS.get(outcome, GUARDS[Outcome.APPROVE])
+    rewards = (limits.approve.reward_per_day, service_limits.reward)
+    is_open = any(scope.breakers for scope in (known.history.study, known.history.service))
+    if guard is GUARDS[Outcome.APPROVE] and rewards == (None, None) and not is_open:
+        return None
     own = Window(submission.study_id, known.history.study.windows.get(guard, 0), submission.id)
     everything = Window(None, known.history.service.windows.get(guard, 0), submission.id)
     usage = Usage(limits, service_limits)

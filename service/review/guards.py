@@ -31,7 +31,7 @@ class Case:
     known: Known
     verdict: Verdict
     mode: Mode
-    usage: Usage
+    usage: Usage | None  # None: no limit can apply
     action: Action
     request: dict[str, Any] | None = None
     no_code: str | None = None
@@ -50,7 +50,7 @@ class Case:
 
     @property
     def excess(self) -> Excess | None:
-        if not self.acts:
+        if self.usage is None or not self.acts:
             return None
         history, study = self.known.history, self.known.study
         paid = pays(self.outcome, self.request, study.reward if study else None)

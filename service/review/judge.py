@@ -11,8 +11,7 @@ from service.review.facts import facts_of, still_to_come
 from service.review.guards import LOOK_AGAIN, Case, Guarded, guard, request_for
 from service.review.known import ANSWER_TIME, Known
 from service.review.limits import Excess, Usage
-from service.review.statistics import STATS
-from service.rules import RuleFile
+from service.rules.rulefile import STATS, RuleFile
 from service.store.history import Version
 
 LIST_AGAIN = timedelta(minutes=10)
@@ -51,7 +50,9 @@ def propose(known: Known, rule_file: RuleFile, mode: Mode) -> Proposal:
     return Proposal(facts, rule_file.decide(facts), rule_file, mode.at_most(rule_file.mode))
 
 
-def judge(known: Known, proposal: Proposal, usage: Usage, trigger: Trigger) -> tuple[Decision, Excess | None]:
+def judge(
+    known: Known, proposal: Proposal, usage: Usage | None, trigger: Trigger
+) -> tuple[Decision, Excess | None]:
     """Ask the guards; return the decision, and the limit whose breaker it opens."""
     verdict, rule_file, submission = proposal.verdict, proposal.rule_file, known.submission
     guarded = guard(_case(known, proposal, usage))
@@ -113,7 +114,7 @@ def _facts(known: Known, rule_file: RuleFile, evidence: Mapping[str, Mapping[str
     )
 
 
-def _case(known: Known, proposal: Proposal, usage: Usage) -> Case:
+def _case(known: Known, proposal: Proposal, usage: Usage | None) -> Case:
     verdict, rule_file = proposal.verdict, proposal.rule_file
     case = Case(known, verdict, proposal.mode, usage, verdict.action, hold_at_most=rule_file.hold_at_most)
     try:

@@ -10,12 +10,12 @@ from service.review.known import Known
 from service.review.treatment import is_nothing_about_it, is_refusal
 
 
-def follows_up(known: Known, decision: Decision) -> bool:
-    """Whether the decision would act on a request to return that is still open.
+def follows_up(decision: Decision) -> bool:
+    """Whether the decision would act on the request to return that is still open.
 
     An approval does so only where nothing but the time gave cause to it.
     """
-    if not known.was_asked or decision.mode is Mode.OBSERVE:
+    if decision.mode is Mode.OBSERVE:
         return False
     if decision.outcome is Outcome.APPROVE:
         return decision.trigger is Trigger.RECHECK

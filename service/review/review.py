@@ -228,7 +228,7 @@ class Reviewer:
         if newest and newest.decision.trigger is Trigger.PERSON and decision.guard is not Guard.REOPENED:
             log.info("review.decided_by_a_person", by=newest.decision.by)
             return Finished(None, unread)
-        if replied is None and follows_up(known, decision):
+        if known.was_asked and replied is None and follows_up(decision):
             return AskReplies(known)
         if decision.guard is Guard.PAUSED and known.unconfirmed:
             raise RetryLater(WHILE_PAUSED, "it is paused, and what was sent before may yet arrive")

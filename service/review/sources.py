@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from service.review.known import Known
-from service.review.statistics import PARTICIPANT, STATS
+from service.rules.rulefile import PARTICIPANT, STATS
 
 RECKONED = {
     "submission.pace": "reckoned: the time taken against the study's estimate",

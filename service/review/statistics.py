@@ -5,25 +5,14 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.domain.decision import Facts, Reject
+from service.domain.decision import Facts
 from service.domain.submission import Submission
 from service.review.facts import time_taken
-from service.rules import RuleFile
+from service.rules.rulefile import PARTICIPANT, STATS, RuleFile
 from service.store.statistics import Times, past_of_participant, times_of_study
 
-STATS, PARTICIPANT = "stats", "participant"
 AT_LEAST = 30  # submissions, below which nobody is called an outlier
 OUTLYING = 3  # standard deviations
-
-
-def groups_read(rule_file: RuleFile) -> frozenset[str]:
-    """Which of the two groups of facts the file's decisions can rest on: conditions, texts, policy."""
-    facts = {fact for rule in rule_file.rules for fact in rule.when.facts}
-    for plan in (rule_file.fallback, *(rule.plan for rule in rule_file.rules)):
-        facts |= {fact for text in plan.texts for fact in text.facts}
-        if isinstance(plan.action, Reject) and plan.action.category == "TOO_QUICKLY":
-            facts.add("stats.fast_outlier")  # without it, policy holds the rejection
-    return frozenset({fact.partition(".")[0] for fact in facts} & {STATS, PARTICIPANT})
 
 
 async def statistics_of(connection: AsyncConnection, submission: Submission, rule_file: RuleFile) -> Facts:
@@ -32,7 +21,7 @@ async def statistics_of(connection: AsyncConnection, submission: Submission, rul
     ``stats`` is empty, all of it missing, while Prolific's list of the study was never read. ``participant``
     counts the participant's other submissions: of all studies seen, this one left out.
     """
-    groups, found = groups_read(rule_file), Facts()
+    groups, found = rule_file.groups, Facts()
     if STATS in groups:
         times = await times_of_study(connection, submission.study_id or "", without=submission.id)
         found[STATS] = stats_facts(times, time_taken(submission)) if times else {}

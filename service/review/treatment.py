@@ -6,8 +6,8 @@
     unreadable, of another id     2 s, doubling to 10 min, jitter
     429                           the same                              a day         failed
     2xx, and it is not where      the same; it is fetched, and if it    a day         failed
-    the decision wanted it; sent  still awaits review the same request
-    and being processed for long  is sent again
+    the decision wanted it; sent  still awaits review it is decided
+    and being processed for long  again
     401, 403, and whose token     as for no answer                      a day         failed
     it is can't be asked
     401, 403 whatever is asked    up to a minute; one call looks, and   until it is   all work goes on

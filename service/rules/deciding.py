@@ -40,7 +40,7 @@ def decide(
 ) -> Verdict:
     """``to_come`` are the sources that may still answer."""
     proposal = _propose(rules, otherwise, sheet, bound)
-    missing = proposal.plan.missing(sheet)
+    missing = proposal.plan.missing(sheet) if proposal.plan.texts else ()
     doubts = [sentences.cannot_rule_out(asked.rule.name, asked.why) for asked in proposal.unknown]
     text_doubt = sentences.text_lacks(proposal.rule, missing, sheet.too_long) if missing else None
     if to_come and (doubts or text_doubt):
@@ -52,6 +52,8 @@ def decide(
         return _held(proposal, Guard.UNDECIDABLE, sentences.undecidable(said))
     if text_doubt:
         return _held(proposal, Guard.MESSAGE, sentences.held_by_text(text_doubt))
+    if not proposal.plan.texts:
+        return _acted(proposal, proposal.plan.action)
     action = proposal.plan.filled(sheet)
     if problem := text_problem(action, proposal.rule):
         return _held(proposal, Guard.MESSAGE, sentences.held_by_text(problem))

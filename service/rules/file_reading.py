@@ -21,7 +21,7 @@ from service.rules.limits import Limits
 from service.rules.reading import Entries, Reader
 from service.rules.rule import Rule
 from service.rules.rule_reading import RuleReader, rule_names
-from service.rules.rulefile import RuleFile
+from service.rules.rulefile import RuleFile, groups_read
 
 VERSION = "1"
 KEYS = (
@@ -106,6 +106,7 @@ class FileReader:
             fallback=OTHERWISE[otherwise],
             tests=cases.read(nodes.get("tests")),
             source_text=text,
+            groups=groups_read(rules, OTHERWISE[otherwise]),
             types=_types(declared.sources),
             environment=environment,
         )

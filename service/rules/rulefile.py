@@ -1,10 +1,10 @@
 """A rule file as loaded: what it declares, and what it decides."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from service.domain.decision import Facts, Mode, Outcome, Verdict
+from service.domain.decision import Facts, Mode, Outcome, Reject, Verdict
 from service.rules import cel
 from service.rules.actions import PlannedAction
 from service.rules.case import Case
@@ -15,13 +15,26 @@ from service.rules.limits import Limits
 from service.rules.policy import withheld
 from service.rules.rule import Rule
 
+STATS, PARTICIPANT = "stats", "participant"
+
+
+def groups_read(rules: Sequence[Rule], fallback: PlannedAction) -> frozenset[str]:
+    """Return which groups of computed facts decisions can rest on: by conditions, texts, or policy."""
+    facts = {fact for rule in rules for fact in rule.when.facts}
+    for plan in (fallback, *(rule.plan for rule in rules)):
+        facts |= {fact for text in plan.texts for fact in text.facts}
+        if isinstance(plan.action, Reject) and plan.action.category == "TOO_QUICKLY":
+            facts.add("stats.fast_outlier")  # without it, policy holds the rejection
+    return frozenset({fact.partition(".")[0] for fact in facts} & {STATS, PARTICIPANT})
+
 
 @dataclass(frozen=True, slots=True)
 class RuleFile:
     """``path`` is the file's name in its folder, ``hash`` SHA-256 of its bytes.
 
     ``studies`` are the ids it claims, None for all that no other file names; ``mode`` None: the service's.
-    ``hold_at_most`` is a minute or more, None: as long as nobody decides.
+    ``hold_at_most`` is a minute or more, None: as long as nobody decides. ``groups`` are those of ``stats`` and
+    ``participant`` that its decisions can rest on.
     """
 
     path: str
@@ -36,6 +49,7 @@ class RuleFile:
     fallback: PlannedAction
     tests: tuple[Case, ...]
     source_text: str
+    groups: frozenset[str]
     types: Mapping[str, FieldType] = field(repr=False)
     environment: cel.Environment = field(repr=False, compare=False)
 

@@ -10,7 +10,7 @@ import pytest
 
 from service.domain.submission import Status, Study, Submission
 from service.review.facts import time_taken
-from service.review.statistics import AT_LEAST, groups_read, statistics_of
+from service.review.statistics import AT_LEAST, statistics_of
 from service.rules import RuleFile, load
 from service.store.database import Database, database_now
 from service.store.statistics import COUNTED
@@ -149,7 +149,7 @@ async def test_where_all_took_the_same_there_is_no_z(database_url: str, rule_fil
 def test_a_file_reads_what_its_conditions_texts_and_policy_ask_for(
     tmp_path: Path, rules: str, groups: set[str]
 ) -> None:
-    assert groups_read(load(write_rules(tmp_path, rules_text(rules))).files[0]) == groups
+    assert load(write_rules(tmp_path, rules_text(rules))).files[0].groups == groups
 
 
 async def test_a_list_never_makes_a_newer_look_older_nor_forgets_a_final_status(database_url: str) -> None:
