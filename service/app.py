@@ -10,7 +10,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as SQLAlchemyTimeout
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
 
@@ -21,9 +22,10 @@ from service.evidence.endpoint import EvidenceEndpoint
 from service.intake.endpoint import WebhookEndpoint
 from service.intake.writer import InboxWriter
 from service.notify.notifier import Notifier
+from service.ops.bearer import Bearer, WrongTokens
 from service.ops.gauges import Gauges
 from service.ops.health import Check, Health, database_check, rules_check, schema_check, worker_check
-from service.ops.http import problem
+from service.ops.http import SamePath, problem
 from service.ops.metrics import CONTENT_TYPE, Metrics
 from service.prolific.client import Prolific
 from service.reloading import RuleKeeper
@@ -98,7 +100,8 @@ def build(
     routes = _operating_routes(health, metrics)
     if parts.web:
         routes += _public_routes(settings, database, queue, writer, rules, metrics, clock)
-    web = Starlette(routes=routes, exception_handlers=HANDLERS)
+    web = Starlette(routes=routes, middleware=[Middleware(SamePath)], exception_handlers=HANDLERS)
+    web.router.redirect_slashes = False  # a webhook that is answered with a redirect counts as failed
     return Service(
         settings,
         database,
@@ -197,10 +200,12 @@ def _public_routes(
 ) -> list[Route | Mount]:
     secrets = settings.require("WEBHOOK_SECRETS", "webhooks are checked with Prolific's signing secret")
     webhook = WebhookEndpoint(secrets, writer, metrics)
-    evidence = EvidenceEndpoint(settings.secret("EVIDENCE_TOKEN"), rules, database, queue, metrics)
-    admin = settings.secret("ADMIN_TOKEN")
-    api = Api(admin, database, rules, settings.mode)
-    people = PeopleApi(admin, database, clock)
+    wrong = WrongTokens(metrics)
+    survey = Bearer("EVIDENCE_TOKEN", settings.secret("EVIDENCE_TOKEN"), wrong)
+    evidence = EvidenceEndpoint(survey, rules, database, queue, metrics)
+    admin = Bearer("ADMIN_TOKEN", settings.secret("ADMIN_TOKEN"), wrong)
+    api = Api(admin, database, rules, settings.mode, settings.public_url)
+    people = PeopleApi(admin, database, settings.public_url, clock)
     return [
         Route("/webhooks/prolific", webhook.__call__, methods=["POST"]),
         Route("/evidence/{source}/{submission_id}", evidence.__call__, methods=["PUT"]),
@@ -222,7 +227,12 @@ async def _no_database(_: Request, __: Exception) -> Response:
     return problem(503, "database", "The database does not answer; try again.", headers={"Retry-After": "10"})
 
 
+async def _incomplete(_: Request, __: Exception) -> Response:
+    return problem(400, "incomplete", "The connection ended before the body did.")
+
+
 HANDLERS: dict[Any, Any] = {
+    ClientDisconnect: _incomplete,
     HTTPException: _as_problem,
     DBAPIError: _no_database,
     SQLAlchemyTimeout: _no_database,

@@ -40,7 +40,7 @@ def _outside() -> dict[str, Any]:
         "/evidence/{source}/{submission_id}": {
             "put": _route(
                 "What a source of evidence says of a submission now",
-                taken | _refusals(401, 403, 404, 413, 422, 503),
+                taken | _refusals(401, 403, 404, 413, 422, 429, 503),
                 [_in_path("source"), _in_path("submission_id")],
                 body=ANYTHING,
                 security="evidence",
@@ -80,7 +80,7 @@ def _records() -> dict[str, Any]:
 def _people() -> dict[str, Any]:
     """What people decide, pause and resume."""
     order = object_of({"study": MAYBE_TEXT, "by": TEXT, "reason": TEXT}, required=("by", "reason"))
-    done = {"200": _answer("Done.", ANYTHING)} | _refusals(401, 403, 422, 503)
+    done = {"200": _answer("Done.", ANYTHING)} | _refusals(401, 403, 422, 429, 503)
     resolved = {"200": _answer("Recorded; a worker sends it.", named("Decision"))}
     return {
         "/api/holds": {
@@ -94,7 +94,7 @@ def _people() -> dict[str, Any]:
         "/api/submissions/{id}/resolve": {
             "post": _route(
                 "A person's decision on a submission",
-                resolved | _refusals(401, 403, 404, 409, 422, 503),
+                resolved | _refusals(401, 403, 404, 409, 422, 429, 503),
                 [_in_path("id")],
                 body=object_of(
                     {"action": named("Action"), "by": TEXT, "note": MAYBE_TEXT}, required=("action", "by")
@@ -128,7 +128,7 @@ def _route(
 
 
 def _read(summary: str, schema: Schema, parameters: list[Any], *refusals: int) -> dict[str, Any]:
-    answers = {"200": _answer("Found.", schema)} | _refusals(401, 403, *refusals, 503)
+    answers = {"200": _answer("Found.", schema)} | _refusals(401, 403, *refusals, 429, 503)
     return _route(summary, answers, parameters, security="admin")
 
 

@@ -11,13 +11,13 @@ from service import __version__
 from service.api.description import description
 from service.api.guarding import Endpoint, guarded
 from service.api.people import brakes_on, breaker_state
-from service.api.queries import decision_query
+from service.api.queries import decision_query, next_page
 from service.domain.decision import Mode
 from service.domain.plain import plain
+from service.ops.bearer import Bearer
 from service.ops.http import problem
 from service.rules import RuleBook
 from service.rules_in_force import RulesInForce
-from service.secret import Secret
 from service.store.audit import (
     DecisionFilter,
     decision_counts,
@@ -38,10 +38,11 @@ from service.store.turns import last_turn
 class Api:
     """Reads what is on record."""
 
-    token: Secret | None
+    bearer: Bearer
     database: Database
     rules: RulesInForce
     mode: Mode
+    public_url: str | None
 
     def routes(self) -> list[Route]:
         return [
@@ -57,9 +58,9 @@ class Api:
         async with self.database.connect() as connection:
             rows = await list_decisions(connection, wanted, limit=limit + 1, before=before)
         page = rows[:limit]
-        following = (
-            str(request.url.include_query_params(before=page[-1]["id"])) if len(rows) > limit else None
-        )
+        following = None
+        if len(rows) > limit:
+            following = next_page(request, self.public_url, before=str(page[-1]["id"]))
         return JSONResponse({"results": plain(page), "next": following})
 
     async def decision(self, request: Request) -> Response:
@@ -117,7 +118,7 @@ class Api:
         return JSONResponse(plain(state))
 
     def _guarded(self, endpoint: Endpoint) -> Endpoint:
-        return guarded(endpoint, self.token)
+        return guarded(endpoint, self.bearer)
 
 
 def swept(turn: dict[str, Any] | None) -> dict[str, Any]:

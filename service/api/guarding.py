@@ -1,6 +1,5 @@
 """What all routes below ``/api`` have in common: the admin token, JSON bodies, errors as answers."""
 
-import json
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Any
@@ -10,12 +9,12 @@ from starlette.responses import Response
 
 from service.api.queries import BadQuery
 from service.errors import AutoreviewError
-from service.ops.http import body_within, problem, refuse_bearer
+from service.ops.bearer import Bearer
+from service.ops.http import DuplicateKey, body_within, problem, read_json
 from service.people.actions import InvalidAction
 from service.people.pausing import Unnamed
 from service.people.resolving import AlreadyDecided, NeverHeardOf
 from service.people.texts import cleaned, quoted
-from service.secret import Secret
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 MAX_BODY = 64 * 1024  # bytes
@@ -38,12 +37,12 @@ STATUS: dict[type[AutoreviewError], int] = {
 }
 
 
-def guarded(endpoint: Endpoint, token: Secret | None) -> Endpoint:
+def guarded(endpoint: Endpoint, bearer: Bearer) -> Endpoint:
     """The endpoint for those who hold the admin token; what it raises of ``STATUS`` becomes that answer."""
 
     @wraps(endpoint)
     async def answer(request: Request) -> Response:
-        if refusal := refuse_bearer(request, token, "AUTOREVIEW_ADMIN_TOKEN"):
+        if refusal := bearer.refusal(request):
             return refusal
         try:
             _check_address(request)
@@ -66,8 +65,10 @@ async def json_object(request: Request, known: set[str]) -> dict[str, Any]:
     if body is None:
         raise TooLarge(f"{MAX_BODY} bytes are the most.")
     try:
-        said = json.loads(body)
-    except (ValueError, RecursionError):
+        said = read_json(body)
+    except DuplicateKey as error:
+        raise BadQuery(str(error)) from None
+    except ValueError:
         raise BadQuery("The body is not JSON.") from None
     if not isinstance(said, dict):
         raise BadQuery("The body has to be a JSON object.")

@@ -8,12 +8,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from service.api.guarding import Endpoint, guarded, json_object, text, text_if_any
-from service.api.queries import hold_query
+from service.api.queries import hold_query, next_page
 from service.domain.plain import plain
+from service.ops.bearer import Bearer
 from service.people.actions import read_action
 from service.people.pausing import Resumed, pause, resume
 from service.people.resolving import resolve
-from service.secret import Secret
 from service.store.audit import show_decision
 from service.store.brakes import Breaker, Scope
 from service.store.database import Clock, Database, time_of
@@ -24,8 +24,9 @@ from service.store.holds import list_holds
 class PeopleApi:
     """Lets people decide; what they decide is sent by the workers."""
 
-    token: Secret | None
+    bearer: Bearer
     database: Database
+    public_url: str | None
     clock: Clock | None = None
 
     def routes(self) -> list[Route]:
@@ -45,7 +46,7 @@ class PeopleApi:
         following = None
         if len(rows) > limit:
             mark = f"{page[-1]['since'].isoformat()}/{page[-1]['submission_id']}"
-            following = str(request.url.include_query_params(after=mark))
+            following = next_page(request, self.public_url, after=mark)
         return JSONResponse({"results": plain(page), "next": following})
 
     async def resolve(self, request: Request) -> Response:
@@ -71,7 +72,7 @@ class PeopleApi:
         return JSONResponse(plain(resumed_state(study, resumed)))
 
     def _guarded(self, endpoint: Endpoint) -> Endpoint:
-        return guarded(endpoint, self.token)
+        return guarded(endpoint, self.bearer)
 
 
 async def _order(request: Request) -> tuple[str | None, str, str]:

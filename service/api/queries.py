@@ -3,12 +3,24 @@
 from datetime import UTC, datetime
 
 from starlette.datastructures import QueryParams
+from starlette.requests import Request
 
+from service.connect.address import WEBHOOK_PATH
 from service.errors import AutoreviewError
 from service.store.audit import FILTERS, DecisionFilter
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
+
+
+def next_page(request: Request, public_url: str | None, **changes: str) -> str:
+    """Return the address of the same list with these parameters changed.
+
+    Relative where ``public_url`` is not set: behind a proxy the scheme and host of the request are not the client's.
+    """
+    url = request.url.include_query_params(**changes)
+    base = (public_url or "").rstrip("/").removesuffix(WEBHOOK_PATH)
+    return f"{base}{url.path}?{url.query}"
 
 
 class BadQuery(AutoreviewError):

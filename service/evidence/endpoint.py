@@ -1,6 +1,5 @@
 """``PUT /evidence/{source}/{submission_id}``: what the researcher's survey knows of a submission."""
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -10,10 +9,10 @@ from starlette.responses import JSONResponse, Response
 
 from service.domain.decision import Trigger
 from service.intake.event import IDENTIFIER
-from service.ops.http import body_within, problem, refuse_bearer
+from service.ops.bearer import Bearer
+from service.ops.http import DuplicateKey, body_within, problem, quotable, read_json
 from service.ops.metrics import Metrics
 from service.rules import RuleBook, RuleFile
-from service.secret import Secret
 from service.store.database import Database, within
 from service.store.evidence import add_evidence
 from service.store.queue import Queue
@@ -21,7 +20,6 @@ from service.store.submissions import study_and_parent
 
 MAX_BODY = 64 * 1024  # bytes
 LONGEST_COMMIT = 10.0  # seconds; what is committed later all the same is replaced by the next try
-MAX_QUOTED = 200  # characters
 
 
 class EvidenceEndpoint:
@@ -29,13 +27,13 @@ class EvidenceEndpoint:
 
     def __init__(
         self,
-        token: Secret | None,
+        bearer: Bearer,
         rules: Callable[[], RuleBook],
         database: Database,
         queue: Queue,
         metrics: Metrics,
     ) -> None:
-        self._token = token
+        self._bearer = bearer
         self._rules = rules
         self._database = database
         self._queue = queue
@@ -47,7 +45,7 @@ class EvidenceEndpoint:
         return answer
 
     async def _answer(self, request: Request) -> Response:
-        if refusal := refuse_bearer(request, self._token, "AUTOREVIEW_EVIDENCE_TOKEN"):
+        if refusal := self._bearer.refusal(request):
             return refusal
         body = await body_within(request, MAX_BODY)
         if body is None:
@@ -60,7 +58,10 @@ class EvidenceEndpoint:
             return problem(404, "no_such_source", f"No rule file declares the evidence source {source!r}.")
         if not IDENTIFIER.fullmatch(submission):
             return problem(422, "submission_id", f"{submission!r} is no submission id.")
-        payload = _json_object(body)
+        try:
+            payload = _json_object(body)
+        except DuplicateKey as error:
+            return problem(422, "duplicate_key", str(error), fields={error.key: str(error)})
         if payload is None:
             return problem(422, "not_an_object", "The body must be one JSON object.")
         try:
@@ -103,18 +104,16 @@ class EvidenceEndpoint:
 
 
 def _unfit(problems: tuple[tuple[str, str], ...]) -> Response:
-    fields = {_quotable(field): _quotable(field) + text.removeprefix(field) for field, text in problems}
+    fields = {quotable(field): quotable(field) + text.removeprefix(field) for field, text in problems}
     return problem(422, "evidence", "; ".join(fields.values()), fields=fields)
 
 
-def _quotable(text: str) -> str:
-    """A name that somebody made up, as UTF-8 can carry it; of a long one the beginning."""
-    return text[:MAX_QUOTED].encode("utf-8", "backslashreplace").decode()
-
-
 def _json_object(body: bytes) -> dict[str, Any] | None:
+    """The object in the body, None if there is none. Raises DuplicateKey."""
     try:
-        parsed = json.loads(body)
-    except (ValueError, RecursionError):
+        parsed = read_json(body)
+    except DuplicateKey:
+        raise
+    except ValueError:
         return None
     return parsed if isinstance(parsed, dict) else None

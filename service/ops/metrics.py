@@ -22,6 +22,9 @@ class Metrics:
         self.signatures = self._counter(
             "autoreview_webhook_signatures", "Good signatures, by what of the body was signed.", "form"
         )
+        self.wrong_tokens = self._counter(
+            "autoreview_wrong_tokens", "Requests without the right bearer token, by its setting.", "token"
+        )
         self.evidence = self._counter("autoreview_evidence", "Evidence pushed, by HTTP status.", "status")
         self.reviews = self._counter("autoreview_reviews", "Reviews by how they ended.", "result")
         self.decisions = self._counter("autoreview_decisions", "Decisions recorded.", "outcome", "guard")

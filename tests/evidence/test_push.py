@@ -9,7 +9,7 @@ from service.domain.submission import Status, Submission
 from service.sandbox.studies import STROOP, TWO_PARTS
 from service.store.submissions import see_submission
 from tests.conftest import Start
-from tests.world import EVIDENCE, bearer, rules_text
+from tests.world import ADMIN, EVIDENCE, bearer, rules_text
 
 WEB = Parts(web=True, worker=False)
 GOOD = {"attention_failed": 1, "gibberish": 0.5, "consented": True, "comment": "fine"}
@@ -153,3 +153,19 @@ async def test_without_a_configured_token_it_is_403_and_names_the_variable(start
 async def test_an_id_that_is_none_is_422(start: Start) -> None:
     async with start(parts=WEB) as world:
         assert (await world.push("a%20b", GOOD)).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("body", "key"),
+    [
+        (b'{"attention_failed": 0, "attention_failed": 5}', "attention_failed"),
+        (b'{"comment": {"a": 1, "a": 2}}', "a"),
+        (b'{"\\ud800": 1, "\\ud800": 2}', "\\ud800"),
+    ],
+)
+async def test_a_key_that_occurs_twice_is_422_and_named(start: Start, body: bytes, key: str) -> None:
+    async with start(parts=WEB) as world:
+        answer = await world.http.put("/evidence/survey/abc", content=body, headers=bearer(EVIDENCE))
+        assert (answer.status_code, answer.json()["error"]) == (422, "duplicate_key")
+        assert list(answer.json()["fields"]) == [key]
+        assert (await world.http.get("/api/submissions/abc", headers=bearer(ADMIN))).status_code == 404

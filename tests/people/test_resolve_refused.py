@@ -247,3 +247,17 @@ async def test_without_a_configured_token_the_variable_is_named(start: Start) ->
             answer = await world.http.request(method, route, headers=bearer("any"))
             assert answer.status_code == 403
             assert "AUTOREVIEW_ADMIN_TOKEN" in answer.json()["message"]
+
+
+@pytest.mark.parametrize(
+    ("body", "key"),
+    [
+        (b'{"action": {"approve": {}}, "action": {"hold": {"reason": "x"}}, "by": "Ada"}', "action"),
+        (b'{"action": {"approve": {}}, "by": "Ada", "by": "Zoe"}', "by"),
+        (b'{"action": {"approve": {}, "approve": {}}, "by": "Ada"}', "approve"),
+    ],
+)
+async def test_a_key_that_occurs_twice_is_422_and_named(start: Start, body: bytes, key: str) -> None:
+    async with start(HOLD, parts=WEB) as world:
+        answer = await world.http.post("/api/submissions/abc/resolve", content=body, headers=bearer(ADMIN))
+        assert (answer.status_code, f"'{key}' occurs twice" in answer.json()["message"]) == (422, True)
