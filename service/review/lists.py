@@ -13,7 +13,7 @@ from service.ops.metrics import Metrics
 from service.prolific.client import Prolific
 from service.prolific.filters import SubmissionFilter
 from service.store.database import Database, database_now
-from service.store.submissions import mark_listed, parent_of_study, see_list
+from service.store.submissions import mark_listed, see_list
 
 FRESH = 600.0  # seconds
 AGAIN = 60.0  # seconds after a list that failed
@@ -36,8 +36,11 @@ class StudyLists:
     _read: set[str] = field(default_factory=set)
     _turns: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
-    async def refresh(self, study_id: str, prolific: Prolific) -> None:
-        """Read the list if it is due. Who comes while it is read waits only for the first one."""
+    async def refresh(self, study_id: str, prolific: Prolific, *, parent_id: str | None = None) -> None:
+        """Read the list if it is due. Who comes while it is read waits only for the first one.
+
+        ``parent_id`` is the study that this one is a part of: rows of a list don't name it.
+        """
         turn = self._turns[study_id]
         if turn.locked() and study_id in self._read:
             return
@@ -45,7 +48,7 @@ class StudyLists:
             if self.timer() < self._due.get(study_id, float("-inf")):
                 return
             try:
-                await self._fetch(study_id, prolific)
+                await self._fetch(study_id, prolific, parent_id)
             except ProlificError as error:
                 self.metrics.prolific_errors.labels(error.code).inc()
                 log.warning("study.list_failed", study_id=study_id, error=str(error), code=error.code)
@@ -54,13 +57,12 @@ class StudyLists:
                 self._read.add(study_id)
                 self._due[study_id] = self.timer() + FRESH
 
-    async def _fetch(self, study_id: str, prolific: Prolific) -> None:
+    async def _fetch(self, study_id: str, prolific: Prolific, parent_id: str | None) -> None:
         """Store all pages, then mark the list as read. Raise ProlificError, and mark nothing, if rows are missing."""
         async with self.database.connect() as connection:
             asked_at = await database_now(connection)
-            parent = await parent_of_study(connection, study_id)
         async for page in prolific.pages(SubmissionFilter(study=study_id)):
-            rows = [replace(row, parent_study_id=parent) for row in page.results]  # lists don't name it
+            rows = [replace(row, parent_study_id=parent_id) for row in page.results]
             async with self.database.begin() as connection:
                 await see_list(connection, rows, claimed=True, asked_at=asked_at)
         async with self.database.begin() as connection:

@@ -128,14 +128,6 @@ async def study_and_parent(connection: AsyncConnection, submission: str) -> tupl
     return (row.study_id, row.parent_id) if row else (None, None)
 
 
-async def parent_of_study(connection: AsyncConnection, study: str) -> str | None:
-    """Return the study that this one is a part of, as any of its submissions names it."""
-    found: str | None = await connection.scalar(
-        sa.select(sa.func.max(_PARENT)).where(submissions.c.study_id == study)
-    )
-    return found
-
-
 async def studies_with_parents(
     connection: AsyncConnection, *, within: timedelta | None = None
 ) -> dict[str, str | None]:

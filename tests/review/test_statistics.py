@@ -4,12 +4,12 @@ import json
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
-from service.domain.submission import Status, Submission
+from service.domain.submission import Status
 from service.sandbox import bodies
 from service.sandbox.faults import Fault
 from service.sandbox.model import By
 from service.sandbox.studies import STROOP, TWO_PARTS
-from service.store.submissions import see_submission, study_and_parent
+from service.store.submissions import study_and_parent
 from tests.conftest import Start
 from tests.world import World, rules_text, until
 
@@ -119,20 +119,16 @@ async def test_while_the_list_is_incomplete_statistics_are_unknown(start: Start)
         assert (decision["outcome"], decision["facts"]["stats"]["count"]) == ("approve", 5)
 
 
-async def test_rows_of_a_list_are_kept_with_the_parent_that_only_a_detail_names(
-    start: Start, database_url: str
-) -> None:
+async def test_rows_of_a_list_are_kept_with_the_parent_that_only_a_detail_names(start: Start) -> None:
     async with start(rules_text(HOLD_FAST)) as world:
-        first, second = world.completed(), world.completed()
-        one = Submission(first.id, STROOP, None, Status.AWAITING_REVIEW, parent_study_id=TWO_PARTS)
-        async with world.service.database.begin() as connection:
-            await see_submission(connection, one, claimed=True)
-        assert world.service.reviewer is not None
-        reviewer = world.service.reviewer
-        await reviewer.gatherer.lists.refresh(STROOP, reviewer.prolific)
+        part = world.sandbox.add_study({"name": "One quota", "parent_study_id": STROOP}).id
+        first, second = (world.completed(study=part, code="C0MPL3TE") for _ in range(2))
+        decision = await world.reviewed(first)
+        assert decision["facts"]["stats"]["count"] == 1, "by the rules of the parent"
         async with world.service.database.connect() as connection:
             for listed in (first, second):
-                assert await study_and_parent(connection, listed.id) == (STROOP, TWO_PARTS)
+                assert await study_and_parent(connection, listed.id) == (part, STROOP)
+        assert (await world.push(second.id, {"attention_failed": 0})).status_code == 202
 
 
 async def test_a_list_that_fails_later_is_no_obstacle(start: Start) -> None:
