@@ -46,8 +46,6 @@ class Gatherer:
             return Fetched(submission, None, None)
         study = await self.studies.get(submission.study_id, prolific)
         if rule_file.groups:
-            await self.lists.refresh(submission.study_id, prolific)
-        if groups_read(rule_file):
             await self.lists.refresh(submission.study_id, prolific, parent_id=submission.parent_study_id)
         return Fetched(submission, rule_file, study)
 
