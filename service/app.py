@@ -22,14 +22,12 @@ from service.evidence.endpoint import EvidenceEndpoint
 from service.intake.endpoint import WebhookEndpoint
 from service.intake.writer import InboxWriter
 from service.notify.notifier import Notifier
-from service.ops.bearer import Bearer, WrongTokens
 from service.ops.gauges import Gauges
 from service.ops.health import Check, Health, database_check, rules_check, schema_check, worker_check
-from service.ops.http import SamePath, problem
-from service.ops.metrics import CONTENT_TYPE, Metrics
+from service.postgres.database import Clock, Database
+from service.postgres.migrate import head
 from service.postgres.requirements import WORKER, Budget
 from service.prolific.client import Prolific
-from service.reloading import RuleKeeper
 from service.review.gather import Gatherer
 from service.review.limits import ServiceLimits
 from service.review.lists import StudyLists
@@ -38,13 +36,15 @@ from service.review.review import Reviewer
 from service.review.studies import StudyCache
 from service.review.troubles import Troubles
 from service.review.worker import register_tasks
-from service.rules_in_force import RulesInForce
+from service.rulebook.current import RulesInForce
+from service.rulebook.watcher import RuleKeeper
 from service.settings import Settings
-from service.store.database import Clock, Database
-from service.store.migrate import head
 from service.store.queue import Queue, job_app
 from service.sweep.sweep import Sweeper
 from service.sweep.sweeping import Sweeping
+from service.telemetry.metrics import CONTENT_TYPE, Metrics
+from service.web.bearer import Bearer, WrongTokens
+from service.web.http import SamePath, problem
 
 Chore = Callable[[], Awaitable[None]]
 

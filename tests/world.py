@@ -19,8 +19,9 @@ import httpx
 import psycopg
 
 from service.app import Parts, Service, build
+from service.postgres.database import Clock
+from service.rulebook.current import RulesInForce
 from service.rules import load
-from service.rules_in_force import RulesInForce
 from service.sandbox.app import create_app
 from service.sandbox.faults import Faults
 from service.sandbox.model import SimSubmission
@@ -30,7 +31,6 @@ from service.sandbox.state import SandboxState
 from service.sandbox.studies import STROOP
 from service.serve import bind, running
 from service.settings import Settings
-from service.store.database import Clock
 
 SECRET = "a-secret"
 TOKEN = "sandbox-token"

@@ -14,10 +14,9 @@ from service.api.people import brakes_on, breaker_state
 from service.api.queries import decision_query, next_page
 from service.domain.decision import Mode
 from service.domain.plain import plain
-from service.ops.bearer import Bearer
-from service.ops.http import problem
+from service.postgres.database import Database
+from service.rulebook.current import RulesInForce
 from service.rules import RuleBook
-from service.rules_in_force import RulesInForce
 from service.store.audit import (
     DecisionFilter,
     decision_counts,
@@ -27,11 +26,12 @@ from service.store.audit import (
     show_decision,
 )
 from service.store.brakes import Scope, scopes
-from service.store.database import Database
 from service.store.evidence import evidence_of
 from service.store.inbox import events_of, inbox_counts
 from service.store.submissions import submission_as_seen, unclaimed_count
 from service.store.turns import last_turn
+from service.web.bearer import Bearer
+from service.web.http import problem
 
 
 @dataclass(frozen=True, slots=True)

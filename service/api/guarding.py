@@ -9,12 +9,12 @@ from starlette.responses import Response
 
 from service.api.queries import BadQuery
 from service.errors import AutoreviewError
-from service.ops.bearer import Bearer
-from service.ops.http import DuplicateKey, body_within, problem, read_json
 from service.people.actions import InvalidAction
 from service.people.pausing import Unnamed
 from service.people.resolving import AlreadyDecided, NeverHeardOf
 from service.people.texts import cleaned, quoted
+from service.web.bearer import Bearer
+from service.web.http import DuplicateKey, body_within, problem, read_json
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 MAX_BODY = 64 * 1024  # bytes

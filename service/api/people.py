@@ -10,14 +10,14 @@ from starlette.routing import Route
 from service.api.guarding import Endpoint, guarded, json_object, text, text_if_any
 from service.api.queries import hold_query, next_page
 from service.domain.plain import plain
-from service.ops.bearer import Bearer
 from service.people.actions import read_action
 from service.people.pausing import Resumed, pause, resume
 from service.people.resolving import resolve
+from service.postgres.database import Clock, Database, time_of
 from service.store.audit import show_decision
 from service.store.brakes import Breaker, Scope
-from service.store.database import Clock, Database, time_of
 from service.store.holds import list_holds
+from service.web.bearer import Bearer
 
 
 @dataclass(frozen=True, slots=True)

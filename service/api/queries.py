@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
-from service.connect.address import WEBHOOK_PATH
 from service.errors import AutoreviewError
 from service.store.audit import FILTERS, DecisionFilter
+from service.web.address import WEBHOOK_PATH
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000

@@ -68,7 +68,7 @@ def options(
     ),
 ) -> None:
     """The unattended reviewer of a study's submissions on Prolific."""
-    from service.ops.log import configure_logs
+    from service.telemetry.log import configure_logs
 
     configure_logs(form="console", level="warning")  # to standard error; `serve` has settings for it
 

@@ -7,9 +7,9 @@ from typing import TypeVar
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.errors import ConfigurationError
+from service.postgres.database import Database
+from service.postgres.where import command_database
 from service.settings import Settings
-from service.store.database import Database
-from service.store.where import command_database
 
 Result = TypeVar("Result")
 

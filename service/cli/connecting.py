@@ -45,8 +45,8 @@ def connect(
     as_json: Json = False,
 ) -> None:
     """Set up Prolific's side: the signing secret and a confirmed subscription. Safe to run again."""
-    from service.connect.address import is_local, public_base, refuse_private
     from service.connect.report import sentences
+    from service.web.address import is_local, public_base, refuse_private
 
     if disconnect and new_secret:
         raise typer.BadParameter("choose one of --disconnect and --new-secret")
@@ -80,11 +80,11 @@ async def _connect(
     ask: bool,
     dry_run: bool,
 ) -> dict[str, Any]:
-    from service.connect.address import webhook_url
     from service.connect.connecting import carry_out, saying_what_to_do
     from service.connect.plan import SecretStep, plan
     from service.connect.report import connected
     from service.connect.secret_file import check_writable
+    from service.web.address import webhook_url
 
     file = check_writable(out)
     async with _prolific(settings) as prolific:
@@ -100,9 +100,9 @@ async def _connect(
 async def _disconnect(
     settings: Settings, workspace: str | None, base: str, *, dry_run: bool
 ) -> dict[str, Any]:
-    from service.connect.address import webhook_url
     from service.connect.connecting import disconnect, saying_what_to_do
     from service.connect.report import disconnected
+    from service.web.address import webhook_url
 
     async with _prolific(settings) as prolific:
         found = await _look(prolific, workspace)
@@ -113,8 +113,8 @@ async def _disconnect(
 
 
 def _prolific(settings: Settings) -> "Prolific":
-    from service.ops.log import configure_logs
     from service.prolific.client import Prolific
+    from service.telemetry.log import configure_logs
 
     configure_logs(form=settings.log_format, level="critical")  # what is wrong is said once, by the command
     token = settings.require("PROLIFIC_TOKEN", "Prolific's side is set up with it")

@@ -20,7 +20,7 @@ def doctor(
 ) -> None:
     """Check settings, Prolific's side, database, worker, rules and address. Exit 1 if anything is wrong."""
     from service.doctor.examination import examination
-    from service.ops.log import configure_logs
+    from service.telemetry.log import configure_logs
 
     configure_logs(form="console", level="critical")  # what is wrong is said once, by its check
     checks = asyncio.run(examination(workspace))

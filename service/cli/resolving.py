@@ -88,8 +88,8 @@ def _resolve_one(submission: str, action: Action, by: str, note: str | None, *, 
     from service.cli.asking import ask
     from service.people.actions import InvalidAction
     from service.people.resolving import resolve as decide
+    from service.postgres.database import database_now
     from service.store.audit import show_decision
-    from service.store.database import database_now
 
     async def order(connection: Any) -> dict[str, Any] | None:
         now = await database_now(connection)

@@ -28,13 +28,13 @@ def serve(
     import uvloop
 
     from service.app import Parts, build
-    from service.ops.log import configure_logs
     from service.postgres.requirements import check_requirements
+    from service.postgres.where import external_url, service_database
+    from service.rulebook.startup import read_rules, rules_at_start
     from service.serve import bind
     from service.serve import serve as run
-    from service.starting import read_rules, rules_at_start
     from service.store.rights import needed_rights
-    from service.store.where import external_url, service_database
+    from service.telemetry.log import configure_logs
 
     settings = Settings.from_environment()
     configure_logs(form=settings.log_format, level=settings.log_level)
@@ -56,7 +56,7 @@ def serve(
 
 def _require(settings: Settings, parts: "Parts") -> None:
     """What is missing is said before anything starts, all at once."""
-    from service.ops.outgoing import http_client
+    from service.web.outgoing import http_client
 
     needs = {
         "PROLIFIC_TOKEN": (parts.worker, "the worker calls Prolific's API with it"),
@@ -80,8 +80,8 @@ def _require(settings: Settings, parts: "Parts") -> None:
 
 def migrate(as_json: Json = False) -> None:
     """Bring the database to this version's schema; safe to run at the same time from several places."""
-    from service.store.migrate import migrate as upgrade
-    from service.store.where import command_database
+    from service.postgres.migrate import migrate as upgrade
+    from service.postgres.where import command_database
 
     with command_database(Settings.from_environment()) as url:
         before, after = upgrade(url)
@@ -106,8 +106,8 @@ def sandbox(
     seed: Annotated[int, typer.Option(help="The same seed, the same people.")] = 1,
 ) -> None:
     """Run the simulated Prolific alone: API, webhooks with Prolific's retries, participants."""
-    from service.ops.log import configure_logs
     from service.sandbox.server import run_sandbox
+    from service.telemetry.log import configure_logs
 
     configure_logs(form="console", level="info")
     asyncio.run(

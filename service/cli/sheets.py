@@ -18,7 +18,7 @@ from service.errors import ConfigurationError
 if TYPE_CHECKING:
     from service.people.batch import Result
     from service.people.sheet import Row
-    from service.store.database import Database
+    from service.postgres.database import Database
 
 SHOWN = 200  # rows of the list in a terminal
 WHY = {

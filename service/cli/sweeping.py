@@ -42,11 +42,11 @@ def sweep(as_json: Json = False) -> None:
 def _sweep() -> dict[str, Any]:
     import asyncio
 
+    from service.postgres.database import Database
+    from service.postgres.where import command_database
     from service.prolific.client import Prolific
     from service.rules import load
-    from service.store.database import Database
     from service.store.queue import Queue
-    from service.store.where import command_database
     from service.sweep.sweep import Sweeper
 
     settings = Settings.from_environment()

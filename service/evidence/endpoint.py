@@ -9,14 +9,14 @@ from starlette.responses import JSONResponse, Response
 
 from service.domain.decision import Trigger
 from service.intake.event import IDENTIFIER
-from service.ops.bearer import Bearer
-from service.ops.http import DuplicateKey, body_within, problem, quotable, read_json
-from service.ops.metrics import Metrics
+from service.postgres.database import Database, within
 from service.rules import RuleBook, RuleFile
-from service.store.database import Database, within
 from service.store.evidence import add_evidence
 from service.store.queue import Queue
 from service.store.submissions import study_and_parent
+from service.telemetry.metrics import Metrics
+from service.web.bearer import Bearer
+from service.web.http import DuplicateKey, body_within, problem, quotable, read_json
 
 MAX_BODY = 64 * 1024  # bytes
 LONGEST_COMMIT = 10.0  # seconds; what is committed later all the same is replaced by the next try

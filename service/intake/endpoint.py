@@ -9,9 +9,9 @@ from service.errors import ConfigurationError
 from service.intake.event import event_id, read_event
 from service.intake.signature import signed_form
 from service.intake.writer import InboxWriter, Receipt
-from service.ops.http import body_within, problem
-from service.ops.metrics import Metrics
 from service.secret import Secret
+from service.telemetry.metrics import Metrics
+from service.web.http import body_within, problem
 
 MAX_BODY = 64 * 1024  # bytes
 RETRY_AFTER = {"Retry-After": "10"}

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from service.domain.decision import Trigger
 from service.intake.event import Event
-from service.store.database import HINTS, Database, kind_of, within
+from service.postgres.database import HINTS, Database, kind_of, within
 from service.store.holds import held_among
 from service.store.inbox import add_events
 from service.store.queue import Queue

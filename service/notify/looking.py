@@ -13,8 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.notify import sentences
 from service.notify.sentences import TITLES, Kind
+from service.postgres.database import database_now
 from service.rules import Finding, RuleBook
-from service.store.database import database_now
 from service.store.holds import count_holds, list_holds
 from service.store.notices import (
     add_notice,

@@ -14,13 +14,13 @@ from service.notify.channels import send, urls_in
 from service.notify.looking import LOOKS, Look, broken_rules, unclaimed
 from service.notify.sentences import message
 from service.notify.silence import AskStudy, look_for_silence
-from service.ops.periodic import now_and_then
-from service.rules_in_force import RulesInForce
+from service.postgres.database import HINTS, Database, kind_of
+from service.postgres.migrate import head
+from service.rulebook.current import RulesInForce
 from service.secret import Secret
-from service.store.database import HINTS, Database, kind_of
-from service.store.migrate import head
 from service.store.notices import TRIES, Notice, claim_due, mark_sent, sent_lately
 from service.store.turns import take_turn
+from service.telemetry.periodic import now_and_then
 
 TURN = "notify"
 EVERY = timedelta(seconds=5)

@@ -9,8 +9,8 @@ from service.errors import ProlificError
 from service.notify import sentences
 from service.notify.looking import tell
 from service.notify.sentences import Kind
+from service.postgres.database import Database, database_now
 from service.rules import RuleBook
-from service.store.database import Database, database_now
 from service.store.inbox import last_event_at
 from service.store.notices import active_studies, was_told
 

@@ -4,15 +4,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from service.ops.metrics import Metrics
-from service.ops.periodic import now_and_then
+from service.postgres.database import Database
 from service.store.audit import job_counts
 from service.store.brakes import scopes
-from service.store.database import Database
 from service.store.decisions import failed_submissions
 from service.store.holds import count_holds
 from service.store.inbox import last_event_at
 from service.store.turns import last_said
+from service.telemetry.metrics import Metrics
+from service.telemetry.periodic import now_and_then
 
 EVERY = 15.0  # seconds
 SUBSCRIPTION = {"enabled": 1.0, "disabled": 0.0, "missing": 0.0}

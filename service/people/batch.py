@@ -8,7 +8,7 @@ from typing import Any
 from service.people.actions import InvalidAction
 from service.people.resolving import AlreadyDecided, NeverHeardOf, resolve
 from service.people.sheet import Row
-from service.store.database import Database, database_now
+from service.postgres.database import Database, database_now
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.domain.decision import Facts, Outcome
 from service.domain.submission import Study, Submission
+from service.postgres.database import Clock
 from service.prolific.client import Prolific
 from service.review.known import Known
 from service.review.limits import GUARDS, ServiceLimits, Usage
@@ -14,7 +15,6 @@ from service.review.statistics import statistics_of
 from service.review.studies import StudyCache
 from service.rules import RuleBook, RuleFile
 from service.store.counting import Window, newest_outcomes, number_in_a_day, reward_in_a_day
-from service.store.database import Clock
 from service.store.history import review_history
 from service.store.queue import Lease
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 import structlog
 
 from service.errors import ProlificError
-from service.ops.metrics import Metrics
+from service.postgres.database import Database, database_now
 from service.prolific.client import Prolific
 from service.prolific.filters import SubmissionFilter
-from service.store.database import Database, database_now
 from service.store.submissions import mark_listed, see_list
+from service.telemetry.metrics import Metrics
 
 FRESH = 600.0  # seconds
 AGAIN = 60.0  # seconds after a list that failed

@@ -8,14 +8,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.domain.decision import Decision, DecisionStatus, Mode, Outcome, Trigger
 from service.errors import AutoreviewError, ProlificError
-from service.ops.metrics import Metrics
+from service.postgres.database import Database
 from service.prolific.errors import NotFound, Refused
 from service.review.judge import is_repeat
 from service.review.known import Known
 from service.review.limits import Excess
 from service.review.next_step import has_failed
 from service.store.brakes import open_breaker
-from service.store.database import Database
 from service.store.decisions import (
     Recorded,
     add_answer,
@@ -29,6 +28,7 @@ from service.store.decisions import (
 )
 from service.store.queue import Queue
 from service.store.submissions import study_of
+from service.telemetry.metrics import Metrics
 
 log = structlog.get_logger(__name__)
 

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.domain.decision import DecisionStatus, Guard, Mode, Trigger
 from service.domain.submission import Status, Submission
 from service.errors import ProlificError
-from service.ops.metrics import Metrics
+from service.postgres.database import Database, database_now
 from service.prolific.client import Prolific
 from service.prolific.errors import Resting, Unreadable
 from service.review.apply import Failed, apply, settled
@@ -33,11 +33,11 @@ from service.review.replies import follows_up, reply_since
 from service.review.treatment import MOST_IN_AN_HOUR, RetryLater, look_again, wait_for_all
 from service.review.troubles import Troubles
 from service.rules import RuleBook
-from service.store.database import Database, database_now
 from service.store.decisions import Recorded, add_answer, add_attempt, lock_for_review
 from service.store.queue import Lease, LeaseLost
 from service.store.reviews import Answer, Begun, begin_review, end_review
 from service.store.submissions import see_submission
+from service.telemetry.metrics import Metrics
 
 log = structlog.get_logger(__name__)
 

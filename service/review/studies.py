@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from service.domain.submission import Study
+from service.postgres.database import Database
 from service.prolific.client import Prolific
 from service.prolific.errors import NotFound
-from service.store.database import Database
 from service.store.submissions import see_study
 
 FRESH = 60.0  # seconds

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from service.errors import ProlificError
-from service.ops.metrics import Metrics
+from service.postgres.database import Database
 from service.review.treatment import (
     is_nothing_about_it,
     is_refusal,
@@ -12,8 +12,8 @@ from service.review.treatment import (
     retry_after,
     wait_for_all,
 )
-from service.store.database import Database
 from service.store.reviews import add_outage, add_refusal
+from service.telemetry.metrics import Metrics
 
 
 @dataclass(frozen=True, slots=True)

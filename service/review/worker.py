@@ -17,13 +17,13 @@ from procrastinate.retry import BaseRetryStrategy
 from procrastinate.worker import Worker
 
 from service.domain.decision import Trigger
-from service.ops.metrics import Metrics
-from service.ops.periodic import now_and_then
+from service.postgres.database import HINTS, Database, database_now, kind_of, within
 from service.review.review import Reviewer, ReviewJob
 from service.review.treatment import RetryLater
-from service.store.database import HINTS, Database, database_now, kind_of, within
 from service.store.decisions import newest
 from service.store.queue import QUEUE, RETRY, REVIEW, WAKE, Jobs, Lease, LeaseLost, Queue
+from service.telemetry.metrics import Metrics
+from service.telemetry.periodic import now_and_then
 
 HEARTBEAT = 2.5  # seconds between a worker's signs of life
 SOON = 3  # seconds

@@ -26,8 +26,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.domain.decision import Trigger
 from service.errors import AutoreviewError
 from service.postgres.connection import Connection, Connections
+from service.postgres.database import kind_of
 from service.postgres.requirements import WORKER
-from service.store.database import kind_of
 
 REVIEW = "review"
 RETRY = "retry"

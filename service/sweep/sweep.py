@@ -10,10 +10,10 @@ import structlog
 from service.domain.decision import Trigger
 from service.domain.submission import Status
 from service.errors import ProlificError
+from service.postgres.database import Database, database_now
 from service.prolific.client import Prolific
 from service.prolific.filters import SubmissionFilter
 from service.rules import RuleBook
-from service.store.database import Database, database_now
 from service.store.leftovers import (
     RECENT,
     Cause,

@@ -6,13 +6,13 @@ from typing import Any
 
 import structlog
 
-from service.ops.metrics import Metrics
-from service.ops.periodic import now_and_then
+from service.postgres.database import Database
 from service.prolific.client import Prolific
-from service.store.database import Database
 from service.store.turns import end_turn, take_turn
 from service.sweep.subscription import Lookup, look_up
 from service.sweep.sweep import Sweeper
+from service.telemetry.metrics import Metrics
+from service.telemetry.periodic import now_and_then
 
 TURN = "sweep"
 LOOK = 1.0  # seconds between two looks whether it is time

@@ -15,11 +15,11 @@ from service.app import Parts, build
 from service.domain.decision import Trigger
 from service.intake.event import event_id, read_event
 from service.intake.signature import signed_form
+from service.postgres.database import Database
+from service.rulebook.current import RulesInForce
 from service.rules import load
-from service.rules_in_force import RulesInForce
 from service.serve import Server, bind, serve
 from service.settings import Settings
-from service.store.database import Database
 from service.store.inbox import add_events
 from service.store.queue import Queue
 from tests.world import SECRET

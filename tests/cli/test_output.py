@@ -19,9 +19,9 @@ from service.cli.output import echo, print_json, print_table
 from service.cli.submissions import print_csv
 from service.domain.decision import Approve
 from service.domain.printable import csv_cell, from_csv_cell, printable
-from service.ops.log import configure_logs
 from service.people.sheet import read_sheet, write_sheet
 from service.rules import check
+from service.telemetry.log import configure_logs
 
 HOSTILE = "a\x1b]0;owned\x07\x9b31m\u202eb\u2066\nDecision 2: approve\r\x7f\ud800"
 ACTING = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")

@@ -14,9 +14,9 @@ import service
 from service.cli import app
 from service.domain.decision import Guard, Mode, Outcome
 from service.errors import AutoreviewError
-from service.ops.metrics import Metrics
 from service.rules import FACTS, MEANINGS, load
 from service.settings import variables
+from service.telemetry.metrics import Metrics
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

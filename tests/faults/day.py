@@ -13,6 +13,7 @@ from uuid import uuid4
 import httpx
 
 from service.domain.submission import Status
+from service.postgres.database import Database
 from service.prolific.client import Prolific
 from service.rules import load
 from service.sandbox.app import create_app
@@ -22,7 +23,6 @@ from service.sandbox.server import running as sandbox_running
 from service.sandbox.server import shipped_state
 from service.sandbox.state import SandboxState
 from service.sandbox.studies import TWO_PARTS
-from service.store.database import Database
 from service.store.decisions import failed_submissions
 from service.store.queue import Queue
 from service.sweep.sweep import Sweeper

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from service.app import Parts
 from service.intake.event import Event
 from service.intake.writer import InboxWriter, Receipt
-from service.store.database import Database
+from service.postgres.database import Database
 from service.store.queue import Queue
 from tests.conftest import Start
 from tests.world import SECRET, World, signature, signed, status_change

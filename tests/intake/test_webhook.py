@@ -12,7 +12,7 @@ from sqlalchemy import text
 from service.app import Parts
 from service.intake.event import Event
 from service.intake.writer import InboxWriter, Receipt
-from service.store.database import Database
+from service.postgres.database import Database
 from service.store.queue import Queue
 from tests.conftest import Start, named
 from tests.world import ADMIN, bearer, signed, status_change

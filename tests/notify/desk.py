@@ -17,12 +17,12 @@ from starlette.routing import Route
 from service.domain.decision import Decision, DecisionStatus, Guard, Mode, Outcome, Trigger
 from service.domain.submission import Status, Study, Submission
 from service.notify.notifier import Notifier
+from service.postgres.database import Database
+from service.rulebook.current import RulesInForce
 from service.rules import RuleBook
-from service.rules_in_force import RulesInForce
 from service.sandbox.server import running
 from service.secret import Secret
 from service.store.brakes import open_breaker
-from service.store.database import Database
 from service.store.decisions import add_answer, add_attempt, record
 from service.store.submissions import see_study, see_submission
 

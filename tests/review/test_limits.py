@@ -27,6 +27,7 @@ from service.domain.decision import (
 from service.domain.submission import Status, Submission
 from service.people.pausing import resume
 from service.people.resolving import resolve
+from service.postgres.database import Database
 from service.review.gather import usage_of
 from service.review.guards import Case, guard
 from service.review.known import Known
@@ -35,7 +36,6 @@ from service.rules import RuleFile, load
 from service.sandbox.faults import Fault
 from service.sandbox.studies import STROOP, TWO_PARTS
 from service.store.brakes import open_breaker
-from service.store.database import Database
 from service.store.decisions import record
 from service.store.history import history_of
 from tests.conftest import Start

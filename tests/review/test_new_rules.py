@@ -12,17 +12,17 @@ import psycopg
 from service.app import Parts
 from service.domain.decision import Mode
 from service.domain.submission import Status, Submission
-from service.ops.metrics import Metrics
-from service.reloading import RuleKeeper, standard
+from service.postgres.database import Database
+from service.rulebook.current import RulesInForce
+from service.rulebook.startup import last_good_rules
+from service.rulebook.watcher import RuleKeeper, standard
 from service.rules import load
-from service.rules_in_force import RulesInForce
 from service.sandbox.model import By
 from service.sandbox.studies import STROOP, TWO_PARTS
-from service.starting import last_good_rules
-from service.store.database import Database
 from service.store.queue import Queue
 from service.store.rulebooks import left_behind
 from service.store.submissions import see_submission
+from service.telemetry.metrics import Metrics
 from tests.conftest import Start
 from tests.world import World, hash_of, in_force, rules_text, until, write_rules
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from service.store import embedded_server as server
-from service.store.embedded import delete_database
-from service.store.embedded_home import find_home, make_data_dir
-from service.store.migrate import migrate
+from service.postgres import embedded_server as server
+from service.postgres.embedded import delete_database
+from service.postgres.embedded_home import find_home, make_data_dir
+from service.postgres.migrate import migrate
 from tests.process import free_port
 from tests.soak.replicas import Part, Replica
 

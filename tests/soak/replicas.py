@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from random import Random
 
-from service.store.embedded_home import Home
+from service.postgres.embedded_home import Home
 from tests.process import environment
 
 PAUSE = (0.2, 3.0)  # seconds from a process's end to its next start

@@ -1,4 +1,4 @@
-"""``python -m service.ops.probe [URL]``: exit 0 if the service answers 200, for a container's health check.
+"""``python -m service.web.probe [URL]``: exit 0 if the service answers 200, for a container's health check.
 
 Without a URL it asks this machine's ``/livez``. Only the standard library, so that it starts quickly.
 """

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from service.store.database import HINTS, kind_of
+from service.postgres.database import HINTS, kind_of
 
 BACK_OFF = 5.0  # seconds at least until the next look, after trouble of the database
 

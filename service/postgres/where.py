@@ -5,11 +5,11 @@ from contextlib import contextmanager
 
 from service.errors import ConfigurationError
 from service.postgres.connection import connect
-from service.postgres.failures import explained
+from service.postgres.embedded import embedded_postgres, running_url
+from service.postgres.explanation import explained
+from service.postgres.migrate import migrate
 from service.postgres.parameters import connection_parameters
 from service.settings import Settings
-from service.store.embedded import embedded_postgres, running_url
-from service.store.migrate import migrate
 
 
 def external_url(settings: Settings) -> str | None:

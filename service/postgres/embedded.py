@@ -17,10 +17,10 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from service.errors import DatabaseError, DataDirInUse
+from service.postgres.embedded_home import find_home, make_data_dir, server_folder
+from service.postgres.embedded_server import await_old_server, running_server
+from service.postgres.owned import open_own, read_own
 from service.postgres.parameters import ignore_shell_variables
-from service.store.embedded_home import find_home, make_data_dir, server_folder
-from service.store.embedded_server import await_old_server, running_server
-from service.store.owned import open_own, read_own
 
 LOCK_PATIENCE = 0.3  # seconds; ``running_url`` holds the lock for an instant
 

@@ -11,9 +11,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.errors import ConfigurationError
-from service.ops.http import problem
-from service.ops.metrics import Metrics
 from service.secret import Secret
+from service.telemetry.metrics import Metrics
+from service.web.http import problem
 
 WINDOW = 60.0  # seconds
 MAX_WRONG = 20  # wrong tokens of one address in a window; beyond it the answer is 429

@@ -17,9 +17,9 @@ import psycopg
 
 from service.errors import DatabaseError
 from service.postgres.connection import connect
-from service.store.embedded_home import Home, environment
-from service.store.embedded_keeper import kept
-from service.store.owned import open_own, read_own
+from service.postgres.embedded_home import Home, environment
+from service.postgres.embedded_keeper import kept
+from service.postgres.owned import open_own, read_own
 
 NAME = "autoreview"  # of the database and of its owner
 START_TIMEOUT = 120.0  # seconds; recovery after a crash reads back up to 1 GB

