@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 
 from service.api.endpoints import Api
-from service.api.people import PeopleApi
+from service.api.manual import ManualApi
 from service.domain.submission import Study
 from service.evidence.endpoint import EvidenceEndpoint
 from service.intake.endpoint import WebhookEndpoint
@@ -28,20 +28,20 @@ from service.postgres.database import Clock, Database
 from service.postgres.migrate import head
 from service.postgres.requirements import WORKER, Budget
 from service.prolific.client import Prolific
+from service.review.failures import FailureCounter
 from service.review.gather import Gatherer
 from service.review.limits import ServiceLimits
 from service.review.lists import StudyLists
 from service.review.record import Recorder
 from service.review.review import Reviewer
 from service.review.studies import StudyCache
-from service.review.troubles import Troubles
 from service.review.worker import register_tasks
 from service.rulebook.current import RulesInForce
-from service.rulebook.watcher import RuleKeeper
+from service.rulebook.watcher import RuleWatcher
 from service.settings import Settings
 from service.store.queue import Queue, job_app
-from service.sweep.sweep import Sweeper
-from service.sweep.sweeping import Sweeping
+from service.sweep.scheduled import ScheduledSweep
+from service.sweep.sweeper import Sweeper
 from service.telemetry.metrics import CONTENT_TYPE, Metrics
 from service.web.bearer import Bearer, WrongTokens
 from service.web.http import SamePath, problem
@@ -95,7 +95,7 @@ def build(
     )
     jobs = job_app(database.connections, size=budget.jobs or 1, on_heartbeat=health.note_heartbeat)
     queue = Queue()
-    keeper = RuleKeeper(rules, database, queue if parts.worker else None, settings.mode, metrics)
+    keeper = RuleWatcher(rules, database, queue if parts.worker else None, settings.mode, metrics)
     writer = InboxWriter(database, queue)
     reviewer = _reviewer(settings, database, queue, rules, metrics, clock) if parts.worker else None
     chores = [Gauges(database, metrics).run]
@@ -141,7 +141,7 @@ def _reviewer(
         metrics=metrics,
         gatherer=Gatherer(StudyCache(database), StudyLists(database, metrics), clock),
         recorder=Recorder(database, queue, metrics),
-        troubles=Troubles(database, metrics),
+        troubles=FailureCounter(database, metrics),
         service_limits=service_limits(settings),
     )
 
@@ -154,9 +154,9 @@ def service_limits(settings: Settings) -> ServiceLimits:
     )
 
 
-def _sweeping(settings: Settings, reviewer: Reviewer, queue: Queue, metrics: Metrics) -> Sweeping:
+def _sweeping(settings: Settings, reviewer: Reviewer, queue: Queue, metrics: Metrics) -> ScheduledSweep:
     sweeper = Sweeper(reviewer.prolific, reviewer.database, queue, reviewer.rules, settings.studies)
-    return Sweeping(
+    return ScheduledSweep(
         sweeper, reviewer.prolific, reviewer.database, metrics, settings.sweep_every, settings.public_url
     )
 
@@ -211,7 +211,7 @@ def _public_routes(
     evidence = EvidenceEndpoint(survey, rules, database, queue, metrics)
     admin = Bearer("ADMIN_TOKEN", settings.secret("ADMIN_TOKEN"), wrong)
     api = Api(admin, database, rules, settings.mode, settings.public_url)
-    people = PeopleApi(admin, database, settings.public_url, clock)
+    people = ManualApi(admin, database, settings.public_url, clock)
     return [
         Route("/webhooks/prolific", webhook.__call__, methods=["POST"]),
         Route("/evidence/{source}/{submission_id}", evidence.__call__, methods=["PUT"]),

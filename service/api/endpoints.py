@@ -9,9 +9,9 @@ from starlette.routing import Route
 
 from service import __version__
 from service.api.description import description
-from service.api.guarding import Endpoint, guarded
-from service.api.people import brakes_on, breaker_state
+from service.api.manual import brakes_on, breaker_state
 from service.api.queries import decision_query, next_page
+from service.api.requests import Endpoint, guarded
 from service.domain.decision import Mode
 from service.domain.plain import plain
 from service.postgres.database import Database
@@ -25,11 +25,11 @@ from service.store.audit import (
     observed_rules,
     show_decision,
 )
-from service.store.brakes import Scope, scopes
 from service.store.evidence import evidence_of
 from service.store.inbox import events_of, inbox_counts
+from service.store.pauses import Scope, scopes
+from service.store.schedule import last_run
 from service.store.submissions import submission_as_seen, unclaimed_count
-from service.store.turns import last_turn
 from service.web.bearer import Bearer
 from service.web.http import problem
 
@@ -98,7 +98,7 @@ class Api:
             decisions = await decision_counts(connection)
             observed = await observed_rules(connection)
             brakes = await scopes(connection)
-            sweep = await last_turn(connection, "sweep")
+            sweep = await last_run(connection, "sweep")
         service = brakes.get(None) or Scope(None)
         pauses = [one for scope in brakes.values() for one in brakes_on(scope) if one["kind"] == "pause"]
         breakers = [breaker_state(breaker) for scope in brakes.values() for breaker in scope.breakers]

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from service.cli.output import Json, console, echo, plain, print_json, print_table, text
+from service.console import Json, console, echo, plain, print_json, print_table, text
 from service.errors import ConfigurationError
 
 app = typer.Typer(help="What was decided, and why.", no_args_is_help=True)
@@ -37,7 +37,7 @@ def list_(
     from starlette.datastructures import QueryParams
 
     from service.api.queries import BadQuery, decision_query
-    from service.cli.asking import ask
+    from service.cli.database import ask
     from service.store.audit import list_decisions
 
     asked = {
@@ -70,7 +70,7 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show one decision whole: its facts, the trace of its rules, its attempts."""
-    from service.cli.asking import ask
+    from service.cli.database import ask
     from service.store.audit import show_decision
 
     row = ask(lambda connection: show_decision(connection, decision))

@@ -7,7 +7,7 @@ from typing import Any
 from rich.table import Table
 
 from service.cli.decisions import print_decision
-from service.cli.output import console, text
+from service.console import console, text
 from service.demo.process import FOLDER, Place
 from service.demo.verdicts import Ending, latency
 from service.domain.decision import Outcome

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from service.rules import Finding
-from service.store.notices import Notice
+from service.store.notifications import Notification
 
 LISTED = 20  # of a kind in one message; the others are counted
 
@@ -129,9 +129,9 @@ def unclaimed(row: dict[str, Any]) -> str:
     )
 
 
-def message(notices: Sequence[Notice]) -> tuple[str, str]:
+def message(notices: Sequence[Notification]) -> tuple[str, str]:
     """Title and text of one message that tells all of these."""
-    kinds: dict[str, list[Notice]] = {}
+    kinds: dict[str, list[Notification]] = {}
     for notice in notices:
         kinds.setdefault(notice.kind, []).append(notice)
     titles = [
@@ -147,7 +147,7 @@ def moment(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def _section(notices: Sequence[Notice]) -> str:
+def _section(notices: Sequence[Notification]) -> str:
     """Notices of one kind, and what to do about them."""
     lines = [f"{moment(one.at)}: {one.text}" for one in notices[:LISTED]]
     lines += _more(len(notices), "of these")

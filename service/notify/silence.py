@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 from service.domain.submission import Study
 from service.errors import ProlificError
 from service.notify import sentences
-from service.notify.looking import tell
+from service.notify.causes import tell
 from service.notify.sentences import Kind
 from service.postgres.database import Database, database_now
 from service.rules import RuleBook
 from service.store.inbox import last_event_at
-from service.store.notices import active_studies, was_told
+from service.store.notifications import active_studies, was_notified
 
 LONG = timedelta(hours=24)
 
@@ -49,7 +49,7 @@ async def _quiet(database: Database, book: RuleBook) -> Quiet | None:
             return None
         since = await last_event_at(connection) or min(row["first_submission_at"] for row in studies)
         is_long = await database_now(connection) - since >= LONG
-        if not is_long or await was_told(connection, Kind.SILENCE, since.isoformat()):
+        if not is_long or await was_notified(connection, Kind.SILENCE, since.isoformat()):
             return None
     return Quiet(since, tuple(row["id"] for row in studies))
 

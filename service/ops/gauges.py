@@ -5,14 +5,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from service.postgres.database import Database
+from service.postgres.periodic import run_every
 from service.store.audit import job_counts
-from service.store.brakes import scopes
 from service.store.decisions import failed_submissions
 from service.store.holds import count_holds
 from service.store.inbox import last_event_at
-from service.store.turns import last_said
+from service.store.pauses import scopes
+from service.store.schedule import last_result
 from service.telemetry.metrics import Metrics
-from service.telemetry.periodic import now_and_then
 
 EVERY = 15.0  # seconds
 SUBSCRIPTION = {"enabled": 1.0, "disabled": 0.0, "missing": 0.0}
@@ -27,7 +27,7 @@ class Gauges:
 
     async def run(self) -> None:
         """Until it is cancelled."""
-        await now_and_then("gauges", EVERY, self.look)
+        await run_every("gauges", EVERY, self.look)
 
     async def look(self) -> None:
         """Set each gauge to what is so now."""
@@ -38,7 +38,7 @@ class Gauges:
             last_webhook = await last_event_at(connection)
             holds = await count_holds(connection)
             brakes = (await scopes(connection)).values()
-            swept_at, swept = await last_said(connection, "sweep")
+            swept_at, swept = await last_result(connection, "sweep")
         metrics.jobs_queued.set(jobs["queued"])
         metrics.oldest_job.set(_age(jobs["oldest"]))
         metrics.failed.set(len(failed))

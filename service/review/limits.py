@@ -10,7 +10,7 @@ from math import floor
 
 from service.domain.decision import Guard, Outcome
 from service.rules import Limits
-from service.store.brakes import Scope
+from service.store.pauses import Scope
 
 ALWAYS_ALLOWED = 3  # rejections that no share forbids
 

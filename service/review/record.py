@@ -14,7 +14,6 @@ from service.review.judge import is_repeat
 from service.review.known import Known
 from service.review.limits import Excess
 from service.review.next_step import has_failed
-from service.store.brakes import open_breaker
 from service.store.decisions import (
     Recorded,
     add_answer,
@@ -26,6 +25,7 @@ from service.store.decisions import (
     record_and_attempt,
     supersede,
 )
+from service.store.pauses import open_breaker
 from service.store.queue import Queue
 from service.store.submissions import study_of
 from service.telemetry.metrics import Metrics

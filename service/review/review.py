@@ -23,6 +23,7 @@ from service.postgres.database import Database, database_now
 from service.prolific.client import Prolific
 from service.prolific.errors import Resting, Unreadable
 from service.review.apply import Failed, apply, settled
+from service.review.failures import FailureCounter
 from service.review.gather import Fetched, Gatherer, usage_of
 from service.review.judge import judge, propose, still_asks_to_return
 from service.review.known import Known
@@ -30,8 +31,7 @@ from service.review.limits import ServiceLimits
 from service.review.next_step import Decide, LookAgain, Resend, Settle, Skip, has_reached, next_step
 from service.review.record import Recorder, Recording
 from service.review.replies import follows_up, reply_since
-from service.review.treatment import MOST_IN_AN_HOUR, RetryLater, look_again, wait_for_all
-from service.review.troubles import Troubles
+from service.review.retry_policy import MOST_IN_AN_HOUR, RetryLater, look_again, wait_for_all
 from service.rules import RuleBook
 from service.store.decisions import Recorded, add_answer, add_attempt, lock_for_review
 from service.store.queue import Lease, LeaseLost
@@ -108,7 +108,7 @@ class Reviewer:
     metrics: Metrics
     gatherer: Gatherer
     recorder: Recorder
-    troubles: Troubles
+    troubles: FailureCounter
     service_limits: ServiceLimits
 
     async def review(self, job: ReviewJob) -> Recorded | None:
@@ -137,7 +137,7 @@ class Reviewer:
 
     async def crash_delay(self, job: ReviewJob, error: Exception) -> timedelta | None:
         """Return how long to wait after an error of our own; None when retries are exhausted: it is *failed* then."""
-        after = await self.troubles.stumble(job.submission_id)
+        after = await self.troubles.crash_delay(job.submission_id)
         if after is None:
             await self.recorder.record_failure(
                 job.submission_id, job.trigger, self.mode, error, await self._now()

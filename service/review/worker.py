@@ -18,12 +18,12 @@ from procrastinate.worker import Worker
 
 from service.domain.decision import Trigger
 from service.postgres.database import HINTS, Database, database_now, kind_of, within
+from service.postgres.periodic import run_every
+from service.review.retry_policy import RetryLater
 from service.review.review import Reviewer, ReviewJob
-from service.review.treatment import RetryLater
 from service.store.decisions import newest
 from service.store.queue import QUEUE, RETRY, REVIEW, WAKE, Jobs, Lease, LeaseLost, Queue
 from service.telemetry.metrics import Metrics
-from service.telemetry.periodic import now_and_then
 
 HEARTBEAT = 2.5  # seconds between a worker's signs of life
 SOON = 3  # seconds
@@ -37,7 +37,7 @@ CLOCK_PATIENCE = 2.0  # seconds to wait for the database's clock
 log = structlog.get_logger(__name__)
 
 
-class Patience(BaseRetryStrategy):
+class RetryAlways(BaseRetryStrategy):
     """Every job is taken up again: when ``Tasks.put_off`` says, or soon. An error in here would end it for good."""
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:  # noqa: ARG002
@@ -142,10 +142,10 @@ def register_tasks(app: App, reviewer: Reviewer, database: Database, queue: Queu
     tasks = Tasks(app.job_manager, reviewer, database, queue, metrics)
     for name, task in ((REVIEW, tasks.review), (RETRY, tasks.retry)):
         teach = app.task(
-            name=name, queue=QUEUE, retry=Patience(), pass_context=True, task_middleware=[tasks.put_off]
+            name=name, queue=QUEUE, retry=RetryAlways(), pass_context=True, task_middleware=[tasks.put_off]
         )
         teach(task)
-    app.task(name=WAKE, queue=QUEUE, retry=Patience(), task_middleware=[tasks.put_off])(tasks.wake)
+    app.task(name=WAKE, queue=QUEUE, retry=RetryAlways(), task_middleware=[tasks.put_off])(tasks.wake)
     # ``run_worker`` does not wait for its turn in the queue. As a job it is there for what older versions enqueue,
     # and because Procrastinate watches over its heartbeat only as long as it has something periodic beside it.
     rescue = app.task(name=RESCUE, queue=QUEUE, queueing_lock=RESCUE, priority=1)(tasks.rescue)
@@ -155,7 +155,7 @@ def register_tasks(app: App, reviewer: Reviewer, database: Database, queue: Queu
 async def run_worker(app: App, *, concurrency: int, stopping: asyncio.Event) -> None:
     """Work until told to stop, then end what is under way; a lost database is waited for."""
     # Beside the jobs: all slots may be taken by calls that are slow, and the backlog be long.
-    rescuing = asyncio.create_task(now_and_then(RESCUE, RESCUE_EVERY, app.tasks[RESCUE]))
+    rescuing = asyncio.create_task(run_every(RESCUE, RESCUE_EVERY, app.tasks[RESCUE]))
     try:
         await _keep_working(app, concurrency, stopping)
     finally:

@@ -19,7 +19,7 @@ from service.rulebook.current import RulesInForce
 from service.rules import Code, Finding, InvalidRules, RuleBook, RuleFile, load
 from service.rules.files import NotAllowed, read_rules
 from service.store.queue import Queue
-from service.store.rulebooks import Standard, keep_book, left_behind
+from service.store.rulebooks import RulesVersion, decided_under_other_rules, keep_book
 from service.telemetry.metrics import Metrics
 
 EVERY = 1.0  # seconds between two looks at the folder
@@ -32,7 +32,7 @@ Fingerprint = tuple[tuple[str, str], ...]
 
 
 @dataclass(slots=True)
-class RuleKeeper:
+class RuleWatcher:
     """Looks at the rules folder every second; what is broken there changes nothing but is told loudly.
 
     ``queue`` is set in a process with a worker: there new rules review again what is held or observed.
@@ -104,7 +104,7 @@ class RuleKeeper:
         async with self.database.begin() as connection:
             await keep_book(connection, contents(book), hashes(book))
             if self.queue:
-                waiting = await left_behind(connection, partial(standard, book, self.mode))
+                waiting = await decided_under_other_rules(connection, partial(standard, book, self.mode))
                 await self.queue.review(connection, waiting, Trigger.RULES)
                 if waiting:
                     log.info("rules.review_again", submissions=len(waiting))
@@ -161,10 +161,10 @@ def _content(file: RuleFile) -> bytes:
     return text if sha256(text).hexdigest() == file.hash else marked
 
 
-def standard(book: RuleBook, mode: Mode, study: str, parent: str | None) -> Standard | None:
+def standard(book: RuleBook, mode: Mode, study: str, parent: str | None) -> RulesVersion | None:
     """What a decision of the study would be made by now; None if no file claims it."""
     file = book.file_for(study, parent)
-    return Standard(file.hash, mode.at_most(file.mode)) if file else None
+    return RulesVersion(file.hash, mode.at_most(file.mode)) if file else None
 
 
 def tell_warnings(book: RuleBook) -> None:

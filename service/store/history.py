@@ -11,9 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.domain.decision import DecisionStatus, Outcome
 from service.domain.submission import Submission
-from service.store.brakes import Scope, scopes_from
 from service.store.decisions import HELD_SINCE, STATUS_OF, UNCLEAR, Recorded, recorded_from
 from service.store.inbox import IS_FINAL
+from service.store.pauses import Scope, scopes_from
 from service.store.queue import Lease
 from service.store.submissions import row_of
 

@@ -53,7 +53,7 @@ async def _newest(connection: AsyncConnection) -> dict[str, str] | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Standard:
+class RulesVersion:
     """What decisions of a study are made by: a rule file, and the mode that it and the service allow."""
 
     rules_hash: str
@@ -86,8 +86,8 @@ _LEFT_BEHIND = sa.text("""
 """)
 
 
-async def left_behind(
-    connection: AsyncConnection, standard_of: Callable[[str, str | None], Standard | None]
+async def decided_under_other_rules(
+    connection: AsyncConnection, standard_of: Callable[[str, str | None], RulesVersion | None]
 ) -> list[str]:
     """Submissions that other rules, or a lower mode, held or observed; those that no file claimed then too.
 

@@ -1,1 +1,1 @@
-"""What a process reports about itself: logs, metrics, and work that is repeated at intervals."""
+"""What a process reports about itself: logs and metrics."""

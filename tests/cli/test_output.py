@@ -14,12 +14,12 @@ import pytest
 import structlog
 
 from service.cli.decisions import print_decision
-from service.cli.holding import _print as print_holds
-from service.cli.output import echo, print_json, print_table
+from service.cli.holds import _print as print_holds
 from service.cli.submissions import print_csv
+from service.console import echo, print_json, print_table
 from service.domain.decision import Approve
 from service.domain.printable import csv_cell, from_csv_cell, printable
-from service.people.sheet import read_sheet, write_sheet
+from service.manual.sheet import read_sheet, write_sheet
 from service.rules import check
 from service.telemetry.log import configure_logs
 

@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from service.app import Parts, build
 from service.cli import app as commands
-from service.cli.running import Only
+from service.cli.serve import Only
 from service.errors import AutoreviewError
 from service.rulebook.current import RulesInForce
 from service.rules import load

@@ -25,7 +25,7 @@ from service.sandbox.state import SandboxState
 from service.sandbox.studies import TWO_PARTS
 from service.store.decisions import failed_submissions
 from service.store.queue import Queue
-from service.sweep.sweep import Sweeper
+from service.sweep.sweeper import Sweeper
 from tests.faults.replicas import Replica, Replicas, replicas
 from tests.faults.stored import make_due, query
 from tests.world import (

@@ -7,7 +7,7 @@ from typing import Any
 from service.domain.decision import Outcome
 from service.domain.submission import FINAL, Status
 from service.review.next_step import REACHED
-from service.review.treatment import MOST_IN_AN_HOUR
+from service.review.retry_policy import MOST_IN_AN_HOUR
 from service.sandbox.model import By, Call, SimSubmission
 from tests.faults.day import DONE, HALF_DONE, NO_CODE, WRONG_CODE, Day, Said
 from tests.faults.stored import Row, events, query

@@ -22,8 +22,8 @@ from service.rulebook.current import RulesInForce
 from service.rules import RuleBook
 from service.sandbox.server import running
 from service.secret import Secret
-from service.store.brakes import open_breaker
 from service.store.decisions import add_answer, add_attempt, record
+from service.store.pauses import open_breaker
 from service.store.submissions import see_study, see_submission
 
 STUDY = "65f000000000000000000051"

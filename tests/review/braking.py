@@ -12,7 +12,7 @@ from psycopg.rows import dict_row
 
 from service.app import Parts, build, opened
 from service.domain.decision import Outcome, Trigger
-from service.people.pausing import pause, resume
+from service.manual.pause import pause, resume
 from service.review.review import Reviewer, ReviewJob
 from service.rulebook.current import RulesInForce
 from service.sandbox.model import SimSubmission

@@ -25,8 +25,8 @@ from service.domain.decision import (
     Verdict,
 )
 from service.domain.submission import Status, Submission
-from service.people.pausing import resume
-from service.people.resolving import resolve
+from service.manual.decide import resolve
+from service.manual.pause import resume
 from service.postgres.database import Database
 from service.review.gather import usage_of
 from service.review.guards import Case, guard
@@ -35,9 +35,9 @@ from service.review.limits import ServiceLimits
 from service.rules import RuleFile, load
 from service.sandbox.faults import Fault
 from service.sandbox.studies import STROOP, TWO_PARTS
-from service.store.brakes import open_breaker
 from service.store.decisions import record
 from service.store.history import history_of
+from service.store.pauses import open_breaker
 from tests.conftest import Start
 from tests.review.braking import (
     CODES,

@@ -17,7 +17,7 @@ from service.prolific.errors import (
     Unreachable,
     Unreadable,
 )
-from service.review.treatment import is_nothing_about_it, is_refusal, retry_after, wait_for_all
+from service.review.retry_policy import affects_every_call, is_refusal, retry_after, wait_for_all
 from service.store.reviews import Failures
 
 MINUTES = timedelta(minutes=1)
@@ -82,7 +82,7 @@ def test_a_refusal_while_awaiting_is_tried_at_least_five_times_over_ten_minutes(
 def test_where_all_calls_wait_each_comes_back_at_a_time_of_its_own(
     error: ProlificError, seconds: int
 ) -> None:
-    assert is_nothing_about_it(error)
+    assert affects_every_call(error)
     waits = {wait_for_all(error) for _ in range(50)}
     assert len(waits) == 50
     assert all(timedelta(seconds=seconds) <= wait <= timedelta(seconds=2 * seconds) for wait in waits)

@@ -9,7 +9,7 @@ from service.sandbox.quirks import Quirks
 from service.sandbox.studies import STROOP
 from service.store.queue import Queue
 from service.store.statistics import times_of_study
-from service.sweep.sweep import Sweeper
+from service.sweep.sweeper import Sweeper
 from tests.conftest import Start
 from tests.sandbox.live_quirks import SURVIVED
 from tests.world import World

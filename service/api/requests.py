@@ -9,10 +9,10 @@ from starlette.responses import Response
 
 from service.api.queries import BadQuery
 from service.errors import AutoreviewError
-from service.people.actions import InvalidAction
-from service.people.pausing import Unnamed
-from service.people.resolving import AlreadyDecided, NeverHeardOf
-from service.people.texts import cleaned, quoted
+from service.manual.actions import InvalidAction
+from service.manual.decide import AlreadyDecided, NeverHeardOf
+from service.manual.pause import Unnamed
+from service.manual.texts import cleaned, quoted
 from service.web.bearer import Bearer
 from service.web.http import DuplicateKey, body_within, problem, read_json
 

@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
-from service.cli.output import Json, echo, print_json
-from service.cli.sheets import resolve_sheet
+from service.cli.resolve_sheet import resolve_sheet
+from service.console import Json, echo, print_json
 from service.domain.decision import Action
 from service.errors import ConfigurationError
 
@@ -72,7 +72,7 @@ def _check_usage(
 
 def _action(name: str | None, fields: dict[str, Any]) -> Action | None:
     """What the options say; None where they say nothing."""
-    from service.people.actions import InvalidAction, action_of, filled
+    from service.manual.actions import InvalidAction, action_of, filled
 
     if name is None:
         if filled(fields):
@@ -85,9 +85,9 @@ def _action(name: str | None, fields: dict[str, Any]) -> Action | None:
 
 
 def _resolve_one(submission: str, action: Action, by: str, note: str | None, *, as_json: bool) -> None:
-    from service.cli.asking import ask
-    from service.people.actions import InvalidAction
-    from service.people.resolving import resolve as decide
+    from service.cli.database import ask
+    from service.manual.actions import InvalidAction
+    from service.manual.decide import resolve as decide
     from service.postgres.database import database_now
     from service.store.audit import show_decision
 

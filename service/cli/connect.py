@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from service.cli.output import Json, echo, print_json
+from service.console import Json, echo, print_json
 from service.errors import ConfigurationError
 from service.settings import Settings
 
@@ -80,7 +80,7 @@ async def _connect(
     ask: bool,
     dry_run: bool,
 ) -> dict[str, Any]:
-    from service.connect.connecting import carry_out, saying_what_to_do
+    from service.connect.execute import carry_out, saying_what_to_do
     from service.connect.plan import SecretStep, plan
     from service.connect.report import connected
     from service.connect.secret_file import check_writable
@@ -100,7 +100,7 @@ async def _connect(
 async def _disconnect(
     settings: Settings, workspace: str | None, base: str, *, dry_run: bool
 ) -> dict[str, Any]:
-    from service.connect.connecting import disconnect, saying_what_to_do
+    from service.connect.execute import disconnect, saying_what_to_do
     from service.connect.report import disconnected
     from service.web.address import webhook_url
 
@@ -122,7 +122,7 @@ def _prolific(settings: Settings) -> "Prolific":
 
 
 async def _look(prolific: "Prolific", workspace: str | None) -> "Found":
-    from service.connect.connecting import choose_workspace, look, saying_what_to_do
+    from service.connect.execute import choose_workspace, look, saying_what_to_do
 
     with saying_what_to_do():
         return await look(prolific, await choose_workspace(prolific, workspace))

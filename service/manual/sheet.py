@@ -12,8 +12,8 @@ from typing import Any, TextIO
 from service.domain.decision import Action
 from service.domain.printable import csv_cell, from_csv_cell
 from service.errors import ConfigurationError
-from service.people.actions import InvalidAction, action_of, filled
-from service.people.texts import cleaned, is_readable
+from service.manual.actions import InvalidAction, action_of, filled
+from service.manual.texts import cleaned, is_readable
 
 FIELDS = ("category", "message", "reasons", "code_type", "code", "percentage")
 FILLED_IN = ("action", *FIELDS, "note")

@@ -65,7 +65,7 @@ _UNHANDLED = sa.text(f"""
 """)  # noqa: S608
 
 
-async def left_of_listed(
+async def unprocessed_in_list(
     connection: AsyncConnection, listed: Sequence[str], asked_at: datetime
 ) -> dict[str, Cause]:
     """Which of the submissions that Prolific listed at ``asked_at`` as awaiting review need one, and why."""
@@ -75,7 +75,7 @@ async def left_of_listed(
     return {row.id: Cause(row.cause) for row in rows}
 
 
-async def left_of_unlisted(
+async def missing_from_list(
     connection: AsyncConnection, study: str, listed: Sequence[str], asked_at: datetime
 ) -> dict[str, Cause]:
     """Which of a study's submissions await review as far as we know, though Prolific did not list them.
@@ -96,7 +96,7 @@ async def left_of_unlisted(
     return dict.fromkeys(rows, Cause.GONE)
 
 
-async def left_of_pending(connection: AsyncConnection, now: datetime) -> dict[str, Cause]:
+async def pending_without_job(connection: AsyncConnection, now: datetime) -> dict[str, Cause]:
     """Decisions older than a minute that are still pending, and events and evidence without a review.
 
     Of those that failed the ones that may have arrived, each once an hour at most: Prolific may never show it.
@@ -128,7 +128,7 @@ async def left_of_pending(connection: AsyncConnection, now: datetime) -> dict[st
     }
 
 
-async def left_of_timers(connection: AsyncConnection) -> list[str]:
+async def overdue_timers(connection: AsyncConnection) -> list[str]:
     """Submissions that were to be looked at again a minute ago, and neither were nor will be."""
     rows = await connection.scalars(
         sa.text(f"""

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from service.cli.output import Json, echo, plain, print_json
+from service.console import Json, echo, plain, print_json
 from service.errors import ConfigurationError
 
 Study = Annotated[str | None, typer.Option(help="This study alone; without it the whole service.")]
@@ -45,8 +45,8 @@ def resume(by: By, reason: Why, study: Study = None, as_json: Json = False) -> N
 
 
 def _pause(study: str | None, by: str, reason: str) -> Any:
-    from service.cli.asking import ask
-    from service.people.pausing import Unnamed, pause
+    from service.cli.database import ask
+    from service.manual.pause import Unnamed, pause
 
     try:
         return ask(lambda connection: pause(connection, study, by, reason))
@@ -55,9 +55,9 @@ def _pause(study: str | None, by: str, reason: str) -> Any:
 
 
 def _resume(study: str | None, by: str, reason: str) -> dict[str, Any]:
-    from service.api.people import resumed_state
-    from service.cli.asking import ask
-    from service.people.pausing import Unnamed, resume
+    from service.api.manual import resumed_state
+    from service.cli.database import ask
+    from service.manual.pause import Unnamed, resume
 
     try:
         resumed = ask(lambda connection: resume(connection, study, by, reason))

@@ -4,7 +4,7 @@ from typing import Any
 
 import typer
 
-from service.cli.output import Json, echo, print_json
+from service.console import Json, echo, print_json
 from service.settings import Settings
 
 MEANINGS = {
@@ -47,7 +47,7 @@ def _sweep() -> dict[str, Any]:
     from service.prolific.client import Prolific
     from service.rules import load
     from service.store.queue import Queue
-    from service.sweep.sweep import Sweeper
+    from service.sweep.sweeper import Sweeper
 
     settings = Settings.from_environment()
     token = settings.require("PROLIFIC_TOKEN", "Prolific's lists are read with it")

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from service.people.actions import InvalidAction
-from service.people.resolving import AlreadyDecided, NeverHeardOf, resolve
-from service.people.sheet import Row
+from service.manual.actions import InvalidAction
+from service.manual.decide import AlreadyDecided, NeverHeardOf, resolve
+from service.manual.sheet import Row
 from service.postgres.database import Database, database_now
 
 

@@ -7,21 +7,21 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from service.api.guarding import Endpoint, guarded, json_object, text, text_if_any
 from service.api.queries import hold_query, next_page
+from service.api.requests import Endpoint, guarded, json_object, text, text_if_any
 from service.domain.plain import plain
-from service.people.actions import read_action
-from service.people.pausing import Resumed, pause, resume
-from service.people.resolving import resolve
+from service.manual.actions import read_action
+from service.manual.decide import resolve
+from service.manual.pause import Resumed, pause, resume
 from service.postgres.database import Clock, Database, time_of
 from service.store.audit import show_decision
-from service.store.brakes import Breaker, Scope
 from service.store.holds import list_holds
+from service.store.pauses import Breaker, Scope
 from service.web.bearer import Bearer
 
 
 @dataclass(frozen=True, slots=True)
-class PeopleApi:
+class ManualApi:
     """Lets people decide; what they decide is sent by the workers."""
 
     bearer: Bearer

@@ -14,13 +14,13 @@ from service.postgres.database import Database, database_now
 from service.prolific.client import Prolific
 from service.prolific.filters import SubmissionFilter
 from service.rules import RuleBook
-from service.store.leftovers import (
+from service.store.overdue import (
     RECENT,
     Cause,
-    left_of_listed,
-    left_of_pending,
-    left_of_timers,
-    left_of_unlisted,
+    missing_from_list,
+    overdue_timers,
+    pending_without_job,
+    unprocessed_in_list,
 )
 from service.store.queue import Queue
 from service.store.submissions import studies_with_parents
@@ -73,9 +73,9 @@ class Sweeper:
             except ProlificError as error:
                 swept.problems.append(f"study {study}: {error}")
         async with self.database.begin() as connection:
-            left = await left_of_pending(connection, await database_now(connection))
+            left = await pending_without_job(connection, await database_now(connection))
             await self.queue.review(connection, left, Trigger.SWEEP)
-            timers = [one for one in await left_of_timers(connection) if one not in left]
+            timers = [one for one in await overdue_timers(connection) if one not in left]
             await self.queue.review(connection, timers, Trigger.RECHECK)
         swept.note(left | dict.fromkeys(timers, Cause.TIMER_MISSED))
         return swept
@@ -107,10 +107,10 @@ class Sweeper:
             swept.listed += len(listed)
             all_listed |= new
             async with self.database.begin() as connection:
-                left = await left_of_listed(connection, listed, asked_at)
+                left = await unprocessed_in_list(connection, listed, asked_at)
                 await self.queue.review(connection, left, Trigger.SWEEP)
             swept.note(left, study)
         async with self.database.begin() as connection:
-            left = await left_of_unlisted(connection, study, sorted(all_listed), asked_at)
+            left = await missing_from_list(connection, study, sorted(all_listed), asked_at)
             await self.queue.review(connection, left, Trigger.SWEEP)
         swept.note(left, study)

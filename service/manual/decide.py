@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.domain.decision import Action, Decision, DecisionStatus, Hold, Mode, Outcome, Trigger
 from service.domain.submission import Status
 from service.errors import AutoreviewError
-from service.people.actions import InvalidAction
-from service.people.texts import cleaned, is_readable, name_of, quoted
+from service.manual.actions import InvalidAction
+from service.manual.texts import cleaned, is_readable, name_of, quoted
 from service.prolific.errors import NoSuchCode
 from service.prolific.sending import action_request
 from service.review.known import ANSWER_TIME

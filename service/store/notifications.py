@@ -63,7 +63,7 @@ _UNCLAIMED_STUDIES = sa.text("""
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
+class Notification:
     """A notice that is to be sent now, for the ``tries``-th time."""
 
     id: int
@@ -75,7 +75,7 @@ class Notice:
     tries: int
 
 
-async def add_notice(
+async def add_notification(
     connection: AsyncConnection,
     kind: str,
     key: str,
@@ -94,7 +94,7 @@ async def add_notice(
     await connection.execute(new.on_conflict_do_nothing(index_elements=["kind", "key"]))
 
 
-async def was_told(connection: AsyncConnection, kind: str, key: str) -> bool:
+async def was_notified(connection: AsyncConnection, kind: str, key: str) -> bool:
     found = await connection.scalar(
         sa.select(sa.exists().where(notices.c.kind == kind, notices.c.key == key))
     )
@@ -113,16 +113,16 @@ async def newest_of(connection: AsyncConnection, *kinds: str) -> tuple[int, date
     return (row.id, row.at) if row else (0, None)
 
 
-async def claim_due(connection: AsyncConnection) -> list[Notice]:
+async def claim_due(connection: AsyncConnection) -> list[Notification]:
     """What is to be sent now, oldest first. Each is due again later already, unless ``mark_sent`` comes before.
 
     So nothing is lost when a process is killed while it sends; what was sent and not marked is sent twice.
     """
     rows = await connection.execute(_CLAIM, {"tries": TRIES})
-    return sorted((Notice(**row) for row in rows.mappings()), key=lambda notice: notice.id)
+    return sorted((Notification(**row) for row in rows.mappings()), key=lambda notice: notice.id)
 
 
-async def mark_sent(connection: AsyncConnection, sent: list[Notice]) -> None:
+async def mark_sent(connection: AsyncConnection, sent: list[Notification]) -> None:
     """These went out, as one message."""
     ids = [notice.id for notice in sent]
     await connection.execute(sa.update(notices).where(notices.c.id.in_(ids)).values(sent_at=sa.func.now()))
@@ -141,12 +141,12 @@ async def sent_lately(connection: AsyncConnection) -> tuple[int, timedelta | Non
     return number, now - last_sent if last_sent else None
 
 
-async def untold_brakes(connection: AsyncConnection) -> list[dict[str, Any]]:
+async def unreported_brakes(connection: AsyncConnection) -> list[dict[str, Any]]:
     """Pauses, resumes and breakers that nobody was told of: ``id, at, study_id, kind, guard, reason``."""
     return _dicts(await connection.execute(_UNTOLD_BRAKES))
 
 
-async def untold_failures(connection: AsyncConnection) -> list[dict[str, Any]]:
+async def unreported_failures(connection: AsyncConnection) -> list[dict[str, Any]]:
     """Decisions that failed: ``attempt_id, submission_id, study_id, outcome, status_code`` (Prolific's, or None)."""
     return _dicts(await connection.execute(_UNTOLD_FAILURES))
 

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from service.cli.output import Json, echo, print_json, print_table
-from service.cli.rules import Where, rules_dir
+from service.cli.check import Where, rules_dir
+from service.console import Json, echo, print_json, print_table
 from service.errors import ConfigurationError
 from service.rules import (
     CaseResult,

@@ -67,7 +67,7 @@ def look_again(tries: int) -> timedelta | None:
     return timedelta(seconds=NOT_THERE[tries - 1]) if tries <= len(NOT_THERE) else None
 
 
-def is_nothing_about_it(error: ProlificError) -> bool:
+def affects_every_call(error: ProlificError) -> bool:
     """Whether the error says nothing of this submission, nor of Prolific's answering it: no trouble of its own."""
     return isinstance(error, Resting | TokenRefused)
 
@@ -92,13 +92,13 @@ def retry_after(error: ProlificError, trouble: Failures) -> timedelta | None:
     if is_refusal(error):
         refusals = trouble.refusals
         return timedelta(seconds=NOT_YET[refusals - 1]) if refusals <= len(NOT_YET) else None
-    after = later_and_later(trouble)
+    after = exponential_delay(trouble)
     if after and isinstance(error, Refused) and error.retry_after is not None:
         return timedelta(seconds=error.retry_after + random.uniform(0, 1))  # noqa: S311 - jitter
     return after
 
 
-def later_and_later(trouble: Failures) -> timedelta | None:
+def exponential_delay(trouble: Failures) -> timedelta | None:
     """2 s, doubling to 10 min, with jitter; None after a day."""
     if trouble.now - trouble.since >= OUTAGE:
         return None

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from service.cli.output import Json, echo, print_json
+from service.console import Json, echo, print_json
 from service.errors import AutoreviewError
 
 
@@ -38,7 +38,7 @@ def retry(
 def _retry(submission: str | None) -> list[str]:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from service.cli.asking import ask
+    from service.cli.database import ask
     from service.store.decisions import failed_submissions
     from service.store.queue import Queue
 

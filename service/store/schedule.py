@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.store.tables import turns
 
 
-async def take_turn(connection: AsyncConnection, name: str, every: timedelta) -> bool:
+async def claim(connection: AsyncConnection, name: str, every: timedelta) -> bool:
     """Whether it is time for this work, and ours to do: of all that ask at once, one gets True.
 
     Times are the database's. Work that was begun and never ended, its process killed, is due as any other; so is
@@ -29,14 +29,14 @@ async def take_turn(connection: AsyncConnection, name: str, every: timedelta) ->
     return taken.scalar_one_or_none() is not None
 
 
-async def end_turn(connection: AsyncConnection, name: str, said: dict[str, Any]) -> None:
+async def finish(connection: AsyncConnection, name: str, said: dict[str, Any]) -> None:
     """The work is done; ``said`` is what came of it."""
     await connection.execute(
         sa.update(turns).where(turns.c.name == name).values(ended_at=sa.func.now(), said=said)
     )
 
 
-async def last_turn(connection: AsyncConnection, name: str) -> dict[str, Any] | None:
+async def last_run(connection: AsyncConnection, name: str) -> dict[str, Any] | None:
     """``began_at``, ``ended_at`` (None while it goes on) and what was ``said`` last; None if there was none."""
     rows = await connection.execute(
         sa.select(turns.c.began_at, turns.c.ended_at, turns.c.said).where(turns.c.name == name)
@@ -45,7 +45,7 @@ async def last_turn(connection: AsyncConnection, name: str) -> dict[str, Any] | 
     return dict(row) if row else None
 
 
-async def last_said(connection: AsyncConnection, name: str) -> tuple[datetime | None, dict[str, Any]]:
+async def last_result(connection: AsyncConnection, name: str) -> tuple[datetime | None, dict[str, Any]]:
     """When the work ended last, and what came of it."""
-    row = await last_turn(connection, name)
+    row = await last_run(connection, name)
     return (row["ended_at"], row["said"] or {}) if row else (None, {})

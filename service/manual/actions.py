@@ -18,7 +18,7 @@ from service.domain.decision import (
     RequestReturn,
 )
 from service.errors import AutoreviewError
-from service.people.texts import cleaned, quoted
+from service.manual.texts import cleaned, quoted
 
 
 class InvalidAction(AutoreviewError):

@@ -8,10 +8,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.domain.decision import Trigger
 from service.errors import AutoreviewError
-from service.people.texts import cleaned, name_of
-from service.store.brakes import Pause, Scope, add_pause, add_resume, scopes, scopes_of
+from service.manual.texts import cleaned, name_of
 from service.store.decisions import lock_service, lock_study
 from service.store.holds import held_or_observed
+from service.store.pauses import Pause, Scope, add_pause, add_resume, scopes, scopes_of
 from service.store.queue import Queue
 from service.store.tables import submissions
 

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service.cli.output import Json, console, plain, print_json, text
+from service.console import Json, console, plain, print_json, text
 from service.domain.decision import Decision, Mode
 from service.settings import Settings
 
 if TYPE_CHECKING:
-    from service.review.explaining import Explanation
+    from service.review.explain import Explanation
 
 
 def explain(
@@ -32,10 +32,10 @@ def _ask(submission: str, settings: Settings) -> "Explanation":
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from service.app import service_limits
-    from service.cli.asking import ask
+    from service.cli.database import ask
     from service.prolific.client import Prolific
-    from service.review.explaining import Explanation
-    from service.review.explaining import explain as explained
+    from service.review.explain import Explanation
+    from service.review.explain import explain as explained
     from service.rules import load
 
     token = settings.require("PROLIFIC_TOKEN", "the submission is fetched from Prolific with it")

@@ -12,7 +12,7 @@ BACK_OFF = 5.0  # seconds at least until the next look, after trouble of the dat
 log = structlog.get_logger(__name__)
 
 
-async def now_and_then(name: str, every: float, look: Callable[[], Awaitable[object]]) -> None:
+async def run_every(name: str, every: float, look: Callable[[], Awaitable[object]]) -> None:
     """Look ``every`` so many seconds until cancelled; ``name`` is what the log calls it.
 
     Known kinds of the database's trouble are told by ``Database`` and by readyz: here they are waited for.

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from service.cli.output import Json, echo, print_json
+from service.console import Json, echo, print_json
 from service.rules import check as check_rules
 from service.rules import schema as rules_schema
 

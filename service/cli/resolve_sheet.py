@@ -11,13 +11,13 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from service.cli.output import console, echo, print_json, print_table, text
+from service.console import console, echo, print_json, print_table, text
 from service.domain.decision import Action
 from service.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from service.people.batch import Result
-    from service.people.sheet import Row
+    from service.manual.batch import Result
+    from service.manual.sheet import Row
     from service.postgres.database import Database
 
 SHOWN = 200  # rows of the list in a terminal
@@ -32,7 +32,7 @@ def resolve_sheet(
     sheet: str, fill: Action | None, by: str, note: str | None, *, yes: bool, as_json: bool
 ) -> None:
     """Try all rows, or with ``yes`` decide them. Exit 1 if any is refused."""
-    from service.people.batch import counts
+    from service.manual.batch import counts
 
     by, note = _named(by, note)
     results = _run(_read(sheet, fill, note), by, dry_run=not yes)
@@ -46,7 +46,7 @@ def resolve_sheet(
 
 
 def _named(by: str, note: str | None) -> tuple[str, str | None]:
-    from service.people.texts import cleaned, name_of
+    from service.manual.texts import cleaned, name_of
 
     try:
         return name_of(by), cleaned(note) if note else None
@@ -55,7 +55,7 @@ def _named(by: str, note: str | None) -> tuple[str, str | None]:
 
 
 def _read(sheet: str, fill: Action | None, note: str | None) -> "list[Row]":
-    from service.people.sheet import read_sheet
+    from service.manual.sheet import read_sheet
 
     name = "standard input" if sheet == "-" else sheet
     try:
@@ -69,8 +69,8 @@ def _read(sheet: str, fill: Action | None, note: str | None) -> "list[Row]":
 
 
 def _run(rows: "Sequence[Row]", by: str, *, dry_run: bool) -> "list[Result]":
-    from service.cli.asking import with_database
-    from service.people.batch import resolve_all
+    from service.cli.database import with_database
+    from service.manual.batch import resolve_all
 
     results: list[Result] = []
 

@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from service.cli.output import Json, console, echo, print_json, text
+from service.console import Json, console, echo, print_json, text
 from service.domain.decision import Guard
 
 NEAR = timedelta(days=3)
@@ -33,7 +33,7 @@ def holds(
     if as_json:
         print_json(rows)
     elif as_csv:
-        from service.people.sheet import write_sheet
+        from service.manual.sheet import write_sheet
 
         write_sheet(rows, sys.stdout)
     else:
@@ -43,7 +43,7 @@ def holds(
 def _holds(
     now: datetime, study: str | None, rule: str | None, guard: Guard | None
 ) -> Sequence[dict[str, Any]]:
-    from service.cli.asking import ask
+    from service.cli.database import ask
     from service.store.holds import list_holds
 
     rows = ask(

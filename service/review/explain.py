@@ -13,11 +13,11 @@ from service.domain.submission import Status, Study, Submission
 from service.errors import AutoreviewError
 from service.prolific.client import Prolific
 from service.prolific.errors import NotFound
+from service.review.fact_sources import source_of
 from service.review.gather import usage_of
 from service.review.judge import is_repeat, judge, propose
 from service.review.known import Known
 from service.review.limits import ServiceLimits
-from service.review.sources import source_of
 from service.review.statistics import statistics_of
 from service.rules import RuleBook, RuleFile
 from service.store.decisions import Recorded

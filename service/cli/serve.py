@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.cli.output import Json, echo, print_json
+from service.console import Json, echo, print_json
 from service.errors import ConfigurationError
 from service.settings import Settings
 

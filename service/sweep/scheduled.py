@@ -7,12 +7,12 @@ from typing import Any
 import structlog
 
 from service.postgres.database import Database
+from service.postgres.periodic import run_every
 from service.prolific.client import Prolific
-from service.store.turns import end_turn, take_turn
+from service.store.schedule import claim, finish
 from service.sweep.subscription import Lookup, look_up
-from service.sweep.sweep import Sweeper
+from service.sweep.sweeper import Sweeper
 from service.telemetry.metrics import Metrics
-from service.telemetry.periodic import now_and_then
 
 TURN = "sweep"
 LOOK = 1.0  # seconds between two looks whether it is time
@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Sweeping:
+class ScheduledSweep:
     """Sweeps when it is this process's turn."""
 
     sweeper: Sweeper
@@ -33,11 +33,11 @@ class Sweeping:
 
     async def run(self) -> None:
         """Until it is cancelled."""
-        await now_and_then("sweep", LOOK, self._look)
+        await run_every("sweep", LOOK, self._look)
 
     async def _look(self) -> None:
         async with self.database.begin() as connection:
-            is_ours = await take_turn(connection, TURN, self.every)
+            is_ours = await claim(connection, TURN, self.every)
         if is_ours:
             await self._sweep()
 
@@ -47,7 +47,7 @@ class Sweeping:
         said: dict[str, Any] = swept.as_dict()
         said |= {"subscription": {"state": subscription.state.value, "detail": subscription.detail}}
         async with self.database.begin() as connection:
-            await end_turn(connection, TURN, said)
+            await finish(connection, TURN, said)
         for cause, number in swept.found.items():
             self.metrics.rescued.labels(cause.value).inc(number)
         for problem in swept.problems:

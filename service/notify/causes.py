@@ -16,14 +16,14 @@ from service.notify.sentences import TITLES, Kind
 from service.postgres.database import database_now
 from service.rules import Finding, RuleBook
 from service.store.holds import count_holds, list_holds
-from service.store.notices import (
-    add_notice,
+from service.store.notifications import (
+    add_notification,
     newest_of,
     unclaimed_studies,
-    untold_brakes,
-    untold_failures,
+    unreported_brakes,
+    unreported_failures,
 )
-from service.store.turns import end_turn, last_said, last_turn, take_turn
+from service.store.schedule import claim, finish, last_result, last_run
 
 HOUR = timedelta(hours=1)
 DIGEST_EVERY = timedelta(hours=24)
@@ -42,19 +42,19 @@ Look = Callable[[AsyncConnection], Awaitable[None]]
 async def tell(
     connection: AsyncConnection, kind: Kind, key: object, text: str, *, every: timedelta = timedelta(0)
 ) -> None:
-    await add_notice(connection, kind.value, str(key), TITLES[kind], text, every=every)
+    await add_notification(connection, kind.value, str(key), TITLES[kind], text, every=every)
 
 
 async def brakes(connection: AsyncConnection) -> None:
     """Each breaker that opened, each pause and its end."""
-    for row in await untold_brakes(connection):
+    for row in await unreported_brakes(connection):
         kind, text = sentences.brake(row)
         await tell(connection, kind, row["id"], text)
 
 
 async def failures(connection: AsyncConnection) -> None:
     """Each application that failed for good, gathered for an hour."""
-    for row in await untold_failures(connection):
+    for row in await unreported_failures(connection):
         await tell(connection, Kind.FAILED, row["attempt_id"], sentences.failure(row), every=HOUR)
 
 
@@ -64,7 +64,7 @@ async def queue(connection: AsyncConnection) -> None:
     What a breaker or a pause holds is told by their own notices, and in the digest.
     """
     counts = await count_holds(connection)
-    _, said = await last_said(connection, QUEUE)
+    _, said = await last_result(connection, QUEUE)
     is_known = bool(said.get("told"))
     if not counts:
         if is_known:
@@ -98,13 +98,13 @@ def _by_brake(guard: str | None) -> bool:
 
 
 async def _remember(connection: AsyncConnection, *, told: bool) -> None:
-    await take_turn(connection, QUEUE, timedelta(0))
-    await end_turn(connection, QUEUE, {"told": told})
+    await claim(connection, QUEUE, timedelta(0))
+    await finish(connection, QUEUE, {"told": told})
 
 
 async def deadlines(connection: AsyncConnection) -> None:
     """Each hold that Prolific will end within three days, gathered for six hours."""
-    if not await take_turn(connection, "notify.deadlines", NEAR_LOOK):
+    if not await claim(connection, "notify.deadlines", NEAR_LOOK):
         return
     now = await database_now(connection)
     for hold in await list_holds(connection, now, limit=None):
@@ -115,7 +115,7 @@ async def deadlines(connection: AsyncConnection) -> None:
 
 async def subscription(connection: AsyncConnection) -> None:
     """What the last sweep found of Prolific's subscription, if that has changed."""
-    _, said = await last_said(connection, "sweep")
+    _, said = await last_result(connection, "sweep")
     state = said.get("subscription", {}).get("state")
     lost, _ = await newest_of(connection, Kind.SUBSCRIPTION_LOST)
     back, _ = await newest_of(connection, Kind.SUBSCRIPTION_BACK)
@@ -131,21 +131,21 @@ async def broken_rules(connection: AsyncConnection, findings: Sequence[Finding])
     text = sentences.broken([one for one in findings if one.severity == "error"])
     mended, _ = await newest_of(connection, Kind.RULES_MENDED)
     await tell(connection, Kind.RULES_BROKEN, f"{mended}:{sha256(text.encode()).hexdigest()}", text)
-    await take_turn(connection, BROKEN, timedelta(0))
+    await claim(connection, BROKEN, timedelta(0))
 
 
 async def mended_rules(connection: AsyncConnection) -> None:
     """The rules were told to be broken, and no process finds them so any more."""
     broken, _ = await newest_of(connection, Kind.RULES_BROKEN)
     mended, _ = await newest_of(connection, Kind.RULES_MENDED)
-    found = await last_turn(connection, BROKEN)
+    found = await last_run(connection, BROKEN)
     if broken > mended and found and await database_now(connection) - found["began_at"] > SURELY:
         await tell(connection, Kind.RULES_MENDED, broken, "No file has errors any more.")
 
 
 async def unclaimed(connection: AsyncConnection, book: RuleBook) -> None:
     """Each study without rules whose submissions stay undecided, once: they wait until Prolific pays on day 21."""
-    if not await take_turn(connection, "notify.unclaimed", UNCLAIMED_LOOK):
+    if not await claim(connection, "notify.unclaimed", UNCLAIMED_LOOK):
         return
     for row in await unclaimed_studies(connection, UNCLAIMED_FOR):
         if book.files and book.file_for(row["id"], row["parent_id"]) is None:
