@@ -9,7 +9,6 @@ from starlette.routing import Route
 
 from service import __version__
 from service.api.description import description
-from service.api.manual import brakes_on, breaker_state
 from service.api.queries import decision_query, next_page
 from service.api.requests import Endpoint, guarded
 from service.domain.decision import Mode
@@ -100,8 +99,8 @@ class Api:
             brakes = await scopes(connection)
             sweep = await last_run(connection, "sweep")
         service = brakes.get(None) or Scope(None)
-        pauses = [one for scope in brakes.values() for one in brakes_on(scope) if one["kind"] == "pause"]
-        breakers = [breaker_state(breaker) for scope in brakes.values() for breaker in scope.breakers]
+        pauses = [one for scope in brakes.values() for one in scope.as_dicts() if one["kind"] == "pause"]
+        breakers = [breaker.as_dict() for scope in brakes.values() for breaker in scope.breakers]
         state: dict[str, Any] = {
             "version": __version__,
             "mode": self.mode.value,

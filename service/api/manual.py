@@ -1,7 +1,6 @@
 """``/api`` for people's word: what is held, and what they decide, pause and resume."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -12,11 +11,10 @@ from service.api.requests import Endpoint, guarded, json_object, text, text_if_a
 from service.domain.plain import plain
 from service.manual.actions import read_action
 from service.manual.decide import resolve
-from service.manual.pause import Resumed, pause, resume
+from service.manual.pause import pause, resume
 from service.postgres.database import Clock, Database, time_of
 from service.store.audit import show_decision
 from service.store.holds import list_holds
-from service.store.pauses import Breaker, Scope
 from service.web.bearer import Bearer
 
 
@@ -69,7 +67,7 @@ class ManualApi:
         study, by, reason = await _order(request)
         async with self.database.begin() as connection:
             resumed = await resume(connection, study, by, reason)
-        return JSONResponse(plain(resumed_state(study, resumed)))
+        return JSONResponse(plain(resumed.as_dict(study)))
 
     def _guarded(self, endpoint: Endpoint) -> Endpoint:
         return guarded(endpoint, self.bearer)
@@ -78,36 +76,3 @@ class ManualApi:
 async def _order(request: Request) -> tuple[str | None, str, str]:
     said = await json_object(request, {"study", "by", "reason"})
     return text_if_any(said, "study"), text(said, "by"), text(said, "reason")
-
-
-def resumed_state(study: str | None, resumed: Resumed) -> dict[str, Any]:
-    """What a resume came to."""
-    return {
-        "paused": False,
-        "study": study,
-        "closed": brakes_on(resumed.closed),
-        "reviewed_again": resumed.reviewed_again,
-        "still_on": [one for scope in resumed.still_on for one in brakes_on(scope)],
-    }
-
-
-def brakes_on(scope: Scope) -> list[dict[str, Any]]:
-    """A scope's pause and breakers; ``study`` null is the whole service."""
-    found: list[dict[str, Any]] = []
-    if scope.pause:
-        pause = scope.pause
-        found.append(
-            {"study": scope.study, "kind": "pause", "since": pause.at, "by": pause.by, "reason": pause.reason}
-        )
-    found += [breaker_state(breaker) | {"kind": "breaker"} for breaker in scope.breakers]
-    return found
-
-
-def breaker_state(breaker: Breaker) -> dict[str, Any]:
-    return {
-        "study": breaker.study,
-        "limit": breaker.guard.value,
-        "since": breaker.at,
-        "reason": breaker.reason,
-        "decision_id": breaker.decision_id,
-    }

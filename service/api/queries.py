@@ -1,10 +1,11 @@
 """Query parameters of lists: read strictly, a mistake is named."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
+from service.domain import moment
 from service.errors import AutoreviewError
 from service.store.audit import FILTERS, DecisionFilter
 from service.web.address import WEBHOOK_PATH
@@ -62,11 +63,10 @@ def read_limit(text: str | None) -> int:
 
 def read_moment(name: str, text: str) -> datetime:
     """An ISO 8601 time; without an offset it is UTC."""
-    try:
-        moment = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
-    except ValueError:
-        raise BadQuery(f"{name} must be a time such as 2026-01-31T12:00:00Z, not {text!r}.") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    found = moment.parse(text)
+    if found is None:
+        raise BadQuery(f"{name} must be a time such as 2026-01-31T12:00:00Z, not {text!r}.")
+    return found
 
 
 def _whole(name: str, text: str) -> int:

@@ -8,16 +8,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.api.queries import BadQuery
+from service.domain.text import is_storable
 from service.errors import AutoreviewError
 from service.manual.actions import InvalidAction
 from service.manual.decide import AlreadyDecided, NeverHeardOf
 from service.manual.pause import Unnamed
 from service.manual.texts import cleaned, quoted
 from service.web.bearer import Bearer
-from service.web.http import DuplicateKey, body_within, problem, read_json
+from service.web.http import MAX_BODY, DuplicateKey, body_within, problem, read_json
 
 Endpoint = Callable[[Request], Awaitable[Response]]
-MAX_BODY = 64 * 1024  # bytes
 LONGEST_ANSWER = 5000  # characters of what is wrong
 
 
@@ -55,13 +55,13 @@ def guarded(endpoint: Endpoint, bearer: Bearer) -> Endpoint:
 
 def _check_address(request: Request) -> None:
     """PostgreSQL knows no text with a NUL, so nothing that is asked for can be there."""
-    if "\0" in request.url.path or any("\0" in value for value in request.query_params.values()):
+    if not is_storable([request.url.path, *request.query_params.values()]):
         raise BadQuery("The address holds a NUL.")
 
 
 async def json_object(request: Request, known: set[str]) -> dict[str, Any]:
     """The body, an object with none but the known keys. Raises BadQuery, TooLarge."""
-    body = await body_within(request, MAX_BODY)
+    body = await body_within(request)
     if body is None:
         raise TooLarge(f"{MAX_BODY} bytes are the most.")
     try:

@@ -10,19 +10,24 @@ from service.cli import (
     check,
     connect,
     decisions,
+    demo,
     doctor,
     explain,
     holds,
+    migrate,
     notify,
     pause,
     resolve,
+    resume,
     retry,
+    sandbox,
+    schema,
     serve,
     submissions,
     sweep,
     test,
 )
-from service.console import echo
+from service.console.output import echo
 from service.errors import AutoreviewError, ConfigurationError, DatabaseError, RulesError
 
 app = typer.Typer(
@@ -34,23 +39,23 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-app.command()(serve.demo)
+app.command()(demo.demo)
 app.command()(serve.serve)
-app.command()(serve.sandbox)
-app.command()(serve.migrate)
+app.command()(sandbox.sandbox)
+app.command()(migrate.migrate)
 app.command()(check.check)
 app.command()(explain.explain)
 app.command()(holds.holds)
 app.command()(resolve.resolve)
 app.command()(pause.pause)
-app.command()(pause.resume)
+app.command()(resume.resume)
 app.command()(sweep.sweep)
 app.command()(connect.connect)
 app.command()(doctor.doctor)
 app.command()(retry.retry)
 app.command()(notify.notify)
 app.command("test")(test.run_tests)
-app.command()(check.schema)
+app.command()(schema.schema)
 app.add_typer(submissions.app, name="submissions")
 app.add_typer(decisions.app, name="decisions")
 

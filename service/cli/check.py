@@ -1,4 +1,4 @@
-"""``autoreview check`` and ``autoreview schema``."""
+"""``autoreview check``: every finding in rule files."""
 
 import os
 from pathlib import Path
@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-from service.console import Json, echo, print_json
+from service.console.output import Json, echo, print_json
 from service.rules import check as check_rules
-from service.rules import schema as rules_schema
 
 Where = Annotated[
     Path | None,
@@ -38,8 +37,3 @@ def check(
         if not findings:
             echo("ok")
     raise typer.Exit(1 if wrong else 0)
-
-
-def schema() -> None:
-    """Print the JSON Schema of rule files, for editors."""
-    print_json(rules_schema())

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from service.console import Json, echo, print_json
+from service.console.output import Json, echo, print_json
 from service.errors import ConfigurationError
 from service.settings import Settings
 

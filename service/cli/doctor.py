@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.console import Json, echo, print_json
+from service.console.output import Json, echo, print_json
 
 if TYPE_CHECKING:
     from service.doctor.check import Check

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service.console import Json, console, plain, print_json, text
+from service.console.output import Json, console, plain, print_json, text
 from service.domain.decision import Decision, Mode
 from service.settings import Settings
 
@@ -31,11 +31,11 @@ def explain(
 def _ask(submission: str, settings: Settings) -> "Explanation":
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from service.app import service_limits
     from service.cli.database import ask
     from service.prolific.client import Prolific
     from service.review.explain import Explanation
     from service.review.explain import explain as explained
+    from service.review.limits import service_limits
     from service.rules import load
 
     token = settings.require("PROLIFIC_TOKEN", "the submission is fetched from Prolific with it")

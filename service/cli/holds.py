@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from service.console import Json, console, echo, print_json, text
+from service.console.output import Json, console, echo, print_json, text
 from service.domain.decision import Guard
 
 NEAR = timedelta(days=3)

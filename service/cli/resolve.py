@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from service.cli.resolve_sheet import resolve_sheet
-from service.console import Json, echo, print_json
+from service.console.output import Json, echo, print_json
 from service.domain.decision import Action
 from service.errors import ConfigurationError
 

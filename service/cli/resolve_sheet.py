@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from service.console import console, echo, print_json, print_table, text
+from service.console.output import console, echo, print_json, print_table, text
 from service.domain.decision import Action
 from service.errors import ConfigurationError
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from service.console import Json, echo, print_json
+from service.console.output import Json, echo, print_json
 from service.errors import AutoreviewError
 
 
@@ -40,12 +40,12 @@ def _retry(submission: str | None) -> list[str]:
 
     from service.cli.database import ask
     from service.store.decisions import failed_submissions
-    from service.store.queue import Queue
+    from service.store.queue import enqueue_retry
 
     async def order(connection: AsyncConnection) -> list[str]:
         failed = await failed_submissions(connection, submission)
         for one in failed:
-            await Queue().retry(connection, one)
+            await enqueue_retry(connection, one)
         return failed
 
     return ask(order)

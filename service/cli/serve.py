@@ -1,4 +1,4 @@
-"""Commands that run something: ``serve``, ``migrate``, ``sandbox``, ``demo``."""
+"""``autoreview serve``: the service, or one half of it."""
 
 import asyncio
 from enum import StrEnum
@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.console import Json, echo, print_json
 from service.errors import ConfigurationError
 from service.settings import Settings
 
@@ -76,61 +75,3 @@ def _require(settings: Settings, parts: "Parts") -> None:
         problems.append(str(error))
     if problems:
         raise ConfigurationError("\n".join(problems))
-
-
-def migrate(as_json: Json = False) -> None:
-    """Bring the database to this version's schema; safe to run at the same time from several places."""
-    from service.postgres.migrate import migrate as upgrade
-    from service.postgres.where import command_database
-
-    with command_database(Settings.from_environment()) as url:
-        before, after = upgrade(url)
-    if as_json:
-        print_json({"before": before, "after": after})
-    elif before == after:
-        echo(f"The schema is at {after} already.")
-    else:
-        echo(f"The schema went from {before or 'nothing'} to {after}.")
-
-
-def sandbox(
-    host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="0 takes a free one.")] = 8090,
-    token: Annotated[str, typer.Option(help="The API token to ask for.")] = "sandbox-token",  # noqa: S107
-    webhook_url: Annotated[
-        str | None, typer.Option(help="Where to send webhooks without a subscription.")
-    ] = None,
-    secret: Annotated[str, typer.Option(help="The secret that signs webhooks.")] = "sandbox-secret",  # noqa: S107
-    participants: Annotated[int, typer.Option(min=0, help="How many people take part, once it runs.")] = 0,
-    time_scale: Annotated[float, typer.Option(min=0.001, help="How much faster than life time goes.")] = 60.0,
-    seed: Annotated[int, typer.Option(help="The same seed, the same people.")] = 1,
-) -> None:
-    """Run the simulated Prolific alone: API, webhooks with Prolific's retries, participants."""
-    from service.sandbox.server import run_sandbox
-    from service.telemetry.log import configure_logs
-
-    configure_logs(form="console", level="info")
-    asyncio.run(
-        run_sandbox(
-            host,
-            port,
-            token=token,
-            webhook_url=webhook_url,
-            secret=secret,
-            participants=participants,
-            time_scale=time_scale,
-            seed=seed,
-        ),
-    )
-
-
-def demo(
-    participants: Annotated[int, typer.Option(min=1, max=5000, help="How many people take part.")] = 240,
-    seed: Annotated[int, typer.Option(help="The same seed, the same people.")] = 1,
-    keep: Annotated[bool, typer.Option("--keep", help="Leave everything running at the end.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Rehearse a whole study on this machine: nothing is needed, nothing leaves it."""
-    from service.demo import rehearse
-
-    raise typer.Exit(rehearse(participants=participants, seed=seed, keep=keep, as_json=as_json))

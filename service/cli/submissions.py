@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from service.console import Json, print_json, print_table
+from service.console.output import Json, print_json, print_table
 from service.domain.printable import csv_cell
 from service.domain.submission import Status
 from service.prolific.errors import IncompleteList

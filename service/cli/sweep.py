@@ -4,7 +4,7 @@ from typing import Any
 
 import typer
 
-from service.console import Json, echo, print_json
+from service.console.output import Json, echo, print_json
 from service.settings import Settings
 
 MEANINGS = {
@@ -46,7 +46,6 @@ def _sweep() -> dict[str, Any]:
     from service.postgres.where import command_database
     from service.prolific.client import Prolific
     from service.rules import load
-    from service.store.queue import Queue
     from service.sweep.sweeper import Sweeper
 
     settings = Settings.from_environment()
@@ -57,7 +56,7 @@ def _sweep() -> dict[str, Any]:
         database = Database(url, pool_size=2)
         async with Prolific(settings.prolific_url, token.read, concurrency=1) as prolific:
             try:
-                sweeper = Sweeper(prolific, database, Queue(), lambda: book, settings.studies)
+                sweeper = Sweeper(prolific, database, lambda: book, settings.studies)
                 return (await sweeper.sweep()).as_dict()
             finally:
                 await database.close()

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from service.cli.check import Where, rules_dir
-from service.console import Json, echo, print_json, print_table
+from service.console.output import Json, echo, print_json, print_table
 from service.errors import ConfigurationError
 from service.rules import (
     CaseResult,

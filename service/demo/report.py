@@ -6,8 +6,8 @@ from typing import Any
 
 from rich.table import Table
 
-from service.cli.decisions import print_decision
-from service.console import console, text
+from service.console.decision import print_decision
+from service.console.output import console, text
 from service.demo.process import FOLDER, Place
 from service.demo.verdicts import Ending, latency
 from service.domain.decision import Outcome

@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+ANSWER_TIME = timedelta(days=7)  # how long a participant has to answer a request to return
+
 
 class Outcome(StrEnum):
     APPROVE = "approve"

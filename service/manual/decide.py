@@ -8,14 +8,22 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.domain.decision import Action, Decision, DecisionStatus, Hold, Mode, Outcome, Trigger
+from service.domain.decision import (
+    ANSWER_TIME,
+    Action,
+    Decision,
+    DecisionStatus,
+    Hold,
+    Mode,
+    Outcome,
+    Trigger,
+)
 from service.domain.submission import Status
 from service.errors import AutoreviewError
 from service.manual.actions import InvalidAction
 from service.manual.texts import cleaned, is_readable, name_of, quoted
 from service.prolific.errors import NoSuchCode
 from service.prolific.sending import action_request
-from service.review.known import ANSWER_TIME
 from service.store.decisions import (
     Recorded,
     is_being_sent,
@@ -27,7 +35,7 @@ from service.store.decisions import (
 )
 from service.store.holds import told_last, told_since
 from service.store.inbox import events_of
-from service.store.queue import Queue
+from service.store.queue import cancel_timer, enqueue_decided
 from service.store.submissions import study_as_seen, study_of, submission_as_seen
 from service.store.tables import attempts
 
@@ -69,12 +77,11 @@ async def resolve(
     decision = _decision(submission_id, seen, last, action, by=by, note=note, now=now)
     decision = replace(decision, action=await _request(connection, study_id, action))
     recorded = await record(connection, decision)
-    queue = Queue()
-    await queue.cancel_timer(connection, submission_id)
+    await cancel_timer(connection, submission_id)
     if last and last.status is DecisionStatus.PENDING:
         await supersede(connection, last, recorded)
     if decision.action:
-        await queue.send(connection, submission_id)
+        await enqueue_decided(connection, submission_id)
     log.info("decision.by_a_person", submission_id=submission_id, outcome=decision.outcome.value, by=by)
     return recorded
 

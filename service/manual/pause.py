@@ -1,6 +1,7 @@
 """The kill switch: pause and resume, the whole service or one study, by a named person."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 import structlog
@@ -12,7 +13,7 @@ from service.manual.texts import cleaned, name_of
 from service.store.decisions import lock_service, lock_study
 from service.store.holds import held_or_observed
 from service.store.pauses import Pause, Scope, add_pause, add_resume, scopes, scopes_of
-from service.store.queue import Queue
+from service.store.queue import enqueue_reviews
 from service.store.tables import submissions
 
 log = structlog.get_logger(__name__)
@@ -40,6 +41,16 @@ class Resumed:
     closed: Scope
     still_on: tuple[Scope, ...]
 
+    def as_dict(self, study: str | None) -> dict[str, Any]:
+        """Return what the API and the command print about a resume of ``study``."""
+        return {
+            "paused": False,
+            "study": study,
+            "closed": self.closed.as_dicts(),
+            "reviewed_again": self.reviewed_again,
+            "still_on": [one for scope in self.still_on for one in scope.as_dicts()],
+        }
+
 
 async def pause(connection: AsyncConnection, study: str | None, by: str, reason: str) -> Paused:
     """From the commit on nothing is sent automatically, on any replica; decisions are recorded as held.
@@ -66,7 +77,7 @@ async def resume(connection: AsyncConnection, study: str | None, by: str, reason
     own, service = await scopes_of(connection, study)
     await add_resume(connection, study, by, reason)
     waiting = await held_or_observed(connection, study)
-    await Queue().review(connection, waiting, Trigger.RULES)
+    await enqueue_reviews(connection, waiting, Trigger.RULES)
     log.warning("resumed", study_id=study, by=by, reason=reason, reviewed_again=len(waiting))
     still_on = tuple(scope for scope in (await scopes(connection)).values() if scope.pause or scope.breakers)
     return Resumed(len(waiting), own if study else service, still_on)

@@ -2,10 +2,11 @@
 
 from unicodedata import category
 
+from service.domain.text import is_storable
+
 LONGEST = 5000  # characters of any text
 LONGEST_NAME = 200
 LONGEST_QUOTE = 100
-UNREADABLE = {"Cc", "Cs"}  # control characters and lone surrogates, which PostgreSQL and JSON refuse
 UNSEEN = {"Cc", "Cf", "Cs", "Mn", "Zl", "Zp", "Zs"}  # what shows nothing where it stands alone
 FILLERS = "\u115f\u1160\u2800\u3164\uffa0"  # letters and a symbol that are blank
 
@@ -29,7 +30,8 @@ def cleaned(text: str, *, longest: int = LONGEST) -> str:
 
 def is_readable(text: str) -> bool:
     """Whether it can be stored and sent; line ends and tabs are fine."""
-    return not any(category(character) in UNREADABLE and character not in "\n\t" for character in text)
+    controls = (character for character in text if category(character) == "Cc")
+    return is_storable(text) and all(character in "\n\t" for character in controls)
 
 
 def name_of(by: str) -> str:

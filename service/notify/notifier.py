@@ -1,8 +1,6 @@
 """Tells people: looks now and then for what they should know, and sends it, once for all replicas."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -15,7 +13,6 @@ from service.notify.channels import send, urls_in
 from service.notify.sentences import message
 from service.notify.silence import AskStudy, look_for_silence
 from service.postgres.database import HINTS, Database, kind_of
-from service.postgres.migrate import head
 from service.postgres.periodic import run_every
 from service.rulebook.current import RulesInForce
 from service.secret import Secret
@@ -42,8 +39,7 @@ class Notifier:
     every: timedelta = EVERY
 
     async def run(self) -> None:
-        """Until it is cancelled."""
-        await self._schema_known()
+        """Run until cancelled. The database must have this version's schema."""
         await run_every("notify", self.every.total_seconds() / 2, self.look_and_send)
 
     async def look_and_send(self) -> None:
@@ -106,14 +102,6 @@ class Notifier:
             result = "given_up"
             log.error("notice.given_up", kind=notice.kind, key=notice.key, title=notice.title)
         self.count(notice.kind, result or "failed")
-
-    async def _schema_known(self) -> None:
-        """Wait for the schema, which a migration brings; readyz says so meanwhile."""
-        while True:
-            with suppress(Exception):
-                if (await self.database.schema()).works_for(head()):
-                    return
-            await asyncio.sleep(1)
 
 
 def may_send(number: int, ago: timedelta | None) -> bool:

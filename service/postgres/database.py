@@ -1,4 +1,4 @@
-"""The one way to PostgreSQL: an async engine, and what is told of its troubles."""
+"""The one way to PostgreSQL: an async engine, and its error handler."""
 
 import asyncio
 import time
@@ -37,7 +37,7 @@ log = structlog.get_logger(__name__)
 class Database:
     """Connections to one PostgreSQL. Opens none until it is asked; a lost one is replaced.
 
-    ``told`` is called with the kind of each error: one of ``HINTS``, or ``other``.
+    ``on_error`` is called with the kind of each error: one of ``HINTS``, or ``other``.
     """
 
     def __init__(
@@ -46,12 +46,12 @@ class Database:
         *,
         pool_size: int = WEB.engine,
         connections: Connections | None = None,
-        told: Callable[[str], None] = lambda _: None,
+        on_error: Callable[[str], None] = lambda _: None,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self.url = url
         self.connections = connections or Connections(url)
-        self._told = told
+        self._on_error = on_error
         self._timer = timer
         self._last: dict[str, float] = {}
         self.engine: AsyncEngine = create_async_engine(
@@ -69,7 +69,7 @@ class Database:
 
     def _note(self, context: sa.engine.ExceptionContext) -> None:
         kind = kind_of(context.original_exception)
-        self._told(kind)
+        self._on_error(kind)
         now, before = self._timer(), self._last.get(kind, float("-inf"))
         if kind in HINTS and now - before >= REMEMBERED:
             event = f"database.{kind}"

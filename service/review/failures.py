@@ -1,4 +1,4 @@
-"""Counting what goes wrong with a submission, and what the table of treatments says to it."""
+"""Count failed reviews of a submission, and ask the retry policy when to try again."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,12 +18,12 @@ from service.telemetry.metrics import Metrics
 
 @dataclass(frozen=True, slots=True)
 class FailureCounter:
-    """The troubles of all submissions, in the database: they outlive the job that met them."""
+    """Counts failures of each submission in the database, so that the count survives the job."""
 
     database: Database
     metrics: Metrics
 
-    async def meet(self, submission_id: str, error: ProlificError) -> timedelta | None:
+    async def retry_delay(self, submission_id: str, error: ProlificError) -> timedelta | None:
         """Count the error; after how long to try again, None to give up."""
         self.metrics.prolific_errors.labels(error.code).inc()
         if affects_every_call(error):

@@ -5,11 +5,21 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from service.domain.decision import Decision, Facts, Guard, Mode, Outcome, Reject, Trigger, Verdict
+from service.domain.decision import (
+    ANSWER_TIME,
+    Decision,
+    Facts,
+    Guard,
+    Mode,
+    Outcome,
+    Reject,
+    Trigger,
+    Verdict,
+)
 from service.prolific.errors import NoSuchCode
 from service.review.facts import facts_of, still_to_come
 from service.review.guards import LOOK_AGAIN, Case, Guarded, guard, request_for
-from service.review.known import ANSWER_TIME, Known
+from service.review.known import Known
 from service.review.limits import Excess, Usage
 from service.rules.rulefile import STATS, RuleFile
 from service.store.history import Version

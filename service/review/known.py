@@ -5,14 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from service.domain.decision import Facts
+from service.domain.decision import ANSWER_TIME, Facts
 from service.domain.submission import Study, Submission
 from service.store.history import History, Unconfirmed, Version
 
 # How long a request whose answer is lost may still show at Prolific. After that, what Prolific shows counts.
 SETTLED_AFTER = timedelta(minutes=10)
-
-ANSWER_TIME = timedelta(days=7)  # how long a participant has to answer a request to return
 
 # Prolific's clock and the database's are compared only where nothing else is known, and then this much is added
 # in the participant's favour: messages count as replies from earlier on, the time to answer is longer.

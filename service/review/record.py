@@ -26,7 +26,7 @@ from service.store.decisions import (
     supersede,
 )
 from service.store.pauses import open_breaker
-from service.store.queue import Queue
+from service.store.queue import cancel_timer, set_timer
 from service.store.submissions import study_of
 from service.telemetry.metrics import Metrics
 
@@ -47,7 +47,6 @@ class Recorder:
     """Adds decisions to the audit trail."""
 
     database: Database
-    queue: Queue
     metrics: Metrics
 
     async def record(
@@ -74,13 +73,13 @@ class Recorder:
         if decision.recheck_at:
             await self.set_timer(connection, decision.submission_id, decision.recheck_at)
         elif known.history.has_timer:
-            await self.queue.cancel_timer(connection, decision.submission_id)
+            await cancel_timer(connection, decision.submission_id)
         if last and last.status is DecisionStatus.PENDING:
             await supersede(connection, last, recorded)
         return Recording(recorded, attempt, is_new=True)
 
     async def set_timer(self, connection: AsyncConnection, submission_id: str, at: datetime) -> None:
-        await self.queue.set_timer(connection, submission_id, at, Trigger.RECHECK)
+        await set_timer(connection, submission_id, at, Trigger.RECHECK)
 
     async def _repeat(
         self,

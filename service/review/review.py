@@ -34,7 +34,7 @@ from service.review.replies import follows_up, reply_since
 from service.review.retry_policy import MOST_IN_AN_HOUR, RetryLater, look_again, wait_for_all
 from service.rules import RuleBook
 from service.store.decisions import Recorded, add_answer, add_attempt, lock_for_review
-from service.store.queue import Lease, LeaseLost
+from service.store.queue import Lease, LeaseLost, cancel_timer
 from service.store.reviews import Answer, Begun, begin_review, end_review
 from service.store.submissions import see_submission
 from service.telemetry.metrics import Metrics
@@ -108,7 +108,7 @@ class Reviewer:
     metrics: Metrics
     gatherer: Gatherer
     recorder: Recorder
-    troubles: FailureCounter
+    failures: FailureCounter
     service_limits: ServiceLimits
 
     async def review(self, job: ReviewJob) -> Recorded | None:
@@ -137,7 +137,7 @@ class Reviewer:
 
     async def crash_delay(self, job: ReviewJob, error: Exception) -> timedelta | None:
         """Return how long to wait after an error of our own; None when retries are exhausted: it is *failed* then."""
-        after = await self.troubles.crash_delay(job.submission_id)
+        after = await self.failures.crash_delay(job.submission_id)
         if after is None:
             await self.recorder.record_failure(
                 job.submission_id, job.trigger, self.mode, error, await self._now()
@@ -249,7 +249,7 @@ class Reviewer:
             self.metrics.applications.labels(status.value).inc()
             found = replace(decision, status=status)
         if submission.status is not Status.AWAITING_REVIEW:
-            await self.recorder.queue.cancel_timer(connection, submission.id)
+            await cancel_timer(connection, submission.id)
         return found
 
     async def _skip(self, connection: AsyncConnection, skip: Skip, known: Known) -> None:
@@ -260,7 +260,7 @@ class Reviewer:
         else:
             log.info(skip.event, status=submission.status.value)
         if skip.ends_timer and known.history.has_timer:
-            await self.recorder.queue.cancel_timer(connection, submission.id)
+            await cancel_timer(connection, submission.id)
 
     async def _send(self, job: ReviewJob, begun: Begun, send: Send, prolific: Prolific) -> Recorded:
         """Send the request and store what came of it; the job ends in the same transaction.
@@ -276,7 +276,7 @@ class Reviewer:
         return recorded
 
     async def _send_failed(self, job: ReviewJob, begun: Begun, send: Send, failed: Failed) -> Recorded:
-        after = await self.troubles.meet(job.submission_id, failed.error)
+        after = await self.failures.retry_delay(job.submission_id, failed.error)
         status = DecisionStatus.PENDING if after else DecisionStatus.FAILED
         recorded, shown = replace(send.recording.recorded, status=status), failed.shown
         async with self.database.begin() as connection:
@@ -299,7 +299,7 @@ class Reviewer:
 
     async def _not_shown(self, job: ReviewJob, error: ProlificError) -> Finished:
         """Prolific did not show what is to be reviewed: try again later, or record that it failed."""
-        after = await self.troubles.meet(job.submission_id, error)
+        after = await self.failures.retry_delay(job.submission_id, error)
         if after is not None:
             raise RetryLater(after, str(error)) from error
         now = await self._now()

@@ -22,7 +22,17 @@ from service.postgres.periodic import run_every
 from service.review.retry_policy import RetryLater
 from service.review.review import Reviewer, ReviewJob
 from service.store.decisions import newest
-from service.store.queue import QUEUE, RETRY, REVIEW, WAKE, Jobs, Lease, LeaseLost, Queue
+from service.store.queue import (
+    QUEUE,
+    RETRY,
+    REVIEW,
+    WAKE,
+    Jobs,
+    Lease,
+    LeaseLost,
+    enqueue_reviews,
+    rescue_jobs,
+)
 from service.telemetry.metrics import Metrics
 
 HEARTBEAT = 2.5  # seconds between a worker's signs of life
@@ -53,7 +63,6 @@ class Tasks:
     jobs: Jobs
     reviewer: Reviewer
     database: Database
-    queue: Queue
     metrics: Metrics
 
     async def review(self, context: JobContext, submission_id: str, trigger: str) -> None:
@@ -68,7 +77,7 @@ class Tasks:
 
     async def wake(self, submission_id: str, trigger: str) -> None:
         async with self.database.begin() as connection:
-            await self.queue.review(connection, [submission_id], Trigger(trigger))
+            await enqueue_reviews(connection, [submission_id], Trigger(trigger))
 
     async def put_off(
         self,
@@ -100,7 +109,7 @@ class Tasks:
     async def rescue(self, timestamp: int = 0) -> None:  # noqa: ARG002 - periodic tasks are told their time
         """Give the jobs of workers that are dead to those that live."""
         async with self.database.begin() as connection:
-            rescued = await self.queue.rescue(connection, STALLED, LONGEST_REVIEW)
+            rescued = await rescue_jobs(connection, STALLED, LONGEST_REVIEW)
         for job in rescued:
             log.warning("job.rescued", job_id=job.id, task=job.task, **job.args)
 
@@ -136,10 +145,10 @@ class Tasks:
                 self.jobs.ended.add(lease.job_id)
 
 
-def register_tasks(app: App, reviewer: Reviewer, database: Database, queue: Queue, metrics: Metrics) -> None:
+def register_tasks(app: App, reviewer: Reviewer, database: Database, metrics: Metrics) -> None:
     """Teach the app its tasks."""
     assert isinstance(app.job_manager, Jobs)
-    tasks = Tasks(app.job_manager, reviewer, database, queue, metrics)
+    tasks = Tasks(app.job_manager, reviewer, database, metrics)
     for name, task in ((REVIEW, tasks.review), (RETRY, tasks.retry)):
         teach = app.task(
             name=name, queue=QUEUE, retry=RetryAlways(), pass_context=True, task_middleware=[tasks.put_off]

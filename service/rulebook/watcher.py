@@ -18,7 +18,7 @@ from service.postgres.migrate import head
 from service.rulebook.current import RulesInForce
 from service.rules import Code, Finding, InvalidRules, RuleBook, RuleFile, load
 from service.rules.files import NotAllowed, read_rules
-from service.store.queue import Queue
+from service.store.queue import enqueue_reviews
 from service.store.rulebooks import RulesVersion, decided_under_other_rules, keep_book
 from service.telemetry.metrics import Metrics
 
@@ -35,14 +35,14 @@ Fingerprint = tuple[tuple[str, str], ...]
 class RuleWatcher:
     """Looks at the rules folder every second; what is broken there changes nothing but is told loudly.
 
-    ``queue`` is set in a process with a worker: there new rules review again what is held or observed.
+    ``reviews_again`` is True in a process with a worker: there new rules review again what is held or observed.
     """
 
     rules: RulesInForce
     database: Database
-    queue: Queue | None
     mode: Mode
     metrics: Metrics
+    reviews_again: bool
     every: float = EVERY
     timer: Callable[[], float] = time.monotonic
     kept: bool = False  # whether the rules in force are in the database, and what they call for enqueued
@@ -103,9 +103,11 @@ class RuleWatcher:
             return
         async with self.database.begin() as connection:
             await keep_book(connection, contents(book), hashes(book))
-            if self.queue:
-                waiting = await decided_under_other_rules(connection, partial(standard, book, self.mode))
-                await self.queue.review(connection, waiting, Trigger.RULES)
+            if self.reviews_again:
+                waiting = await decided_under_other_rules(
+                    connection, partial(version_in_force, book, self.mode)
+                )
+                await enqueue_reviews(connection, waiting, Trigger.RULES)
                 if waiting:
                     log.info("rules.review_again", submissions=len(waiting))
         if self.kept:
@@ -161,7 +163,7 @@ def _content(file: RuleFile) -> bytes:
     return text if sha256(text).hexdigest() == file.hash else marked
 
 
-def standard(book: RuleBook, mode: Mode, study: str, parent: str | None) -> RulesVersion | None:
+def version_in_force(book: RuleBook, mode: Mode, study: str, parent: str | None) -> RulesVersion | None:
     """What a decision of the study would be made by now; None if no file claims it."""
     file = book.file_for(study, parent)
     return RulesVersion(file.hash, mode.at_most(file.mode)) if file else None

@@ -5,11 +5,12 @@ from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service.domain.event import Event
 from service.domain.submission import FINAL
 from service.store.tables import inbox
 
@@ -26,33 +27,6 @@ NEWEST_FIRST = (
 )
 
 
-class Incoming(Protocol):
-    """What the inbox keeps of an event."""
-
-    @property
-    def event_id(self) -> str: ...
-    @property
-    def body(self) -> bytes: ...
-    @property
-    def signature(self) -> bytes | None: ...
-    @property
-    def sent_at(self) -> str | None: ...
-    @property
-    def event_type(self) -> str | None: ...
-    @property
-    def submission_id(self) -> str | None: ...
-    @property
-    def participant_id(self) -> str | None: ...
-    @property
-    def status(self) -> str | None: ...
-    @property
-    def readable(self) -> bool: ...
-    @property
-    def calls_for_review(self) -> bool: ...
-
-
-E = TypeVar("E", bound=Incoming)
-
 # The batch goes as one JSON text: an array for each column costs psycopg several times as much.
 _ADD = sa.text("""
     INSERT INTO inbox (event_id, signature, sent_at, event_type, submission_id, participant_id, status, body,
@@ -67,14 +41,14 @@ _ADD = sa.text("""
 """)
 
 
-async def add_events(connection: AsyncConnection, events: Sequence[E]) -> list[E]:
+async def add_events(connection: AsyncConnection, events: Sequence[Event]) -> list[Event]:
     """Store the events that are new, and return them, each once.
 
     An event is a duplicate if its signature is known, or its id with the same body. The id alone isn't signed:
     another body under a known id is another event, and is stored under an id made of both.
     """
-    stored: list[E] = []
-    left: Sequence[E] = events
+    stored: list[Event] = []
+    left: Sequence[Event] = events
     while left:
         batch, left = _one_for_each_id(left)
         new = await _insert(connection, batch)
@@ -86,14 +60,14 @@ async def add_events(connection: AsyncConnection, events: Sequence[E]) -> list[E
     return stored
 
 
-def _one_for_each_id(events: Sequence[E]) -> tuple[dict[str, E], list[E]]:
+def _one_for_each_id(events: Sequence[Event]) -> tuple[dict[str, Event], list[Event]]:
     """Events by id, and those that share an id with another body. Copies are left out."""
-    batch: dict[str, E] = {}
+    batch: dict[str, Event] = {}
     others = [event for event in events if batch.setdefault(event.event_id, event).body != event.body]
     return batch, others
 
 
-async def _insert(connection: AsyncConnection, events: Mapping[str, Incoming]) -> set[str]:
+async def _insert(connection: AsyncConnection, events: Mapping[str, Event]) -> set[str]:
     """Store events by key; returns the keys that are new."""
     rows = [
         {
@@ -114,7 +88,7 @@ async def _insert(connection: AsyncConnection, events: Mapping[str, Incoming]) -
     return set((await connection.execute(_ADD, {"events": json.dumps(rows)})).scalars())
 
 
-async def _with_other_body(connection: AsyncConnection, events: Mapping[str, E]) -> dict[str, E]:
+async def _with_other_body(connection: AsyncConnection, events: Mapping[str, Event]) -> dict[str, Event]:
     """Return events whose id is stored with another body, by the id that they get instead."""
     rows = await connection.execute(
         sa.select(inbox.c.event_id, inbox.c.body).where(inbox.c.event_id.in_(events))
@@ -127,7 +101,7 @@ async def _with_other_body(connection: AsyncConnection, events: Mapping[str, E])
     }
 
 
-def _id_with_body(event: Incoming) -> str:
+def _id_with_body(event: Event) -> str:
     return sha256(event.event_id.encode() + b"\0" + event.body).hexdigest()
 
 

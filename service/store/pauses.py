@@ -36,6 +36,16 @@ class Breaker:
     reason: str
     decision_id: int | None
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return the breaker as the API shows it."""
+        return {
+            "study": self.study,
+            "limit": self.guard.value,
+            "since": self.at,
+            "reason": self.reason,
+            "decision_id": self.decision_id,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Scope:
@@ -53,6 +63,21 @@ class Scope:
 
     def breaker(self, guard: Guard) -> Breaker | None:
         return next((breaker for breaker in self.breakers if breaker.guard is guard), None)
+
+    def as_dicts(self) -> list[dict[str, Any]]:
+        """Return the pause and the breakers as the API shows them; ``study`` is None for the whole service."""
+        found: list[dict[str, Any]] = []
+        if pause := self.pause:
+            found.append(
+                {
+                    "study": self.study,
+                    "kind": "pause",
+                    "since": pause.at,
+                    "by": pause.by,
+                    "reason": pause.reason,
+                }
+            )
+        return found + [breaker.as_dict() | {"kind": "breaker"} for breaker in self.breakers]
 
 
 async def scopes(connection: AsyncConnection) -> dict[str | None, Scope]:

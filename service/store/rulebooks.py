@@ -54,29 +54,29 @@ async def _newest(connection: AsyncConnection) -> dict[str, str] | None:
 
 @dataclass(frozen=True, slots=True)
 class RulesVersion:
-    """What decisions of a study are made by: a rule file, and the mode that it and the service allow."""
+    """What decides submissions of a study: a rule file by its hash, and the mode that it and the service allow."""
 
     rules_hash: str
     mode: Mode
 
 
 _LEFT_BEHIND = sa.text("""
-    WITH standard AS (
-        SELECT * FROM jsonb_to_recordset(CAST(:standards AS jsonb)) AS t (study text, hash text, lower text[])
+    WITH version AS (
+        SELECT * FROM jsonb_to_recordset(CAST(:versions AS jsonb)) AS t (study text, hash text, lower text[])
     ), newest AS (
         SELECT DISTINCT ON (submission_id) id, submission_id, trigger, outcome, mode, rules_hash
         FROM decisions ORDER BY submission_id, id DESC
     )
     SELECT s.id
     FROM submissions s
-    JOIN standard ON standard.study = s.study_id
+    JOIN version ON version.study = s.study_id
     LEFT JOIN newest d ON d.submission_id = s.id
     WHERE s.status = :awaiting
       AND CASE WHEN d.id IS NULL THEN NOT s.claimed
                ELSE d.trigger <> :person
                     AND (d.outcome = :hold OR d.mode = :observe)
                     AND NOT EXISTS (SELECT FROM attempts a WHERE a.decision_id = d.id)
-                    AND (d.rules_hash IS DISTINCT FROM standard.hash OR d.mode = ANY(standard.lower))
+                    AND (d.rules_hash IS DISTINCT FROM version.hash OR d.mode = ANY(version.lower))
           END
       AND NOT EXISTS (
           SELECT FROM procrastinate_jobs j
@@ -87,23 +87,23 @@ _LEFT_BEHIND = sa.text("""
 
 
 async def decided_under_other_rules(
-    connection: AsyncConnection, standard_of: Callable[[str, str | None], RulesVersion | None]
+    connection: AsyncConnection, version_of: Callable[[str, str | None], RulesVersion | None]
 ) -> list[str]:
     """Submissions that other rules, or a lower mode, held or observed; those that no file claimed then too.
 
-    ``standard_of`` takes a study and its parent. Not those that a person held, nor those whose review for new rules is queued already. Takes the lock of
+    ``version_of`` takes a study and its parent. Not those that a person held, nor those whose review for new rules is queued already. Takes the lock of
     ``keep_book`` for granted, so that of several processes one enqueues.
     """
     studies = await studies_with_parents(connection)
-    standards = [
+    versions = [
         {"study": study, "hash": found.rules_hash, "lower": _lower(found.mode)}
         for study, parent in studies.items()
-        if (found := standard_of(study, parent))
+        if (found := version_of(study, parent))
     ]
     rows = await connection.execute(
         _LEFT_BEHIND,
         {
-            "standards": json.dumps(standards),
+            "versions": json.dumps(versions),
             "awaiting": Status.AWAITING_REVIEW.value,
             "person": Trigger.PERSON.value,
             "hold": Outcome.HOLD.value,

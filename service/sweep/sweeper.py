@@ -22,7 +22,7 @@ from service.store.overdue import (
     pending_without_job,
     unprocessed_in_list,
 )
-from service.store.queue import Queue
+from service.store.queue import enqueue_reviews
 from service.store.submissions import studies_with_parents
 
 log = structlog.get_logger(__name__)
@@ -59,7 +59,6 @@ class Sweeper:
 
     prolific: Prolific
     database: Database
-    queue: Queue
     rules: Callable[[], RuleBook]
     only: tuple[str, ...] = ()
 
@@ -74,9 +73,9 @@ class Sweeper:
                 swept.problems.append(f"study {study}: {error}")
         async with self.database.begin() as connection:
             left = await pending_without_job(connection, await database_now(connection))
-            await self.queue.review(connection, left, Trigger.SWEEP)
+            await enqueue_reviews(connection, left, Trigger.SWEEP)
             timers = [one for one in await overdue_timers(connection) if one not in left]
-            await self.queue.review(connection, timers, Trigger.RECHECK)
+            await enqueue_reviews(connection, timers, Trigger.RECHECK)
         swept.note(left | dict.fromkeys(timers, Cause.TIMER_MISSED))
         return swept
 
@@ -108,9 +107,9 @@ class Sweeper:
             all_listed |= new
             async with self.database.begin() as connection:
                 left = await unprocessed_in_list(connection, listed, asked_at)
-                await self.queue.review(connection, left, Trigger.SWEEP)
+                await enqueue_reviews(connection, left, Trigger.SWEEP)
             swept.note(left, study)
         async with self.database.begin() as connection:
             left = await missing_from_list(connection, study, sorted(all_listed), asked_at)
-            await self.queue.review(connection, left, Trigger.SWEEP)
+            await enqueue_reviews(connection, left, Trigger.SWEEP)
         swept.note(left, study)

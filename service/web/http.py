@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+MAX_BODY = 64 * 1024  # bytes of a request to any route
 MAX_KEY = 200  # characters of a key that are quoted
 
 
@@ -39,7 +40,7 @@ def problem(
     return JSONResponse({"error": code, "message": message, **more}, status_code=status, headers=headers)
 
 
-async def body_within(request: Request, limit: int) -> bytes | None:
+async def body_within(request: Request, limit: int = MAX_BODY) -> bytes | None:
     """The body, or None as soon as it is known to be over ``limit`` bytes.
 
     Raises ClientDisconnect where it does not come to its end: a part of a body is not what was sent.

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import structlog
 
-from service.cli.decisions import print_decision
 from service.cli.holds import _print as print_holds
 from service.cli.submissions import print_csv
-from service.console import echo, print_json, print_table
+from service.console.decision import print_decision
+from service.console.output import echo, print_json, print_table
 from service.domain.decision import Approve
 from service.domain.printable import csv_cell, from_csv_cell, printable
 from service.manual.sheet import read_sheet, write_sheet

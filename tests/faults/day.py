@@ -24,7 +24,7 @@ from service.sandbox.server import shipped_state
 from service.sandbox.state import SandboxState
 from service.sandbox.studies import TWO_PARTS
 from service.store.decisions import failed_submissions
-from service.store.queue import Queue
+from service.store.queue import enqueue_retry
 from service.sweep.sweeper import Sweeper
 from tests.faults.replicas import Replica, Replicas, replicas
 from tests.faults.stored import make_due, query
@@ -238,7 +238,7 @@ class Day:
         rules = load(self.replicas.rules)
         database = Database(self.database_url)
         async with prolific:
-            await Sweeper(prolific, database, Queue(), lambda: rules).sweep()
+            await Sweeper(prolific, database, lambda: rules).sweep()
         await database.close()
 
     async def retry_failed(self) -> None:
@@ -246,7 +246,7 @@ class Day:
         database = Database(self.database_url)
         async with database.begin() as connection:
             for submission in await failed_submissions(connection):
-                await Queue().retry(connection, submission)
+                await enqueue_retry(connection, submission)
         await database.close()
 
     # How time goes by

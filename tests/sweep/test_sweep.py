@@ -15,7 +15,6 @@ from service.sandbox.hooks import STATUS_CHANGE
 from service.sandbox.model import By, SimSubmission
 from service.sandbox.state import WORKSPACE
 from service.sandbox.studies import STROOP, TWO_PARTS
-from service.store.queue import Queue
 from service.store.schedule import claim
 from service.store.submissions import see_submission
 from service.sweep.sweeper import Sweeper
@@ -280,7 +279,7 @@ async def test_a_part_of_a_study_is_swept_by_the_rules_of_its_parent(start: Star
 def sweeper(world: World) -> Sweeper:
     reviewer = world.service.reviewer
     assert reviewer
-    return Sweeper(reviewer.prolific, reviewer.database, Queue(), reviewer.rules)
+    return Sweeper(reviewer.prolific, reviewer.database, reviewer.rules)
 
 
 async def test_a_clock_that_was_set_back_keeps_nobody_from_sweeping(start: Start, database_url: str) -> None:
