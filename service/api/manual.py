@@ -1,6 +1,6 @@
 """``/api`` for people's word: what is held, and what they decide, pause and resume."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -43,9 +43,9 @@ class ManualApi:
         page = rows[:limit]
         following = None
         if len(rows) > limit:
-            mark = f"{page[-1]['since'].isoformat()}/{page[-1]['submission_id']}"
+            mark = f"{page[-1].since.isoformat()}/{page[-1].submission_id}"
             following = next_page(request, self.public_url, after=mark)
-        return JSONResponse({"results": plain(page), "next": following})
+        return JSONResponse({"results": plain([asdict(hold) for hold in page]), "next": following})
 
     async def resolve(self, request: Request) -> Response:
         said = await json_object(request, {"action", "by", "note"})

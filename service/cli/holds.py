@@ -3,8 +3,9 @@
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -12,6 +13,9 @@ from rich.text import Text
 
 from service.console.output import Json, console, echo, print_json, text
 from service.domain.decision import Guard
+
+if TYPE_CHECKING:
+    from service.store.holds import HeldSubmission
 
 NEAR = timedelta(days=3)
 
@@ -31,7 +35,7 @@ def holds(
     now = datetime.now(UTC)
     rows = _holds(now, study, rule, guard)
     if as_json:
-        print_json(rows)
+        print_json([asdict(row) for row in rows])
     elif as_csv:
         from service.manual.sheet import write_sheet
 
@@ -42,7 +46,7 @@ def holds(
 
 def _holds(
     now: datetime, study: str | None, rule: str | None, guard: Guard | None
-) -> Sequence[dict[str, Any]]:
+) -> Sequence["HeldSubmission"]:
     from service.cli.database import ask
     from service.store.holds import list_holds
 
@@ -54,13 +58,13 @@ def _holds(
     return rows[::-1]
 
 
-def _print(rows: Sequence[dict[str, Any]], now: datetime) -> None:
+def _print(rows: Sequence["HeldSubmission"], now: datetime) -> None:
     if not rows:
         echo("Nothing is held.")
         return
     out = console()
     out.print(_table(rows, now))
-    guards = Counter(row["guard"] or ("a person" if row["by"] else "a rule") for row in rows)
+    guards = Counter(row.guard or ("a person" if row.by else "a rule") for row in rows)
     numbers = ", ".join(f"{number} by {guard}" for guard, number in guards.most_common())
     out.print(text(f"{len(rows)} held: {numbers}", style="bold"))
     out.print(
@@ -71,21 +75,21 @@ def _print(rows: Sequence[dict[str, Any]], now: datetime) -> None:
     )
 
 
-def _table(rows: Sequence[dict[str, Any]], now: datetime) -> Table:
+def _table(rows: Sequence["HeldSubmission"], now: datetime) -> Table:
     table = Table()
     table.add_column("age", no_wrap=True)
     table.add_column("submission", no_wrap=True)
     for name in ("study", "deadline", "guard", "rule", "proposed", "reason"):
         table.add_column(name)
     for row in rows:
-        plain = (row["study_id"], row["guard"], row["rule"], row["proposed"], row["reason"])
+        plain = (row.study_id, row.guard, row.rule, row.proposed, row.reason)
         study, guard, rule, proposed, reason = (text(str(value or "")) for value in plain)
-        age = text(length(row["age_s"]))
+        age = text(length(row.age_s))
         table.add_row(
             age,
-            text(row["submission_id"]),
+            text(row.submission_id),
             study,
-            _deadline(row["deadline"] - now),
+            _deadline(row.deadline - now),
             guard,
             rule,
             proposed,

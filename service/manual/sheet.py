@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from difflib import get_close_matches
@@ -14,6 +14,7 @@ from service.domain.printable import csv_cell, from_csv_cell
 from service.errors import ConfigurationError
 from service.manual.actions import InvalidAction, action_of, filled
 from service.manual.texts import cleaned, is_readable
+from service.store.holds import HeldSubmission
 
 FIELDS = ("category", "message", "reasons", "code_type", "code", "percentage")
 FILLED_IN = ("action", *FIELDS, "note")
@@ -51,12 +52,12 @@ class Sheet:
     left_alone: int
 
 
-def write_sheet(holds: Iterable[Mapping[str, Any]], file: TextIO) -> None:
+def write_sheet(holds: Iterable[HeldSubmission], file: TextIO) -> None:
     """The holds with empty cells to fill in; nothing in it is a formula to a spreadsheet."""
     writer = csv.DictWriter(file, COLUMNS, restval="", extrasaction="ignore")
     writer.writeheader()
     for hold in holds:
-        writer.writerow({name: _cell(hold.get(name)) for name in ("submission_id", *TOLD)})
+        writer.writerow({name: _cell(getattr(hold, name)) for name in ("submission_id", *TOLD)})
 
 
 def _cell(value: Any) -> Any:

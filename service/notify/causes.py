@@ -7,7 +7,6 @@ same trouble is told again only after its end was.
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -15,7 +14,7 @@ from service.notify import sentences
 from service.notify.sentences import TITLES, Kind
 from service.postgres.database import database_now
 from service.rules import Finding, RuleBook
-from service.store.holds import count_holds, list_holds
+from service.store.holds import HeldSubmission, HoldCount, count_holds, list_holds
 from service.store.notifications import (
     add_notification,
     newest_of,
@@ -49,13 +48,13 @@ async def brakes(connection: AsyncConnection) -> None:
     """Each breaker that opened, each pause and its end."""
     for row in await unreported_brakes(connection):
         kind, text = sentences.brake(row)
-        await tell(connection, kind, row["id"], text)
+        await tell(connection, kind, row.id, text)
 
 
 async def failures(connection: AsyncConnection) -> None:
     """Each application that failed for good, gathered for an hour."""
     for row in await unreported_failures(connection):
-        await tell(connection, Kind.FAILED, row["attempt_id"], sentences.failure(row), every=HOUR)
+        await tell(connection, Kind.FAILED, row.attempt_id, sentences.failure(row), every=HOUR)
 
 
 async def queue(connection: AsyncConnection) -> None:
@@ -73,24 +72,24 @@ async def queue(connection: AsyncConnection) -> None:
     now = await database_now(connection)
     last, at = await newest_of(connection, Kind.FIRST_HOLD, Kind.DIGEST)
     quiet = now - at if at else DIGEST_EVERY
-    is_old = now - min(row["oldest"] for row in counts) >= DIGEST_EVERY
+    is_old = now - min(row.oldest for row in counts) >= DIGEST_EVERY
     if quiet >= DIGEST_EVERY and (is_known or is_old):
         await tell(connection, Kind.DIGEST, last, sentences.digest(counts, now))
         await _remember(connection, told=True)
     elif quiet >= HOUR and not is_known and (hold := await _first(connection, counts, now)):
-        await tell(connection, Kind.FIRST_HOLD, hold["decision_id"], sentences.first_hold(hold))
+        await tell(connection, Kind.FIRST_HOLD, hold.decision_id, sentences.first_hold(hold))
         await _remember(connection, told=True)
 
 
 async def _first(
-    connection: AsyncConnection, counts: Sequence[dict[str, Any]], now: datetime
-) -> dict[str, Any] | None:
+    connection: AsyncConnection, counts: Sequence[HoldCount], now: datetime
+) -> HeldSubmission | None:
     """The longest held of those that no breaker and no pause holds."""
-    if all(_by_brake(row["guard"]) for row in counts):
+    if all(_by_brake(row.guard) for row in counts):
         return None
     held = await list_holds(connection, now, limit=None)
-    others = (hold for hold in held if not _by_brake(hold["guard"]))
-    return min(others, key=lambda hold: hold["since"], default=None)
+    others = (hold for hold in held if not _by_brake(hold.guard))
+    return min(others, key=lambda hold: hold.since, default=None)
 
 
 def _by_brake(guard: str | None) -> bool:
@@ -108,9 +107,9 @@ async def deadlines(connection: AsyncConnection) -> None:
         return
     now = await database_now(connection)
     for hold in await list_holds(connection, now, limit=None):
-        if hold["deadline"] - now <= NEAR:
+        if hold.deadline - now <= NEAR:
             text = sentences.near_deadline(hold)
-            await tell(connection, Kind.DEADLINE, hold["submission_id"], text, every=NEAR_EVERY)
+            await tell(connection, Kind.DEADLINE, hold.submission_id, text, every=NEAR_EVERY)
 
 
 async def subscription(connection: AsyncConnection) -> None:
@@ -139,7 +138,7 @@ async def mended_rules(connection: AsyncConnection) -> None:
     broken, _ = await newest_of(connection, Kind.RULES_BROKEN)
     mended, _ = await newest_of(connection, Kind.RULES_MENDED)
     found = await last_run(connection, BROKEN)
-    if broken > mended and found and await database_now(connection) - found["began_at"] > SURELY:
+    if broken > mended and found and await database_now(connection) - found.began_at > SURELY:
         await tell(connection, Kind.RULES_MENDED, broken, "No file has errors any more.")
 
 
@@ -148,8 +147,8 @@ async def unclaimed(connection: AsyncConnection, book: RuleBook) -> None:
     if not await claim(connection, "notify.unclaimed", UNCLAIMED_LOOK):
         return
     for row in await unclaimed_studies(connection, UNCLAIMED_FOR):
-        if book.files and book.file_for(row["id"], row["parent_id"]) is None:
-            await tell(connection, Kind.UNCLAIMED, row["id"], sentences.unclaimed(row))
+        if book.files and book.file_for(row.id, row.parent_id) is None:
+            await tell(connection, Kind.UNCLAIMED, row.id, sentences.unclaimed(row))
 
 
 LOOKS: tuple[Look, ...] = (brakes, failures, queue, deadlines, subscription, mended_rules)

@@ -44,14 +44,14 @@ async def _quiet(database: Database, book: RuleBook) -> Quiet | None:
     """A silence that was not told of yet."""
     async with database.connect() as connection:
         active = await active_studies(connection)
-        studies = [row for row in active if book.file_for(row["id"], row["parent_id"])]
+        studies = [row for row in active if book.file_for(row.id, row.parent_id)]
         if not studies:
             return None
-        since = await last_event_at(connection) or min(row["first_submission_at"] for row in studies)
+        since = await last_event_at(connection) or min(row.first_submission_at for row in studies)
         is_long = await database_now(connection) - since >= LONG
         if not is_long or await was_notified(connection, Kind.SILENCE, since.isoformat()):
             return None
-    return Quiet(since, tuple(row["id"] for row in studies))
+    return Quiet(since, tuple(row.id for row in studies))
 
 
 async def _is_active(study: str, ask: AskStudy) -> bool:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from service.postgres.database import Database
 from service.postgres.periodic import run_every
@@ -39,11 +38,11 @@ class Gauges:
             holds = await count_holds(connection)
             brakes = (await scopes(connection)).values()
             swept_at, swept = await last_result(connection, "sweep")
-        metrics.jobs_queued.set(jobs["queued"])
-        metrics.oldest_job.set(_age(jobs["oldest"]))
+        metrics.jobs_queued.set(jobs.queued)
+        metrics.oldest_job.set(_age(jobs.oldest))
         metrics.failed.set(len(failed))
-        metrics.holds.set(sum(group["number"] for group in holds))
-        metrics.oldest_hold.set(_age(min((group["oldest"] for group in holds), default=None)))
+        metrics.holds.set(sum(group.number for group in holds))
+        metrics.oldest_hold.set(_age(min((group.oldest for group in holds), default=None)))
         metrics.paused.set(sum(1 for scope in brakes if scope.pause))
         metrics.breakers.set(sum(len(scope.breakers) for scope in brakes))
         if last_webhook:
@@ -54,6 +53,6 @@ class Gauges:
         metrics.subscription_enabled.set(SUBSCRIPTION.get(state, float("nan")))
 
 
-def _age(moment: Any) -> float:
+def _age(moment: datetime | None) -> float:
     """Seconds since then; 0 where there is none."""
     return max(0.0, (datetime.now(UTC) - moment).total_seconds()) if moment else 0.0

@@ -106,7 +106,17 @@ async def decision_counts(connection: AsyncConnection) -> dict[str, dict[str, in
     return counts
 
 
-async def observed_rules(connection: AsyncConnection) -> list[dict[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class ObservedRule:
+    """What a rule under observation ``would`` have done, and to how many submissions."""
+
+    rule_file: str | None
+    rule: str
+    would: str
+    submissions: int
+
+
+async def observed_rules(connection: AsyncConnection) -> list[ObservedRule]:
     """What rules under observation would have done, and to how many submissions."""
     rows = await connection.execute(
         sa.text("""
@@ -117,11 +127,19 @@ async def observed_rules(connection: AsyncConnection) -> list[dict[str, Any]]:
             GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
         """)
     )
-    return [dict(row) for row in rows.mappings()]
+    return [ObservedRule(**row) for row in rows.mappings()]
 
 
-async def job_counts(connection: AsyncConnection) -> dict[str, Any]:
-    """Jobs that wait to run now, and since when the oldest of them does; timers of later don't count."""
+@dataclass(frozen=True, slots=True)
+class JobCounts:
+    """Jobs that are due, and since when the oldest of them is."""
+
+    queued: int
+    oldest: datetime | None
+
+
+async def job_counts(connection: AsyncConnection) -> JobCounts:
+    """Count the jobs that are due; timers of later are not."""
     rows = await connection.execute(
         sa.text("""
             SELECT count(*) AS queued, min(coalesce(j.scheduled_at, e.at)) AS oldest
@@ -130,7 +148,7 @@ async def job_counts(connection: AsyncConnection) -> dict[str, Any]:
             WHERE j.status = 'todo' AND (j.scheduled_at IS NULL OR j.scheduled_at <= now())
         """),
     )
-    return dict(rows.mappings().one())
+    return JobCounts(**rows.mappings().one())
 
 
 async def worker_heartbeat(connection: AsyncConnection) -> datetime | None:

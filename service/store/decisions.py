@@ -58,15 +58,35 @@ UNCLEAR = """a.request ->> 'endpoint' IN ('transition', 'request-return')
     AND (n.attempt_id IS NULL OR n.status_code IS NULL OR n.status_code >= 500 OR n.status_code < 400)
     AND coalesce(n.answer -> 'sent' <> 'false', true)"""
 
-# Of the submission ``asked``: since when it has been held for a person without a break. A hold that expired and
-# could not be sent goes on; after one that was sent nothing ends by itself (``reopened``).
-_FOR_A_PERSON = f"""(h.outcome = '{Outcome.HOLD}' AND h.mode <> '{Mode.OBSERVE}'
-    AND h.guard IS DISTINCT FROM '{Guard.WAITING}' OR h.guard IS NOT DISTINCT FROM '{Guard.HOLD_EXPIRED}')"""
-HELD_SINCE = f"""(
-    SELECT min(h.decided_at) FROM decisions h
-    WHERE h.submission_id = asked.id AND {_FOR_A_PERSON}
-      AND h.id > coalesce((SELECT max(h.id) FROM decisions h
-                           WHERE h.submission_id = asked.id AND NOT {_FOR_A_PERSON}), 0))"""  # noqa: S608
+_DONE = f"('{DecisionStatus.APPLIED}', '{DecisionStatus.ALREADY}')"
+
+
+def is_held(d: str) -> str:
+    """Return the SQL condition that the decision aliased ``d`` leaves its submission to a person.
+
+    A person's own hold counts in any mode, the rules' hold only where the service applies decisions.
+    """
+    return f"""({d}.outcome = '{Outcome.HOLD}' AND {d}.guard IS DISTINCT FROM '{Guard.WAITING}'
+        AND ({d}.mode <> '{Mode.OBSERVE}' OR {d}.trigger = '{Trigger.PERSON}'))"""
+
+
+# An expired hold whose approval was not applied (a pause, a refusal) goes on: the participant waits as before.
+# One whose approval was applied has ended. If the submission awaits review again, a new hold begins.
+_HOLD_GOES_ON = f"""({is_held("h")} OR h.guard IS NOT DISTINCT FROM '{Guard.HOLD_EXPIRED}' AND NOT EXISTS (
+    SELECT FROM attempts a JOIN answers n ON n.attempt_id = a.id
+    WHERE a.decision_id = h.id AND n.status IN {_DONE}))"""
+
+
+def held_since(submission: str) -> str:
+    """Return the SQL expression for when the hold of a submission began; ``submission`` is its id in SQL.
+
+    The time is that of the first decision of the newest run of holds. It is null without a hold.
+    """
+    return f"""(
+        SELECT min(h.decided_at) FROM decisions h
+        WHERE h.submission_id = {submission} AND {_HOLD_GOES_ON}
+          AND h.id > coalesce((SELECT max(h.id) FROM decisions h
+                               WHERE h.submission_id = {submission} AND NOT {_HOLD_GOES_ON}), 0))"""  # noqa: S608
 
 
 def _may_have_arrived() -> sa.ColumnElement[bool]:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.domain.decision import DecisionStatus, Outcome
 from service.domain.submission import Submission
-from service.store.decisions import HELD_SINCE, STATUS_OF, UNCLEAR, Recorded, recorded_from
+from service.store.decisions import STATUS_OF, UNCLEAR, Recorded, held_since, recorded_from
 from service.store.inbox import IS_FINAL
 from service.store.pauses import Scope, scopes_from
 from service.store.queue import Lease
@@ -112,7 +112,7 @@ _HISTORY = f"""
                               WHERE later.decision_id = d.id AND later.id >= a.id
                                 AND (l.status IN {_DONE} OR l.answer ? 'status'))
             ORDER BY a.id DESC LIMIT 1) AS unconfirmed,
-           CASE WHEN CAST(:holds_end AS boolean) THEN {HELD_SINCE} END AS held_since,
+           CASE WHEN CAST(:holds_end AS boolean) THEN {held_since("asked.id")} END AS held_since,
            (SELECT jsonb_agg(b ORDER BY b.id) FROM brakes b
             WHERE b.study_id IS NULL OR b.study_id = asked.study) AS brakes,
            EXISTS (SELECT FROM procrastinate_jobs t

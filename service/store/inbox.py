@@ -3,6 +3,7 @@
 import json
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
@@ -127,7 +128,16 @@ async def last_event_at(connection: AsyncConnection) -> datetime | None:
     return found
 
 
-async def inbox_counts(connection: AsyncConnection) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class InboxCounts:
+    """How many events were stored, when the last came, and how many could not be read."""
+
+    events: int
+    last_at: datetime | None
+    unreadable: int
+
+
+async def inbox_counts(connection: AsyncConnection) -> InboxCounts:
     """How many events, when the last came, and how many could not be read."""
     row = await connection.execute(
         sa.select(
@@ -136,4 +146,4 @@ async def inbox_counts(connection: AsyncConnection) -> dict[str, Any]:
             sa.func.count().filter(~inbox.c.readable).label("unreadable"),
         ),
     )
-    return dict(row.mappings().one())
+    return InboxCounts(**row.mappings().one())

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
@@ -21,14 +20,14 @@ _CLAIM = sa.text("""
     RETURNING id, kind, key, title, text, at, tries
 """)
 
-_UNTOLD_BRAKES = sa.text("""
+_UNREPORTED_BRAKES = sa.text("""
     SELECT id, at, study_id, kind, guard, reason FROM brakes b
     WHERE NOT EXISTS (SELECT FROM notices n WHERE n.kind IN ('breaker', 'paused', 'resumed') AND n.key = b.id::text)
     ORDER BY id
 """)
 
 # A refusal is a failure only if what is fetched after it does not settle the decision: that takes a moment.
-_UNTOLD_FAILURES = sa.text("""
+_UNREPORTED_FAILURES = sa.text("""
     SELECT answer.attempt_id, d.submission_id, d.study_id, d.outcome, answer.status_code
     FROM answers answer JOIN attempts a ON a.id = answer.attempt_id JOIN decisions d ON d.id = a.decision_id
     WHERE answer.status = 'failed' AND answer.at BETWEEN now() - interval '30 days' AND now() - interval '5 seconds'
@@ -73,6 +72,48 @@ class Notification:
     text: str
     at: datetime
     tries: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnreportedBrake:
+    """A pause, a resume or a breaker (``kind``) that no notification tells of yet."""
+
+    id: int
+    at: datetime
+    study_id: str | None
+    kind: str
+    guard: str | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnreportedFailure:
+    """A decision that failed; ``status_code`` is Prolific's, None without an answer."""
+
+    attempt_id: int
+    submission_id: str
+    study_id: str | None
+    outcome: str
+    status_code: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveStudy:
+    """A study with submissions that was ACTIVE when last seen."""
+
+    id: str
+    parent_id: str | None
+    first_submission_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class UnclaimedStudy:
+    """A study that no rule file names, with the number of its submissions that await review."""
+
+    id: str
+    parent_id: str | None
+    number: int
+    since: datetime
 
 
 async def add_notification(
@@ -141,28 +182,25 @@ async def sent_lately(connection: AsyncConnection) -> tuple[int, timedelta | Non
     return number, now - last_sent if last_sent else None
 
 
-async def unreported_brakes(connection: AsyncConnection) -> list[dict[str, Any]]:
-    """Pauses, resumes and breakers that nobody was told of: ``id, at, study_id, kind, guard, reason``."""
-    return _dicts(await connection.execute(_UNTOLD_BRAKES))
+async def unreported_brakes(connection: AsyncConnection) -> list[UnreportedBrake]:
+    """Return pauses, resumes and breakers without a notification, oldest first."""
+    rows = await connection.execute(_UNREPORTED_BRAKES)
+    return [UnreportedBrake(**row) for row in rows.mappings()]
 
 
-async def unreported_failures(connection: AsyncConnection) -> list[dict[str, Any]]:
-    """Decisions that failed: ``attempt_id, submission_id, study_id, outcome, status_code`` (Prolific's, or None)."""
-    return _dicts(await connection.execute(_UNTOLD_FAILURES))
+async def unreported_failures(connection: AsyncConnection) -> list[UnreportedFailure]:
+    """Return decisions that failed in the last 30 days, without a notification."""
+    rows = await connection.execute(_UNREPORTED_FAILURES)
+    return [UnreportedFailure(**row) for row in rows.mappings()]
 
 
-async def active_studies(connection: AsyncConnection) -> list[dict[str, Any]]:
-    """Studies with submissions that were ACTIVE when last seen: ``id, parent_id, first_submission_at``."""
-    return _dicts(await connection.execute(_ACTIVE_STUDIES))
+async def active_studies(connection: AsyncConnection) -> list[ActiveStudy]:
+    """Return studies with submissions that were ACTIVE when last seen."""
+    rows = await connection.execute(_ACTIVE_STUDIES)
+    return [ActiveStudy(**row) for row in rows.mappings()]
 
 
-async def unclaimed_studies(connection: AsyncConnection, stays: timedelta) -> list[dict[str, Any]]:
-    """Studies without rules whose submissions await review for this long, and that nobody was notified of.
-
-    Each row has ``id, parent_id, number, since``.
-    """
-    return _dicts(await connection.execute(_UNCLAIMED_STUDIES, {"stays": stays}))
-
-
-def _dicts(rows: sa.CursorResult[Any]) -> list[dict[str, Any]]:
-    return [dict(row) for row in rows.mappings()]
+async def unclaimed_studies(connection: AsyncConnection, stays: timedelta) -> list[UnclaimedStudy]:
+    """Return studies without rules whose submissions await review for this long, without a notification."""
+    rows = await connection.execute(_UNCLAIMED_STUDIES, {"stays": stays})
+    return [UnclaimedStudy(**row) for row in rows.mappings()]

@@ -1,5 +1,6 @@
-"""Work that is done now and then: whose turn it is among all replicas, and what came of it last."""
+"""Periodic work, once for all replicas: which process runs it, and what came of its last run."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,13 +11,22 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.store.tables import turns
 
 
-async def claim(connection: AsyncConnection, name: str, every: timedelta) -> bool:
-    """Whether it is time for this work, and ours to do: of all that ask at once, one gets True.
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The last run of periodic work; ``ended_at`` is None while it goes on, ``said`` is what came of it."""
 
-    Times are the database's. Work that was begun and never ended, its process killed, is due as any other; so is
-    work that began later than now, the clock having been set back.
+    began_at: datetime
+    ended_at: datetime | None
+    said: dict[str, Any] | None
+
+
+async def claim(connection: AsyncConnection, name: str, every: timedelta) -> bool:
+    """Start a run if it is due, and return True; of several processes that ask at once, one gets True.
+
+    Times are the database's. A run that never ended, because its process was killed, delays no later one; nor does
+    one that began in the future, because a clock was set back.
     """
-    # Not ``now()``, which is when our transaction began: who took the turn meanwhile would be ahead of us.
+    # Not ``now()``, which is when our transaction began: a run that another process began meanwhile began later than that.
     went_by = sa.func.clock_timestamp() - turns.c.began_at
     new = insert(turns).values(name=name)
     taken = await connection.execute(
@@ -30,22 +40,22 @@ async def claim(connection: AsyncConnection, name: str, every: timedelta) -> boo
 
 
 async def finish(connection: AsyncConnection, name: str, said: dict[str, Any]) -> None:
-    """The work is done; ``said`` is what came of it."""
+    """Record the end of a run; ``said`` is what came of it."""
     await connection.execute(
         sa.update(turns).where(turns.c.name == name).values(ended_at=sa.func.now(), said=said)
     )
 
 
-async def last_run(connection: AsyncConnection, name: str) -> dict[str, Any] | None:
-    """``began_at``, ``ended_at`` (None while it goes on) and what was ``said`` last; None if there was none."""
+async def last_run(connection: AsyncConnection, name: str) -> Run | None:
+    """Return the last run of this work, None if there was none."""
     rows = await connection.execute(
         sa.select(turns.c.began_at, turns.c.ended_at, turns.c.said).where(turns.c.name == name)
     )
     row = rows.mappings().one_or_none()
-    return dict(row) if row else None
+    return Run(**row) if row else None
 
 
 async def last_result(connection: AsyncConnection, name: str) -> tuple[datetime | None, dict[str, Any]]:
-    """When the work ended last, and what came of it."""
-    row = await last_run(connection, name)
-    return (row["ended_at"], row["said"] or {}) if row else (None, {})
+    """Return when the last run ended, and what came of it."""
+    run = await last_run(connection, name)
+    return (run.ended_at, run.said or {}) if run else (None, {})

@@ -58,7 +58,7 @@ async def two_looks_later(world: World) -> None:
     async def began() -> object:
         async with world.service.database.connect() as connection:
             turn = await last_run(connection, "notify")
-        return turn and turn["began_at"]
+        return turn and turn.began_at
 
     for _ in range(2):
         before = await began()
