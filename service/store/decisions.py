@@ -60,21 +60,15 @@ UNCLEAR = """a.request ->> 'endpoint' IN ('transition', 'request-return')
 
 _DONE = f"('{DecisionStatus.APPLIED}', '{DecisionStatus.ALREADY}')"
 
-
-def is_held(d: str) -> str:
-    """Return the SQL condition that the decision aliased ``d`` leaves its submission to a person.
-
-    A person's own hold counts in any mode, the rules' hold only where the service applies decisions.
-    """
-    return f"""({d}.outcome = '{Outcome.HOLD}' AND {d}.guard IS DISTINCT FROM '{Guard.WAITING}'
-        AND ({d}.mode <> '{Mode.OBSERVE}' OR {d}.trigger = '{Trigger.PERSON}'))"""
-
-
-# An expired hold whose approval was not applied (a pause, a refusal) goes on: the participant waits as before.
-# One whose approval was applied has ended. If the submission awaits review again, a new hold begins.
-_HOLD_GOES_ON = f"""({is_held("h")} OR h.guard IS NOT DISTINCT FROM '{Guard.HOLD_EXPIRED}' AND NOT EXISTS (
-    SELECT FROM attempts a JOIN answers n ON n.attempt_id = a.id
-    WHERE a.decision_id = h.id AND n.status IN {_DONE}))"""
+# A decision ``h`` that goes on with a hold for a person. A person's own hold counts in any mode, the rules' hold only
+# where the service applies decisions. An expired hold whose approval was not applied (a pause, a refusal) goes on:
+# the participant waits as before. Once the approval was applied, a later hold is a new one.
+_HOLD_GOES_ON = f"""(
+    h.outcome = '{Outcome.HOLD}' AND h.guard IS DISTINCT FROM '{Guard.WAITING}'
+        AND (h.mode <> '{Mode.OBSERVE}' OR h.trigger = '{Trigger.PERSON}')
+    OR h.guard IS NOT DISTINCT FROM '{Guard.HOLD_EXPIRED}' AND NOT EXISTS (
+        SELECT FROM attempts a JOIN answers n ON n.attempt_id = a.id
+        WHERE a.decision_id = h.id AND n.status IN {_DONE}))"""
 
 
 def held_since(submission: str) -> str:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.domain.submission import Status
-from service.store.decisions import held_since, is_held
+from service.store.decisions import held_since
 from service.store.inbox import IS_FINAL, NEWEST_FIRST
 
 REVIEWED_BY_PROLIFIC = timedelta(days=21)  # just after midnight GMT (reference 2.4)
@@ -65,8 +65,10 @@ _HOLDS = f"""
         SELECT id, outcome, guard, rule, rule_file, proposed, reason, mode, trigger, by, decided_at, study_id,
                participant_id
         FROM decisions WHERE submission_id = s.id ORDER BY id DESC LIMIT 1
-    ) d ON {is_held("d")}
+    ) d ON d.outcome = 'hold'
     WHERE s.status = 'AWAITING REVIEW'
+      AND (d.mode <> 'observe' OR d.trigger = 'person')
+      AND d.guard IS DISTINCT FROM 'waiting'
       AND NOT EXISTS (SELECT FROM attempts a WHERE a.decision_id = d.id)
       AND NOT EXISTS ({_TOLD})
       AND (CAST(:study AS text) IS NULL OR s.study_id = :study)

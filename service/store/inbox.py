@@ -15,9 +15,15 @@ from service.domain.event import Event
 from service.domain.submission import FINAL
 from service.store.tables import inbox
 
-# Of an event ``e``: that its status is final, in whatever spelling.
-IS_FINAL = "upper(regexp_replace(btrim(e.status), '[ _-]+', '_', 'g')) IN ({})".format(
-    ", ".join(f"'{status.name}'" for status in sorted(FINAL))
+
+def normalised(status: str) -> str:
+    """Return the SQL expression for a status column in any of Prolific's spellings as the name of a ``Status``."""
+    return f"upper(regexp_replace(btrim({status}), '[ _-]+', '_', 'g'))"
+
+
+# Of an event ``e``: that its status is final.
+IS_FINAL = "{} IN ({})".format(
+    normalised("e.status"), ", ".join(f"'{status.name}'" for status in sorted(FINAL))
 )
 
 # Of events ``e``: newest first, by Prolific's own time (X-Timestamp, whose unit is not documented). Deliveries

@@ -8,7 +8,9 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.domain.decision import DecisionStatus
+from service.domain.submission import Status
 from service.store.decisions import MAY_HAVE_ARRIVED, STATUS
+from service.store.inbox import normalised
 from service.store.tables import attempts, decisions, reviews
 
 RECENT = timedelta(days=30)  # Prolific itself approves on day 21
@@ -37,7 +39,7 @@ _LISTED = sa.text(f"""
     SELECT listed.id,
            CASE WHEN d.id IS NOT NULL THEN 'undone'
                 WHEN EXISTS (SELECT FROM inbox i WHERE i.submission_id = listed.id AND i.readable
-                             AND upper(replace(i.status, '_', ' ')) = 'AWAITING REVIEW') THEN 'not_reviewed'
+                             AND {normalised("i.status")} = '{Status.AWAITING_REVIEW.name}') THEN 'not_reviewed'
                 ELSE 'webhook_missed' END AS cause
     FROM unnest(CAST(:listed AS text[])) AS listed (id)
     LEFT JOIN LATERAL (
