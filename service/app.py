@@ -31,10 +31,10 @@ from service.prolific.client import Prolific
 from service.review.failures import FailureCounter
 from service.review.gather import Gatherer
 from service.review.limits import service_limits
-from service.review.lists import StudyLists
 from service.review.record import Recorder
 from service.review.review import Reviewer
-from service.review.studies import StudyCache
+from service.review.study_cache import StudyCache
+from service.review.study_lists import StudyLists
 from service.review.worker import register_tasks
 from service.rulebook.current import RulesInForce
 from service.rulebook.watcher import RuleWatcher

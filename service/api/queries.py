@@ -36,10 +36,10 @@ def decision_query(parameters: QueryParams) -> tuple[DecisionFilter, int, int | 
     if unknown := sorted(set(parameters) - known):
         raise BadQuery(f"Unknown parameter {unknown[0]!r}; known are {', '.join(sorted(known))}.")
     texts = {name: parameters[name] for name in FILTERS if parameters.get(name)}
-    moments = {name: read_moment(name, texts.pop(name)) for name in ("since", "until") if name in texts}
+    moments = {name: moment_parameter(name, texts.pop(name)) for name in ("since", "until") if name in texts}
     wanted = DecisionFilter(**texts, **moments)  # type: ignore[arg-type]  # keys are told apart above
     before = parameters.get("before")
-    return wanted, read_limit(parameters.get("limit")), _whole("before", before) if before else None
+    return wanted, limit_parameter(parameters.get("limit")), _whole("before", before) if before else None
 
 
 def hold_query(parameters: QueryParams) -> tuple[dict[str, str], int, tuple[datetime, str] | None]:
@@ -50,18 +50,18 @@ def hold_query(parameters: QueryParams) -> tuple[dict[str, str], int, tuple[date
         raise BadQuery(f"Unknown parameter {unknown[0]!r}; known are {', '.join(sorted(known))}.")
     wanted = {name: parameters[name] for name in filters if parameters.get(name)}
     since, _, submission = parameters.get("after", "").partition("/")
-    after = (read_moment("after", since), submission) if since else None
-    return wanted, read_limit(parameters.get("limit")), after
+    after = (moment_parameter("after", since), submission) if since else None
+    return wanted, limit_parameter(parameters.get("limit")), after
 
 
-def read_limit(text: str | None) -> int:
+def limit_parameter(text: str | None) -> int:
     limit = _whole("limit", text) if text else DEFAULT_LIMIT
     if not 1 <= limit <= MAX_LIMIT:
         raise BadQuery(f"limit must be from 1 to {MAX_LIMIT}.")
     return limit
 
 
-def read_moment(name: str, text: str) -> datetime:
+def moment_parameter(name: str, text: str) -> datetime:
     """An ISO 8601 time; without an offset it is UTC."""
     found = moment.parse(text)
     if found is None:

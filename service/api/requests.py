@@ -13,7 +13,7 @@ from service.errors import AutoreviewError
 from service.manual.actions import InvalidAction
 from service.manual.decide import AlreadyDecided, NeverHeardOf
 from service.manual.pause import Unnamed
-from service.manual.texts import cleaned, quoted
+from service.manual.texts import cleaned, excerpt
 from service.web.bearer import Bearer
 from service.web.http import MAX_BODY, DuplicateKey, body_within, problem, read_json
 
@@ -48,7 +48,7 @@ def guarded(endpoint: Endpoint, bearer: Bearer) -> Endpoint:
             _check_address(request)
             return await endpoint(request)
         except tuple(STATUS) as error:
-            return problem(STATUS[type(error)], error.code, quoted(str(error), longest=LONGEST_ANSWER))
+            return problem(STATUS[type(error)], error.code, excerpt(str(error), longest=LONGEST_ANSWER))
 
     return answer
 
@@ -73,7 +73,7 @@ async def json_object(request: Request, known: set[str]) -> dict[str, Any]:
     if not isinstance(said, dict):
         raise BadQuery("The body has to be a JSON object.")
     if unknown := sorted(set(said) - known):
-        raise BadQuery(f"known are {', '.join(sorted(known))}; unknown: {', '.join(map(quoted, unknown))}")
+        raise BadQuery(f"known are {', '.join(sorted(known))}; unknown: {', '.join(map(excerpt, unknown))}")
     return said
 
 

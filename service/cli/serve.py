@@ -29,7 +29,7 @@ def serve(
     from service.app import Parts, build
     from service.postgres.requirements import check_requirements
     from service.postgres.where import external_url, service_database
-    from service.rulebook.startup import read_rules, rules_at_start
+    from service.rulebook.startup import load_rules, rules_at_start
     from service.serve import bind
     from service.serve import serve as run
     from service.store.rights import needed_rights
@@ -44,7 +44,7 @@ def serve(
             "half reaches too."
         )
     _require(settings, parts)
-    read = read_rules(settings)
+    read = load_rules(settings)
     with bind(settings) as listener, service_database(settings) as url:
         budget = check_requirements(url, needed_rights(), worker=parts.worker)
         rules = rules_at_start(read, settings, url)

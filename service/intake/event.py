@@ -5,9 +5,9 @@ import re
 from hashlib import sha256
 from typing import Any, TypeGuard
 
-from service.domain.event import Event
 from service.domain.submission import IDENTIFIER
 from service.domain.text import is_storable
+from service.domain.webhook import Event
 
 SUBMISSION_STATUS_CHANGE = "submission.status.change"
 MAX_DEPTH = 32

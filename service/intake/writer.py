@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from service.domain.decision import Trigger
-from service.domain.event import Event
+from service.domain.webhook import Event
 from service.postgres.database import HINTS, Database, kind_of, within
 from service.store.holds import held_among
 from service.store.inbox import add_events

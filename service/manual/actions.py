@@ -18,7 +18,7 @@ from service.domain.decision import (
     RequestReturn,
 )
 from service.errors import AutoreviewError
-from service.manual.texts import cleaned, quoted
+from service.manual.texts import cleaned, excerpt
 
 
 class InvalidAction(AutoreviewError):
@@ -44,7 +44,7 @@ def _category(text: str) -> str:
     if text not in REJECTION_CATEGORIES:
         near = get_close_matches(text.upper(), REJECTION_CATEGORIES, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        raise ValueError(f"{quoted(text)!r} is none of {', '.join(REJECTION_CATEGORIES)}{hint}")
+        raise ValueError(f"{excerpt(text)!r} is none of {', '.join(REJECTION_CATEGORIES)}{hint}")
     return text
 
 
@@ -186,5 +186,5 @@ def _read(outcome: Outcome, given: Mapping[str, Any], at: str) -> Action:
 
 
 def _problem(problem: Any, at: str) -> tuple[str, str]:
-    path = [at, *(quoted(str(part)) for part in problem["loc"])]
+    path = [at, *(excerpt(str(part)) for part in problem["loc"])]
     return ".".join(part for part in path if part), str(problem["msg"]).removeprefix("Value error, ")

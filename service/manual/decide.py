@@ -21,7 +21,7 @@ from service.domain.decision import (
 from service.domain.submission import Status
 from service.errors import AutoreviewError
 from service.manual.actions import InvalidAction
-from service.manual.texts import cleaned, is_readable, name_of, quoted
+from service.manual.texts import cleaned, excerpt, is_readable, name_of
 from service.prolific.errors import NoSuchCode
 from service.prolific.sending import action_request
 from service.store.decisions import (
@@ -100,7 +100,7 @@ def _named(by: str, note: str | None) -> tuple[str, str | None]:
 
 async def _locked(connection: AsyncConnection, submission_id: str) -> str | None:
     """The submission's study, with its lock held: until the end nobody else decides. Raises NeverHeardOf."""
-    unknown = NeverHeardOf(f"Nothing was ever heard of a submission {quoted(submission_id)!r}.")
+    unknown = NeverHeardOf(f"Nothing was ever heard of a submission {excerpt(submission_id)!r}.")
     if not is_readable(submission_id):
         raise unknown
     study_id = await study_of(connection, submission_id)

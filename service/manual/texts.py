@@ -6,7 +6,7 @@ from service.domain.text import is_storable
 
 LONGEST = 5000  # characters of any text
 LONGEST_NAME = 200
-LONGEST_QUOTE = 100
+LONGEST_EXCERPT = 100
 UNSEEN = {"Cc", "Cf", "Cs", "Mn", "Zl", "Zp", "Zs"}  # what shows nothing where it stands alone
 FILLERS = "\u115f\u1160\u2800\u3164\uffa0"  # letters and a symbol that are blank
 
@@ -42,7 +42,7 @@ def name_of(by: str) -> str:
     return name
 
 
-def quoted(text: str, *, longest: int = LONGEST_QUOTE) -> str:
+def excerpt(text: str, *, longest: int = LONGEST_EXCERPT) -> str:
     """As much of somebody's text as fits into an answer; what can't be encoded is escaped."""
     begin = text if len(text) <= longest else f"{text[:longest]}…"
     return begin.encode(errors="backslashreplace").decode()

@@ -9,7 +9,7 @@ from service.review.retry_policy import (
     affects_every_call,
     exponential_delay,
     is_refusal,
-    retry_after,
+    retry_delay,
     wait_for_all,
 )
 from service.store.reviews import add_outage, add_refusal
@@ -31,7 +31,7 @@ class FailureCounter:
         add = add_refusal if is_refusal(error) else add_outage
         async with self.database.begin() as connection:
             trouble = await add(connection, submission_id)
-        return retry_after(error, trouble)
+        return retry_delay(error, trouble)
 
     async def crash_delay(self, submission_id: str) -> timedelta | None:
         """Count an error of our own; after how long to try again. Without a database it raises."""

@@ -10,9 +10,9 @@ from service.postgres.database import Clock
 from service.prolific.client import Prolific
 from service.review.known import Known
 from service.review.limits import GUARDS, ServiceLimits, Usage
-from service.review.lists import StudyLists
 from service.review.statistics import statistics_of
-from service.review.studies import StudyCache
+from service.review.study_cache import StudyCache
+from service.review.study_lists import StudyLists
 from service.rules import RuleBook, RuleFile
 from service.store.counting import Window, newest_outcomes, number_in_a_day, reward_in_a_day
 from service.store.history import review_history

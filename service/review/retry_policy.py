@@ -85,7 +85,7 @@ def wait_for_all(error: ProlificError) -> timedelta:
     return timedelta(seconds=left + random.uniform(0, min(left, MOST_JITTER)))  # noqa: S311 - jitter
 
 
-def retry_after(error: ProlificError, trouble: Failures) -> timedelta | None:
+def retry_delay(error: ProlificError, trouble: Failures) -> timedelta | None:
     """How long to wait before trying again after this much trouble; None to give up."""
     if isinstance(error, NotFound):
         return None

@@ -19,7 +19,7 @@ from service.store.rulebooks import last_good_book
 log = structlog.get_logger(__name__)
 
 
-def read_rules(settings: Settings) -> RuleBook | InvalidRules:
+def load_rules(settings: Settings) -> RuleBook | InvalidRules:
     """The rules, or what is wrong with them; that is raised at once where no database can have better ones."""
     try:
         return load(settings.rules_dir)

@@ -11,8 +11,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.domain.event import Event
 from service.domain.submission import FINAL
+from service.domain.webhook import Event
 from service.store.tables import inbox
 
 

@@ -10,7 +10,7 @@ import httpx
 import sqlalchemy as sa
 
 from service.app import Parts
-from service.domain.event import Event
+from service.domain.webhook import Event
 from service.intake.writer import InboxWriter, Receipt
 from service.postgres.database import Database
 from tests.conftest import Start
