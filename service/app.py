@@ -3,15 +3,11 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from procrastinate import App
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as SQLAlchemyTimeout
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
 
@@ -44,7 +40,8 @@ from service.sweep.scheduled import ScheduledSweep
 from service.sweep.sweeper import Sweeper
 from service.telemetry.metrics import CONTENT_TYPE, Metrics
 from service.web.bearer import Bearer, WrongTokens
-from service.web.http import SamePath, problem
+from service.web.handlers import HANDLERS
+from service.web.http import SamePath
 
 Chore = Callable[[], Awaitable[None]]
 
@@ -221,33 +218,6 @@ def _public_routes(
         Route("/evidence/{source}/{submission_id}", evidence.__call__, methods=["PUT"]),
         Mount("/api", routes=[*api.routes(), *people.routes()]),
     ]
-
-
-async def _as_problem(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    code = error.detail.lower().replace(" ", "_")
-    return problem(error.status_code, code, error.detail, headers=error.headers)
-
-
-async def _crashed(_: Request, __: Exception) -> Response:
-    return problem(500, "internal_error", "Something went wrong here; the log says what.")
-
-
-async def _no_database(_: Request, __: Exception) -> Response:
-    return problem(503, "database", "The database does not answer; try again.", headers={"Retry-After": "10"})
-
-
-async def _incomplete(_: Request, __: Exception) -> Response:
-    return problem(400, "incomplete", "The connection ended before the body did.")
-
-
-HANDLERS: dict[Any, Any] = {
-    ClientDisconnect: _incomplete,
-    HTTPException: _as_problem,
-    DBAPIError: _no_database,
-    SQLAlchemyTimeout: _no_database,
-    Exception: _crashed,
-}
 
 
 @asynccontextmanager
