@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.domain.decision import (
     ANSWER_TIME,
     Action,
+    ActionRequest,
     Decision,
     DecisionStatus,
     Hold,
@@ -177,16 +178,13 @@ def _who(decision: Decision) -> str:
     return f"Rule {decision.rule!r}" if decision.rule else "The rules"
 
 
-async def _request(
-    connection: AsyncConnection, study_id: str | None, action: Action
-) -> dict[str, Any] | None:
+async def _request(connection: AsyncConnection, study_id: str | None, action: Action) -> ActionRequest | None:
     """What Prolific is to be sent; a code is looked for in the study as it was seen last."""
     study = await study_as_seen(connection, study_id or "")
     try:
-        request = action_request(action, study)
+        return action_request(action, study)
     except NoSuchCode as error:
         raise InvalidAction(("", str(error))) from None
-    return dict(request) if request else None
 
 
 def _decision(

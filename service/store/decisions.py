@@ -164,7 +164,7 @@ async def newest(connection: AsyncConnection, submission: str) -> Recorded | Non
     return recorded_from(dict(row)) if row else None
 
 
-async def add_attempt(connection: AsyncConnection, decision: int, request: dict[str, Any] | None) -> int:
+async def add_attempt(connection: AsyncConnection, decision: int, request: Mapping[str, Any] | None) -> int:
     """The intent, on disk before Prolific is called."""
     found = await connection.execute(
         sa.insert(attempts).values(decision_id=decision, request=request).returning(attempts.c.id)
