@@ -75,7 +75,8 @@ class Model:
 def _reward(decision: Decision) -> Decimal:
     assert decision.action
     data = decision.action["body"].get("completion_code_data", {})
-    return Decimal(decision.facts["study"]["reward"]) * data.get("percentage_of_reward", 100) / 100
+    share: int = data.get("percentage_of_reward", 100)
+    return Decimal(decision.facts["study"]["reward"]) * share / 100
 
 
 @pytest.mark.parametrize("seed", range(5))
