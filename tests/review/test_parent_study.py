@@ -1,0 +1,93 @@
+"""A submission of a quota or representative-sample study goes by the rules of the study that it is a part of."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from service.domain.submission import Status
+from service.rules import load
+from service.sandbox.faults import Fault
+from service.sandbox.model import SimSubmission
+from service.sandbox.studies import STROOP, TWO_PARTS
+from tests.conftest import Start
+from tests.world import rules_text, write_rules
+
+CHILD, PARENT, OTHER = "child", "parent", "another"
+
+
+def file_of(studies: str) -> str:
+    return rules_text().replace(f"studies: [{STROOP}]", f"studies: {studies}")
+
+
+@pytest.mark.parametrize(
+    ("claims", "study", "parent", "expected"),
+    [
+        (["[child]", "[parent]", "all"], CHILD, PARENT, "[child]"),
+        (["[parent]", "all"], CHILD, PARENT, "[parent]"),
+        (["all"], CHILD, PARENT, "all"),
+        (["[parent]", "all"], CHILD, None, "all"),
+        (["[parent]"], CHILD, None, None),
+        (["[parent]"], CHILD, OTHER, None),
+        (["[parent]"], PARENT, None, "[parent]"),
+        (["[child]"], PARENT, None, None),
+    ],
+)
+def test_the_file_of_the_study_comes_before_that_of_its_parent_and_that_before_all(
+    tmp_path: Path, claims: list[str], study: str, parent: str | None, expected: str | None
+) -> None:
+    for number, claim in enumerate(claims):
+        write_rules(tmp_path, file_of(claim), f"{number}.yaml")
+    found = load(tmp_path).file_for(study, parent)
+    assert (found and found.path) == (None if expected is None else f"{claims.index(expected)}.yaml")
+
+
+def of_a_child(submission: SimSubmission, parent: str | None) -> Fault:
+    """Prolific shows the submission as one of a study that is part of another."""
+    shown = {
+        "id": submission.id,
+        "study_id": TWO_PARTS,
+        "parent_study_id": parent,
+        "participant": submission.participant_id,
+        "status": "AWAITING REVIEW",
+        "started_at": "2026-11-20T09:50:00Z",
+        "completed_at": "2026-11-20T10:00:00Z",
+        "entered_code": submission.entered_code,
+        "return_requested": None,
+    }
+    return Fault("submission", body=json.dumps(shown).encode())
+
+
+async def test_the_parents_file_decides_a_submission_of_a_child_study(start: Start) -> None:
+    async with start() as world:
+        submission = world.completed(study=TWO_PARTS, code="B0THPART")
+        world.prolific.add(of_a_child(submission, STROOP))
+        decision = await world.reviewed(submission)
+        assert (decision["outcome"], decision["status"], decision["rule_file"]) == (
+            "approve",
+            "applied",
+            "rules.yaml",
+        )
+        assert decision["study_id"] == TWO_PARTS, "limits and pauses are those of the study itself"
+        assert submission.status is Status.APPROVED
+        assert (await world.api("status"))["inbox"]["unclaimed"] == 0
+
+
+async def test_a_child_study_that_has_a_file_goes_by_that(start: Start, tmp_path: Path) -> None:
+    own = rules_text(otherwise="hold").replace(STROOP, TWO_PARTS)
+    write_rules(tmp_path / "rules", own, "own.yaml")
+    async with start() as world:
+        submission = world.completed(study=TWO_PARTS, code="B0THPART")
+        world.prolific.add(of_a_child(submission, STROOP))
+        decision = await world.reviewed(submission)
+        assert (decision["outcome"], decision["rule_file"]) == ("hold", "own.yaml")
+
+
+async def test_a_child_of_a_study_without_rules_is_unclaimed(start: Start) -> None:
+    async with start() as world:
+        submission = world.completed(study=TWO_PARTS, code="B0THPART")
+        world.prolific.add(of_a_child(submission, "5f0000000000000000000001"))
+        await world.tell(submission.id)
+        await world.at_rest()
+        assert await world.decisions(submission.id) == []
+        assert (await world.api("status"))["inbox"]["unclaimed"] == 1
