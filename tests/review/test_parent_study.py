@@ -1,17 +1,17 @@
 """A submission of a quota or representative-sample study goes by the rules of the study that it is a part of."""
 
-import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from service.domain.submission import Status
 from service.rules import load
-from service.sandbox.faults import Fault
 from service.sandbox.model import SimSubmission
 from service.sandbox.studies import STROOP, TWO_PARTS
 from tests.conftest import Start
-from tests.world import rules_text, write_rules
+from tests.world import World, rules_text, write_rules
 
 CHILD, PARENT, OTHER = "child", "parent", "another"
 
@@ -42,32 +42,19 @@ def test_the_file_of_the_study_comes_before_that_of_its_parent_and_that_before_a
     assert (found and found.path) == (None if expected is None else f"{claims.index(expected)}.yaml")
 
 
-def of_a_child(submission: SimSubmission, parent: str | None) -> Fault:
-    """Prolific shows the submission as one of a study that is part of another."""
-    shown = {
-        "id": submission.id,
-        "study_id": TWO_PARTS,
-        "parent_study_id": parent,
-        "participant": submission.participant_id,
-        "status": "AWAITING REVIEW",
-        "started_at": "2026-11-20T09:50:00Z",
-        "completed_at": "2026-11-20T10:00:00Z",
-        "entered_code": submission.entered_code,
-        "return_requested": None,
-    }
-    return Fault("submission", body=json.dumps(shown).encode())
+@asynccontextmanager
+async def with_a_part(start: Start, parent: str) -> AsyncIterator[tuple[World, SimSubmission]]:
+    """A submission of a study that is part of another, as Prolific shows it."""
+    async with start() as world:
+        world.sandbox.studies[TWO_PARTS].parent_id = parent
+        yield world, world.completed(study=TWO_PARTS, code="B0THPART")
 
 
 async def test_the_parents_file_decides_a_submission_of_a_child_study(start: Start) -> None:
-    async with start() as world:
-        submission = world.completed(study=TWO_PARTS, code="B0THPART")
-        world.prolific.add(of_a_child(submission, STROOP))
+    async with with_a_part(start, STROOP) as (world, submission):
         decision = await world.reviewed(submission)
-        assert (decision["outcome"], decision["status"], decision["rule_file"]) == (
-            "approve",
-            "applied",
-            "rules.yaml",
-        )
+        found = (decision["outcome"], decision["status"], decision["rule_file"])
+        assert found == ("approve", "applied", "rules.yaml")
         assert decision["study_id"] == TWO_PARTS, "limits and pauses are those of the study itself"
         assert submission.status is Status.APPROVED
         assert (await world.api("status"))["inbox"]["unclaimed"] == 0
@@ -76,17 +63,13 @@ async def test_the_parents_file_decides_a_submission_of_a_child_study(start: Sta
 async def test_a_child_study_that_has_a_file_goes_by_that(start: Start, tmp_path: Path) -> None:
     own = rules_text(otherwise="hold").replace(STROOP, TWO_PARTS)
     write_rules(tmp_path / "rules", own, "own.yaml")
-    async with start() as world:
-        submission = world.completed(study=TWO_PARTS, code="B0THPART")
-        world.prolific.add(of_a_child(submission, STROOP))
+    async with with_a_part(start, STROOP) as (world, submission):
         decision = await world.reviewed(submission)
         assert (decision["outcome"], decision["rule_file"]) == ("hold", "own.yaml")
 
 
 async def test_a_child_of_a_study_without_rules_is_unclaimed(start: Start) -> None:
-    async with start() as world:
-        submission = world.completed(study=TWO_PARTS, code="B0THPART")
-        world.prolific.add(of_a_child(submission, "5f0000000000000000000001"))
+    async with with_a_part(start, "5f0000000000000000000001") as (world, submission):
         await world.tell(submission.id)
         await world.at_rest()
         assert await world.decisions(submission.id) == []
