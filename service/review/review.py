@@ -187,7 +187,13 @@ class Reviewer:
         unread = tuple(known.history.unread)
         match step:
             case Settle(decisions):
-                return Finished(Recording(await self._settle(connection, decisions, submission)), unread)
+                settled = Recording(await self._settle(connection, decisions, submission))
+                if submission.status is not Status.AWAITING_REVIEW:
+                    return Finished(settled, unread)
+                # It was asked to be returned. What is new beside that, evidence above all, has to be decided on.
+                more = await self._decide_under_lock(connection, job, begun, fetched, replied)
+                is_all = isinstance(more, Finished) and more.recording is None
+                return Finished(settled, unread) if is_all else more
             case Resend(decision):
                 attempt = await add_attempt(connection, decision.id, decision.decision.action)
                 return Send(Recording(decision), attempt, unread)
