@@ -8,8 +8,10 @@ it, and the slot for the call is held by then: nothing can change between the de
 at any point leads to the same requests: what was recorded is judged again, or settled by what Prolific shows.
 """
 
+import asyncio
+from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
@@ -110,6 +112,8 @@ class Reviewer:
     recorder: Recorder
     troubles: Troubles
     service_limits: ServiceLimits
+    # Before the lock in the database, which other processes wait for: who waits here keeps no connection meanwhile.
+    _deciding: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
     async def review(self, job: ReviewJob) -> Recorded | None:
         """Decide one submission and apply the outcome; None if there is nothing to decide.
@@ -151,7 +155,8 @@ class Reviewer:
         replied: tuple[str | None] | None = None
         while True:
             await prolific.ready()
-            async with self.database.begin() as connection:
+            study = fetched.submission.study_id or ""
+            async with self._deciding[study], self.database.begin() as connection:
                 decided = await self._decide_under_lock(connection, job, begun, fetched, replied)
             match decided:
                 case AskReplies(known):
