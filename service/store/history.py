@@ -40,7 +40,7 @@ class ReturnAsked:
 
 @dataclass(frozen=True, slots=True)
 class Unconfirmed:
-    """A request that Prolific may have taken, although no answer says so."""
+    """A request that Prolific may have taken, although no answer says so, nor that a later one decided it."""
 
     decision: Recorded
     sent_at: datetime
@@ -111,6 +111,10 @@ _HISTORY = f"""
               AND NOT EXISTS (SELECT FROM attempts later JOIN answers l ON l.attempt_id = later.id
                               WHERE later.decision_id = d.id AND later.id >= a.id
                                 AND (l.status IN {_DONE} OR l.answer ? 'status'))
+              AND NOT EXISTS (SELECT FROM decisions x JOIN attempts later ON later.decision_id = x.id
+                              JOIN answers l ON l.attempt_id = later.id
+                              WHERE x.submission_id = asked.id AND x.id > d.id AND x.outcome IN {_DECIDED}
+                                AND l.status IN {_DONE})
             ORDER BY a.id DESC LIMIT 1) AS unconfirmed,
            CASE WHEN CAST(:holds_end AS boolean) THEN {HELD_SINCE} END AS held_since,
            (SELECT jsonb_agg(b ORDER BY b.id) FROM brakes b

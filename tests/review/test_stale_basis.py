@@ -133,6 +133,20 @@ async def test_ten_minutes_after_an_unclear_answer_it_is_decided_anew(
         assert actions(one.world, submission) == ["APPROVE"]
 
 
+async def test_what_a_later_decision_did_is_not_recorded_of_an_earlier_one_too(stale: Stalely) -> None:
+    async with stale() as one:
+        submission = await one.met(UNCLEAR)
+        await one.new_rules(APPROVES)
+        await one.decided(submission, 2)
+        await one.new_rules(REJECTS)
+        await one.decided(submission, 3)
+        await one.world.tell(submission.id)
+        await one.world.at_rest()
+        statuses = [each["status"] for each in await one.world.decisions(submission.id)]
+        assert statuses == ["applied", "held", "superseded"]
+        assert actions(one.world, submission) == ["REJECT"]
+
+
 async def test_an_unclear_answer_and_an_unchanged_basis_are_sent_again(stale: Stalely) -> None:
     async with stale() as one:
         submission = await one.met(UNCLEAR)
