@@ -14,6 +14,7 @@ from service.review.judge import judge, propose
 from service.review.known import CLOCK_MARGIN, Known
 from service.review.limits import Usage
 from service.rules import InvalidRules, load
+from service.store.history import VERSIONS
 from tests.conftest import Start
 from tests.review.braking import MESSAGE
 from tests.review.cases import NOW, ago, asked, known, submission, version
@@ -128,6 +129,19 @@ async def test_a_change_for_the_worse_after_completion_is_held(start: Start) -> 
             "reject instead of hold."
         )
         assert [each["submission_id"] for each in (await world.api("holds"))["results"]] == [one.id]
+        assert world.calls(one.id) == []
+
+
+async def test_a_change_for_the_worse_stays_one_however_often_it_is_repeated(start: Start) -> None:
+    async with start(rules_text(RULES)) as world:
+        one = world.completed()
+        await world.push(one.id, {"attention_failed": 1})
+        await world.settled(one.id)
+        for number in range(VERSIONS + 2):
+            await world.push(one.id, {"attention_failed": 2 + number % 2})
+        await world.at_rest()
+        decision = (await world.decisions(one.id))[0]
+        assert (decision["outcome"], decision["guard"]) == ("hold", "conflicting_evidence")
         assert world.calls(one.id) == []
 
 
