@@ -27,6 +27,7 @@ from service.ops.gauges import Gauges
 from service.ops.health import Check, Health, database_check, rules_check, schema_check, worker_check
 from service.ops.http import SamePath, problem
 from service.ops.metrics import CONTENT_TYPE, Metrics
+from service.ops.pruning import Pruning
 from service.postgres.requirements import WORKER, Budget
 from service.prolific.client import Prolific
 from service.reloading import RuleKeeper
@@ -102,6 +103,7 @@ def build(
     if reviewer:
         register_tasks(jobs, reviewer, database, queue, metrics)
         chores.append(_sweeping(settings, reviewer, queue, metrics).run)
+        chores.append(Pruning(database, metrics, settings.inbox_retention).run)
         chores.append(_notifier(settings, reviewer, rules, metrics).run)
     health.checks = _checks(health, database, rules, parts)
     routes = _operating_routes(health, metrics)

@@ -42,6 +42,9 @@ class Metrics:
         self.rescued = self._counter(
             "autoreview_sweep_rescued", "Reviews that a sweep had to call for, by cause.", "cause"
         )
+        self.pruned = self._counter(
+            "autoreview_pruned", "Rows deleted after the retention time, by kind.", "kind"
+        )
         self.database_errors = self._counter(
             "autoreview_database_errors", "Errors of the database, by kind.", "kind"
         )

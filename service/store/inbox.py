@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.domain.submission import FINAL
 from service.store.tables import inbox
+from service.store.tallies import tallied
 
 # Of an event ``e``: that its status is final, in whatever spelling.
 IS_FINAL = "upper(regexp_replace(btrim(e.status), '[ _-]+', '_', 'g')) IN ({})".format(
@@ -24,6 +25,8 @@ NEWEST_FIRST = (
     "CASE WHEN e.sent_at ~ '^[0-9]{1,20}(\\.[0-9]{1,9})?$' THEN CAST(e.sent_at AS numeric) END DESC NULLS LAST, "
     "e.received_at DESC"
 )
+
+MOST_SHOWN = 1000  # events of a submission
 
 
 class Incoming(Protocol):
@@ -132,7 +135,7 @@ def _id_with_body(event: Incoming) -> str:
 
 
 async def events_of(connection: AsyncConnection, submission: str) -> list[dict[str, Any]]:
-    """A submission's events as the API gives them, newest first."""
+    """A submission's newest events as the API gives them, newest first."""
     rows = await connection.execute(
         sa.select(
             inbox.c.event_id,
@@ -142,7 +145,8 @@ async def events_of(connection: AsyncConnection, submission: str) -> list[dict[s
             inbox.c.handled_at.is_not(None).label("handled"),
         )
         .where(inbox.c.submission_id == submission)
-        .order_by(inbox.c.received_at.desc(), inbox.c.event_id),
+        .order_by(inbox.c.received_at.desc(), inbox.c.event_id)
+        .limit(MOST_SHOWN),
     )
     return [dict(row) for row in rows.mappings()]
 
@@ -154,12 +158,10 @@ async def last_event_at(connection: AsyncConnection) -> datetime | None:
 
 
 async def inbox_counts(connection: AsyncConnection) -> dict[str, Any]:
-    """How many events, when the last came, and how many could not be read."""
-    row = await connection.execute(
-        sa.select(
-            sa.func.count().label("events"),
-            sa.func.max(inbox.c.received_at).label("last_at"),
-            sa.func.count().filter(~inbox.c.readable).label("unreadable"),
-        ),
-    )
-    return dict(row.mappings().one())
+    """How many events ever came, when the last did, and how many could not be read; pruned ones count."""
+    counts = await tallied(connection, "events")
+    return {
+        "events": sum(counts.values()),
+        "last_at": await last_event_at(connection),
+        "unreadable": counts.get(("unreadable",), 0),
+    }
