@@ -20,6 +20,7 @@ from service.intake.writer import InboxWriter
 from service.notify.notifier import Notifier
 from service.ops.gauges import Gauges
 from service.ops.health import Check, Health, database_check, rules_check, schema_check, worker_check
+from service.ops.pruning import Pruning
 from service.postgres.database import Clock, Database
 from service.postgres.migrate import head
 from service.postgres.requirements import WORKER, Budget
@@ -102,6 +103,7 @@ def build(
         reviewer = _reviewer(settings, prolific, database, rules, gatherer, metrics)
         register_tasks(jobs, reviewer, database, metrics)
         chores.append(_sweep(settings, prolific, database, rules, metrics).run)
+        chores.append(Pruning(database, metrics, settings.inbox_retention).run)
         chores.append(_notifier(settings, prolific, database, rules, studies, metrics).run)
     health.checks = _checks(health, database, rules, parts)
     routes = _operating_routes(health, metrics)

@@ -16,7 +16,7 @@ from service.prolific.errors import NotFound
 from service.review.fact_sources import source_of
 from service.review.gather import usage_of
 from service.review.judge import is_repeat, judge, propose
-from service.review.known import Known
+from service.review.known import Known, compared_since
 from service.review.limits import ServiceLimits
 from service.review.statistics import statistics_of
 from service.rules import RuleBook, RuleFile
@@ -78,6 +78,7 @@ async def explain(
         study=submission.study_id,
         participant=submission.participant_id,
         sources=list(rule_file.evidence),
+        since=compared_since(submission),
         holds_end=rule_file.hold_at_most is not None,
     )
     statistics = await statistics_of(connection, submission, rule_file)

@@ -8,7 +8,7 @@ from service.domain.decision import Facts, Outcome
 from service.domain.submission import Study, Submission
 from service.postgres.database import Clock
 from service.prolific.client import Prolific
-from service.review.known import Known
+from service.review.known import Known, compared_since
 from service.review.limits import GUARDS, ServiceLimits, Usage
 from service.review.statistics import statistics_of
 from service.review.study_cache import StudyCache
@@ -57,6 +57,7 @@ class Gatherer:
             submission,
             claimed=rule_file is not None,
             sources=list(rule_file.evidence) if rule_file else (),
+            since=compared_since(submission),
             holds_end=rule_file is not None and rule_file.hold_at_most is not None,
             lease=lease,
         )

@@ -180,7 +180,9 @@ def _recheck_at(known: Known, proposal: Proposal, guarded: Guarded) -> datetime 
     if guarded.guard is not None and known.statistics.get(STATS) == {}:
         times.append(now + LIST_AGAIN)  # Prolific's list was never read: no reason to leave it to a person
     if outcome is Outcome.HOLD:
-        times += [_if_later(known.answer_until, now), now + LOOK_AGAIN if known.unconfirmed else None]
+        times.append(_if_later(known.answer_until, now))
+    if known.unconfirmed and (outcome is Outcome.HOLD or proposal.mode is Mode.OBSERVE):
+        times.append(now + LOOK_AGAIN)
     return min((time for time in times if time), default=None)
 
 

@@ -35,11 +35,15 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A decision in the database; its request is to be sent if there is an ``attempt``."""
+    """A decision in the database; its request is to be sent if there is an ``attempt``.
+
+    ``ignores_evidence`` is True if a payload that names another participant was left out.
+    """
 
     recorded: Recorded
     attempt: int | None = None
     is_new: bool = False
+    ignores_evidence: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,8 @@ class Recorder:
             await cancel_timer(connection, decision.submission_id)
         if last and last.status is DecisionStatus.PENDING:
             await supersede(connection, last, recorded)
-        return Recording(recorded, attempt, is_new=True)
+        ignores = known.history.conflicts > 0
+        return Recording(recorded, attempt, is_new=True, ignores_evidence=ignores)
 
     async def set_timer(self, connection: AsyncConnection, submission_id: str, at: datetime) -> None:
         await set_timer(connection, submission_id, at, Trigger.RECHECK)
@@ -105,6 +110,8 @@ class Recorder:
             return
         recorded, decision = recording.recorded, recording.recorded.decision
         self.metrics.decisions.labels(decision.outcome.value, decision.guard or "").inc()
+        if recording.ignores_evidence:
+            self.metrics.evidence_conflicts.inc()
         log.info(
             "decision.recorded",
             decision_id=recorded.id,

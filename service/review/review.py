@@ -8,8 +8,10 @@ it, and the slot for the call is held by then: nothing can change between the de
 at any point leads to the same requests: what was recorded is judged again, or settled by what Prolific shows.
 """
 
+import asyncio
+from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
@@ -110,6 +112,8 @@ class Reviewer:
     recorder: Recorder
     failures: FailureCounter
     service_limits: ServiceLimits
+    # Before the lock in the database, which other processes wait for: who waits here keeps no connection meanwhile.
+    _deciding: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
     async def review(self, job: ReviewJob) -> Recorded | None:
         """Decide one submission and apply the outcome; None if there is nothing to decide.
@@ -151,7 +155,8 @@ class Reviewer:
         replied: tuple[str | None] | None = None
         while True:
             await prolific.ready()
-            async with self.database.begin() as connection:
+            study = fetched.submission.study_id or ""
+            async with self._deciding[study], self.database.begin() as connection:
                 decided = await self._decide_under_lock(connection, job, begun, fetched, replied)
             match decided:
                 case AskReplies(known):
@@ -187,7 +192,13 @@ class Reviewer:
         unread = tuple(known.history.unread)
         match step:
             case Settle(decisions):
-                return Finished(Recording(await self._settle(connection, decisions, submission)), unread)
+                settled = Recording(await self._settle(connection, decisions, submission))
+                if submission.status is not Status.AWAITING_REVIEW:
+                    return Finished(settled, unread)
+                # It was asked to be returned. What is new beside that, evidence above all, has to be decided on.
+                more = await self._decide_under_lock(connection, job, begun, fetched, replied)
+                is_all = isinstance(more, Finished) and more.recording is None
+                return Finished(settled, unread) if is_all else more
             case Resend(decision):
                 attempt = await add_attempt(connection, decision.id, decision.decision.action)
                 return Send(Recording(decision), attempt, unread)

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.domain.submission import Status
-from service.store.decisions import held_since
+from service.store.decisions import STATUS_OF, held_since
 from service.store.inbox import IS_FINAL, NEWEST_FIRST
 
 REVIEWED_BY_PROLIFIC = timedelta(days=21)  # just after midnight GMT (reference 2.4)
@@ -62,14 +62,12 @@ _TOLD = f"""
 _HOLDS = f"""
     FROM submissions s
     JOIN LATERAL (
-        SELECT id, outcome, guard, rule, rule_file, proposed, reason, mode, trigger, by, decided_at, study_id,
-               participant_id
-        FROM decisions WHERE submission_id = s.id ORDER BY id DESC LIMIT 1
+        SELECT id, outcome, guard, rule, rule_file, proposed, reason, by, decided_at FROM decisions
+        WHERE submission_id = s.id ORDER BY id DESC LIMIT 1
     ) d ON d.outcome = 'hold'
     WHERE s.status = 'AWAITING REVIEW'
-      AND (d.mode <> 'observe' OR d.trigger = 'person')
+      AND {STATUS_OF} = 'held'
       AND d.guard IS DISTINCT FROM 'waiting'
-      AND NOT EXISTS (SELECT FROM attempts a WHERE a.decision_id = d.id)
       AND NOT EXISTS ({_TOLD})
       AND (CAST(:study AS text) IS NULL OR s.study_id = :study)
       AND (CAST(:rule AS text) IS NULL OR d.rule = :rule)
@@ -170,17 +168,16 @@ def _hold(row: dict[str, Any], now: datetime) -> HeldSubmission:
 async def held_or_observed(connection: AsyncConnection, study: str | None) -> list[str]:
     """Submissions that await review and were held, not by a person, or only observed; oldest decision first."""
     rows = await connection.scalars(
-        sa.text("""
+        sa.text(f"""
             SELECT s.id FROM submissions s
             JOIN LATERAL (
-                SELECT id, outcome, mode, trigger, guard FROM decisions
+                SELECT id, trigger, guard FROM decisions
                 WHERE submission_id = s.id ORDER BY id DESC LIMIT 1
-            ) d ON d.trigger <> 'person' AND (d.outcome = 'hold' OR d.mode = 'observe')
+            ) d ON d.trigger <> 'person' AND {STATUS_OF} IN ('held', 'observed')
             WHERE s.status = 'AWAITING REVIEW' AND d.guard IS DISTINCT FROM 'waiting'
               AND (CAST(:study AS text) IS NULL OR s.study_id = :study)
-              AND NOT EXISTS (SELECT FROM attempts a WHERE a.decision_id = d.id)
             ORDER BY d.id
-        """),
+        """),  # noqa: S608 - nothing of it comes from outside
         {"study": study},
     )
     return list(rows)

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.domain.submission import FINAL
 from service.domain.webhook import Event
 from service.store.tables import inbox
+from service.store.tallies import tallied
 
 
 def normalised(status: str) -> str:
@@ -32,6 +33,8 @@ NEWEST_FIRST = (
     "CASE WHEN e.sent_at ~ '^[0-9]{1,20}(\\.[0-9]{1,9})?$' THEN CAST(e.sent_at AS numeric) END DESC NULLS LAST, "
     "e.received_at DESC"
 )
+
+MOST_SHOWN = 1000  # events of a submission
 
 
 # The batch goes as one JSON text: an array for each column costs psycopg several times as much.
@@ -113,7 +116,7 @@ def _id_with_body(event: Event) -> str:
 
 
 async def events_of(connection: AsyncConnection, submission: str) -> list[dict[str, Any]]:
-    """A submission's events as the API gives them, newest first."""
+    """A submission's newest events as the API gives them, newest first."""
     rows = await connection.execute(
         sa.select(
             inbox.c.event_id,
@@ -123,7 +126,8 @@ async def events_of(connection: AsyncConnection, submission: str) -> list[dict[s
             inbox.c.handled_at.is_not(None).label("handled"),
         )
         .where(inbox.c.submission_id == submission)
-        .order_by(inbox.c.received_at.desc(), inbox.c.event_id),
+        .order_by(inbox.c.received_at.desc(), inbox.c.event_id)
+        .limit(MOST_SHOWN),
     )
     return [dict(row) for row in rows.mappings()]
 
@@ -136,7 +140,7 @@ async def last_event_at(connection: AsyncConnection) -> datetime | None:
 
 @dataclass(frozen=True, slots=True)
 class InboxCounts:
-    """How many events were stored, when the last came, and how many could not be read."""
+    """How many events ever came, when the last did, and how many could not be read; pruned ones count."""
 
     events: int
     last_at: datetime | None
@@ -144,12 +148,10 @@ class InboxCounts:
 
 
 async def inbox_counts(connection: AsyncConnection) -> InboxCounts:
-    """How many events, when the last came, and how many could not be read."""
-    row = await connection.execute(
-        sa.select(
-            sa.func.count().label("events"),
-            sa.func.max(inbox.c.received_at).label("last_at"),
-            sa.func.count().filter(~inbox.c.readable).label("unreadable"),
-        ),
+    """Count the events that ever came."""
+    counts = await tallied(connection, "events")
+    return InboxCounts(
+        events=sum(counts.values()),
+        last_at=await last_event_at(connection),
+        unreadable=counts.get(("unreadable",), 0),
     )
-    return InboxCounts(**row.mappings().one())

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service.store.submissions import PARENT_OF
 from service.store.tables import notices
 
 TRIES = 28  # after 2, 4, 8, 16, 32 minutes, then every hour: a day
@@ -29,24 +30,19 @@ _UNREPORTED_BRAKES = sa.text("""
 # A refusal is a failure only if what is fetched after it does not settle the decision: that takes a moment.
 _UNREPORTED_FAILURES = sa.text("""
     SELECT answer.attempt_id, d.submission_id, d.study_id, d.outcome, answer.status_code
-    FROM answers answer JOIN attempts a ON a.id = answer.attempt_id JOIN decisions d ON d.id = a.decision_id
-    WHERE answer.status = 'failed' AND answer.at BETWEEN now() - interval '30 days' AND now() - interval '5 seconds'
-      AND NOT EXISTS (SELECT FROM attempts x WHERE x.decision_id = d.id AND x.id > a.id)
-      AND NOT EXISTS (SELECT FROM decisions x WHERE x.submission_id = d.submission_id AND x.id > d.id)
-      AND NOT EXISTS (SELECT FROM notices n WHERE n.kind = 'failed' AND n.key = a.id::text)
-    ORDER BY a.id
+    FROM decision_states state
+    JOIN answers answer ON answer.attempt_id = state.attempt_id JOIN decisions d ON d.id = state.decision_id
+    WHERE state.status = 'failed' AND answer.at BETWEEN now() - interval '30 days' AND now() - interval '5 seconds'
+      AND d.id = (SELECT max(x.id) FROM decisions x WHERE x.submission_id = d.submission_id)
+      AND NOT EXISTS (SELECT FROM notices n WHERE n.kind = 'failed' AND n.key = state.attempt_id::text)
+    ORDER BY answer.attempt_id
 """)
 
-_ACTIVE_STUDIES = sa.text("""
-    SELECT s.id, seen.parent_id, seen.first_submission_at
-    FROM studies s
-    JOIN LATERAL (
-        SELECT max(data ->> 'parent_study_id') AS parent_id, min(first_seen_at) AS first_submission_at
-        FROM submissions WHERE study_id = s.id
-    ) seen ON seen.first_submission_at IS NOT NULL
-    WHERE upper(s.data ->> 'status') = 'ACTIVE'
+_ACTIVE_STUDIES = sa.text(f"""
+    SELECT s.id, {PARENT_OF.format(study="s.id")} AS parent_id FROM studies s
+    WHERE upper(s.data ->> 'status') = 'ACTIVE' AND EXISTS (SELECT FROM submissions WHERE study_id = s.id)
     ORDER BY s.id
-""")
+""")  # noqa: S608 - nothing of it comes from outside
 
 
 _UNCLAIMED_STUDIES = sa.text("""
@@ -95,15 +91,6 @@ class UnreportedFailure:
     study_id: str | None
     outcome: str
     status_code: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class ActiveStudy:
-    """A study with submissions that was ACTIVE when last seen."""
-
-    id: str
-    parent_id: str | None
-    first_submission_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,10 +181,10 @@ async def unreported_failures(connection: AsyncConnection) -> list[UnreportedFai
     return [UnreportedFailure(**row) for row in rows.mappings()]
 
 
-async def active_studies(connection: AsyncConnection) -> list[ActiveStudy]:
-    """Return studies with submissions that were ACTIVE when last seen."""
+async def active_studies(connection: AsyncConnection) -> dict[str, str | None]:
+    """Return the studies with submissions that were ACTIVE when last seen, each with its parent."""
     rows = await connection.execute(_ACTIVE_STUDIES)
-    return [ActiveStudy(**row) for row in rows.mappings()]
+    return {row.id: row.parent_id for row in rows}
 
 
 async def unclaimed_studies(connection: AsyncConnection, stays: timedelta) -> list[UnclaimedStudy]:

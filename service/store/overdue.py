@@ -9,9 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.domain.decision import DecisionStatus
 from service.domain.submission import Status
-from service.store.decisions import MAY_HAVE_ARRIVED, STATUS
+from service.store.decisions import UNCLEAR
 from service.store.inbox import normalised
-from service.store.tables import attempts, decisions, reviews
 
 RECENT = timedelta(days=30)  # Prolific itself approves on day 21
 
@@ -56,6 +55,20 @@ _LISTED = sa.text(f"""
               AND d.outcome IN ('approve', 'reject', 'complete'))
 """)  # noqa: S608 - nothing of it comes from outside
 
+# A decision that nothing newer took the place of: sent or not, and not known to have arrived.
+_PENDING = sa.text(f"""
+    SELECT d.submission_id, EXISTS (SELECT FROM attempts a WHERE a.decision_id = d.id) AS sent
+    FROM decision_states state JOIN decisions d ON d.id = state.decision_id
+    WHERE state.status IN ('{DecisionStatus.PENDING}', '{DecisionStatus.FAILED}')
+      AND d.action IS NOT NULL AND d.decided_at > :since AND d.decided_at < :before
+      AND d.id = (SELECT max(x.id) FROM decisions x WHERE x.submission_id = d.submission_id)
+      AND (state.status = '{DecisionStatus.PENDING}'
+           OR EXISTS (SELECT FROM attempts a LEFT JOIN answers n ON n.attempt_id = a.id
+                      WHERE a.decision_id = d.id AND {UNCLEAR})
+              AND NOT EXISTS (SELECT FROM reviews r WHERE r.submission_id = d.submission_id AND r.hour_began > :lately))
+      AND {NO_JOB.format(submission="d.submission_id")}
+""")  # noqa: S608
+
 _UNHANDLED = sa.text(f"""
     SELECT DISTINCT new.submission_id AS id
     FROM (
@@ -88,7 +101,7 @@ async def missing_from_list(
         sa.text(f"""
             SELECT s.id FROM submissions s
             WHERE s.study_id = :study AND s.status = 'AWAITING REVIEW' AND s.seen_at < :before
-              AND s.id <> ALL(CAST(:listed AS text[]))
+              AND NOT EXISTS (SELECT FROM unnest(CAST(:listed AS text[])) AS l (id) WHERE l.id = s.id)
               AND NOT EXISTS (SELECT FROM reviews r WHERE r.submission_id = s.id AND r.hour_began > :before)
               AND {NO_JOB.format(submission="s.id")}
             ORDER BY s.seen_at LIMIT 100
@@ -103,24 +116,9 @@ async def pending_without_job(connection: AsyncConnection, now: datetime) -> dic
 
     Of those that failed the ones that may have arrived, each once an hour at most: Prolific may never show it.
     """
-    newest = (
-        sa.select(sa.func.max(decisions.c.id))
-        .where(decisions.c.decided_at > now - RECENT)
-        .group_by(decisions.c.submission_id)
-    )
-    failed = STATUS.in_([DecisionStatus.FAILED.value])
-    lately = sa.exists().where(
-        reviews.c.submission_id == decisions.c.submission_id, reviews.c.hour_began > now - timedelta(hours=1)
-    )
     pending = await connection.execute(
-        sa.select(
-            decisions.c.submission_id,
-            sa.exists().where(attempts.c.decision_id == decisions.c.id).label("sent"),
-        )
-        .where(decisions.c.id.in_(newest), decisions.c.action.is_not(None))
-        .where(decisions.c.decided_at < now - timedelta(minutes=1))
-        .where(sa.or_(STATUS.in_([DecisionStatus.PENDING.value]), failed & MAY_HAVE_ARRIVED & ~lately))
-        .where(sa.text(NO_JOB.format(submission="decisions.submission_id")))
+        _PENDING,
+        {"since": now - RECENT, "before": now - timedelta(minutes=1), "lately": now - timedelta(hours=1)},
     )
     unhandled = await connection.execute(
         _UNHANDLED, {"since": now - RECENT, "before": now - timedelta(minutes=1)}
@@ -134,11 +132,10 @@ async def overdue_timers(connection: AsyncConnection) -> list[str]:
     """Submissions that were to be looked at again a minute ago, and neither were nor will be."""
     rows = await connection.scalars(
         sa.text(f"""
-            SELECT s.id FROM submissions s
-            JOIN LATERAL (
-                SELECT recheck_at FROM decisions WHERE submission_id = s.id ORDER BY id DESC LIMIT 1
-            ) d ON d.recheck_at BETWEEN now() - interval '30 days' AND now() - interval '1 minute'
-            WHERE s.status = 'AWAITING REVIEW' AND s.seen_at < d.recheck_at
+            SELECT s.id FROM decisions d JOIN submissions s ON s.id = d.submission_id
+            WHERE d.recheck_at BETWEEN now() - interval '30 days' AND now() - interval '1 minute'
+              AND d.id = (SELECT max(x.id) FROM decisions x WHERE x.submission_id = d.submission_id)
+              AND s.status = 'AWAITING REVIEW' AND s.seen_at < d.recheck_at
               AND NOT EXISTS (
                   SELECT FROM procrastinate_jobs t WHERE t.queueing_lock = 'timer:' || s.id
                   AND t.status = 'todo'

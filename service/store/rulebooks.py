@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.domain.decision import Mode, Outcome, Trigger
-from service.domain.submission import Status
+from service.domain.decision import Mode, Trigger
+from service.store.decisions import STATUS_OF
 from service.store.submissions import studies_with_parents
 from service.store.tables import rule_books, rule_files
 
@@ -60,22 +60,20 @@ class RulesVersion:
     mode: Mode
 
 
-_LEFT_BEHIND = sa.text("""
+_LEFT_BEHIND = sa.text(f"""
     WITH version AS (
         SELECT * FROM jsonb_to_recordset(CAST(:versions AS jsonb)) AS t (study text, hash text, lower text[])
-    ), newest AS (
-        SELECT DISTINCT ON (submission_id) id, submission_id, trigger, outcome, mode, rules_hash
-        FROM decisions ORDER BY submission_id, id DESC
     )
     SELECT s.id
     FROM submissions s
     JOIN version ON version.study = s.study_id
-    LEFT JOIN newest d ON d.submission_id = s.id
-    WHERE s.status = :awaiting
+    LEFT JOIN LATERAL (
+        SELECT id, trigger, mode, rules_hash FROM decisions WHERE submission_id = s.id ORDER BY id DESC LIMIT 1
+    ) d ON true
+    WHERE s.status = 'AWAITING REVIEW'
       AND CASE WHEN d.id IS NULL THEN NOT s.claimed
                ELSE d.trigger <> :person
-                    AND (d.outcome = :hold OR d.mode = :observe)
-                    AND NOT EXISTS (SELECT FROM attempts a WHERE a.decision_id = d.id)
+                    AND {STATUS_OF} IN ('held', 'observed')
                     AND (d.rules_hash IS DISTINCT FROM version.hash OR d.mode = ANY(version.lower))
           END
       AND NOT EXISTS (
@@ -83,7 +81,7 @@ _LEFT_BEHIND = sa.text("""
           WHERE j.lock = s.id AND j.status = 'todo' AND j.args ->> 'trigger' = :rules
       )
     ORDER BY d.id NULLS LAST, s.id
-""")
+""")  # noqa: S608 - nothing of it comes from outside
 
 
 async def decided_under_other_rules(
@@ -104,10 +102,7 @@ async def decided_under_other_rules(
         _LEFT_BEHIND,
         {
             "versions": json.dumps(versions),
-            "awaiting": Status.AWAITING_REVIEW.value,
             "person": Trigger.PERSON.value,
-            "hold": Outcome.HOLD.value,
-            "observe": Mode.OBSERVE.value,
             "rules": Trigger.RULES.value,
         },
     )

@@ -26,6 +26,10 @@ class Metrics:
             "autoreview_wrong_tokens", "Requests without the right bearer token, by its setting.", "token"
         )
         self.evidence = self._counter("autoreview_evidence", "Evidence pushed, by HTTP status.", "status")
+        self.evidence_conflicts = self._counter(
+            "autoreview_evidence_conflicts",
+            "Decisions that ignored evidence which names another participant.",
+        )
         self.reviews = self._counter("autoreview_reviews", "Reviews by how they ended.", "result")
         self.decisions = self._counter("autoreview_decisions", "Decisions recorded.", "outcome", "guard")
         self.applications = self._counter(
@@ -37,6 +41,9 @@ class Metrics:
         )
         self.rescued = self._counter(
             "autoreview_sweep_rescued", "Reviews that a sweep had to call for, by cause.", "cause"
+        )
+        self.pruned = self._counter(
+            "autoreview_pruned", "Rows deleted after the retention time, by kind.", "kind"
         )
         self.database_errors = self._counter(
             "autoreview_database_errors", "Errors of the database, by kind.", "kind"

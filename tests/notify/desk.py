@@ -190,7 +190,7 @@ class Desk:
         async with self.database.begin() as connection:
             attempt = await add_attempt(connection, decision, {})
             await add_answer(connection, attempt, DecisionStatus.FAILED, 400, {"body": MESSAGE})
-        await self.sql("ALTER TABLE answers DISABLE TRIGGER USER")
+        await self.sql("ALTER TABLE answers DISABLE TRIGGER answers_only_added")
         await self.sql(
             "UPDATE answers SET at = at - %s WHERE attempt_id = %s", timedelta(seconds=seconds_ago), attempt
         )

@@ -233,6 +233,24 @@ async def test_a_rejection_that_was_refused_is_held_if_a_breaker_opened_meanwhil
         assert third.status is Status.AWAITING_REVIEW
 
 
+async def test_updates_of_held_submissions_make_no_room_for_rejections(start: Start) -> None:
+    """Ten evidence updates on three held submissions between rejections: each submission counts once."""
+    async with start(each()) as world:
+        held = [world.completed(code=CODES[H]) for _ in range(3)]
+        for one in held:
+            assert (await decide(world, one)).decision.outcome is H
+        decided = []
+        for number in range(5):
+            for update in range(10):
+                one = held[update % 3]
+                await world.push(one.id, {"attention_failed": 10 * number + update})
+                await world.at_rest()
+            decided.append(await outcome(world, R))
+        assert decided == [R, R, R, H, H]
+        assert sum([len(await world.decisions(one.id)) for one in held]) == 3 + 5 * 10
+        assert await open_breakers(world) == [(STROOP, "limit.reject")]
+
+
 async def test_observed_decisions_are_not_limited_and_do_not_count(start: Start) -> None:
     limits = {"limit_reject_per_day": 1, "limit_request_return_per_day": 1, "limit_reward_per_day": 1}
     async with start(each("limits: {approve: {reward_per_day: 1}}"), mode="observe", **limits) as world:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from random import Random
+from typing import Protocol
 
 from service.postgres.embedded_home import Home
 from tests.process import environment
@@ -22,6 +23,20 @@ class Part(StrEnum):
     WEB = "web"
     WORKER = "worker"
     DATABASE = "database"
+    FAILOVER = "failover"
+    POOLER = "pooler"
+
+
+class Victim(Protocol):
+    """What can be killed while it is alive, and comes back by itself."""
+
+    @property
+    def part(self) -> Part: ...
+
+    @property
+    def alive(self) -> bool: ...
+
+    def kill(self) -> None: ...
 
 
 class Replica:
