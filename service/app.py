@@ -20,7 +20,7 @@ from service.intake.writer import InboxWriter
 from service.notify.notifier import Notifier
 from service.ops.gauges import Gauges
 from service.ops.health import Check, Health, database_check, rules_check, schema_check, worker_check
-from service.ops.pruning import Pruning
+from service.ops.retention import Pruning
 from service.postgres.database import Clock, Database
 from service.postgres.migrate import head
 from service.postgres.requirements import WORKER, Budget

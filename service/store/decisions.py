@@ -37,7 +37,7 @@ UNCLEAR = """a.request ->> 'endpoint' IN ('transition', 'request-return')
     AND (n.attempt_id IS NULL OR n.status_code IS NULL OR n.status_code >= 500 OR n.status_code < 400)
     AND coalesce(n.answer -> 'sent' <> 'false', true)"""
 
-_DONE = f"('{DecisionStatus.APPLIED}', '{DecisionStatus.ALREADY}')"
+DONE = f"('{DecisionStatus.APPLIED}', '{DecisionStatus.ALREADY}')"
 
 # A decision ``h`` that goes on with a hold for a person. A person's own hold counts in any mode, the rules' hold only
 # where the service applies decisions. An expired hold whose approval was not applied (a pause, a refusal) goes on:
@@ -46,7 +46,7 @@ _HOLD_GOES_ON = f"""(
     h.outcome = '{Outcome.HOLD}' AND h.guard IS DISTINCT FROM '{Guard.WAITING}'
         AND (h.mode <> '{Mode.OBSERVE}' OR h.trigger = '{Trigger.PERSON}')
     OR h.guard IS NOT DISTINCT FROM '{Guard.HOLD_EXPIRED}'
-        AND (SELECT status FROM decision_states WHERE decision_id = h.id) NOT IN {_DONE})"""
+        AND (SELECT status FROM decision_states WHERE decision_id = h.id) NOT IN {DONE})"""  # noqa: S608 - nothing of it comes from outside
 
 
 def held_since(submission: str) -> str:

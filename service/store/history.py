@@ -9,9 +9,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.domain.decision import DecisionStatus, Outcome
+from service.domain.decision import Outcome
 from service.domain.submission import Submission
-from service.store.decisions import STATUS_OF, UNCLEAR, Recorded, held_since, recorded_from
+from service.store.decisions import DONE, STATUS_OF, UNCLEAR, Recorded, held_since, recorded_from
 from service.store.inbox import IS_FINAL
 from service.store.pauses import Scope, scopes_from
 from service.store.queue import Lease
@@ -83,7 +83,7 @@ OF_ANOTHER = "e.participant_id IS NOT NULL AND e.participant_id IS DISTINCT FROM
 _OWN = f"""SELECT e.id FROM evidence e
     WHERE e.submission_id = asked.id AND e.source = wanted.source AND NOT ({OF_ANOTHER})"""  # noqa: S608
 
-_DONE = f"('{DecisionStatus.APPLIED}', '{DecisionStatus.ALREADY}')"
+
 _DECIDED = f"('{Outcome.APPROVE}', '{Outcome.REJECT}', '{Outcome.COMPLETE}')"
 
 # Each part reads an index by the submission's id; parts about decisions find nothing at a first review.
@@ -93,7 +93,7 @@ _HISTORY = f"""
            EXISTS (SELECT FROM inbox e WHERE e.submission_id = asked.id AND e.readable AND {IS_FINAL}) AS ended,
            EXISTS (SELECT FROM decisions d JOIN attempts a ON a.decision_id = d.id
                    JOIN answers n ON n.attempt_id = a.id
-                   WHERE d.submission_id = asked.id AND d.outcome IN {_DECIDED} AND n.status IN {_DONE}) AS decided,
+                   WHERE d.submission_id = asked.id AND d.outcome IN {_DECIDED} AND n.status IN {DONE}) AS decided,
            (SELECT jsonb_agg(jsonb_build_object('source', v.source, 'received_at', v.received_at,
                                                 'payload', v.payload) ORDER BY v.id DESC)
             FROM unnest(CAST(:sources AS text[])) AS wanted (source) CROSS JOIN LATERAL (
@@ -109,7 +109,7 @@ _HISTORY = f"""
             WHERE d.submission_id = asked.id ORDER BY d.id DESC LIMIT 1) AS newest,
            (SELECT jsonb_build_object('sent_at', a.at, 'decided_at', d.decided_at, 'recheck_at', d.recheck_at)
             FROM decisions d JOIN attempts a ON a.decision_id = d.id JOIN answers n ON n.attempt_id = a.id
-            WHERE d.submission_id = asked.id AND d.outcome = '{Outcome.REQUEST_RETURN}' AND n.status IN {_DONE}
+            WHERE d.submission_id = asked.id AND d.outcome = '{Outcome.REQUEST_RETURN}' AND n.status IN {DONE}
             ORDER BY a.id DESC LIMIT 1) AS asked,
            (SELECT jsonb_build_object(
                 'sent_at', a.at, 'decision', to_jsonb(d) || jsonb_build_object('status', {STATUS_OF}))
@@ -117,11 +117,11 @@ _HISTORY = f"""
             WHERE d.submission_id = asked.id AND {UNCLEAR}
               AND NOT EXISTS (SELECT FROM attempts later JOIN answers l ON l.attempt_id = later.id
                               WHERE later.decision_id = d.id AND later.id >= a.id
-                                AND (l.status IN {_DONE} OR l.answer ? 'status'))
+                                AND (l.status IN {DONE} OR l.answer ? 'status'))
               AND NOT EXISTS (SELECT FROM decisions x JOIN attempts later ON later.decision_id = x.id
                               JOIN answers l ON l.attempt_id = later.id
                               WHERE x.submission_id = asked.id AND x.id > d.id AND x.outcome IN {_DECIDED}
-                                AND l.status IN {_DONE})
+                                AND l.status IN {DONE})
             ORDER BY a.id DESC LIMIT 1) AS unconfirmed,
            CASE WHEN CAST(:holds_end AS boolean) THEN {held_since("asked.id")} END AS held_since,
            (SELECT jsonb_agg(b ORDER BY b.id) FROM brakes b

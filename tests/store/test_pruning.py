@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from service.ops.pruning import Pruning
+from service.ops.retention import Pruning
 from service.postgres.database import Database
 from service.store.history import history_of
 from service.store.holds import told_last
