@@ -37,6 +37,15 @@ UNCLEAR = """a.request ->> 'endpoint' IN ('transition', 'request-return')
     AND (n.attempt_id IS NULL OR n.status_code IS NULL OR n.status_code >= 500 OR n.status_code < 400)
     AND coalesce(n.answer -> 'sent' <> 'false', true)"""
 
+# Of a decision ``d``: that it is the newest of its submission.
+IS_NEWEST = "d.id = (SELECT max(x.id) FROM decisions x WHERE x.submission_id = d.submission_id)"
+
+
+def newest_decision(submission: str) -> str:
+    """Return the SQL subquery for the newest decision of a submission; ``submission`` is its id in SQL."""
+    return f"(SELECT * FROM decisions WHERE submission_id = {submission} ORDER BY id DESC LIMIT 1)"  # noqa: S608
+
+
 DONE = f"('{DecisionStatus.APPLIED}', '{DecisionStatus.ALREADY}')"
 
 # A decision ``h`` that goes on with a hold for a person. A person's own hold counts in any mode, the rules' hold only
@@ -199,7 +208,7 @@ _FAILED = sa.text(f"""
     SELECT d.submission_id FROM decision_states state JOIN decisions d ON d.id = state.decision_id
     WHERE state.status = '{DecisionStatus.FAILED}'
       AND (CAST(:submission AS text) IS NULL OR d.submission_id = :submission)
-      AND d.id = (SELECT max(x.id) FROM decisions x WHERE x.submission_id = d.submission_id)
+      AND {IS_NEWEST}
     ORDER BY d.id
 """)  # noqa: S608 - nothing of it comes from outside
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.domain.submission import Status
-from service.store.decisions import STATUS_OF, held_since
+from service.store.decisions import STATUS_OF, held_since, newest_decision
 from service.store.inbox import IS_FINAL, NEWEST_FIRST
 
 REVIEWED_BY_PROLIFIC = timedelta(days=21)  # just after midnight GMT (reference 2.4)
@@ -61,10 +61,7 @@ _TOLD = f"""
 
 _HOLDS = f"""
     FROM submissions s
-    JOIN LATERAL (
-        SELECT id, outcome, guard, rule, rule_file, proposed, reason, by, decided_at FROM decisions
-        WHERE submission_id = s.id ORDER BY id DESC LIMIT 1
-    ) d ON d.outcome = 'hold'
+    JOIN LATERAL {newest_decision("s.id")} d ON d.outcome = 'hold'
     WHERE s.status = 'AWAITING REVIEW'
       AND {STATUS_OF} = 'held'
       AND d.guard IS DISTINCT FROM 'waiting'
@@ -72,7 +69,7 @@ _HOLDS = f"""
       AND (CAST(:study AS text) IS NULL OR s.study_id = :study)
       AND (CAST(:rule AS text) IS NULL OR d.rule = :rule)
       AND (CAST(:guard AS text) IS NULL OR d.guard = :guard)
-"""  # noqa: S608
+"""
 
 _LISTED = sa.text(f"""
     SELECT * FROM (
@@ -122,12 +119,11 @@ async def count_holds(connection: AsyncConnection, study: str | None = None) -> 
 async def held_among(connection: AsyncConnection, submissions: Sequence[str]) -> list[str]:
     """Return which of the submissions were held when they were last decided, and awaited review when last fetched."""
     rows = await connection.scalars(
-        sa.text("""
+        sa.text(f"""
             SELECT s.id FROM submissions s
-            JOIN LATERAL (SELECT outcome FROM decisions WHERE submission_id = s.id ORDER BY id DESC LIMIT 1) d
-              ON d.outcome = 'hold'
+            JOIN LATERAL {newest_decision("s.id")} d ON d.outcome = 'hold'
             WHERE s.id = ANY(:submissions) AND s.status = 'AWAITING REVIEW'
-        """),
+        """),  # noqa: S608 - nothing of it comes from outside
         {"submissions": list(submissions)},
     )
     return list(rows)
@@ -170,10 +166,7 @@ async def held_or_observed(connection: AsyncConnection, study: str | None) -> li
     rows = await connection.scalars(
         sa.text(f"""
             SELECT s.id FROM submissions s
-            JOIN LATERAL (
-                SELECT id, trigger, guard FROM decisions
-                WHERE submission_id = s.id ORDER BY id DESC LIMIT 1
-            ) d ON d.trigger <> 'person' AND {STATUS_OF} IN ('held', 'observed')
+            JOIN LATERAL {newest_decision("s.id")} d ON d.trigger <> 'person' AND {STATUS_OF} IN ('held', 'observed')
             WHERE s.status = 'AWAITING REVIEW' AND d.guard IS DISTINCT FROM 'waiting'
               AND (CAST(:study AS text) IS NULL OR s.study_id = :study)
             ORDER BY d.id

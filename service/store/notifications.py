@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service.store.decisions import IS_NEWEST
 from service.store.submissions import PARENT_OF
 from service.store.tables import notices
 
@@ -28,15 +29,15 @@ _UNREPORTED_BRAKES = sa.text("""
 """)
 
 # A refusal is a failure only if what is fetched after it does not settle the decision: that takes a moment.
-_UNREPORTED_FAILURES = sa.text("""
+_UNREPORTED_FAILURES = sa.text(f"""
     SELECT answer.attempt_id, d.submission_id, d.study_id, d.outcome, answer.status_code
     FROM decision_states state
     JOIN answers answer ON answer.attempt_id = state.attempt_id JOIN decisions d ON d.id = state.decision_id
     WHERE state.status = 'failed' AND answer.at BETWEEN now() - interval '30 days' AND now() - interval '5 seconds'
-      AND d.id = (SELECT max(x.id) FROM decisions x WHERE x.submission_id = d.submission_id)
+      AND {IS_NEWEST}
       AND NOT EXISTS (SELECT FROM notices n WHERE n.kind = 'failed' AND n.key = state.attempt_id::text)
     ORDER BY answer.attempt_id
-""")
+""")  # noqa: S608 - nothing of it comes from outside
 
 _ACTIVE_STUDIES = sa.text(f"""
     SELECT s.id, {PARENT_OF.format(study="s.id")} AS parent_id FROM studies s

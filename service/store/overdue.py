@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.domain.decision import DecisionStatus
 from service.domain.submission import Status
-from service.store.decisions import UNCLEAR
+from service.store.decisions import IS_NEWEST, UNCLEAR, newest_decision
 from service.store.inbox import normalised
 
 RECENT = timedelta(days=30)  # Prolific itself approves on day 21
@@ -41,9 +41,7 @@ _LISTED = sa.text(f"""
                              AND {normalised("i.status")} = '{Status.AWAITING_REVIEW.name}') THEN 'not_reviewed'
                 ELSE 'webhook_missed' END AS cause
     FROM unnest(CAST(:listed AS text[])) AS listed (id)
-    LEFT JOIN LATERAL (
-        SELECT id, outcome FROM decisions WHERE submission_id = listed.id ORDER BY id DESC LIMIT 1
-    ) d ON true
+    LEFT JOIN LATERAL {newest_decision("listed.id")} d ON true
     LEFT JOIN LATERAL (
         SELECT n.status, n.at FROM attempts a JOIN answers n ON n.attempt_id = a.id
         WHERE a.decision_id = d.id ORDER BY a.id DESC LIMIT 1
@@ -61,7 +59,7 @@ _PENDING = sa.text(f"""
     FROM decision_states state JOIN decisions d ON d.id = state.decision_id
     WHERE state.status IN ('{DecisionStatus.PENDING}', '{DecisionStatus.FAILED}')
       AND d.action IS NOT NULL AND d.decided_at > :since AND d.decided_at < :before
-      AND d.id = (SELECT max(x.id) FROM decisions x WHERE x.submission_id = d.submission_id)
+      AND {IS_NEWEST}
       AND (state.status = '{DecisionStatus.PENDING}'
            OR EXISTS (SELECT FROM attempts a LEFT JOIN answers n ON n.attempt_id = a.id
                       WHERE a.decision_id = d.id AND {UNCLEAR})
@@ -134,7 +132,7 @@ async def overdue_timers(connection: AsyncConnection) -> list[str]:
         sa.text(f"""
             SELECT s.id FROM decisions d JOIN submissions s ON s.id = d.submission_id
             WHERE d.recheck_at BETWEEN now() - interval '30 days' AND now() - interval '1 minute'
-              AND d.id = (SELECT max(x.id) FROM decisions x WHERE x.submission_id = d.submission_id)
+              AND {IS_NEWEST}
               AND s.status = 'AWAITING REVIEW' AND s.seen_at < d.recheck_at
               AND NOT EXISTS (
                   SELECT FROM procrastinate_jobs t WHERE t.queueing_lock = 'timer:' || s.id

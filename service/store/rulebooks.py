@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.domain.decision import Mode, Trigger
-from service.store.decisions import STATUS_OF
+from service.store.decisions import STATUS_OF, newest_decision
 from service.store.submissions import studies_with_parents
 from service.store.tables import rule_books, rule_files
 
@@ -67,9 +67,7 @@ _LEFT_BEHIND = sa.text(f"""
     SELECT s.id
     FROM submissions s
     JOIN version ON version.study = s.study_id
-    LEFT JOIN LATERAL (
-        SELECT id, trigger, mode, rules_hash FROM decisions WHERE submission_id = s.id ORDER BY id DESC LIMIT 1
-    ) d ON true
+    LEFT JOIN LATERAL {newest_decision("s.id")} d ON true
     WHERE s.status = 'AWAITING REVIEW'
       AND CASE WHEN d.id IS NULL THEN NOT s.claimed
                ELSE d.trigger <> :person
