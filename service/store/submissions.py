@@ -17,7 +17,7 @@ _PARENT = submissions.c.data["parent_study_id"].astext.label("parent_id")
 
 # The parent of a study: the same in each of its submissions, but rows of an older version may lack it.
 PARENT_OF = """(SELECT max(data ->> 'parent_study_id')
-    FROM (SELECT data FROM submissions WHERE study_id = {study} LIMIT 100) AS some)"""
+    FROM (SELECT data FROM submissions WHERE study_id = {study} LIMIT 100) AS part)"""
 
 
 @dataclass(frozen=True, slots=True)
