@@ -59,6 +59,7 @@ securityContext: {{ toJson .Values.securityContext }}
 - {name: AUTOREVIEW_PROLIFIC_URL, value: {{ .Values.prolific.url | quote }}}
 - {name: AUTOREVIEW_PROLIFIC_CONCURRENCY, value: {{ .Values.prolific.concurrency | int64 | quote }}}
 - {name: AUTOREVIEW_SWEEP_EVERY, value: {{ .Values.sweepEvery | quote }}}
+- {name: AUTOREVIEW_INBOX_RETENTION, value: {{ .Values.inboxRetention | quote }}}
 - {name: AUTOREVIEW_LOG_LEVEL, value: {{ .Values.logLevel | quote }}}
 {{- with include "autoreview.publicUrl" . }}
 - {name: AUTOREVIEW_PUBLIC_URL, value: {{ . | quote }}}
