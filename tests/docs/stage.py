@@ -55,7 +55,7 @@ class Stage:
             "data_dir": self.data,
             "log_format": "json",
         }
-        self.environment = environment(given | dict(self.settings))
+        self.environment = environment({**given, **self.settings})
         self.environment = {n: v for n, v in self.environment.items() if not n.startswith("PYTEST")}
         self.environment["PATH"] = f"{Path(sys.executable).parent}:{self.environment['PATH']}"
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
