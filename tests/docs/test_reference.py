@@ -25,7 +25,7 @@ def test_settings_table_has_each_variable_with_its_default() -> None:
     for first, default, _ in rows:
         field = Settings.model_fields[names(first)[0].removeprefix("AUTOREVIEW_").lower()]
         shown = names(default)[0] if default else ""
-        expected = {"10m": "0:10:00"}.get(shown, shown)
+        expected = {"10m": "0:10:00", "7d": "7 days, 0:00:00"}.get(shown, shown)
         assert expected == ("" if field.default in (None, ()) else str(field.default)), first
 
 
