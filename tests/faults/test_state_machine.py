@@ -281,7 +281,7 @@ def test_however_bad_the_day_nothing_is_lost_doubled_or_wrong(postgres: str, tmp
         run_state_machine_as_test(
             lambda: BadDays(loop, postgres, tmp_path),  # type: ignore[arg-type]
             settings=settings(
-                max_examples=MORE or 15,
+                max_examples=MORE or 13,
                 derandomize=not MORE,  # the same days each time; BAD_DAYS=100 tries others
                 stateful_step_count=30,
                 deadline=None,
