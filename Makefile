@@ -37,7 +37,8 @@ lint: $(READY)
 bench: $(READY)
 	@$(BIN)/python -m tests.bench
 
-# Minutes of real processes being killed; `make soak ARGS="--minutes 10 --kills 60"`.
+# Minutes of real processes being killed; `make soak ARGS="--minutes 10 --kills 60 --through all"` also takes the
+# database through failovers, and puts PgBouncer before it where that is installed.
 soak: $(READY)
 	@$(BIN)/python -m tests.soak $(ARGS)
 

@@ -4,6 +4,7 @@ import asyncio
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
@@ -14,7 +15,7 @@ import pytest
 
 from service.domain.submission import Status
 from service.sandbox.model import Call, SimSubmission
-from tests.postgres.pooler import needs_pgbouncer
+from tests.postgres.pooler import PROGRAM, needs_pgbouncer
 from tests.postgres.silent import address_of
 from tests.soak.chaos import victims
 from tests.soak.judge import Case, Fault, judge
@@ -98,24 +99,41 @@ def test_the_judge_sees(bad: Case, fault: Fault) -> None:
     assert fault in {finding.fault for finding in judge(bad)}
 
 
+@pytest.fixture(scope="module")
+def soaks() -> Iterator[dict[Through, subprocess.Popen[str]]]:
+    """A small soak each way. They mostly wait, so all run at once."""
+    command = [sys.executable, "-m", "tests.soak", "--minutes", "0.5", "--kills", "8", "--participants", "60"]
+    running = {
+        way: subprocess.Popen(
+            [*command, "--through", way],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=ROOT,
+        )
+        for way in Through
+        if way is not Through.POOLER or PROGRAM
+    }
+    yield running
+    for process in running.values():
+        process.kill()
+        process.communicate()
+
+
 @pytest.mark.parametrize(
     ("through", "last"),
     [
-        pytest.param(Through.DIRECT, ""),
-        pytest.param(Through.FAILOVER, "through failover: "),
-        pytest.param(Through.POOLER, "through pooler: ", marks=needs_pgbouncer),
+        pytest.param(Through.DIRECT, "", id="direct"),
+        pytest.param(Through.FAILOVER, "through failover: ", id="failover"),
+        pytest.param(Through.POOLER, "through pooler: ", id="pooler", marks=needs_pgbouncer),
     ],
 )
-def test_nothing_is_lost_doubled_or_wrong_while_processes_are_killed(through: Through, last: str) -> None:
-    soak = [sys.executable, "-m", "tests.soak", "--minutes", "0.5", "--kills", "8", "--participants", "60"]
-    done = subprocess.run(
-        [*soak, "--through", through], capture_output=True, text=True, timeout=400, check=False, cwd=ROOT
-    )
-    told = done.stdout + done.stderr
-    assert re.fullmatch(last + r"events \d{2,}, lost 0, doubled 0, wrong 0", done.stdout.splitlines()[-1]), (
-        told
-    )
-    assert done.returncode == 0, told
+def test_nothing_is_lost_doubled_or_wrong_while_processes_are_killed(
+    soaks: dict[Through, subprocess.Popen[str]], through: Through, last: str
+) -> None:
+    said, _ = soaks[through].communicate(timeout=400)
+    assert re.fullmatch(last + r"events \d{2,}, lost 0, doubled 0, wrong 0", said.splitlines()[-1]), said
+    assert soaks[through].returncode == 0, said
 
 
 def test_all_ways_share_the_time_the_kills_and_the_participants() -> None:

@@ -27,11 +27,11 @@ ALL = "all"
 def main() -> int:
     options = _options()
     say = _say(sys.stderr if options.json else sys.stdout)
-    folder = Path(tempfile.mkdtemp(prefix="autoreview-soak-"))
-    _quiet(folder / "sandbox.log")
     ways = [way for way in _ways(options.through) if _is_possible(way, say)]
     if not ways:
         return 2
+    folder = Path(tempfile.mkdtemp(prefix="autoreview-soak-"))
+    _quiet(folder / "sandbox.log")
     plan = Plan(options.minutes, options.kills, options.seed, options.participants)
     found = [_run(part, folder / part.through, say) for part in plan.split(ways)]
     figures = found[0] if len(found) == 1 else _summed(found, plan)

@@ -53,7 +53,7 @@ class Plan:
 
     @property
     def patience(self) -> float:
-        """How long to wait at the end until all is settled."""
+        """How long to wait at the end for one more submission to be settled."""
         return 120 + 2 * self.recheck_after
 
     def split(self, ways: Sequence[Through]) -> "list[Plan]":
