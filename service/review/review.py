@@ -230,8 +230,8 @@ class Reviewer:
         proposal = propose(known, rule_file, self.mode)
         if still_asks_to_return(known, proposal):
             log.debug("review.still_asks_to_return")
-            if job.trigger is Trigger.RECHECK and known.answer_until:
-                await self.recorder.set_timer(connection, submission.id, known.answer_until)
+            if job.trigger is Trigger.RECHECK and known.ask_again_at:
+                await self.recorder.set_timer(connection, submission.id, known.ask_again_at)
             return Finished(None, unread)
         usage = await usage_of(connection, proposal.outcome, known, rule_file, self.service_limits)
         decision, opens = judge(known, proposal, usage, job.trigger)
