@@ -77,7 +77,7 @@ async def usage_of(
 ) -> Usage | None:
     """Count what limits a decision of this outcome; None where no limit can apply, and nothing is read.
 
-    A hold may end in an approval, so it is counted as one where rewards are limited.
+    A hold may end in an approval, so what is paid is counted for it too, and for whatever ``hold_at_most`` may end.
     """
     limits, submission, now = rule_file.limits, known.submission, known.now
     guard = GUARDS.get(outcome, GUARDS[Outcome.APPROVE])
@@ -88,6 +88,8 @@ async def usage_of(
     own = Window(submission.study_id, known.history.study.windows.get(guard, 0), submission.id)
     everything = Window(None, known.history.service.windows.get(guard, 0), submission.id)
     usage = Usage(limits, service_limits)
+    if guard is GUARDS[Outcome.APPROVE] or rule_file.hold_at_most:
+        usage = await _with_rewards(connection, usage, known)
     match outcome:
         case Outcome.REJECT:
             last = await newest_outcomes(connection, own, limits.reject.of_last - 1)
@@ -96,12 +98,21 @@ async def usage_of(
         case Outcome.REQUEST_RETURN:
             per_day = service_limits.requests_to_return
         case _:
-            if limits.approve.reward_per_day is not None:
-                usage = replace(usage, paid=await reward_in_a_day(connection, own, now))
-            if service_limits.reward is not None:
-                usage = replace(usage, paid_in_all=await reward_in_a_day(connection, everything, now))
             return usage
     usage = replace(usage, number=await number_in_a_day(connection, own, outcome, now))
     if per_day is not None:
         usage = replace(usage, number_in_all=await number_in_a_day(connection, everything, outcome, now))
+    return usage
+
+
+async def _with_rewards(connection: AsyncConnection, usage: Usage, known: Known) -> Usage:
+    """Sum what was paid, where that is limited."""
+    submission, now = known.submission, known.now
+    guard = GUARDS[Outcome.APPROVE]
+    own = Window(submission.study_id, known.history.study.windows.get(guard, 0), submission.id)
+    everything = Window(None, known.history.service.windows.get(guard, 0), submission.id)
+    if usage.limits.approve.reward_per_day is not None:
+        usage = replace(usage, paid=await reward_in_a_day(connection, own, now))
+    if usage.service_limits.reward is not None:
+        usage = replace(usage, paid_in_all=await reward_in_a_day(connection, everything, now))
     return usage

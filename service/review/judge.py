@@ -97,11 +97,11 @@ def is_repeat(last: Decision, new: Decision) -> bool:
 
 def still_asks_to_return(known: Known, proposal: Proposal) -> bool:
     """Whether a request to return of ours is pending, and the rules still propose it: there is nothing to add."""
-    until, newest = known.answer_until, known.history.newest
-    if known.history.asked is None or until is None or newest is None:
+    newest = known.history.newest
+    if known.history.asked is None or known.ask_again_at is None or newest is None:
         return False
     is_pending = newest.decision.outcome is Outcome.REQUEST_RETURN and not known.was_decided
-    return is_pending and proposal.outcome is Outcome.REQUEST_RETURN and known.now < until
+    return is_pending and proposal.outcome is Outcome.REQUEST_RETURN
 
 
 def _basis(decision: Decision) -> tuple[Any, ...]:

@@ -74,6 +74,18 @@ class Known:
         return shown + time + CLOCK_MARGIN if shown else None
 
     @property
+    def ask_again_at(self) -> datetime | None:
+        """When to ask the rules again while they still propose the request to return; None: no more.
+
+        Rules measure the time to answer from when Prolific says that it asked, and its clock may be ahead: where
+        they don't say otherwise yet when the time is over, they are asked once more.
+        """
+        until = self.answer_until
+        if until is None or self.now < until:
+            return until
+        return until + CLOCK_MARGIN if self.now < until + CLOCK_MARGIN else None
+
+    @property
     def replies_since(self) -> datetime | None:
         """From when on a message counts as a reply to the request to return, by Prolific's clock."""
         asked, shown = self.history.asked, self.submission.return_requested_at

@@ -23,7 +23,7 @@ from service.domain.submission import Status, Submission
 from service.errors import ProlificError
 from service.postgres.database import Database, database_now
 from service.prolific.client import Prolific
-from service.prolific.errors import Resting, Unreadable
+from service.prolific.errors import NotFound, Resting, Unreadable
 from service.review.apply import Failed, apply, settled
 from service.review.failures import FailureCounter
 from service.review.gather import Fetched, Gatherer, usage_of
@@ -36,6 +36,7 @@ from service.review.replies import follows_up, reply_since
 from service.review.retry_policy import MOST_IN_AN_HOUR, RetryLater, look_again, wait_for_all
 from service.rules import RuleBook
 from service.store.decisions import Recorded, add_answer, add_attempt, lock_for_review
+from service.store.evidence import unread_of_unknown
 from service.store.queue import Lease, LeaseLost, cancel_timer
 from service.store.reviews import Answer, Begun, begin_review, end_review
 from service.store.submissions import see_submission
@@ -230,8 +231,8 @@ class Reviewer:
         proposal = propose(known, rule_file, self.mode)
         if still_asks_to_return(known, proposal):
             log.debug("review.still_asks_to_return")
-            if job.trigger is Trigger.RECHECK and known.answer_until:
-                await self.recorder.set_timer(connection, submission.id, known.answer_until)
+            if job.trigger is Trigger.RECHECK and known.ask_again_at:
+                await self.recorder.set_timer(connection, submission.id, known.ask_again_at)
             return Finished(None, unread)
         usage = await usage_of(connection, proposal.outcome, known, rule_file, self.service_limits)
         decision, opens = judge(known, proposal, usage, job.trigger)
@@ -313,6 +314,14 @@ class Reviewer:
         after = await self.failures.retry_delay(job.submission_id, error)
         if after is not None:
             raise RetryLater(after, str(error)) from error
+        if isinstance(error, NotFound):
+            async with self.database.connect() as connection:
+                unread = await unread_of_unknown(connection, job.submission_id)
+            if unread is not None:
+                # Mostly the preview of a survey. Should it exist after all, a webhook or the sweep will tell.
+                log.info("review.unknown_submission")
+                self.metrics.evidence_unknown.inc()
+                return Finished(None, tuple(unread))
         now = await self._now()
         failed = await self.recorder.record_failure(job.submission_id, job.trigger, self.mode, error, now)
         return Finished(Recording(failed))

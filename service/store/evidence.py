@@ -44,3 +44,19 @@ async def evidence_of(connection: AsyncConnection, submission: str) -> list[dict
         .limit(MOST_SHOWN),
     )
     return [dict(row) for row in rows.mappings()]
+
+
+async def unread_of_unknown(connection: AsyncConnection, submission: str) -> list[int] | None:
+    """Return the ids of the unread evidence if nothing but evidence was ever heard of the submission, else None."""
+    row = await connection.execute(
+        sa.text("""
+            SELECT array(SELECT id FROM evidence WHERE submission_id = :id AND handled_at IS NULL) AS unread
+            WHERE EXISTS (SELECT FROM evidence WHERE submission_id = :id)
+              AND NOT EXISTS (SELECT FROM inbox WHERE submission_id = :id)
+              AND NOT EXISTS (SELECT FROM submissions WHERE id = :id)
+              AND NOT EXISTS (SELECT FROM decisions WHERE submission_id = :id)
+        """),
+        {"id": submission},
+    )
+    found: list[int] | None = row.scalar()
+    return found

@@ -30,6 +30,10 @@ class Metrics:
             "autoreview_evidence_conflicts",
             "Decisions that ignored evidence which names another participant.",
         )
+        self.evidence_unknown = self._counter(
+            "autoreview_evidence_unknown",
+            "Reviews of evidence for a submission that Prolific does not know and no webhook told of.",
+        )
         self.reviews = self._counter("autoreview_reviews", "Reviews by how they ended.", "result")
         self.decisions = self._counter("autoreview_decisions", "Decisions recorded.", "outcome", "guard")
         self.applications = self._counter(

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from sqlalchemy import text
 
 from service.app import Parts
 from service.domain.submission import Status, Submission
@@ -169,3 +170,24 @@ async def test_a_key_that_occurs_twice_is_422_and_named(start: Start, body: byte
         assert (answer.status_code, answer.json()["error"]) == (422, "duplicate_key")
         assert list(answer.json()["fields"]) == [key]
         assert (await world.http.get("/api/submissions/abc", headers=bearer(ADMIN))).status_code == 404
+
+
+async def test_evidence_for_a_submission_that_prolific_does_not_know_is_kept_quietly(start: Start) -> None:
+    """A survey's preview sends such ids: they are no failures, and no sweep looks at them again."""
+    async with start(rules_text()) as world:
+        preview = "65f0000000000000000000aa"
+        assert (await world.push(preview, {"attention_failed": 0})).status_code == 202
+        await world.at_rest()
+        assert await world.decisions(preview) == []
+        async with world.service.database.connect() as connection:
+            unread = await connection.scalar(text("SELECT count(*) FROM evidence WHERE handled_at IS NULL"))
+        assert unread == 0
+        assert "autoreview_evidence_unknown_total 1.0" in (await world.http.get("/metrics")).text
+
+
+async def test_a_submission_that_a_webhook_told_of_and_prolific_does_not_know_fails(start: Start) -> None:
+    async with start(rules_text()) as world:
+        unknown = "65f0000000000000000000aa"
+        await world.push(unknown, {"attention_failed": 0})
+        await world.tell(unknown)
+        assert (await world.settled(unknown))["status"] == "failed"

@@ -364,6 +364,19 @@ async def test_the_limit_on_money_holds_it_again(start: Start) -> None:
         assert has_expired((await newest(world, [submission]))[0])
 
 
+async def test_the_limit_on_money_holds_again_what_the_rules_would_reject(start: Start) -> None:
+    clock = Ahead()
+    limits = "limits: {reject: {per_day: 0}, approve: {reward_per_day: 180}}"
+    async with start(each(f"{FOR_THREE_DAYS}\n{limits}"), clock=clock) as world:
+        submission = world.completed(code=CODES[R])
+        await world.reviewed(submission)
+        clock.pass_(hours=73)
+        assert await outcome(world, A) is A
+        held = await after(world, clock, submission)
+        assert (held["outcome"], held["guard"], held["proposed"]) == ("hold", "limit.reward", "reject")
+        assert submission.status is Status.AWAITING_REVIEW
+
+
 async def test_it_outlives_a_restart(start: Start) -> None:
     clock = Ahead()
     async with start(held_for_three_days(), clock=clock) as world:

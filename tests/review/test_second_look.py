@@ -126,6 +126,26 @@ async def test_the_follow_up_acts_when_the_time_to_answer_is_over(start: Start, 
         assert one.status is Status.REJECTED
 
 
+async def test_the_follow_up_acts_where_prolifics_clock_is_ahead(start: Start) -> None:
+    """A rule that counts the same week as `recheck_after` finds it over by Prolific's clock only later."""
+    async with looking(start, RULES.replace("160h", "168h")) as look:
+        one, url = look.submission, look.world.service.database.url
+        await look.push(2)
+        assert one.return_requested
+        one.return_requested += timedelta(seconds=30)
+        look.clock.pass_(days=7, seconds=5)
+        make_due(url, one)
+        await look.world.at_rest()
+        assert told(await look.only()) == ("request_return", None, "applied")
+        at = timer(url, one)
+        assert at
+        assert at > one.return_requested + timedelta(days=7)
+        look.clock.pass_(minutes=4)
+        make_due(url, one)
+        await look.world.settled(one.id, decisions=2)
+        assert told((await look.decisions())[0]) == ("reject", None, "applied")
+
+
 async def test_a_timer_that_is_early_is_set_again(start: Start) -> None:
     async with looking(start) as look:
         one, url = look.submission, look.world.service.database.url
