@@ -22,19 +22,20 @@ HOUR = timedelta(hours=1)
 class Begun:
     """What a review begins with, at ``now`` by the database's clock.
 
-    ``has_news`` is True if a webhook or evidence arrived that no finished review has seen; ``wait`` is the time
-    until the submission may be reviewed again, None if it may be now.
+    ``has_news`` is True if a webhook or evidence arrived that no finished review has seen, ``unread`` are the ids
+    of that evidence. ``wait`` is the time until the submission may be reviewed again, None if it may be now.
     """
 
     now: datetime
     has_news: bool
+    unread: tuple[int, ...]
     wait: timedelta | None
 
 
 _BEGIN = sa.text("""
     SELECT clock_timestamp() AS now,
-           EXISTS (SELECT FROM inbox WHERE submission_id = :id AND handled_at IS NULL)
-               OR EXISTS (SELECT FROM evidence WHERE submission_id = :id AND handled_at IS NULL) AS has_news,
+           EXISTS (SELECT FROM inbox WHERE submission_id = :id AND handled_at IS NULL) AS has_event,
+           (SELECT array_agg(id) FROM evidence WHERE submission_id = :id AND handled_at IS NULL) AS unread,
            (SELECT hour_began + :hour FROM reviews
             WHERE submission_id = :id AND in_hour >= :most
               AND clock_timestamp() - hour_began >= interval '0' AND clock_timestamp() - hour_began < :hour) AS over_at
@@ -47,9 +48,10 @@ async def begin_review(connection: AsyncConnection, submission: str, most: int) 
     An hour that begins later than now, the clock having been set back, is over.
     """
     row = await connection.execute(_BEGIN, {"id": submission, "most": most, "hour": HOUR})
-    now, has_news, over_at = row.one()
+    now, has_event, unread, over_at = row.one()
     # No interval leaves the database: behind an older PgBouncer psycopg can't know in which style it comes.
-    return Begun(now, has_news, over_at - now if over_at else None)
+    wait = over_at - now if over_at else None
+    return Begun(now, has_event or unread is not None, tuple(unread or ()), wait)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,15 @@ _COUNT = """
         outages = 0, refusals = 0, troubled_since = NULL
 """
 
+# Of events and evidence that a review began with.
+_HANDLE = """
+    events AS (
+        UPDATE inbox SET handled_at = now()
+        WHERE submission_id = :id AND handled_at IS NULL AND received_at <= :began
+    ), evidence AS (
+        UPDATE evidence SET handled_at = now() WHERE id = ANY(:unread) AND handled_at IS NULL
+    )"""
+
 _END = sa.text(f"""
     WITH answered AS (
         INSERT INTO answers (attempt_id, status, status_code, answer)
@@ -83,14 +94,18 @@ _END = sa.text(f"""
         UPDATE submissions SET status = :shown, seen_at = now(),
                data = data || jsonb_build_object('status', CAST(:shown AS text))
         WHERE id = :id AND CAST(:shown AS text) IS NOT NULL
-    ), events AS (
-        UPDATE inbox SET handled_at = now()
-        WHERE submission_id = :id AND handled_at IS NULL AND received_at <= :began
-    ), evidence AS (
-        UPDATE evidence SET handled_at = now() WHERE id = ANY(:unread) AND handled_at IS NULL
-    ), counted AS ({_COUNT})
+    ), {_HANDLE}, counted AS ({_COUNT})
     DELETE FROM procrastinate_jobs WHERE id = :job AND attempts = :attempts AND status = 'doing'
 """)  # noqa: S608 - nothing of it comes from outside
+
+
+_GIVE_UP = sa.text(f"WITH {_HANDLE} SELECT")
+
+
+async def give_up(connection: AsyncConnection, submission: str, begun: Begun) -> None:
+    """Mark as handled what the review began with, so that no sweep repeats it; its failures go on counting."""
+    values = {"id": submission, "began": begun.now, "unread": list(begun.unread)}
+    await connection.execute(_GIVE_UP, values)
 
 
 async def end_review(

@@ -30,9 +30,9 @@ class Metrics:
             "autoreview_evidence_conflicts",
             "Decisions that ignored evidence which names another participant.",
         )
-        self.evidence_unknown = self._counter(
-            "autoreview_evidence_unknown",
-            "Reviews of evidence for a submission that Prolific does not know and no webhook told of.",
+        self.evidence_without_submission = self._counter(
+            "autoreview_evidence_without_submission",
+            "Reviews for evidence about a submission that neither Prolific nor a webhook knows.",
         )
         self.reviews = self._counter("autoreview_reviews", "Reviews by how they ended.", "result")
         self.decisions = self._counter("autoreview_decisions", "Decisions recorded.", "outcome", "guard")
