@@ -45,6 +45,7 @@ class Window:
     def _counts(self, decision: sa.FromClause) -> sa.ColumnElement[bool]:
         return sa.and_(
             decision.c.id > self.after,
+            decision.c.study_id.is_not(None),  # the others only say that a review failed
             decision.c.trigger != Trigger.PERSON.value,
             decision.c.mode != Mode.OBSERVE.value,
             decision.c.guard.is_distinct_from(Guard.WAITING.value),

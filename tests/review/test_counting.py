@@ -1,6 +1,6 @@
 """What limits count, compared with a model over random histories: each submission once, by its newest decision."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from random import Random
@@ -92,6 +92,20 @@ async def test_each_submission_counts_once_by_its_newest_decision(database_url: 
                 without=random.choice(["none of them", *(submission for submission, _ in SUBMISSIONS)]),
             )
             await _compare(connection, model, window, number=random.choice([0, 1, 3, 49]))
+    await database.close()
+
+
+async def test_a_review_that_failed_later_leaves_what_counts(database_url: str) -> None:
+    database, window = Database(database_url), Window(study=STUDIES[0], after=0, without="another")
+    rejected = replace(
+        drawn(Random(1)), submission_id="one", study_id=STUDIES[0], trigger=Trigger.WEBHOOK, mode=Mode.LIVE, guard=None,
+        outcome=Outcome.REJECT, decided_at=NOW,
+    )  # fmt: skip
+    async with database.begin() as connection:
+        await record(connection, rejected)
+        await record(connection, replace(rejected, study_id=None, outcome=Outcome.HOLD, action=None))
+        assert await newest_outcomes(connection, window, 10) == (Outcome.REJECT,)
+        assert await number_in_a_day(connection, window, Outcome.REJECT, NOW) == 1
     await database.close()
 
 
