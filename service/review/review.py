@@ -36,7 +36,7 @@ from service.review.replies import follows_up, reply_since
 from service.review.retry_policy import MOST_IN_AN_HOUR, RetryLater, look_again, wait_for_all
 from service.rules import RuleBook
 from service.store.decisions import Recorded, add_answer, add_attempt, lock_for_review
-from service.store.evidence import unread_of_unknown
+from service.store.evidence import is_all_known
 from service.store.queue import Lease, LeaseLost, cancel_timer
 from service.store.reviews import Answer, Begun, begin_review, end_review
 from service.store.submissions import see_submission
@@ -137,7 +137,7 @@ class Reviewer:
         except Resting as error:
             raise RetryLater(wait_for_all(error), str(error)) from error
         except ProlificError as error:
-            decided = await self._not_shown(job, error)
+            decided = await self._not_shown(job, begun, error)
         return await self._end(job, begun, decided)
 
     async def crash_delay(self, job: ReviewJob, error: Exception) -> timedelta | None:
@@ -309,22 +309,25 @@ class Reviewer:
         await self._end(job, begun, Finished(Recording(recorded), send.unread))
         return recorded
 
-    async def _not_shown(self, job: ReviewJob, error: ProlificError) -> Finished:
-        """Prolific did not show what is to be reviewed: try again later, or record that it failed."""
+    async def _not_shown(self, job: ReviewJob, begun: Begun, error: ProlificError) -> Finished:
+        """Prolific did not show what is to be reviewed: try again later, or record that it failed.
+
+        Previews of a survey send evidence for submissions that never existed: that is no failure.
+        """
+        if isinstance(error, NotFound) and await self._is_only_evidence(job):
+            log.info("review.unknown_submission", error=str(error))
+            self.metrics.evidence_unknown.inc()
+            return Finished(unread=begun.unread)
         after = await self.failures.retry_delay(job.submission_id, error)
         if after is not None:
             raise RetryLater(after, str(error)) from error
-        if isinstance(error, NotFound):
-            async with self.database.connect() as connection:
-                unread = await unread_of_unknown(connection, job.submission_id)
-            if unread is not None:
-                # Mostly the preview of a survey. Should it exist after all, a webhook or the sweep will tell.
-                log.info("review.unknown_submission")
-                self.metrics.evidence_unknown.inc()
-                return Finished(None, tuple(unread))
         now = await self._now()
         failed = await self.recorder.record_failure(job.submission_id, job.trigger, self.mode, error, now)
-        return Finished(Recording(failed))
+        return Finished(Recording(failed), begun.unread)
+
+    async def _is_only_evidence(self, job: ReviewJob) -> bool:
+        async with self.database.single() as connection:
+            return await is_all_known(connection, job.submission_id)
 
     async def _end(
         self, job: ReviewJob, begun: Begun, finished: Finished, answer: Answer | None = None

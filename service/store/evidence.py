@@ -10,6 +10,13 @@ from service.store.tables import evidence, submissions
 PARTICIPANT_ID = "participant_id"
 MOST_SHOWN = 100  # payloads, of up to 64 KiB each
 
+_IS_ALL_KNOWN = sa.text("""
+    SELECT EXISTS (SELECT FROM evidence WHERE submission_id = :id)
+       AND NOT EXISTS (SELECT FROM submissions WHERE id = :id)
+       AND NOT EXISTS (SELECT FROM inbox WHERE submission_id = :id)
+       AND NOT EXISTS (SELECT FROM decisions WHERE submission_id = :id)
+""")
+
 
 async def add_evidence(
     connection: AsyncConnection, source: str, submission: str, payload: dict[str, Any]
@@ -24,6 +31,12 @@ async def add_evidence(
             source=source, submission_id=submission, payload=payload, participant_id=about
         )
     )
+
+
+async def is_all_known(connection: AsyncConnection, submission: str) -> bool:
+    """Return True if evidence is all that was ever stored of the submission: no event, decision or look at it."""
+    found = await connection.scalar(_IS_ALL_KNOWN, {"id": submission})
+    return bool(found)
 
 
 async def evidence_of(connection: AsyncConnection, submission: str) -> list[dict[str, Any]]:
@@ -44,19 +57,3 @@ async def evidence_of(connection: AsyncConnection, submission: str) -> list[dict
         .limit(MOST_SHOWN),
     )
     return [dict(row) for row in rows.mappings()]
-
-
-async def unread_of_unknown(connection: AsyncConnection, submission: str) -> list[int] | None:
-    """Return the ids of the unread evidence if nothing but evidence was ever heard of the submission, else None."""
-    row = await connection.execute(
-        sa.text("""
-            SELECT array(SELECT id FROM evidence WHERE submission_id = :id AND handled_at IS NULL) AS unread
-            WHERE EXISTS (SELECT FROM evidence WHERE submission_id = :id)
-              AND NOT EXISTS (SELECT FROM inbox WHERE submission_id = :id)
-              AND NOT EXISTS (SELECT FROM submissions WHERE id = :id)
-              AND NOT EXISTS (SELECT FROM decisions WHERE submission_id = :id)
-        """),
-        {"id": submission},
-    )
-    found: list[int] | None = row.scalar()
-    return found

@@ -22,19 +22,20 @@ HOUR = timedelta(hours=1)
 class Begun:
     """What a review begins with, at ``now`` by the database's clock.
 
-    ``has_news`` is True if a webhook or evidence arrived that no finished review has seen; ``wait`` is the time
-    until the submission may be reviewed again, None if it may be now.
+    ``has_news`` is True if a webhook or evidence arrived that no finished review has seen, ``unread`` are the ids
+    of that evidence. ``wait`` is the time until the submission may be reviewed again, None if it may be now.
     """
 
     now: datetime
     has_news: bool
+    unread: tuple[int, ...]
     wait: timedelta | None
 
 
 _BEGIN = sa.text("""
     SELECT clock_timestamp() AS now,
-           EXISTS (SELECT FROM inbox WHERE submission_id = :id AND handled_at IS NULL)
-               OR EXISTS (SELECT FROM evidence WHERE submission_id = :id AND handled_at IS NULL) AS has_news,
+           EXISTS (SELECT FROM inbox WHERE submission_id = :id AND handled_at IS NULL) AS has_event,
+           (SELECT array_agg(id) FROM evidence WHERE submission_id = :id AND handled_at IS NULL) AS unread,
            (SELECT hour_began + :hour FROM reviews
             WHERE submission_id = :id AND in_hour >= :most
               AND clock_timestamp() - hour_began >= interval '0' AND clock_timestamp() - hour_began < :hour) AS over_at
@@ -47,9 +48,10 @@ async def begin_review(connection: AsyncConnection, submission: str, most: int) 
     An hour that begins later than now, the clock having been set back, is over.
     """
     row = await connection.execute(_BEGIN, {"id": submission, "most": most, "hour": HOUR})
-    now, has_news, over_at = row.one()
+    now, has_event, unread, over_at = row.one()
     # No interval leaves the database: behind an older PgBouncer psycopg can't know in which style it comes.
-    return Begun(now, has_news, over_at - now if over_at else None)
+    wait = over_at - now if over_at else None
+    return Begun(now, has_event or unread is not None, tuple(unread or ()), wait)
 
 
 @dataclass(frozen=True, slots=True)

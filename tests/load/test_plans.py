@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from service.app import Parts
-from service.domain.decision import Outcome
+from service.domain.decision import Mode, Outcome
 from service.notify.causes import LOOKS
 from service.ops.gauges import Gauges
 from service.postgres.database import Database, database_now
@@ -15,7 +15,7 @@ from service.store.counting import Window, newest_outcomes, number_in_a_day, rew
 from service.store.decisions import failed_submissions
 from service.store.history import history_of
 from service.store.holds import held_or_observed
-from service.store.notifications import active_studies
+from service.store.notifications import active_studies, unclaimed_studies
 from service.store.overdue import (
     RECENT,
     missing_from_list,
@@ -26,6 +26,7 @@ from service.store.overdue import (
 from service.store.pauses import scopes
 from service.store.pruning import prune_events
 from service.store.reviews import begin_review, end_review
+from service.store.rulebooks import RulesVersion, decided_under_other_rules
 from service.store.statistics import past_of_participant
 from service.store.submissions import studies_with_parents
 from tests.conftest import Start, create, named
@@ -143,5 +144,10 @@ async def test_notifications_and_commands_read_indexes(
             await scopes(connection)
             assert len(await failed_submissions(connection)) == 4 * NUMBER / 1000
             assert len(await held_or_observed(connection, None)) == 30 * NUMBER / 1000
+            behind = await decided_under_other_rules(
+                connection, lambda study, _: RulesVersion("1" * 64, Mode.LIVE) if study == STUDY else None
+            )
+            assert len(behind) < NUMBER / STUDIES
+            await unclaimed_studies(connection, timedelta(0))
     await database.close()
     no_whole_table.append(executed)

@@ -163,7 +163,7 @@ def test_migrate_names_the_session_it_waited_for_in_vain(empty_database_url: str
 async def test_a_newer_service_waits_for_its_schema_and_prolific_sends_again_what_came_meanwhile(
     start: Start, database_url: str
 ) -> None:
-    step(database_url, "-1", down=True)
+    step(database_url, "0005", down=True)  # what 0006 brings, the inbox needs
     async with start() as world:
 
         async def refused() -> bool:
