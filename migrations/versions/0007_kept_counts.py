@@ -135,6 +135,7 @@ def upgrade() -> None:
         ["study_id"],
         postgresql_where=sa.text("status = 'AWAITING REVIEW'"),
     )
+    op.create_index("submissions_first_seen_at", "submissions", ["study_id", "first_seen_at"])
     keep("decisions", "attempts", "answers")
     for event, when in (("INSERT", "NOT NEW.claimed"), ("UPDATE OF claimed", "OLD.claimed <> NEW.claimed")):
         op.execute(
@@ -198,6 +199,7 @@ def downgrade() -> None:
         ("inbox_handled_at", "inbox"),
         ("evidence_unhandled", "evidence"),
         ("inbox_unhandled", "inbox"),
+        ("submissions_first_seen_at", "submissions"),
         ("submissions_awaiting", "submissions"),
         ("decisions_recheck_at", "decisions"),
         *((f"decisions_{column}", "decisions") for column in reversed(LISTED)),

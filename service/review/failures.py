@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from service.errors import ProlificError
 from service.postgres.database import Database
 from service.review.retry_policy import (
     affects_every_call,
     exponential_delay,
     is_refusal,
+    killed_delay,
     retry_delay,
     wait_for_all,
 )
@@ -32,6 +35,10 @@ class FailureCounter:
         async with self.database.begin() as connection:
             trouble = await add(connection, submission_id)
         return retry_delay(error, trouble)
+
+    async def killed_delay(self, connection: AsyncConnection, submission_id: str) -> timedelta | None:
+        """Count a review whose process ended during it; after how long to try again, None to give up."""
+        return killed_delay(await add_outage(connection, submission_id))
 
     async def crash_delay(self, submission_id: str) -> timedelta | None:
         """Count an error of our own; after how long to try again. Without a database it raises."""

@@ -14,6 +14,7 @@ from service.review.judge import is_repeat
 from service.review.known import Known
 from service.review.limits import Excess
 from service.review.next_step import has_failed
+from service.review.retry_policy import ReviewKilled
 from service.store.decisions import (
     Recorded,
     add_answer,
@@ -165,6 +166,8 @@ async def _is_unconfirmed(connection: AsyncConnection, last: Recorded) -> bool:
 def _why_not(error: Exception) -> str:
     if isinstance(error, NotFound):
         return "Prolific knows no such submission, or does not show it to this token."
+    if isinstance(error, ReviewKilled):
+        return str(error)
     if isinstance(error, ProlificError):
         return f"Prolific did not show the submission: {error}"
     return f"Its review ended in an error again and again: {type(error).__name__}: {error}"

@@ -21,6 +21,7 @@
     or it is being processed      2 s, 8 s, 30 s                        4 looks       taken as it is
     60 reviews in an hour         when the hour is over                 -             reviewed then
     an error of our own           2 s, doubling to 10 min               a day         failed
+    its process ended during it   at once, then 4 s, doubling to 1 h    a day         failed
 
 Lack of money and a rejection limit have no answer of their own in Prolific's documents (reference 10.7, 10.8):
 they come as one of these. A *failed* decision stays on record with Prolific's answer until somebody has it tried
@@ -46,6 +47,7 @@ from service.store.reviews import Failures
 NOT_YET = (2, 8, 30, 120, 300, 300)  # seconds; Prolific may not have moved it to AWAITING REVIEW yet
 NOT_THERE = NOT_YET[:3]  # seconds; a webhook may be faster than what it tells of
 LONGEST = 600.0  # seconds
+LONGEST_KILLED = 3600.0  # seconds; each try may end other reviews too
 OUTAGE = timedelta(hours=24)
 REFUSED_TOKEN = 10.0  # seconds; meanwhile the pace lets one call look, and no other
 MOST_JITTER = 30.0  # seconds
@@ -60,6 +62,12 @@ class RetryLater(AutoreviewError):
     def __init__(self, after: timedelta, why: str) -> None:
         super().__init__(f"{why}; again in {after.total_seconds():.0f} s")
         self.after = after
+
+
+class ReviewKilled(AutoreviewError):
+    """The process ended during each review of this submission, for a day: it may run out of memory."""
+
+    code = "review_killed"
 
 
 def look_again(tries: int) -> timedelta | None:
@@ -98,9 +106,17 @@ def retry_delay(error: ProlificError, trouble: Failures) -> timedelta | None:
     return after
 
 
-def exponential_delay(trouble: Failures) -> timedelta | None:
-    """2 s, doubling to 10 min, with jitter; None after a day."""
+def killed_delay(trouble: Failures) -> timedelta | None:
+    """How long to wait after the process of a review was killed; None after a day.
+
+    The first time is mostly not the review's fault.
+    """
+    return timedelta(0) if trouble.outages == 1 else exponential_delay(trouble, LONGEST_KILLED)
+
+
+def exponential_delay(trouble: Failures, at_most: float = LONGEST) -> timedelta | None:
+    """2 s, doubling to ``at_most`` seconds, with jitter; None after a day."""
     if trouble.now - trouble.since >= OUTAGE:
         return None
-    longest = min(LONGEST, 2.0 ** min(trouble.outages, 10))
+    longest = min(at_most, 2.0 ** min(trouble.outages, 12))
     return timedelta(seconds=random.uniform(longest / 2, longest))  # noqa: S311 - jitter

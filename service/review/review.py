@@ -38,7 +38,7 @@ from service.rules import RuleBook
 from service.store.decisions import Recorded, add_answer, add_attempt, lock_for_review
 from service.store.evidence import is_all_known
 from service.store.queue import Lease, LeaseLost, cancel_timer
-from service.store.reviews import Answer, Begun, begin_review, end_review
+from service.store.reviews import Answer, Begun, begin_review, end_review, give_up
 from service.store.submissions import see_submission
 from service.telemetry.metrics import Metrics
 
@@ -144,10 +144,17 @@ class Reviewer:
         """Return how long to wait after an error of our own; None when retries are exhausted: it is *failed* then."""
         after = await self.failures.crash_delay(job.submission_id)
         if after is None:
-            await self.recorder.record_failure(
-                job.submission_id, job.trigger, self.mode, error, await self._now()
-            )
+            await self.give_up(job, error)
         return after
+
+    async def give_up(self, job: ReviewJob, error: Exception) -> None:
+        """Record that the submission can't be reviewed, until something new arrives or a person retries it."""
+        async with self.database.single() as connection:
+            begun = await begin_review(connection, job.submission_id, MOST_IN_AN_HOUR)
+        now = await self._now()
+        await self.recorder.record_failure(job.submission_id, job.trigger, self.mode, error, now)
+        async with self.database.single() as connection:
+            await give_up(connection, job.submission_id, begun)
 
     async def _decide(self, job: ReviewJob, begun: Begun, prolific: Prolific) -> Finished | Send:
         """Fetch and decide, again if the rules changed meanwhile or replies have to be looked up."""

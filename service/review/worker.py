@@ -15,11 +15,12 @@ from procrastinate.exceptions import JobRetry
 from procrastinate.jobs import DeleteJobCondition, Job
 from procrastinate.retry import BaseRetryStrategy
 from procrastinate.worker import Worker
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.domain.decision import Trigger
 from service.postgres.database import HINTS, Database, database_now, kind_of, within
 from service.postgres.periodic import run_every
-from service.review.retry_policy import RetryLater
+from service.review.retry_policy import RetryLater, ReviewKilled
 from service.review.review import Reviewer, ReviewJob
 from service.store.decisions import newest
 from service.store.queue import (
@@ -30,8 +31,10 @@ from service.store.queue import (
     Jobs,
     Lease,
     LeaseLost,
+    Orphan,
     enqueue_reviews,
-    rescue_jobs,
+    put_back,
+    take_orphans,
 )
 from service.telemetry.metrics import Metrics
 
@@ -107,11 +110,26 @@ class Tasks:
             return datetime.now(UTC)
 
     async def rescue(self, timestamp: int = 0) -> None:  # noqa: ARG002 - periodic tasks are told their time
-        """Give the jobs of workers that are dead to those that live."""
+        """Give the jobs of workers that are dead to those that live; a review that kills them ends as *failed*."""
+        given_up = list[Orphan]()
         async with self.database.begin() as connection:
-            rescued = await rescue_jobs(connection, STALLED, LONGEST_REVIEW)
-        for job in rescued:
-            log.warning("job.rescued", job_id=job.id, task=job.task, **job.args)
+            for job in await take_orphans(connection, STALLED, LONGEST_REVIEW):
+                after = await self._delay(connection, job)
+                if after is None:
+                    given_up.append(job)
+                else:
+                    await put_back(connection, job, after)
+                    log.warning("job.rescued", task=job.task, after_s=ceil(after.total_seconds()), **job.args)
+        # A crash before this leaves unread events or a pending decision: the sweep finds those.
+        for job in given_up:
+            trigger = Trigger(job.args.get("trigger", Trigger.SWEEP))
+            await self.reviewer.give_up(ReviewJob(job.args["submission_id"], trigger), ReviewKilled())
+
+    async def _delay(self, connection: AsyncConnection, job: Orphan) -> timedelta | None:
+        """Return how long to wait with a job whose worker is dead; None for a review that is given up."""
+        if job.task not in {REVIEW, RETRY}:
+            return timedelta(0)
+        return await self.reviewer.failures.killed_delay(connection, job.args["submission_id"])
 
     async def _review(
         self, context: JobContext, submission_id: str, trigger: Trigger, *, again: bool

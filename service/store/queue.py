@@ -9,7 +9,7 @@ import asyncio
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, LiteralString
 
 import psycopg
@@ -160,12 +160,20 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
-class Rescued:
-    """A job in the place of a dead worker's."""
+class Orphan:
+    """A job that was taken from a dead worker."""
 
-    id: int
+    queue: str
     task: str
+    lock: str | None
+    timer: str | None
     args: dict[str, Any]
+    attempts: int
+
+    @property
+    def is_first(self) -> bool:
+        """Whether a person waits for it, so that it goes before all others."""
+        return self.task == RETRY or self.args.get("trigger") == Trigger.PERSON.value
 
 
 async def enqueue_reviews(connection: AsyncConnection, submissions: Iterable[str], trigger: Trigger) -> None:
@@ -176,15 +184,30 @@ async def enqueue_reviews(connection: AsyncConnection, submissions: Iterable[str
     )
 
 
-async def rescue_jobs(connection: AsyncConnection, silent: float, longest: float) -> list[Rescued]:
-    """New jobs in the place of those whose workers are dead, or that take longer than any review can.
+async def take_orphans(connection: AsyncConnection, silent: float, longest: float) -> list[Orphan]:
+    """Remove the jobs whose workers are dead, or that take longer than any review can, and return them.
 
-    ``silent`` and ``longest`` are in seconds. New ones, because a worker that only slept ends its job when
-    it wakes: that must not be the one that another has by then. They come before all that waits, since the
-    old ones had their turn. Any number of workers may ask for this at once.
+    ``silent`` and ``longest`` are in seconds. They are put back as new jobs, because a worker that only slept
+    ends its job when it wakes: that must not be the one that another has by then. Any number of workers may
+    ask for this at once.
     """
-    rows = await connection.execute(_RESCUE, {"silent": silent, "longest": longest})
-    return [Rescued(**row) for row in rows.mappings()]
+    rows = await connection.execute(_ORPHANS, {"silent": silent, "longest": longest})
+    return [Orphan(**row) for row in rows.mappings()]
+
+
+async def put_back(connection: AsyncConnection, orphan: Orphan, after: timedelta) -> None:
+    """Write the job anew: at once before all that waits, since it had its turn, else after this time."""
+    values = {
+        "queue": orphan.queue,
+        "task": orphan.task,
+        "priority": int(orphan.is_first or not after),
+        "lock": orphan.lock,
+        "timer": orphan.timer,
+        "args": json.dumps(orphan.args),
+        "attempts": orphan.attempts + 1,
+        "after": after,
+    }
+    await connection.execute(_PUT_BACK, values)
 
 
 async def enqueue_decided(connection: AsyncConnection, submission: str) -> None:
@@ -218,7 +241,7 @@ async def cancel_timer(connection: AsyncConnection, submission: str) -> None:
     await connection.execute(_CANCEL, {"timer": _timer(submission)})
 
 
-_RESCUE = sa.text("""
+_ORPHANS = sa.text("""
     WITH dead AS (
         DELETE FROM procrastinate_jobs WHERE id IN (
             SELECT id FROM procrastinate_jobs job
@@ -236,11 +259,15 @@ _RESCUE = sa.text("""
         )
         RETURNING *
     )
-    INSERT INTO procrastinate_jobs (queue_name, task_name, priority, lock, queueing_lock, args, attempts)
-    SELECT queue_name, task_name, greatest(priority, 1), lock, queueing_lock, args, attempts + 1
-    FROM dead ORDER BY id
-    ON CONFLICT DO NOTHING  -- a timer that was set since then takes the place of one that was ringing
-    RETURNING id, task_name AS task, args
+    SELECT queue_name AS queue, task_name AS task, lock, queueing_lock AS timer, args, attempts FROM dead ORDER BY id
+""")
+# A timer that was set since then takes the place of one that was ringing.
+_PUT_BACK = sa.text("""
+    INSERT INTO procrastinate_jobs (
+        queue_name, task_name, priority, lock, queueing_lock, args, attempts, scheduled_at)
+    VALUES (:queue, :task, :priority, :lock, :timer, CAST(:args AS jsonb), :attempts,
+            CASE WHEN CAST(:after AS interval) > interval '0' THEN now() + CAST(:after AS interval) END)
+    ON CONFLICT DO NOTHING
 """)
 _CANCEL = sa.text("""
     SELECT procrastinate_cancel_job_v1(id, false, true)

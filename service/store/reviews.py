@@ -77,6 +77,15 @@ _COUNT = """
         outages = 0, refusals = 0, troubled_since = NULL
 """
 
+# Of events and evidence that a review began with.
+_HANDLE = """
+    events AS (
+        UPDATE inbox SET handled_at = now()
+        WHERE submission_id = :id AND handled_at IS NULL AND received_at <= :began
+    ), evidence AS (
+        UPDATE evidence SET handled_at = now() WHERE id = ANY(:unread) AND handled_at IS NULL
+    )"""
+
 _END = sa.text(f"""
     WITH answered AS (
         INSERT INTO answers (attempt_id, status, status_code, answer)
@@ -85,14 +94,18 @@ _END = sa.text(f"""
         UPDATE submissions SET status = :shown, seen_at = now(),
                data = data || jsonb_build_object('status', CAST(:shown AS text))
         WHERE id = :id AND CAST(:shown AS text) IS NOT NULL
-    ), events AS (
-        UPDATE inbox SET handled_at = now()
-        WHERE submission_id = :id AND handled_at IS NULL AND received_at <= :began
-    ), evidence AS (
-        UPDATE evidence SET handled_at = now() WHERE id = ANY(:unread) AND handled_at IS NULL
-    ), counted AS ({_COUNT})
+    ), {_HANDLE}, counted AS ({_COUNT})
     DELETE FROM procrastinate_jobs WHERE id = :job AND attempts = :attempts AND status = 'doing'
 """)  # noqa: S608 - nothing of it comes from outside
+
+
+_GIVE_UP = sa.text(f"WITH {_HANDLE} SELECT")
+
+
+async def give_up(connection: AsyncConnection, submission: str, begun: Begun) -> None:
+    """Mark as handled what the review began with, so that no sweep repeats it; its failures go on counting."""
+    values = {"id": submission, "began": begun.now, "unread": list(begun.unread)}
+    await connection.execute(_GIVE_UP, values)
 
 
 async def end_review(

@@ -133,7 +133,7 @@ async def study_and_parent(connection: AsyncConnection, submission: str) -> tupl
     return (row.study_id, row.parent_id) if row else (None, None)
 
 
-# Each study by one look at an index, and by others whether it was fetched, awaited review or was decided on lately.
+# Each study by one look at an index, and by others whether submissions were new, waiting or decided lately.
 _STUDIES = sa.text(f"""
     WITH RECURSIVE seen (id) AS (
         SELECT min(study_id) FROM submissions
@@ -143,7 +143,7 @@ _STUDIES = sa.text(f"""
     SELECT seen.id, {PARENT_OF.format(study="seen.id")} AS parent_id FROM seen
     WHERE seen.id IS NOT NULL AND (
         CAST(:within AS interval) IS NULL
-        OR EXISTS (SELECT FROM studies WHERE id = seen.id AND seen_at > now() - CAST(:within AS interval))
+        OR (SELECT max(first_seen_at) FROM submissions WHERE study_id = seen.id) > now() - CAST(:within AS interval)
         OR EXISTS (SELECT FROM submissions WHERE study_id = seen.id AND status = 'AWAITING REVIEW'
                    AND seen_at > now() - CAST(:within AS interval))
         OR (SELECT decided_at FROM decisions WHERE study_id = seen.id ORDER BY id DESC LIMIT 1)

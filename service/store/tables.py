@@ -65,6 +65,7 @@ submissions = sa.Table(
     sa.Column("data", JSONB, nullable=False),
     sa.Index("submissions_study_id", "study_id", "status"),
     sa.Index("submissions_participant_id", "participant_id"),
+    sa.Index("submissions_first_seen_at", "study_id", "first_seen_at"),
     sa.Index("submissions_awaiting", "study_id", postgresql_where=sa.text("status = 'AWAITING REVIEW'")),
 )
 
