@@ -323,7 +323,7 @@ class Reviewer:
         """
         if isinstance(error, NotFound) and await self._is_only_evidence(job):
             log.info("review.unknown_submission", error=str(error))
-            self.metrics.evidence_without_submission.inc()
+            self.metrics.evidence_unknown.inc()
             return Finished(unread=begun.unread)
         after = await self.failures.retry_delay(job.submission_id, error)
         if after is not None:

@@ -1,4 +1,4 @@
-"""Evidence without end for one submission: a review reads the newest of each source, and all of it is handled."""
+"""Evidence without end for one submission: a review reads the newest and the first of each source, and all is handled."""
 
 import pytest
 
@@ -21,7 +21,7 @@ ADD = """
 
 
 @pytest.mark.parametrize(("number", "length"), [(2_000, 60_000), (66_001, 10)])
-async def test_review_reads_the_newest_payloads_and_no_more(
+async def test_review_reads_the_newest_and_the_first_payloads_and_no_more(
     start: Start, database_url: str, number: int, length: int
 ) -> None:
     async with start(rules_text(FAILED)) as world:
@@ -35,9 +35,9 @@ async def test_review_reads_the_newest_payloads_and_no_more(
             history = await history_of(
                 connection, submission.id, study=None, participant=None, sources=["survey"]
             )
-        assert [one.payload["attention_failed"] for one in history.evidence] == [
-            number - age for age in range(VERSIONS)
-        ]
+        newest = [number - age for age in range(VERSIONS)]
+        first = range(VERSIONS, 0, -1)
+        assert [one.payload["attention_failed"] for one in history.evidence] == [*newest, *first]
         shown = await world.api(f"submissions/{submission.id}")
         assert shown["evidence"][0]["payload"]["attention_failed"] == number
         assert len(shown["evidence"]) == 100

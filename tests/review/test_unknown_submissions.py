@@ -12,7 +12,7 @@ FAILED = """
     hold: look
 """
 PREVIEWS = [f"preview-{number}" for number in range(20)]
-METRIC = "autoreview_evidence_without_submission_total"
+METRIC = "autoreview_evidence_unknown_total"
 
 
 async def test_evidence_for_unknown_submissions_is_kept_and_counted_without_a_decision(
