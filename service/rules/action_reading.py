@@ -14,9 +14,9 @@ from service.domain.decision import (
     RequestReturn,
 )
 from service.rules.actions import PlannedAction
-from service.rules.document import Mapping, Node, Scalar
-from service.rules.findings import Code
-from service.rules.hints import unknown_fact
+from service.rules.format.document import Mapping, Node, Scalar
+from service.rules.format.findings import Code
+from service.rules.lint.hints import unknown_fact
 from service.rules.reading import Entries, Reader, join, nodes
 from service.rules.templates import Template, TemplateError
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.domain.decision import REJECTION_CATEGORIES, Outcome
-from service.rules import document
-from service.rules.case import Case
-from service.rules.document import Node, Scalar
+from service.rules.cases.case import Case
 from service.rules.facts import INT_BOUND, FieldType, Plain, typed
-from service.rules.findings import Code, Mark
-from service.rules.hints import did_you_mean, unknown_fact
+from service.rules.format import document
+from service.rules.format.document import Node, Scalar
+from service.rules.format.findings import Code, Mark
+from service.rules.lint.hints import did_you_mean, unknown_fact
 from service.rules.reading import Entries, Entry, Reader, join
 
 WOULD = "would"

@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from service.rules import cel, document, hints, patterns
-from service.rules.document import Node, Scalar
+from service.rules import cel
 from service.rules.facts import FieldType
-from service.rules.findings import Code
-from service.rules.positions import place
+from service.rules.format import document
+from service.rules.format.document import Node, Scalar
+from service.rules.format.findings import Code
+from service.rules.format.positions import place
+from service.rules.lint import hints, patterns
 from service.rules.reading import Reader, join
 from service.rules.rule import Condition, Quantifier, When
 from service.rules.tokens import facts_named

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from service.rules.document import Node
 from service.rules.evidence import EVIDENCE_TYPES, RECEIVED, Source, name_problem
 from service.rules.facts import FieldType
-from service.rules.findings import Code
+from service.rules.format.document import Node
+from service.rules.format.findings import Code
 from service.rules.reading import Entries, Entry, Reader, join
 
 PUSH = "push"

@@ -6,16 +6,17 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from service.domain.decision import Approve, Hold, Mode, Outcome
-from service.rules import cel, document, sentences
+from service.rules import cel, sentences
 from service.rules.action_reading import ActionReader
 from service.rules.actions import PlannedAction
 from service.rules.case_reading import CaseReader
 from service.rules.conditions import ConditionReader
-from service.rules.document import Node, Scalar
 from service.rules.evidence import Source
 from service.rules.evidence_reading import Declared, EvidenceReader
 from service.rules.facts import FACTS, FieldType
-from service.rules.findings import START, Code, Findings, Mark
+from service.rules.format import document
+from service.rules.format.document import Node, Scalar
+from service.rules.format.findings import START, Code, Findings, Mark
 from service.rules.limit_reading import LimitReader
 from service.rules.limits import Limits
 from service.rules.reading import Entries, Reader

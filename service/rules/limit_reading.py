@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-from service.rules.document import Node, Scalar
+from service.rules.format.document import Node, Scalar
 from service.rules.limits import Limits, RejectLimit, ReturnLimit, RewardLimit
 from service.rules.reading import Reader, join, nodes
 

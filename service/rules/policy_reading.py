@@ -2,14 +2,15 @@
 
 from dataclasses import dataclass
 
-from service.rules import document, lint, patterns
-from service.rules.document import Node, Scalar
 from service.rules.facts import LONGEST_TEXT
-from service.rules.findings import Code, Mark, Severity
-from service.rules.hints import did_you_mean
-from service.rules.lint import Remark
-from service.rules.policy import Policy
-from service.rules.positions import place
+from service.rules.format import document
+from service.rules.format.document import Node, Scalar
+from service.rules.format.findings import Code, Mark, Severity
+from service.rules.format.positions import place
+from service.rules.lint import patterns
+from service.rules.lint.hints import did_you_mean
+from service.rules.lint.policy import Policy
+from service.rules.lint.remarks import Remark, remarks
 from service.rules.reading import Entries, Reader, join
 from service.rules.rule import Rule
 
@@ -47,7 +48,7 @@ class PolicyReader:
 
     def judge(self, rule: Rule, allowed: dict[str, Mark]) -> None:
         """Add a finding for each remark; one that is allowed says why, one that allows nothing is told."""
-        said = lint.remarks(rule)
+        said = remarks(rule)
         for remark in said:
             self._tell(remark, remark.code in allowed)
         for code in allowed.keys() - {remark.code for remark in said}:

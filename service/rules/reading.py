@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from service.domain.duration import parse as parse_duration
-from service.rules import document
-from service.rules.document import Node, Scalar
-from service.rules.findings import Code, Findings, Mark
-from service.rules.hints import did_you_mean
+from service.rules.format import document
+from service.rules.format.document import Node, Scalar
+from service.rules.format.findings import Code, Findings, Mark
+from service.rules.lint.hints import did_you_mean
 
 NUMBER = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 WHOLE = re.compile("[-+]?[0-9]{1,18}")

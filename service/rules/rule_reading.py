@@ -5,8 +5,8 @@ from datetime import timedelta
 
 from service.rules.action_reading import ACTIONS, ActionReader
 from service.rules.conditions import ConditionReader
-from service.rules.document import Mapping, Node, Scalar, Sequence
-from service.rules.findings import Code
+from service.rules.format.document import Mapping, Node, Scalar, Sequence
+from service.rules.format.findings import Code
 from service.rules.policy_reading import PolicyReader
 from service.rules.reading import Entries, Reader, join
 from service.rules.rule import SKIPPABLE, Result, Rule

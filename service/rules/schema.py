@@ -9,7 +9,7 @@ from service.rules.catalogue import CATALOGUE
 from service.rules.evidence import CEL_WORDS, EVIDENCE_TYPES, NAME, RECEIVED
 from service.rules.evidence_reading import LATER_ORIGINS, PUSH
 from service.rules.facts import FACTS, FieldType
-from service.rules.policy import ADVICE, Policy
+from service.rules.lint.policy import ADVICE, Policy
 from service.rules.rule import Quantifier
 
 Schema = dict[str, Any]

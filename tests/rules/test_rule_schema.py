@@ -9,8 +9,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from service.rules import FACTS, check, schema
-from service.rules.document import Mapping, Node, Scalar, read
-from service.rules.findings import Findings
+from service.rules.format.document import Mapping, Node, Scalar, read
+from service.rules.format.findings import Findings
 
 RULES = Path(__file__).parents[2] / "rules"
 FILES = sorted(RULES.glob("*.yaml"))

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from service.rules.findings import START, Code, Findings, Mark
+from service.rules.format.findings import START, Code, Findings, Mark
 
 MAX_DEPTH = 32
 MAX_NODES = 200_000  # with every alias counted as often as it is used
