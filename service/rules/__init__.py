@@ -7,10 +7,10 @@ from service.rules.catalogue import CATALOGUE, origin
 from service.rules.evidence import Source, Validated
 from service.rules.facts import FACTS, FieldType
 from service.rules.format.findings import MEANINGS, Code, Finding, InvalidRules
+from service.rules.format.schema import schema
 from service.rules.limits import Limits, RejectLimit, ReturnLimit, RewardLimit
 from service.rules.lint.policy import ADVICE, Policy
 from service.rules.rulefile import RuleFile
-from service.rules.schema import schema
 
 __all__ = [
     "ADVICE",

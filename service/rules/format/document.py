@@ -67,6 +67,13 @@ class Mapping:
 Node = Scalar | Sequence | Mapping
 
 
+def plain(node: Node) -> Any:
+    """Return the tree as dicts and lists; scalars stay as they are, with their places."""
+    if isinstance(node, Mapping):
+        return {key: plain(value) for key, (_, value) in node.entries.items()}
+    return [plain(item) for item in node.items] if isinstance(node, Sequence) else node
+
+
 class Refused(Exception):  # not an error of the tree in service.errors: it never leaves this module
     def __init__(self, at: Mark, message: str, code: Code = Code.SYNTAX) -> None:
         self.at, self.message, self.code = at, message, code
