@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -31,7 +32,7 @@ class Claims:
     everything: Mark | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Reading:
     """What the model needs to know of a file to validate its parts.
 
@@ -108,10 +109,14 @@ class Reading:
 
     def evidence(self, given: object) -> dict[str, Any]:
         """Return what a test gives of each source, by source and field; a source that is null has not answered."""
-        said: Closed = evidence_model(self.types, self.sources).model_validate(given, context=self)
+        said = self._evidence_model.model_validate(given, context=self)
         return {
             name: value for name, value in said.model_dump(exclude_unset=True).items() if value is not None
         }
+
+    @cached_property
+    def _evidence_model(self) -> type[Closed]:
+        return evidence_model(self.types, self.sources)
 
 
 def read(model: type[Model], node: Node, path: str, reading: Reading, findings: Findings) -> Model | None:
