@@ -10,7 +10,6 @@ from service.rules.format.findings import Code
 from service.rules.format.values import detail, is_null, refuse_all, refused, wrong
 from service.rules.lint import hints, patterns
 from service.rules.rule import Condition
-from service.rules.tokens import facts_named
 
 LONGEST = 10_000  # characters of one condition
 
@@ -49,7 +48,8 @@ class Conditions:
         return found
 
     def _compile(self, source: str) -> Condition:
-        return Condition(source, self.environment.compile(source), facts_named(source, self.types))
+        program = self.environment.compile(source)
+        return Condition(source, program, program.facts)
 
     def _doubtful(self, condition: Condition) -> list[hints.Hint]:
         """What compiles, but can't be a condition."""
