@@ -130,5 +130,6 @@ def _read(outcome: Outcome, given: Any) -> Action:
 
 
 def _problem(problem: Any) -> tuple[str, str]:
-    said = OBJECT_NEEDED if problem["type"] == "model_type" else str(problem["msg"])
+    # The model marks words as Markdown does, for editors; answers and terminals show plain text.
+    said = OBJECT_NEEDED if problem["type"] == "model_type" else str(problem["msg"]).replace("`", "")
     return ".".join(excerpt(str(part)) for part in problem["loc"]), said
