@@ -2,23 +2,19 @@
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ValidationError
 
-from service.domain.decision import (
-    MESSAGE_LENGTH,
-    REJECTION_CATEGORIES,
-    Action,
-    Approve,
-    Complete,
-    Hold,
-    Outcome,
-    Reject,
-    RequestReturn,
-)
+from service.domain.decision import MESSAGE_LENGTH, Action, Outcome, RequestReturn
 from service.errors import AutoreviewError
 from service.manual.texts import cleaned, excerpt
+from service.rules.format.actions import Actions
+from service.rules.format.findings import Code
+from service.rules.format.values import refused, wrong
+
+MOST_REASONS = 20
+OBJECT_NEEDED = "an object is needed"
 
 
 class InvalidAction(AutoreviewError):
@@ -34,78 +30,26 @@ class InvalidAction(AutoreviewError):
         self.problems = problems
 
 
-def _message(text: str) -> str:
-    if len(text) < MESSAGE_LENGTH:
-        raise ValueError(f"Prolific wants {MESSAGE_LENGTH} characters or more, and it has {len(text)}")
-    return text
+class _Said:
+    """How a person's texts are read: without placeholders, cleaned of what can't be stored or sent."""
 
+    def text(self, value: object) -> str:
+        if not isinstance(value, str):
+            raise refused(value, "a text")
+        try:
+            return cleaned(value)
+        except ValueError as error:
+            raise wrong(Code.BAD_VALUE, str(error)) from None
 
-def _category(text: str) -> str:
-    if text not in REJECTION_CATEGORIES:
-        near = get_close_matches(text.upper(), REJECTION_CATEGORIES, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise ValueError(f"{excerpt(text)!r} is none of {', '.join(REJECTION_CATEGORIES)}{hint}")
-    return text
+    told = text
 
+    def message(self, value: object) -> str:
+        text = self.text(value)
+        if len(text) < MESSAGE_LENGTH:
+            said = f"Prolific wants {MESSAGE_LENGTH} characters or more, and it has {len(text)}"
+            raise wrong(Code.MESSAGE_TOO_SHORT, said)
+        return text
 
-Text = Annotated[str, AfterValidator(cleaned)]
-
-
-class _Closed(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class _Approve(_Closed):
-    def action(self) -> Action:
-        return Approve()
-
-
-class _Reject(_Closed):
-    category: Annotated[Text, AfterValidator(_category)]
-    message: Annotated[Text, AfterValidator(_message)]
-
-    def action(self) -> Action:
-        return Reject(self.category, self.message)
-
-
-class _RequestReturn(_Closed):
-    reasons: Annotated[list[Text], Field(min_length=1, max_length=20)]
-
-    def action(self) -> Action:
-        return RequestReturn(tuple(self.reasons))
-
-
-class _Complete(_Closed):
-    code_type: Text | None = None
-    code: Text | None = None
-    percentage_of_reward: Annotated[float, Field(ge=8, le=99)] | None = None
-    message_to_participant: Text | None = None
-
-    @model_validator(mode="after")
-    def _one_code(self) -> "_Complete":
-        if (self.code_type is None) == (self.code is None):
-            raise ValueError("needs code_type or code, one of them")
-        return self
-
-    def action(self) -> Action:
-        return Complete(**self.model_dump())
-
-
-class _Hold(_Closed):
-    reason: Text
-
-    def action(self) -> Action:
-        return Hold(self.reason)
-
-
-_Form = _Approve | _Reject | _RequestReturn | _Complete | _Hold
-FORMS: dict[Outcome, type[_Form]] = {
-    Outcome.APPROVE: _Approve,
-    Outcome.REJECT: _Reject,
-    Outcome.REQUEST_RETURN: _RequestReturn,
-    Outcome.COMPLETE: _Complete,
-    Outcome.HOLD: _Hold,
-}
 
 # What commands and sheets call the fields of each action, which are flat there.
 FLAT: dict[Outcome, dict[str, str]] = {
@@ -118,7 +62,7 @@ FLAT: dict[Outcome, dict[str, str]] = {
         "percentage": "percentage_of_reward",
         "message": "message_to_participant",
     },
-    Outcome.HOLD: {"reasons": "reason"},
+    Outcome.HOLD: {"reasons": ""},
 }
 
 
@@ -128,14 +72,9 @@ def read_action(said: Any) -> Action:
     if not isinstance(said, Mapping) or len(said) != 1 or not set(said) <= set(names):
         raise InvalidAction(("", f"an action is an object with one of {', '.join(names)}"))
     ((name, given),) = said.items()
-    outcome = Outcome(name)
-    if outcome is Outcome.HOLD:
-        given = {"reason": given}
-    if outcome is Outcome.APPROVE and given is None:
-        given = {}
-    if not isinstance(given, Mapping):
-        raise InvalidAction((name, "an object is needed"))
-    return _read(outcome, given, name)
+    if given is None and name != Outcome.APPROVE:
+        raise InvalidAction((name, "a text is needed" if name == Outcome.HOLD else OBJECT_NEEDED))
+    return _read(Outcome(name), given)
 
 
 def action_of(name: str, given: Mapping[str, Any]) -> Action:
@@ -148,17 +87,19 @@ def action_of(name: str, given: Mapping[str, Any]) -> Action:
     given = filled(given)
     if strange := sorted(set(given) - set(known)):
         raise InvalidAction(*((field, f"nothing that {outcome} could take") for field in strange))
-    fields = {known[field]: value for field, value in given.items()}
-    if outcome is Outcome.HOLD and "reason" in fields:
-        if len(fields["reason"]) > 1:
+    fields: Any = {known[field]: value for field, value in given.items()}
+    if outcome is Outcome.HOLD:
+        reasons = fields.get("", [""])
+        if len(reasons) > 1:
             raise InvalidAction(("reasons", "a hold has one reason"))
-        (fields["reason"],) = fields["reason"]
+        (fields,) = reasons
     try:
-        return _read(outcome, fields, "")
+        return _read(outcome, fields)
     except InvalidAction as error:
         flat = {own: field for field, own in known.items()}
-        problems = [(flat.get(field.partition(".")[0], field), said) for field, said in error.problems]
-        raise InvalidAction(*problems) from None
+        parts = [(field.split("."), said) for field, said in error.problems]
+        named = [(part[1] if len(part) > 1 else "", said) for part, said in parts]
+        raise InvalidAction(*((flat.get(field, field), said) for field, said in named)) from None
 
 
 def filled(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -177,14 +118,18 @@ def outcome_of(name: str) -> Outcome:
     raise InvalidAction(("action", f"{name!r} is none of {', '.join(names)}{hint}"))
 
 
-def _read(outcome: Outcome, given: Mapping[str, Any], at: str) -> Action:
+def _read(outcome: Outcome, given: Any) -> Action:
     try:
-        form = FORMS[outcome].model_validate(dict(given))
+        action = Actions.model_validate({outcome.value: given}, context=_Said()).action()
     except ValidationError as error:
-        raise InvalidAction(*(_problem(problem, at) for problem in error.errors())) from None
-    return form.action()
+        raise InvalidAction(*(_problem(problem) for problem in error.errors())) from None
+    if isinstance(action, RequestReturn) and len(action.reasons) > MOST_REASONS:
+        problem = f"{MOST_REASONS} reasons are the most, and these are {len(action.reasons)}"
+        raise InvalidAction((f"{outcome}.reasons", problem))
+    return action
 
 
-def _problem(problem: Any, at: str) -> tuple[str, str]:
-    path = [at, *(excerpt(str(part)) for part in problem["loc"])]
-    return ".".join(part for part in path if part), str(problem["msg"]).removeprefix("Value error, ")
+def _problem(problem: Any) -> tuple[str, str]:
+    # The model marks words as Markdown does, for editors; answers and terminals show plain text.
+    said = OBJECT_NEEDED if problem["type"] == "model_type" else str(problem["msg"]).replace("`", "")
+    return ".".join(excerpt(str(part)) for part in problem["loc"]), said

@@ -1,16 +1,16 @@
 """The way of rules: YAML files in, verdicts out."""
 
 from service.rules.book import RuleBook, check, load
+from service.rules.cases.junit import failure_lines, junit_xml
+from service.rules.cases.run import CaseResult, Failure, run, unreached
 from service.rules.catalogue import CATALOGUE, origin
 from service.rules.evidence import Source, Validated
 from service.rules.facts import FACTS, FieldType
-from service.rules.findings import MEANINGS, Code, Finding, InvalidRules
-from service.rules.junit import failure_lines, junit_xml
+from service.rules.format.findings import MEANINGS, Code, Finding, InvalidRules
+from service.rules.format.schema import schema
 from service.rules.limits import Limits, RejectLimit, ReturnLimit, RewardLimit
-from service.rules.policy import ADVICE, Policy
+from service.rules.lint.policy import ADVICE, Policy
 from service.rules.rulefile import RuleFile
-from service.rules.running import CaseResult, Failure, run, unreached
-from service.rules.schema import schema
 
 __all__ = [
     "ADVICE",

@@ -25,6 +25,24 @@ class PlannedAction:
     action: Action
     texts: tuple[Template, ...] = ()
 
+    @classmethod
+    def of(cls, action: Action) -> "PlannedAction":
+        """Raises TemplateError."""
+        match action:
+            case Approve():
+                texts: tuple[str, ...] = ()
+            case Reject(message=message):
+                texts = (message,)
+            case RequestReturn(reasons=reasons):
+                texts = reasons
+            case Complete(message_to_participant=message):
+                texts = () if message is None else (message,)
+            case Hold(reason=reason):
+                texts = (reason,)
+            case _:
+                assert_never(action)
+        return cls(action, tuple(Template.parse(text) for text in texts))
+
     @property
     def outcome(self) -> Outcome:
         return self.action.outcome

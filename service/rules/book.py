@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.rules.file_reading import Claims, read_file
+from service.rules.file_reading import read_file
 from service.rules.files import LARGEST, NotAllowed, read_rules
-from service.rules.findings import START, Code, Finding, Findings, InvalidRules, Mark, Severity
+from service.rules.format.findings import START, Code, Finding, Findings, InvalidRules, Mark, Severity
+from service.rules.format.reading import Claims
 from service.rules.rulefile import RuleFile
 
 

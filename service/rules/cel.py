@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from cel_expr_python import cel
 
+from service.rules.checked import names
 from service.rules.facts import FieldType, Plain, parse_time
 
 ENGINE_TYPES: Mapping[FieldType, Any] = {
@@ -51,11 +52,12 @@ class Bound(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A compiled condition."""
+    """A compiled condition. ``facts`` are those it reads, in the order they stand there."""
 
     expression: Any
     returns_bool: bool
     returns: str
+    facts: tuple[str, ...]
 
     def evaluate(self, bound: Bound) -> bool | Undecided:
         try:
@@ -77,6 +79,7 @@ class Environment:
     def __init__(self, types: Mapping[str, FieldType | None]) -> None:
         variables = {name: ENGINE_TYPES[kind] if kind else cel.Type.DYN for name, kind in types.items()}
         self._env: Any = cel.NewEnv(variables=variables)
+        self._facts = frozenset(types)
         self.nothing = Bound(self._env.Activation({}))
         """No fact known: what is true even then is true always."""
 
@@ -86,7 +89,9 @@ class Environment:
         except RuntimeError as error:
             raise NotCompiled(_problems(source, str(error))) from None
         returned = expression.return_type()
-        return Program(expression, returned in (cel.Type.BOOL, cel.Type.DYN), returned.name().lower())
+        is_bool = returned in (cel.Type.BOOL, cel.Type.DYN)
+        facts = tuple(name for name in names(expression.serialize()) if name in self._facts)
+        return Program(expression, is_bool, returned.name().lower(), facts)
 
     def text(self, literal: str) -> str:
         """The text that a literal in quotes stands for."""

@@ -1,185 +1,233 @@
-"""Reads a whole rule file from its tree: the sections, in the order they stand in the design."""
+"""Reads a whole rule file: its text, its tree, each part by the model, and what holds between parts."""
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
-from service.domain.decision import Approve, Hold, Mode, Outcome
-from service.rules import cel, document, sentences
-from service.rules.action_reading import ActionReader
+from service.domain.decision import Approve, Hold, Outcome
+from service.rules import cel, sentences
 from service.rules.actions import PlannedAction
-from service.rules.case_reading import CaseReader
-from service.rules.conditions import ConditionReader
-from service.rules.document import Node, Scalar
-from service.rules.evidence import Source
-from service.rules.evidence_reading import Declared, EvidenceReader
+from service.rules.cases.case import Case
+from service.rules.conditions import Conditions
+from service.rules.evidence import EVIDENCE_TYPES, RECEIVED, Source, name_problem
 from service.rules.facts import FACTS, FieldType
-from service.rules.findings import START, Code, Findings, Mark
-from service.rules.limit_reading import LimitReader
-from service.rules.limits import Limits
-from service.rules.reading import Entries, Reader
-from service.rules.rule import Rule
-from service.rules.rule_reading import RuleReader, rule_names
+from service.rules.format import document, model
+from service.rules.format.document import Node, Scalar, Sequence
+from service.rules.format.findings import START, Code, Findings, Mark
+from service.rules.format.reading import Claims, Reading, find, read
+from service.rules.lint.report import RuleReport
+from service.rules.rule import Quantifier, Result, Rule, When
 from service.rules.rulefile import RuleFile, groups_read
 
-VERSION = "1"
-KEYS = (
-    *("version", "name", "studies", "mode", "evidence"),
-    *("limits", "hold_at_most", "rules", "otherwise", "tests"),
-)
-LEAST_HOLD = timedelta(minutes=1)
-PAID_AFTER = timedelta(days=21)  # Prolific approves what nobody reviewed (reference 0, fact 10)
+PAID_AFTER = timedelta(days=21)  # Prolific approves what nobody reviewed by then
 OTHERWISE = {
     Outcome.APPROVE: PlannedAction(Approve()),
     Outcome.HOLD: PlannedAction(Hold(sentences.NO_RULE_MATCHED)),
 }
 
 
-@dataclass(slots=True)
-class Claims:
-    """The studies a file asks for and where it does, also when the file has errors."""
+def read_file(path: str, content: bytes, findings: Findings) -> tuple[RuleFile | None, Claims]:
+    """Return the file, None with findings if anything is wrong; ``path`` is how decisions call it."""
+    claims = Claims()
+    if not content.strip():
+        findings.add(Code.EMPTY, START, "", "the file is empty")
+        return None, claims
+    text = _decoded(content, findings)
+    tree = document.read(text, findings) if text is not None else None
+    if text is None or tree is None:
+        return None, claims
+    reading = _reading(tree, claims)
+    parts = FileReader(tree, reading, findings)
+    head, rules, tests = parts.head(), parts.rules(), parts.tests()
+    if head is None or findings.has_errors:
+        return None, claims
+    evidence = {name: Source(name, said.fields_, said.wait) for name, said in head.evidence.items()}
+    fallback = OTHERWISE[head.otherwise]
+    file = RuleFile(
+        path=path,
+        hash=hashlib.sha256(content).hexdigest(),
+        name=head.name,
+        studies=head.studies,
+        mode=head.mode,
+        evidence=evidence,
+        limits=head.limits,
+        hold_at_most=head.hold_at_most,
+        rules=rules,
+        fallback=fallback,
+        tests=tests,
+        source_text=text,
+        groups=groups_read(rules, fallback),
+        types={fact: kind for fact, kind in reading.types.items() if kind},
+        environment=reading.conditions.environment,
+    )
+    return file, claims
 
-    ids: dict[str, Mark] = field(default_factory=dict)
-    everything: Mark | None = None
+
+def _decoded(content: bytes, findings: Findings) -> str | None:
+    try:
+        return content.decode("utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        before = content[: error.start]
+        column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8", "replace")) + 1
+        at = Mark(before.count(b"\n") + 1, column)
+        findings.add(Code.UNREADABLE, at, "", "not UTF-8: save the file as UTF-8")
+        return None
+
+
+def _reading(tree: Node, claims: Claims) -> Reading:
+    """Look ahead, also in a file with errors: at the names that one part declares and another uses."""
+    sources = [name for name in _entries(_at(tree, "evidence")) if name_problem(name) is None]
+    types: dict[str, FieldType | None] = dict(FACTS)
+    for source in sources:
+        fields = _entries(_at(tree, "evidence", source, "fields"))
+        types |= {
+            f"evidence.{source}.{field}": _kind(node)
+            for field, node in fields.items()
+            if not name_problem(field)
+        }
+        types[f"evidence.{source}.{RECEIVED}"] = FieldType.BOOL
+    rules = _items(_at(tree, "rules"))
+    named = [(_at(rule, "name"), _at(rule, "observe")) for rule in rules]
+    names = [name.value for name, _ in named if isinstance(name, Scalar)]
+    observed = [name.value for name, observe in named if isinstance(name, Scalar) and _observes(observe)]
+    conditions = Conditions(types, cel.Environment(types))
+    return Reading(types, sources, names, observed, conditions, claims)
+
+
+def _at(node: Node | None, *keys: str) -> Node | None:
+    for key in keys:
+        node = _entries(node).get(key)
+    return node
+
+
+def _entries(node: Node | None) -> dict[str, Node]:
+    entries = node.entries if isinstance(node, document.Mapping) else {}
+    return {key: value for key, (_, value) in entries.items()}
+
+
+def _items(node: Node | None) -> list[Node]:
+    return node.items if isinstance(node, Sequence) else []
+
+
+def _kind(node: Node) -> FieldType | None:
+    said = node.value if isinstance(node, Scalar) else ""
+    return FieldType(said) if said in EVIDENCE_TYPES else None
+
+
+def _observes(node: Node | None) -> bool:
+    """Also where it says so in the wrong words: that is an error of its own."""
+    return node is not None and not (isinstance(node, Scalar) and node.is_bool and node.value == "false")
 
 
 @dataclass(frozen=True, slots=True)
 class FileReader:
-    """``path`` is how the file is called in decisions."""
+    """Reads rules and tests one by one, so that an error in one doesn't hide what is wrong with another."""
 
-    path: str
-    content: bytes
+    tree: Node
+    reading: Reading
     findings: Findings
-    claims: Claims = field(default_factory=Claims)
 
-    @property
-    def reader(self) -> Reader:
-        return Reader(self.findings)
-
-    def read(self) -> RuleFile | None:
-        """None with findings, if anything is wrong."""
-        text = self._text()
-        tree = document.read(text, self.findings) if text is not None else None
-        if text is None or tree is None:
-            return None
-        found = self.reader.fields(tree, "", KEYS, ("version", "name", "studies"))
-        loaded = self._sections(found, text) if found is not None else None
-        return None if self.findings.has_errors else loaded
-
-    def _text(self) -> str | None:
-        try:
-            return self.content.decode("utf-8").removeprefix("\ufeff")
-        except UnicodeDecodeError as error:
-            before = self.content[: error.start]
-            column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8", "replace")) + 1
-            at = Mark(before.count(b"\n") + 1, column)
-            self.findings.add(Code.UNREADABLE, at, "", "not UTF-8: save the file as UTF-8")
-            return None
-
-    def _sections(self, found: Entries, text: str) -> RuleFile:
-        nodes = {key: entry.node for key, entry in found.items()}
-        self._version(nodes.get("version"))
-        name = self.reader.text(nodes["name"], "name") if "name" in nodes else None
-        studies = self._studies(nodes["studies"]) if "studies" in nodes else ()
-        mode = self.reader.choice(nodes["mode"], "mode", list(Mode)) if "mode" in nodes else None
-        declared = EvidenceReader(self.reader).read(nodes["evidence"]) if "evidence" in nodes else Declared()
-        limits = LimitReader(self.reader).read(nodes["limits"]) if "limits" in nodes else Limits()
-        hold_at_most = self._hold_at_most(nodes["hold_at_most"]) if "hold_at_most" in nodes else None
-        types: dict[str, FieldType | None] = {**FACTS, **declared.types}
-        environment = cel.Environment(types)
-        rules = self._rules(nodes.get("rules"), types, environment)
-        otherwise = self._otherwise(nodes.get("otherwise"))
-        names = rule_names(nodes.get("rules"))
-        observed = rule_names(nodes.get("rules"), observed=True)
-        cases = CaseReader(self.reader, types, declared.sources, names, observed)
-        return RuleFile(
-            path=self.path,
-            hash=hashlib.sha256(self.content).hexdigest(),
-            name=name or "",
-            studies=studies,
-            mode=Mode(mode) if mode in list(Mode) else None,
-            evidence=declared.sources,
-            limits=limits,
-            hold_at_most=hold_at_most,
-            rules=rules,
-            fallback=OTHERWISE[otherwise],
-            tests=cases.read(nodes.get("tests")),
-            source_text=text,
-            groups=groups_read(rules, OTHERWISE[otherwise]),
-            types=_types(declared.sources),
-            environment=environment,
-        )
-
-    def _version(self, node: Node | None) -> None:
-        if node is None or (isinstance(node, Scalar) and node.plain and node.value == VERSION):
-            return
-        self.reader.wrong(
-            node, "version", f"must be {VERSION}, the version of the format that this autoreview reads"
-        )
-
-    def _studies(self, node: Node) -> tuple[str, ...] | None:
-        if isinstance(node, Scalar) and node.value == "all":
-            self.claims.everything = node.start
-            return None
-        if isinstance(node, Scalar):
-            self.reader.refuse(node, "studies", "a list of ids (`- 60aca280709ee40ec37d4885`), or `all`")
-            return ()
-        for index, item in enumerate(self.reader.items(node, "studies", "study ids") or []):
-            self._study(item, f"studies[{index}]")
-        return tuple(self.claims.ids)
-
-    def _study(self, node: Node, path: str) -> None:
-        study = self.reader.text(node, path)
-        if study is None:
-            return
-        if study == "all":
-            self.reader.wrong(node, path, "for every study write `studies: all`, without the list")
-        elif study.split() != [study]:
-            self.reader.wrong(node, path, "a study's id has no spaces")
-        elif study in self.claims.ids:
-            self.reader.wrong(node, path, f"{study} stands twice in the list")
-        else:
-            self.claims.ids[study] = node.start
-
-    def _hold_at_most(self, node: Node) -> timedelta | None:
-        path = "hold_at_most"
-        duration = self.reader.duration(node, path)
-        if duration is None or duration < LEAST_HOLD:
-            if duration is not None:
-                self.reader.wrong(node, path, "must be a minute or more: `72h`")
-            return None
-        if duration > PAID_AFTER:
+    def head(self) -> model.File | None:
+        """Everything but the rules and tests."""
+        tree = self.tree
+        if isinstance(tree, document.Mapping):
+            entries = {
+                key: (
+                    name,
+                    Sequence(node.start)
+                    if key in ("rules", "tests") and isinstance(node, Sequence)
+                    else node,
+                )
+                for key, (name, node) in tree.entries.items()
+            }
+            tree = document.Mapping(tree.start, entries)
+        head = read(model.File, tree, "", self.reading, self.findings)
+        if head and head.hold_at_most and head.hold_at_most > PAID_AFTER:
+            _, node, path = find(tree, "", ("hold_at_most",))
             message = f"has no effect: Prolific itself pays on day {PAID_AFTER.days}"
             self.findings.add(Code.NO_EFFECT, node.start, path, message, severity="warning")
-        return duration
+        return head
 
-    def _rules(
-        self,
-        node: Node | None,
-        types: Mapping[str, FieldType | None],
-        environment: cel.Environment,
-    ) -> tuple[Rule, ...]:
-        if node is None or (isinstance(node, document.Sequence) and not node.items):
-            return ()
-        conditions = ConditionReader(self.reader, types, environment)
-        return RuleReader(self.reader, conditions, ActionReader(self.reader, types)).rules(node, "rules")
+    def rules(self) -> tuple[Rule, ...]:
+        """Those that can be read."""
+        rules: list[Rule] = []
+        lines: dict[str, int] = {}
+        always: str | None = None
+        for index, node in enumerate(_items(_at(self.tree, "rules"))):
+            path = f"rules[{index}]"
+            if always is not None:
+                message = f"is never asked: ‘{always}’ before it always matches"
+                self.findings.add(Code.UNREACHABLE, node.start, path, message)
+            told = len(self.findings.found)
+            self._refuse_same_name(node, path, lines)
+            said = read(model.Rule, node, path, self.reading, self.findings)
+            if said is None:
+                continue
+            rule = _rule(said)
+            if len(self.findings.found) == told:  # a rule with errors is put right first
+                report = RuleReport(self.findings, node, path, said.because or "")
+                report.judge(rule)
+                report.tell_unbounded(rule)
+            rules.append(rule)
+            if always is None and not rule.is_observed and self._always_matches(rule):
+                always = rule.name
+        return tuple(rules)
 
-    def _otherwise(self, node: Node | None) -> Outcome:
-        chosen = self.reader.choice(node, "otherwise", list(OTHERWISE)) if node is not None else None
-        return Outcome(chosen) if chosen in list(OTHERWISE) else Outcome.HOLD
+    def _refuse_same_name(self, rule: Node, path: str, lines: dict[str, int]) -> None:
+        node = _at(rule, "name")
+        if not isinstance(node, Scalar):
+            return
+        if node.value in lines:
+            message = f"‘{node.value}’ is also the name of a rule in line {lines[node.value]}"
+            self.findings.add(Code.DUPLICATE_NAME, node.start, f"{path}.name", message)
+        lines.setdefault(node.value, node.start.line)
+
+    def _always_matches(self, rule: Rule) -> bool:
+        """What is true while nothing is known stays true whatever is."""
+        return rule.when.evaluate(self.reading.conditions.environment.nothing).result is Result.MATCHED
+
+    def tests(self) -> tuple[Case, ...]:
+        nodes = _items(_at(self.tree, "tests"))
+        tests = [
+            (node.start.line, read(model.Test, node, f"tests[{index}]", self.reading, self.findings))
+            for index, node in enumerate(nodes)
+        ]
+        return tuple(_case(line, test) for line, test in tests if test)
 
 
-def _types(sources: Mapping[str, Source]) -> dict[str, FieldType]:
-    types = dict(FACTS)
-    for source in sources.values():
-        types |= source.facts()
-    return types
+def _rule(said: model.Rule) -> Rule:
+    if isinstance(said.when, model.Conditions):
+        [(quantifier, conditions)] = [(key, value) for key, value in said.when if value]
+        when = When.of(Quantifier(quantifier), tuple(conditions))
+    else:
+        when = When.of(Quantifier.ALL, (said.when,))
+    return Rule(
+        name=said.name,
+        when=when,
+        plan=PlannedAction.of(said.action()),
+        tag=said.tag,
+        recheck_after=said.recheck_after,
+        skips_unknown=said.if_unknown is not None,
+        allow=frozenset(said.allow or ()),
+        is_observed=said.observe,
+    )
 
 
-def read_file(path: str, content: bytes, findings: Findings) -> tuple[RuleFile | None, Claims]:
-    file = FileReader(path, content, findings)
-    if not content.strip():
-        findings.add(Code.EMPTY, START, "", "the file is empty")
-        return None, file.claims
-    return file.read(), file.claims
+def _case(line: int, test: model.Test) -> Case:
+    given: Mapping[str, Any] = test.given.model_dump(exclude_unset=True) if test.given else {}
+    evidence = given.get("evidence") or {}
+    codes = given.get(model.CODES)
+    flat: dict[str, Any] = {}
+    for group, values in given.items():
+        if group not in ("evidence", model.CODES):
+            flat |= (
+                {f"{group}.{field}": value for field, value in values.items()}
+                if isinstance(values, dict)
+                else {group: values}
+            )
+    for source, values in evidence.items():
+        flat |= {f"evidence.{source}.{field}": value for field, value in values.items()}
+    expected = test.expect.model_dump(exclude_unset=True)
+    return Case(test.name, line, flat, frozenset(evidence), None if codes is None else tuple(codes), expected)

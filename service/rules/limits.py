@@ -1,34 +1,47 @@
 """How much a study's rules may do by themselves; what goes beyond is held."""
 
-from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Annotated
+
+from pydantic import Field
+
+from service.rules.format.values import Closed, Share, whole_from
+
+OF_MONEY = " of minor units (50000 is 500.00)"
 
 
-@dataclass(frozen=True, slots=True)
-class RejectLimit:
+class RejectLimit(Closed):
     """Rejections are at most ``share`` of the last ``of_last`` decisions, and ``per_day`` in 24 hours."""
 
-    share: Fraction = Fraction(1, 10)
-    of_last: int = 50
-    per_day: int = 20
+    share: Share = Field(
+        Fraction(1, 10),
+        description="Of the last decisions, at most this share rejects; three always may.",
+        examples=["10%"],
+        json_schema_extra={"default": "10%"},
+    )
+    of_last: Annotated[int, whole_from(1)] = Field(50, description="How many decisions back.")
+    per_day: Annotated[int, whole_from(0)] = Field(20, description="Rejections in 24 hours.")
 
 
-@dataclass(frozen=True, slots=True)
-class ReturnLimit:
+class ReturnLimit(Closed):
     """Requests to return are at most ``per_day`` in 24 hours."""
 
-    per_day: int = 50
+    per_day: Annotated[int, whole_from(0)] = Field(50, description="Requests to return in 24 hours.")
 
 
-@dataclass(frozen=True, slots=True)
-class RewardLimit:
-    """Approvals and completions pay at most ``reward_per_day`` in 24 hours, in minor units; None: no bound."""
+class RewardLimit(Closed):
+    """Approvals and completions pay at most ``reward_per_day`` in 24 hours."""
 
-    reward_per_day: int | None = None
+    reward_per_day: Annotated[int, whole_from(0, OF_MONEY)] | None = Field(
+        None,
+        description="What is paid in 24 hours, in minor units; absent: no bound.",
+        examples=[50000],
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    reject: RejectLimit = field(default_factory=RejectLimit)
-    request_return: ReturnLimit = field(default_factory=ReturnLimit)
-    approve: RewardLimit = field(default_factory=RewardLimit)
+class Limits(Closed):
+    """What goes beyond is held, and a person looks."""
+
+    reject: RejectLimit = Field(default_factory=RejectLimit)
+    request_return: ReturnLimit = Field(default_factory=ReturnLimit)
+    approve: RewardLimit = Field(default_factory=RewardLimit)

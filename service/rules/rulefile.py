@@ -7,12 +7,12 @@ from datetime import timedelta
 from service.domain.decision import Facts, Mode, Outcome, Reject, Verdict
 from service.rules import cel
 from service.rules.actions import PlannedAction
-from service.rules.case import Case
+from service.rules.cases.case import Case
 from service.rules.deciding import decide
 from service.rules.evidence import Source
 from service.rules.facts import FactSheet, FieldType
 from service.rules.limits import Limits
-from service.rules.policy import withheld
+from service.rules.lint.policy import withheld
 from service.rules.rule import Rule
 
 STATS, PARTICIPANT = "stats", "participant"

@@ -1,4 +1,4 @@
-"""CEL's words, as far as messages need them: names with their places, literals, operators."""
+"""CEL's words, as far as messages and the checks of policy need them: names with their places, literals, operators."""
 
 import re
 from collections.abc import Container, Sequence
@@ -77,12 +77,8 @@ def chains(tokens: Sequence[Token]) -> list[Chain]:
     return found
 
 
-def facts_named(source: str, known: Container[str]) -> tuple[str, ...]:
-    """The known facts that a condition refers to, in the order they first appear."""
-    return facts_among(tokenize(source), known)
-
-
 def facts_among(tokens: Sequence[Token], known: Container[str]) -> tuple[str, ...]:
+    """The known facts that a part of a condition refers to, in the order they first appear."""
     named: dict[str, None] = {}
     for chain in chains(tokens):
         if chain.member:

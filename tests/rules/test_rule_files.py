@@ -43,7 +43,7 @@ def test_a_file_tells_what_it_declares(loaded: LoadText, tmp_path: Path) -> None
     )
     assert file.hash == hashlib.sha256((tmp_path / "a.yaml").read_bytes()).hexdigest()
     assert file.source_text.startswith("version: 1\nname: A study\n")
-    assert file.limits.reject == RejectLimit(Fraction(1, 8), 10, 0)
+    assert file.limits.reject == RejectLimit(share=Fraction(1, 8), of_last=10, per_day=0)
     assert file.otherwise is Outcome.APPROVE
 
 
@@ -51,7 +51,9 @@ def test_absent_sections_have_their_defaults(loaded: LoadText) -> None:
     file = loaded("")
     assert (file.mode, file.otherwise, file.rules) == (None, Outcome.HOLD, ())
     assert file.limits == Limits(
-        RejectLimit(Fraction(1, 10), 50, 20), ReturnLimit(per_day=50), RewardLimit(reward_per_day=None)
+        reject=RejectLimit(share=Fraction(1, 10), of_last=50, per_day=20),
+        request_return=ReturnLimit(per_day=50),
+        approve=RewardLimit(reward_per_day=None),
     )
     assert file.hold_at_most is None
     assert file.evidence["survey"].wait is None
@@ -60,15 +62,19 @@ def test_absent_sections_have_their_defaults(loaded: LoadText) -> None:
 @pytest.mark.parametrize(
     ("text", "limits"),
     [
-        ("request_return: {per_day: 3}", Limits(request_return=ReturnLimit(3))),
-        ("request_return: {per_day: 0}", Limits(request_return=ReturnLimit(0))),
+        ("request_return: {per_day: 3}", Limits(request_return=ReturnLimit(per_day=3))),
+        ("request_return: {per_day: 0}", Limits(request_return=ReturnLimit(per_day=0))),
         ("request_return: {}", Limits()),
-        ("approve: {reward_per_day: 50000}", Limits(approve=RewardLimit(50000))),
-        ("approve: {reward_per_day: 0}", Limits(approve=RewardLimit(0))),
+        ("approve: {reward_per_day: 50000}", Limits(approve=RewardLimit(reward_per_day=50000))),
+        ("approve: {reward_per_day: 0}", Limits(approve=RewardLimit(reward_per_day=0))),
         ("approve: {}", Limits()),
         (
             "reject: {per_day: 1}, request_return: {per_day: 2}, approve: {reward_per_day: 3}",
-            Limits(RejectLimit(per_day=1), ReturnLimit(2), RewardLimit(3)),
+            Limits(
+                reject=RejectLimit(per_day=1),
+                request_return=ReturnLimit(per_day=2),
+                approve=RewardLimit(reward_per_day=3),
+            ),
         ),
     ],
 )

@@ -1,15 +1,14 @@
 """The guide in ``rules/README.md`` is complete, and what it shows works."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from service.rules import ADVICE, CATALOGUE, FACTS, MEANINGS, Limits, check, load, origin, run, unreached
-from service.rules.action_reading import ACTIONS
-from service.rules.case_reading import EXPECTED, GUARDS
-from service.rules.file_reading import KEYS as FILE_KEYS
-from service.rules.rule_reading import KEYS as RULE_KEYS
+from service.rules.format.actions import ACTIONS
+from service.rules.format.model import GUARDS, Expect, File, Rule
 
 GUIDE = (Path(__file__).parents[2] / "rules" / "README.md").read_text(encoding="utf-8")
 BLOCKS = dict(re.findall(r"^```yaml\nversion: 1\nname: (.*?)\n(.*?)^```$", GUIDE, re.DOTALL | re.MULTILINE))
@@ -43,9 +42,9 @@ def test_every_fact_has_its_type_its_unit_and_where_it_comes_from() -> None:
 
 
 @pytest.mark.parametrize(
-    "keys", [FILE_KEYS, RULE_KEYS, EXPECTED, GUARDS], ids=["file", "rule", "expect", "guard"]
+    "keys", [File.keys(), Rule.keys(), Expect.keys(), GUARDS], ids=["file", "rule", "expect", "guard"]
 )
-def test_every_key_is_explained(keys: tuple[str, ...]) -> None:
+def test_every_key_is_explained(keys: Iterable[str]) -> None:
     for key in keys:
         assert re.search(f"`{key}[`:]", GUIDE), f"the guide lacks: {key}"
 

@@ -9,8 +9,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from service.rules import FACTS, check, schema
-from service.rules.document import Mapping, Node, Scalar, read
-from service.rules.findings import Findings
+from service.rules.format.document import Mapping, Node, Scalar, read
+from service.rules.format.findings import Findings
 
 RULES = Path(__file__).parents[2] / "rules"
 FILES = sorted(RULES.glob("*.yaml"))
@@ -58,11 +58,17 @@ def test_the_examples_are_valid_and_name_the_schema(path: Path) -> None:
     assert text.startswith("# yaml-language-server: $schema=./rules.schema.json\n")
 
 
+def defined(name: str) -> dict[str, Any]:
+    """The properties of one definition."""
+    properties: dict[str, Any] = schema()["$defs"][name]["properties"]
+    return properties
+
+
 def test_every_fact_can_be_given_and_is_described() -> None:
-    given = schema()["$defs"]["test"]["properties"]["given"]["properties"]
+    given = defined("Given")
     for fact in FACTS:
         group, _, field = fact.partition(".")
-        described = given[group]["properties"][field] if field else given[group]
+        described = defined(group)[field] if field else given[group]
         assert described["description"]
 
 

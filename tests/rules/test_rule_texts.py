@@ -5,7 +5,7 @@ import pytest
 from service.domain.decision import Facts, Guard, Outcome
 from service.rules import InvalidRules
 from service.rules.facts import LONGEST_TEXT
-from service.rules.patterns import LARGEST, size
+from service.rules.lint.patterns import LARGEST, size
 from tests.rules.conftest import HEAD, CheckText, LoadText
 
 PATTERN = """\

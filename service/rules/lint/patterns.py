@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from service.rules import cel
-from service.rules.findings import Code
-from service.rules.hints import Hint, literal_argument
+from service.rules.format.findings import Code
+from service.rules.lint.hints import Hint, literal_argument
 from service.rules.rule import Condition, Quantifier, When
 from service.rules.tokens import Chain, Token, chains, tokenize
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from service.domain.decision import Reject, RequestReturn
-from service.rules.claims import Alternative, Claim, alternatives
 from service.rules.facts import FACTS
-from service.rules.policy import ADVICE, Policy
+from service.rules.lint.claims import Alternative, Claim, alternatives
+from service.rules.lint.policy import ADVICE, Policy
+from service.rules.lint.topics import Topic, is_field, is_harmless, split, topic, words
 from service.rules.rule import Rule
-from service.rules.topics import Topic, is_field, is_harmless, split, topic, words
 
 Part = Literal["name", "when", "category", "message", "request_return"]
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from service.rules import cel
-from service.rules.findings import Code
+from service.rules.format.findings import Code
 from service.rules.tokens import Chain, Token, chains, tokenize
 
 UNDECLARED = re.compile(r"undeclared reference to '(.*?)' \(in container")

@@ -5,7 +5,7 @@ from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from service.domain.printable import printable
-from service.rules.running import CaseResult
+from service.rules.cases.run import CaseResult
 from service.rules.sentences import seen_values
 from service.rules.templates import written
 

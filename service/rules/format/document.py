@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from service.rules.findings import START, Code, Findings, Mark
+from service.rules.format.findings import START, Code, Findings, Mark
 
 MAX_DEPTH = 32
 MAX_NODES = 200_000  # with every alias counted as often as it is used
@@ -65,6 +65,13 @@ class Mapping:
 
 
 Node = Scalar | Sequence | Mapping
+
+
+def plain(node: Node) -> Any:
+    """Return the tree as dicts and lists; scalars stay as they are, with their places."""
+    if isinstance(node, Mapping):
+        return {key: plain(value) for key, (_, value) in node.entries.items()}
+    return [plain(item) for item in node.items] if isinstance(node, Sequence) else node
 
 
 class Refused(Exception):  # not an error of the tree in service.errors: it never leaves this module

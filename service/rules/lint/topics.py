@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from functools import lru_cache
 
-from service.rules.claims import Claim
+from service.rules.lint.claims import Claim
 
 
 class Topic(StrEnum):

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any, Literal, NamedTuple
 
 from service.errors import RulesError
-from service.rules.policy import Policy
+from service.rules.lint.policy import Policy
 
 
 class Code(StrEnum):

@@ -1,0 +1,163 @@
+"""Validates nodes of a file against the model, and reports each error at its place."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+from pydantic_core import PydanticCustomError
+
+from service.domain.decision import MESSAGE_LENGTH
+from service.rules.conditions import Conditions
+from service.rules.facts import FieldType
+from service.rules.format import document, values
+from service.rules.format.document import Node, Scalar, plain
+from service.rules.format.findings import Code, Findings, Mark
+from service.rules.format.model import evidence_model
+from service.rules.format.positions import place
+from service.rules.format.values import Closed, described, detail, refuse_all, refused, shortened, wrong
+from service.rules.lint.hints import unknown_fact
+from service.rules.rule import Condition
+from service.rules.templates import Template, TemplateError
+
+Model = TypeVar("Model", bound=Closed)
+
+
+@dataclass(slots=True)
+class Claims:
+    """The studies a file asks for and where it does, also when the file has errors."""
+
+    ids: dict[str, Mark] = field(default_factory=dict)
+    everything: Mark | None = None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the model needs to know of a file to validate its parts.
+
+    ``types`` of all facts, None where the declaration has an error; ``rules`` are the rules' names,
+    ``observed`` those of them that are only observed.
+    """
+
+    types: Mapping[str, FieldType | None]
+    sources: Collection[str]
+    rules: Collection[str]
+    observed: Collection[str]
+    conditions: Conditions
+    claims: Claims = field(default_factory=Claims)
+
+    def text(self, value: object) -> str:
+        return values.text(value)
+
+    def told(self, value: object) -> str:
+        said = values.text(value)
+        self._parsed(said)
+        return said
+
+    def message(self, value: object) -> str:
+        said = values.text(value)
+        length = len(self._parsed(said).own_text)
+        if length < MESSAGE_LENGTH:
+            message = f"Prolific wants {MESSAGE_LENGTH} characters or more; without what is filled in these are {length}"
+            raise wrong(Code.MESSAGE_TOO_SHORT, message)
+        return said
+
+    def _parsed(self, said: str) -> Template:
+        try:
+            template = Template.parse(said)
+        except TemplateError:
+            message = "a brace stands alone: `{fact}` fills in a fact, `{{` and `}}` are braces themselves"
+            raise wrong(Code.TEMPLATE, message) from None
+        strange = [fact for fact in template.facts if fact not in self.types]
+        refuse_all(
+            detail(wrong(Code.TEMPLATE, f"{{{fact}}}: {unknown_fact(fact, self.types)}")) for fact in strange
+        )
+        return template
+
+    def condition(self, value: object) -> Condition:
+        return self.conditions.read(value)
+
+    def studies(self, value: object) -> tuple[str, ...] | None:
+        """None: every study that no other file names."""
+        if isinstance(value, Scalar) and value.value == "all":
+            self.claims.everything = value.start
+            return None
+        if not isinstance(value, list):
+            raise refused(value, "a list of ids (`- 60aca280709ee40ec37d4885`), or `all`")
+        if not value:
+            raise wrong(Code.EMPTY, "an empty list; it needs study ids")
+        found = []
+        for index, item in enumerate(value):
+            try:
+                self._claim(item)
+            except PydanticCustomError as error:
+                found.append(detail(error, index))
+        refuse_all(found)
+        return tuple(self.claims.ids)
+
+    def _claim(self, value: object) -> None:
+        study = values.text(value)
+        if study == "all":
+            raise wrong(Code.BAD_VALUE, "for every study write `studies: all`, without the list")
+        if study.split() != [study]:
+            raise wrong(Code.BAD_VALUE, "a study's id has no spaces")
+        if study in self.claims.ids:
+            raise wrong(Code.BAD_VALUE, f"{study} stands twice in the list")
+        if isinstance(value, Scalar):
+            self.claims.ids[study] = value.start
+
+    def evidence(self, given: object) -> dict[str, Any]:
+        """Return what a test gives of each source, by source and field; a source that is null has not answered."""
+        said = self._evidence_model.model_validate(given, context=self)
+        return {
+            name: value for name, value in said.model_dump(exclude_unset=True).items() if value is not None
+        }
+
+    @cached_property
+    def _evidence_model(self) -> type[Closed]:
+        return evidence_model(self.types, self.sources)
+
+
+def read(model: type[Model], node: Node, path: str, reading: Reading, findings: Findings) -> Model | None:
+    """Return the node as the model; None, with a finding for each error, if it is wrong."""
+    try:
+        return model.model_validate(plain(node), context=reading)
+    except ValidationError as error:
+        report(error, node, path, findings)
+        return None
+
+
+def report(error: ValidationError, node: Node, path: str, findings: Findings) -> None:
+    """Add a finding for each error, at the place of its value or key."""
+    for problem in error.errors(include_url=False):
+        kind, loc, context = problem["type"], problem["loc"], problem.get("ctx", {})
+        if kind == "missing":
+            code, message, loc = Code.MISSING_KEY, f"`{loc[-1]}` is missing", loc[:-1]
+        elif "message" in context:
+            code, message = Code(kind), context["message"]
+        else:  # a mapping is wanted: all other types have validators of their own
+            code = Code.WRONG_TYPE
+            message = f"must be a mapping (`key: value`), not {described(problem['input'])}"
+        key, found, where = find(node, path, loc)
+        at = key if context.get("key") or "[key]" in loc else found.start
+        if "offset" in context and isinstance(found, Scalar):
+            at = place(found, context["offset"])
+        findings.add(code, at, where, message)
+
+
+def find(node: Node, path: str, loc: tuple[str | int, ...]) -> tuple[Mark, Node, str]:
+    """Return the last key, the node and its path; parts of ``loc`` that name no node are pydantic's own."""
+    key = node.start
+    for part in loc:
+        if isinstance(node, document.Mapping) and part in node.entries:
+            (name, node), path = node.entries[str(part)], join(path, str(part))
+            key = name.start
+        elif isinstance(node, document.Sequence) and isinstance(part, int):
+            node, path = node.items[part], f"{path}[{part}]"
+    return key, node, path
+
+
+def join(path: str, key: str) -> str:
+    name = shortened(key)
+    return f"{path}.{name}" if path else name

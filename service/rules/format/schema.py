@@ -1,0 +1,29 @@
+"""The JSON Schema of rule files, so that an editor completes and underlines."""
+
+from typing import Any
+
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core.core_schema import NullableSchema, WithDefaultSchema
+
+from service.rules.format.model import File
+
+
+class _Schema(GenerateJsonSchema):
+    """In a file a key that has no value is absent, not null; and a key's name is title enough."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        del schema
+        return False
+
+    def nullable_schema(self, schema: NullableSchema) -> JsonSchemaValue:
+        return self.generate_inner(schema["schema"])
+
+    def default_schema(self, schema: WithDefaultSchema) -> JsonSchemaValue:
+        if schema.get("default", False) is None:
+            return self.generate_inner(schema["schema"])
+        return super().default_schema(schema)
+
+
+def schema() -> dict[str, Any]:
+    """A document of JSON Schema 2020-12."""
+    return {"$schema": _Schema.schema_dialect, **File.model_json_schema(schema_generator=_Schema)}

@@ -1,0 +1,285 @@
+"""Values of the rule format, each a type for the model: a validator that reads it, and its JSON Schema.
+
+A validator takes what a file holds (a ``Scalar``, so that the text stays as written) or what JSON holds.
+"""
+
+import math
+import re
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from fractions import Fraction
+from typing import Annotated, Any, Protocol, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError
+from pydantic_core.core_schema import with_info_plain_validator_function
+
+from service.domain.duration import parse as parse_duration
+from service.rules.format.document import Scalar
+from service.rules.format.findings import Code
+from service.rules.lint.hints import did_you_mean
+
+NUMBER = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+WHOLE = re.compile("[-+]?[0-9]{1,18}")
+SHARE = re.compile("([0-9]{1,3}(?:[.][0-9]{1,9})?) ?%")
+DURATION = "^(?=.*[1-9])([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$"
+SHARE_IN_JSON = r"^(100(\.0+)?|[0-9]{1,2}(\.[0-9]{1,9})?) ?%$"
+TEXT_SCHEMA: dict[str, Any] = {"type": ["string", "number"], "pattern": r"\S"}
+"""What looks like a number is a text too: it stays the digits as written."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)  # as metadata of a type it has to be hashable
+class Reads:
+    """Metadata of a type: how a value is read, and its JSON Schema."""
+
+    read: Callable[[Any, ValidationInfo], Any]
+    schema: dict[str, Any]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return with_info_plain_validator_function(self.read)
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return dict(self.schema)
+
+
+class Context(Protocol):
+    """How texts are read: those of a file may have placeholders, those of a person are sent as they are."""
+
+    def text(self, value: object) -> str:
+        """Return a text that no participant reads."""
+
+    def told(self, value: object) -> str:
+        """Return a text that a participant or a person reads."""
+
+    def message(self, value: object) -> str:
+        """Return the message of a rejection, which has a least length."""
+
+
+def wrong(code: Code, message: str, **place: Any) -> PydanticCustomError:
+    """Return an error to raise; ``place``: ``key=True`` is at the key, ``offset`` is within the text."""
+    return PydanticCustomError(code.value, "{message}", {"message": message, **place})
+
+
+def detail(error: PydanticCustomError, *loc: str | int) -> InitErrorDetails:
+    return InitErrorDetails(type=error, loc=loc, input=None)
+
+
+def refuse_all(details: Iterable[InitErrorDetails]) -> None:
+    """Raise several errors of one value, if there are any."""
+    if found := list(details):
+        raise ValidationError.from_exception_data("value", found)
+
+
+def refused(value: object, wanted: str) -> PydanticCustomError:
+    return wrong(Code.WRONG_TYPE, f"must be {wanted}, not {described(value)}")
+
+
+class Closed(BaseModel):
+    """A mapping of known keys. Every problem in it is collected, those of its keys together too."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    @classmethod
+    def keys(cls) -> list[str]:
+        return [field.alias or name for name, field in cls.model_fields.items()]
+
+    @classmethod
+    def together(cls, given: dict[str, Any]) -> Iterable[InitErrorDetails]:
+        """Yield what is wrong with the keys as a whole."""
+        del given
+        return ()
+
+    @classmethod
+    def settled(cls, given: dict[str, Any]) -> Iterable[InitErrorDetails]:
+        """Yield what makes every other problem beside the point."""
+        del given
+        return ()
+
+    @classmethod
+    def unknown(cls, key: str, context: Any) -> PydanticCustomError:
+        del context
+        message = f"there is no key `{key}` here{did_you_mean(key, cls.keys())}"
+        return PydanticCustomError(
+            Code.UNKNOWN_KEY.value, "Extra inputs are not permitted", {"message": message, "key": True}
+        )
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _whole(cls, given: Any, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
+        keys = given if isinstance(given, dict) else None
+        found = [] if keys is None else list(cls.settled(keys))
+        read = None
+        if not found:
+            try:
+                read = handler(given)
+            except ValidationError as error:
+                found = [cls._raised(problem, info.context) for problem in error.errors(include_url=False)]
+            found += [] if keys is None else cls.together(keys)
+        if found or read is None:
+            raise ValidationError.from_exception_data(cls.__name__, found)
+        return read
+
+    @classmethod
+    def _raised(cls, problem: Any, context: Any) -> InitErrorDetails:
+        """Return an error as it can be raised again; pydantic gives its parts only."""
+        kind, loc, context_of = problem["type"], problem["loc"], problem.get("ctx", {})
+        if kind == "extra_forbidden":
+            kind = cls.unknown(str(loc[-1]), context)
+        elif "message" in context_of:
+            text = "Extra inputs are not permitted" if kind == Code.UNKNOWN_KEY else "{message}"
+            kind = PydanticCustomError(kind, text, context_of)
+        return InitErrorDetails(type=kind, loc=loc, input=problem["input"], ctx=context_of)
+
+
+def shortened(text: str) -> str:
+    """For messages: one line, not endless."""
+    line = " ".join(text.split())
+    return line if len(line) <= 60 else f"{line[:60]}…"
+
+
+def described(value: object) -> str:
+    if isinstance(value, dict | list):
+        return "a mapping" if isinstance(value, dict) else "a list"
+    if is_null(value):
+        return "nothing"
+    if isinstance(value, bool) or (isinstance(value, Scalar) and value.is_bool):
+        return value.value if isinstance(value, Scalar) else str(value).lower()
+    said = value.value if isinstance(value, Scalar) else str(value)
+    is_number = isinstance(value, int | float) or (
+        isinstance(value, Scalar) and value.plain and NUMBER.fullmatch(said)
+    )
+    return f"the number {shortened(said)}" if is_number else f"the text `{shortened(said)}`"
+
+
+def text(value: object) -> str:
+    """As written: what looks like a number to YAML stays the digits that stand there."""
+    if not isinstance(value, Scalar) or value.is_null or value.is_bool:
+        raise refused(value, "a text (in quotes, where YAML reads something else)")
+    if not value.value.strip():
+        raise wrong(Code.EMPTY, "an empty text")
+    if "\0" in value.value:
+        raise wrong(Code.BAD_VALUE, "a text can't hold the character NUL")
+    return value.value
+
+
+def written(value: object) -> str:
+    """A text that may be empty."""
+    if isinstance(value, Scalar) and not value.plain and not value.value.strip():
+        return value.value
+    return text(value)
+
+
+def flag(value: object) -> bool:
+    if isinstance(value, Scalar) and value.is_bool:
+        return value.value == "true"
+    raise refused(value, "true or false")
+
+
+def chosen(said: str, allowed: Collection[str]) -> str:
+    if said in allowed:
+        return said
+    hint = did_you_mean(said, allowed) or did_you_mean(said.upper(), allowed)
+    raise wrong(Code.BAD_VALUE, f"`{shortened(said)}` is none of {', '.join(allowed)}{hint}")
+
+
+def one_of(allowed: Sequence[str], *, or_null: bool = False) -> Reads:
+    """Read a text that is one of ``allowed``; of an enum, its member."""
+    kind = type(allowed[0]) if isinstance(allowed[0], StrEnum) else str
+
+    def read(value: object, info: ValidationInfo) -> str | None:
+        if or_null and is_null(value):
+            return None
+        context: Any = info.context
+        return kind(chosen(context.text(value), allowed))
+
+    return Reads(read, {"enum": [*map(str, allowed), *[None] * or_null]})
+
+
+def is_null(value: object) -> bool:
+    return value is None or (isinstance(value, Scalar) and value.is_null)
+
+
+def whole(value: object, least: int, of: str = "") -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        number = value
+    elif isinstance(value, Scalar) and value.plain and WHOLE.fullmatch(value.value):
+        number = int(value.value)
+    else:
+        raise refused(value, f"a whole number{of}")
+    if number < least:
+        raise wrong(Code.BAD_VALUE, f"must be {least} or more")
+    return number
+
+
+def whole_from(least: int, of: str = "") -> Reads:
+    return Reads(lambda value, _: whole(value, least, of), {"type": "integer", "minimum": least})
+
+
+def number(value: object, least: float = -math.inf, most: float = math.inf) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        found = float(value)
+    elif isinstance(value, Scalar) and value.plain and NUMBER.fullmatch(value.value):
+        found = float(value.value)
+    else:
+        raise refused(value, "a number")
+    if not (math.isfinite(found) and least <= found <= most):
+        raise wrong(Code.BAD_VALUE, f"must be from {least:g} to {most:g}")
+    return found
+
+
+def number_from(least: float, most: float) -> Reads:
+    schema = {"type": "number", "minimum": least, "maximum": most}
+    return Reads(lambda value, _: number(value, least, most), schema)
+
+
+def duration(value: object) -> timedelta:
+    said = text(value)
+    found = parse_duration(said)
+    if found is None:
+        message = f"`{shortened(said)}` is no duration; write it like 30m, 12h, 7d or 1h30m, above zero"
+        raise wrong(Code.BAD_VALUE, message)
+    return found
+
+
+def _share(value: object) -> Fraction:
+    found = SHARE.fullmatch(value.value) if isinstance(value, Scalar) else None
+    share = value if isinstance(value, Fraction) else Fraction(found[1]) / 100 if found else None
+    if share is None or share > 1:
+        raise wrong(Code.BAD_VALUE, "must be a share from 0% to 100%, with the sign: `10%`")
+    return share
+
+
+def listed(of: str, least: int = 1) -> BeforeValidator:
+    """Return a check that a value is a list of so many items or more."""
+
+    def check(value: object) -> object:
+        if not isinstance(value, list):
+            raise refused(value, f"a list of {of}")
+        if len(value) < least:
+            raise wrong(Code.EMPTY, f"an empty list; it needs {of}")
+        return value
+
+    return BeforeValidator(check)
+
+
+Text = Annotated[str, Reads(lambda value, info: info.context.text(value), TEXT_SCHEMA)]
+Told = Annotated[str, Reads(lambda value, info: info.context.told(value), TEXT_SCHEMA)]
+Flag = Annotated[bool, Reads(lambda value, _: flag(value), {"type": "boolean"})]
+Duration = Annotated[
+    timedelta, Reads(lambda value, _: duration(value), {"type": "string", "pattern": DURATION})
+]
+Share = Annotated[
+    Fraction, Reads(lambda value, _: _share(value), {"type": "string", "pattern": SHARE_IN_JSON})
+]
