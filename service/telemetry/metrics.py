@@ -30,8 +30,8 @@ class Metrics:
             "autoreview_evidence_conflicts",
             "Decisions that ignored evidence which names another participant.",
         )
-        self.evidence_without_submission = self._counter(
-            "autoreview_evidence_without_submission",
+        self.evidence_unknown = self._counter(
+            "autoreview_evidence_unknown",
             "Reviews for evidence about a submission that neither Prolific nor a webhook knows.",
         )
         self.reviews = self._counter("autoreview_reviews", "Reviews by how they ended.", "result")

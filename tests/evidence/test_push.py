@@ -182,7 +182,7 @@ async def test_evidence_for_a_submission_that_prolific_does_not_know_is_kept_qui
         async with world.service.database.connect() as connection:
             unread = await connection.scalar(text("SELECT count(*) FROM evidence WHERE handled_at IS NULL"))
         assert unread == 0
-        assert "autoreview_evidence_without_submission_total 1.0" in (await world.http.get("/metrics")).text
+        assert "autoreview_evidence_unknown_total 1.0" in (await world.http.get("/metrics")).text
 
 
 async def test_a_submission_that_a_webhook_told_of_and_prolific_does_not_know_fails(start: Start) -> None:
