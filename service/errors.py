@@ -1,4 +1,4 @@
-"""One tree of errors. Each has a stable ``code`` that logs, the API and the README use.
+"""One tree of errors. Each has a stable ``code`` that logs, the API and docs/reference.md use.
 
 AutoreviewError
 ├── ConfigurationError         configuration: a setting is missing or wrong (exit 2)

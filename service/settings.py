@@ -93,7 +93,7 @@ Ids = Annotated[tuple[str, ...], NoDecode, BeforeValidator(lambda v: _split(v) i
 
 
 class Settings(BaseSettings):
-    """What can be set; see the README's table, which a test compares with this class."""
+    """The settings. A test compares docs/reference.md with this class."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True)
 

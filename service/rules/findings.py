@@ -9,7 +9,7 @@ from service.rules.policy import Policy
 
 
 class Code(StrEnum):
-    """Stable: scripts and the README name them. What each means stands in ``MEANINGS``."""
+    """Stable: scripts and rules/README.md name them. What each means stands in ``MEANINGS``."""
 
     UNREADABLE = "RUL001"
     SYNTAX = "RUL002"

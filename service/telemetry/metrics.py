@@ -9,7 +9,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Metrics:
-    """The counters, by name as the README lists them."""
+    """The counters, by name as in docs/reference.md."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
