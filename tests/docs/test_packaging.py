@@ -1,9 +1,9 @@
 """What is installed is whole: migrations and rules reach the wheel, and the locks match."""
 
 import re
+import shutil
 import subprocess
 import sys
-import tarfile
 import tomllib
 import zipfile
 from pathlib import Path
@@ -102,6 +102,8 @@ def test_source_distribution_has_the_pages(tmp_path: Path) -> None:
     )  # fmt: skip
     assert built.returncode == 0, built.stderr
     (archive,) = tmp_path.glob("*.tar.gz")
-    with tarfile.open(archive) as opened:
-        names = {name.partition("/")[2] for name in opened.getnames()}
-    assert {"README.md", "docs/deciding.md", "docs/operating.md", "docs/reference.md", "SECURITY.md"} <= names
+    shutil.unpack_archive(archive, tmp_path / "unpacked", filter="data")
+    (unpacked,) = (tmp_path / "unpacked").iterdir()
+    for name in ("README.md", "docs/deciding.md", "docs/operating.md", "docs/reference.md", "SECURITY.md"):
+        assert (unpacked / name).is_file(), name
+    assert not (unpacked / "tests").exists()
