@@ -39,7 +39,6 @@ class Stage:
     """One folder and one environment, kept from command to command as in a shell."""
 
     folder: Path
-    settings: Mapping[str, object] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
     prolific_port: int = field(default_factory=free_port)
     after: dict[str, Callable[[], None]] = field(default_factory=dict)
@@ -55,7 +54,7 @@ class Stage:
             "data_dir": self.data,
             "log_format": "json",
         }
-        self.environment = environment({**given, **self.settings})
+        self.environment = environment(given)
         self.environment = {n: v for n, v in self.environment.items() if not n.startswith("PYTEST")}
         self.environment["PATH"] = f"{Path(sys.executable).parent}:{self.environment['PATH']}"
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
