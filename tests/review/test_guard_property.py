@@ -28,7 +28,11 @@ from tests.review.cases import (
 
 T = TypeVar("T")
 
-NONE_AT_ALL = Limits(RejectLimit(per_day=0), ReturnLimit(per_day=0), RewardLimit(reward_per_day=0))
+NONE_AT_ALL = Limits(
+    reject=RejectLimit(per_day=0),
+    request_return=ReturnLimit(per_day=0),
+    approve=RewardLimit(reward_per_day=0),
+)
 SENT = [outcome for outcome in Outcome if outcome is not Outcome.HOLD]
 
 

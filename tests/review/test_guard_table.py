@@ -40,7 +40,11 @@ EXPIRED: dict[str, Any] = {"held_since": ago(hours=73)}
 
 def used_up() -> Usage:
     """Each limit of the study is used up."""
-    limits = Limits(RejectLimit(per_day=0), ReturnLimit(per_day=0), RewardLimit(reward_per_day=0))
+    limits = Limits(
+        reject=RejectLimit(per_day=0),
+        request_return=ReturnLimit(per_day=0),
+        approve=RewardLimit(reward_per_day=0),
+    )
     return Usage(limits)
 
 
