@@ -1,6 +1,5 @@
 """Commands that run something: ``serve``, ``migrate``, ``sandbox``, ``demo``."""
 
-import asyncio
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,10 +7,10 @@ import typer
 
 from service.cli.output import Json, echo, print_json
 from service.errors import ConfigurationError
-from service.settings import Settings
 
 if TYPE_CHECKING:
     from service.app import Parts
+    from service.settings import Settings
 
 
 class Only(StrEnum):
@@ -25,6 +24,8 @@ def serve(
     ] = None,
 ) -> None:
     """Run the service: webhooks in, decisions out."""
+    import asyncio
+
     import uvloop
 
     from service.app import Parts, build
@@ -32,6 +33,7 @@ def serve(
     from service.postgres.requirements import check_requirements
     from service.serve import bind
     from service.serve import serve as run
+    from service.settings import Settings
     from service.starting import read_rules, rules_at_start
     from service.store.rights import needed_rights
     from service.store.where import external_url, service_database
@@ -54,7 +56,7 @@ def serve(
             runner.run(run(service, parts, listener))
 
 
-def _require(settings: Settings, parts: "Parts") -> None:
+def _require(settings: "Settings", parts: "Parts") -> None:
     """What is missing is said before anything starts, all at once."""
     from service.ops.outgoing import http_client
 
@@ -80,6 +82,7 @@ def _require(settings: Settings, parts: "Parts") -> None:
 
 def migrate(as_json: Json = False) -> None:
     """Bring the database to this version's schema; safe to run at the same time from several places."""
+    from service.settings import Settings
     from service.store.migrate import migrate as upgrade
     from service.store.where import command_database
 
@@ -106,6 +109,8 @@ def sandbox(
     seed: Annotated[int, typer.Option(help="The same seed, the same people.")] = 1,
 ) -> None:
     """Run the simulated Prolific alone: API, webhooks with Prolific's retries, participants."""
+    import asyncio
+
     from service.ops.log import configure_logs
     from service.sandbox.server import run_sandbox
 

@@ -5,7 +5,6 @@ from typing import Any
 import typer
 
 from service.cli.output import Json, echo, print_json
-from service.settings import Settings
 
 MEANINGS = {
     "webhook_missed": "awaits review, and no webhook ever told so",
@@ -44,6 +43,7 @@ def _sweep() -> dict[str, Any]:
 
     from service.prolific.client import Prolific
     from service.rules import load
+    from service.settings import Settings
     from service.store.database import Database
     from service.store.queue import Queue
     from service.store.where import command_database
