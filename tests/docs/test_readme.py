@@ -95,4 +95,5 @@ def test_the_readmes_first_rule_file_is_right(tmp_path: Path) -> None:
 def test_the_test_command_of_the_readme_is_what_ci_runs() -> None:
     ran = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert "make test" in README
-    assert ran.splitlines()[-2:] == ["make lint", "make test"]
+    assert "make acceptance" in README
+    assert ran.splitlines()[-3:] == ["make lint", "make test", "make acceptance"]

@@ -14,9 +14,8 @@ from service.sandbox.model import SimSubmission
 from service.sandbox.studies import STROOP
 from tests import warm
 from tests.process import environment
-from tests.world import ADMIN, World, bearer, rules_text
+from tests.world import ADMIN, MESSAGE, World, bearer, rules_text
 
-MESSAGE = "We write this sentence because a rejection has to carry one hundred characters of evidence and of advice."
 HOLD = rules_text(otherwise="hold")
 APPROVE = rules_text(otherwise="approve")
 APPROVED: dict[str, Any] = {"approve": {}}
