@@ -60,6 +60,6 @@ USER 10001:10001
 # No init such as tini: the service handles SIGTERM itself, also as process 1, and starts no children to reap.
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
-    CMD ["python", "-m", "service.ops.probe"]
+    CMD ["python", "-m", "service.web.probe"]
 ENTRYPOINT ["autoreview"]
 CMD ["serve"]

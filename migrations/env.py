@@ -1,4 +1,4 @@
-"""Alembic's entry: the connection is handed in by service.store.migrate; ``--sql`` prints instead."""
+"""Alembic's entry: the connection is handed in by service.postgres.migrate; ``--sql`` prints instead."""
 
 from alembic import context
 

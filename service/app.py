@@ -3,48 +3,46 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from procrastinate import App
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as SQLAlchemyTimeout
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
 
 from service.api.endpoints import Api
-from service.api.people import PeopleApi
+from service.api.manual import ManualApi
 from service.domain.submission import Study
 from service.evidence.endpoint import EvidenceEndpoint
 from service.intake.endpoint import WebhookEndpoint
 from service.intake.writer import InboxWriter
 from service.notify.notifier import Notifier
-from service.ops.bearer import Bearer, WrongTokens
 from service.ops.gauges import Gauges
 from service.ops.health import Check, Health, database_check, rules_check, schema_check, worker_check
-from service.ops.http import SamePath, problem
-from service.ops.metrics import CONTENT_TYPE, Metrics
+from service.ops.retention import Pruning
+from service.postgres.database import Clock, Database
+from service.postgres.migrate import head
 from service.postgres.requirements import WORKER, Budget
 from service.prolific.client import Prolific
-from service.reloading import RuleKeeper
+from service.review.failures import FailureCounter
 from service.review.gather import Gatherer
-from service.review.limits import ServiceLimits
-from service.review.lists import StudyLists
+from service.review.limits import service_limits
 from service.review.record import Recorder
 from service.review.review import Reviewer
-from service.review.studies import StudyCache
-from service.review.troubles import Troubles
+from service.review.study_cache import StudyCache
+from service.review.study_lists import StudyLists
 from service.review.worker import register_tasks
-from service.rules_in_force import RulesInForce
+from service.rulebook.current import RulesInForce
+from service.rulebook.watcher import RuleWatcher
 from service.settings import Settings
-from service.store.database import Clock, Database
-from service.store.migrate import head
-from service.store.queue import Queue, job_app
-from service.sweep.sweep import Sweeper
-from service.sweep.sweeping import Sweeping
+from service.store.queue import job_app
+from service.sweep.scheduled import ScheduledSweep
+from service.sweep.sweeper import Sweeper
+from service.telemetry.metrics import CONTENT_TYPE, Metrics
+from service.web.bearer import Bearer, WrongTokens
+from service.web.handlers import HANDLERS
+from service.web.http import SamePath
 
 Chore = Callable[[], Awaitable[None]]
 
@@ -56,10 +54,10 @@ class Service:
     settings: Settings
     database: Database
     jobs: App
-    queue: Queue
     health: Health
     metrics: Metrics
     web: Starlette
+    prolific: Prolific | None
     reviewer: Reviewer | None
     duties: tuple[Chore, ...]  # what runs beside the web and the worker from the start until the end
     chores: tuple[Chore, ...]  # and what waits for the schema to be there
@@ -91,86 +89,92 @@ def build(
     database = Database(
         database_url,
         pool_size=budget.engine,
-        told=lambda kind: metrics.database_errors.labels(kind).inc(),
+        on_error=lambda kind: metrics.database_errors.labels(kind).inc(),
     )
     jobs = job_app(database.connections, size=budget.jobs or 1, on_heartbeat=health.note_heartbeat)
-    queue = Queue()
-    keeper = RuleKeeper(rules, database, queue if parts.worker else None, settings.mode, metrics)
-    writer = InboxWriter(database, queue)
-    reviewer = _reviewer(settings, database, queue, rules, metrics, clock) if parts.worker else None
+    watcher = RuleWatcher(rules, database, settings.mode, metrics, reviews_again=parts.worker)
+    writer = InboxWriter(database)
+    prolific = _prolific(settings) if parts.worker else None
+    reviewer: Reviewer | None = None
     chores = [Gauges(database, metrics).run]
-    if reviewer:
-        register_tasks(jobs, reviewer, database, queue, metrics)
-        chores.append(_sweeping(settings, reviewer, queue, metrics).run)
-        chores.append(_notifier(settings, reviewer, rules, metrics).run)
+    if prolific:
+        studies = StudyCache(database)
+        gatherer = Gatherer(studies, StudyLists(database, metrics), clock)
+        reviewer = _reviewer(settings, prolific, database, rules, gatherer, metrics)
+        register_tasks(jobs, reviewer, database, metrics)
+        chores.append(_sweep(settings, prolific, database, rules, metrics).run)
+        chores.append(Pruning(database, metrics, settings.inbox_retention).run)
+        chores.append(_notifier(settings, prolific, database, rules, studies, metrics).run)
     health.checks = _checks(health, database, rules, parts)
     routes = _operating_routes(health, metrics)
     if parts.web:
-        routes += _public_routes(settings, database, queue, writer, rules, metrics, clock)
+        routes += _public_routes(settings, database, writer, rules, metrics, clock)
     web = Starlette(routes=routes, middleware=[Middleware(SamePath)], exception_handlers=HANDLERS)
     web.router.redirect_slashes = False  # a webhook that is answered with a redirect counts as failed
     return Service(
         settings,
         database,
         jobs,
-        queue,
         health,
         metrics,
         web,
+        prolific,
         reviewer,
-        (writer.run, keeper.run, database.connections.watch),
+        (writer.run, watcher.run, database.connections.watch),
         tuple(chores),
     )
 
 
+def _prolific(settings: Settings) -> Prolific:
+    token = settings.require("PROLIFIC_TOKEN", "the worker calls Prolific's API with it")
+    return Prolific(settings.prolific_url, token.read, concurrency=settings.prolific_concurrency)
+
+
 def _reviewer(
     settings: Settings,
+    prolific: Prolific,
     database: Database,
-    queue: Queue,
     rules: RulesInForce,
+    gatherer: Gatherer,
     metrics: Metrics,
-    clock: Clock | None,
 ) -> Reviewer:
-    token = settings.require("PROLIFIC_TOKEN", "the worker calls Prolific's API with it")
-    prolific = Prolific(settings.prolific_url, token.read, concurrency=settings.prolific_concurrency)
     return Reviewer(
         prolific=prolific,
         database=database,
         rules=rules,
         mode=settings.mode,
         metrics=metrics,
-        gatherer=Gatherer(StudyCache(database), StudyLists(database, metrics), clock),
-        recorder=Recorder(database, queue, metrics),
-        troubles=Troubles(database, metrics),
+        gatherer=gatherer,
+        recorder=Recorder(database, metrics),
+        failures=FailureCounter(database, metrics),
         service_limits=service_limits(settings),
     )
 
 
-def service_limits(settings: Settings) -> ServiceLimits:
-    return ServiceLimits(
-        rejections=settings.limit_reject_per_day,
-        requests_to_return=settings.limit_request_return_per_day,
-        reward=settings.limit_reward_per_day,
-    )
+def _sweep(
+    settings: Settings, prolific: Prolific, database: Database, rules: RulesInForce, metrics: Metrics
+) -> ScheduledSweep:
+    sweeper = Sweeper(prolific, database, rules, settings.studies)
+    return ScheduledSweep(sweeper, prolific, database, metrics, settings.sweep_every, settings.public_url)
 
 
-def _sweeping(settings: Settings, reviewer: Reviewer, queue: Queue, metrics: Metrics) -> Sweeping:
-    sweeper = Sweeper(reviewer.prolific, reviewer.database, queue, reviewer.rules, settings.studies)
-    return Sweeping(
-        sweeper, reviewer.prolific, reviewer.database, metrics, settings.sweep_every, settings.public_url
-    )
-
-
-def _notifier(settings: Settings, reviewer: Reviewer, rules: RulesInForce, metrics: Metrics) -> Notifier:
+def _notifier(
+    settings: Settings,
+    prolific: Prolific,
+    database: Database,
+    rules: RulesInForce,
+    studies: StudyCache,
+    metrics: Metrics,
+) -> Notifier:
     def count(kind: str, result: str) -> None:
         metrics.notices.labels(kind, result).inc()
 
     urls = settings.secret("NOTIFY_URLS")
 
     async def study(study_id: str) -> Study | None:
-        return await reviewer.gatherer.studies.get(study_id, reviewer.prolific)
+        return await studies.get(study_id, prolific)
 
-    return Notifier(reviewer.database, rules, urls, study, count)
+    return Notifier(database, rules, urls, study, count)
 
 
 def _checks(health: Health, database: Database, rules: RulesInForce, parts: Parts) -> dict[str, Check]:
@@ -198,7 +202,6 @@ def _operating_routes(health: Health, metrics: Metrics) -> list[Route | Mount]:
 def _public_routes(
     settings: Settings,
     database: Database,
-    queue: Queue,
     writer: InboxWriter,
     rules: RulesInForce,
     metrics: Metrics,
@@ -208,42 +211,15 @@ def _public_routes(
     webhook = WebhookEndpoint(secrets, writer, metrics)
     wrong = WrongTokens(metrics)
     survey = Bearer("EVIDENCE_TOKEN", settings.secret("EVIDENCE_TOKEN"), wrong)
-    evidence = EvidenceEndpoint(survey, rules, database, queue, metrics)
+    evidence = EvidenceEndpoint(survey, rules, database, metrics)
     admin = Bearer("ADMIN_TOKEN", settings.secret("ADMIN_TOKEN"), wrong)
     api = Api(admin, database, rules, settings.mode, settings.public_url)
-    people = PeopleApi(admin, database, settings.public_url, clock)
+    people = ManualApi(admin, database, settings.public_url, clock)
     return [
         Route("/webhooks/prolific", webhook.__call__, methods=["POST"]),
         Route("/evidence/{source}/{submission_id}", evidence.__call__, methods=["PUT"]),
         Mount("/api", routes=[*api.routes(), *people.routes()]),
     ]
-
-
-async def _as_problem(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    code = error.detail.lower().replace(" ", "_")
-    return problem(error.status_code, code, error.detail, headers=error.headers)
-
-
-async def _crashed(_: Request, __: Exception) -> Response:
-    return problem(500, "internal_error", "Something went wrong here; the log says what.")
-
-
-async def _no_database(_: Request, __: Exception) -> Response:
-    return problem(503, "database", "The database does not answer; try again.", headers={"Retry-After": "10"})
-
-
-async def _incomplete(_: Request, __: Exception) -> Response:
-    return problem(400, "incomplete", "The connection ended before the body did.")
-
-
-HANDLERS: dict[Any, Any] = {
-    ClientDisconnect: _incomplete,
-    HTTPException: _as_problem,
-    DBAPIError: _no_database,
-    SQLAlchemyTimeout: _no_database,
-    Exception: _crashed,
-}
 
 
 @asynccontextmanager
@@ -252,6 +228,6 @@ async def opened(service: Service) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        if service.reviewer:
-            await service.reviewer.prolific.aclose()
+        if service.prolific:
+            await service.prolific.aclose()
         await service.database.close()

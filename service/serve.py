@@ -14,11 +14,11 @@ import uvicorn
 
 from service.app import Chore, Parts, Service, opened
 from service.errors import ConfigurationError
-from service.ops.listening import listen_on, location, url_of
-from service.ops.protocol import BoundedProtocol
+from service.postgres.migrate import head
 from service.review.worker import run_worker
 from service.settings import Settings
-from service.store.migrate import head
+from service.web.listening import listen_on, location, url_of
+from service.web.protocol import BoundedProtocol
 
 DRAIN = 2.0  # seconds
 GRACE = 8  # seconds for requests and reviews under way, counted from the end of the drain

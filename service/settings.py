@@ -109,6 +109,7 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(8080, ge=0, le=65535)
     sweep_every: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(minutes=10)
+    inbox_retention: Annotated[Duration, Field(ge=timedelta(hours=1))] = timedelta(days=7)
     public_url: Annotated[str, AfterValidator(_web)] | None = None
     studies: Ids = ()
     limit_reject_per_day: int | None = Field(None, ge=0)

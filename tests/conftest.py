@@ -13,8 +13,8 @@ import pytest
 import structlog
 from psycopg import sql
 
-from service.store.embedded import delete_database, embedded_postgres
-from service.store.migrate import migrate
+from service.postgres.embedded import delete_database, embedded_postgres
+from service.postgres.migrate import migrate
 from tests.world import World, rules_text, world, write_rules
 
 Start = Callable[..., AbstractAsyncContextManager[World]]

@@ -19,8 +19,9 @@ import httpx
 import psycopg
 
 from service.app import Parts, Service, build
+from service.postgres.database import Clock
+from service.rulebook.current import RulesInForce
 from service.rules import load
-from service.rules_in_force import RulesInForce
 from service.sandbox.app import create_app
 from service.sandbox.faults import Faults
 from service.sandbox.model import SimSubmission
@@ -30,7 +31,6 @@ from service.sandbox.state import SandboxState
 from service.sandbox.studies import STROOP
 from service.serve import bind, running
 from service.settings import Settings
-from service.store.database import Clock
 
 SECRET = "a-secret"
 TOKEN = "sandbox-token"
@@ -51,16 +51,19 @@ def signature(secret: str, timestamp: str, body: bytes) -> str:
 _seconds = count(int(time.time()))
 
 
-def signed(body: bytes, *, secret: str = SECRET, event_id: str | None = None) -> dict[str, str]:
-    """The headers of a delivery as Prolific makes them."""
+def signed(
+    body: bytes, *, secret: str = SECRET, event_id: str | None = None, sent_at: str | None = "now"
+) -> dict[str, str]:
+    """The headers of a delivery as Prolific makes them. ``sent_at`` is X-Timestamp, None for none."""
     timestamp = str(next(_seconds))
     headers = {
         "Content-Type": "application/json",
         "X-Prolific-Request-Timestamp": timestamp,
         "X-Prolific-Request-Signature": signature(secret, timestamp, body),
-        "X-Timestamp": timestamp,
+        "X-Timestamp": timestamp if sent_at == "now" else sent_at,
+        "X-Event-ID": event_id,
     }
-    return headers | ({"X-Event-ID": event_id} if event_id is not None else {})
+    return {name: value for name, value in headers.items() if value is not None}
 
 
 def status_change(submission: str, status: str = "AWAITING REVIEW") -> bytes:
@@ -109,13 +112,17 @@ class World:
         return submission
 
     async def tell(
-        self, submission: str, status: str = "AWAITING REVIEW", *, event_id: str | None = None
+        self,
+        submission: str,
+        status: str = "AWAITING REVIEW",
+        *,
+        event_id: str | None = None,
+        sent_at: str | None = "now",
     ) -> httpx.Response:
         """A signed webhook about the submission."""
         body = status_change(submission, status)
-        return await self.http.post(
-            "/webhooks/prolific", content=body, headers=signed(body, event_id=event_id or uuid4().hex)
-        )
+        headers = signed(body, event_id=event_id or uuid4().hex, sent_at=sent_at)
+        return await self.http.post("/webhooks/prolific", content=body, headers=headers)
 
     async def push(
         self, submission: str, fields: Mapping[str, Any], *, source: str = "survey"

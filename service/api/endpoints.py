@@ -1,6 +1,6 @@
 """The routes below ``/api``, for those who hold the admin token."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from starlette.requests import Request
@@ -9,15 +9,13 @@ from starlette.routing import Route
 
 from service import __version__
 from service.api.description import description
-from service.api.guarding import Endpoint, guarded
-from service.api.people import brakes_on, breaker_state
 from service.api.queries import decision_query, next_page
+from service.api.requests import Endpoint, guarded
 from service.domain.decision import Mode
 from service.domain.plain import plain
-from service.ops.bearer import Bearer
-from service.ops.http import problem
+from service.postgres.database import Database
+from service.rulebook.current import RulesInForce
 from service.rules import RuleBook
-from service.rules_in_force import RulesInForce
 from service.store.audit import (
     DecisionFilter,
     decision_counts,
@@ -26,12 +24,13 @@ from service.store.audit import (
     observed_rules,
     show_decision,
 )
-from service.store.brakes import Scope, scopes
-from service.store.database import Database
 from service.store.evidence import evidence_of
 from service.store.inbox import events_of, inbox_counts
+from service.store.pauses import Scope, scopes
+from service.store.schedule import Run, last_run
 from service.store.submissions import submission_as_seen, unclaimed_count
-from service.store.turns import last_turn
+from service.web.bearer import Bearer
+from service.web.http import problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +92,15 @@ class Api:
 
     async def status(self, _: Request) -> Response:
         async with self.database.connect() as connection:
-            inbox = await inbox_counts(connection) | {"unclaimed": await unclaimed_count(connection)}
-            jobs = await job_counts(connection)
+            inbox = asdict(await inbox_counts(connection)) | {"unclaimed": await unclaimed_count(connection)}
+            jobs = asdict(await job_counts(connection))
             decisions = await decision_counts(connection)
-            observed = await observed_rules(connection)
+            observed = [asdict(rule) for rule in await observed_rules(connection)]
             brakes = await scopes(connection)
-            sweep = await last_turn(connection, "sweep")
+            sweep = await last_run(connection, "sweep")
         service = brakes.get(None) or Scope(None)
-        pauses = [one for scope in brakes.values() for one in brakes_on(scope) if one["kind"] == "pause"]
-        breakers = [breaker_state(breaker) for scope in brakes.values() for breaker in scope.breakers]
+        pauses = [one for scope in brakes.values() for one in scope.as_dicts() if one["kind"] == "pause"]
+        breakers = [breaker.as_dict() for scope in brakes.values() for breaker in scope.breakers]
         state: dict[str, Any] = {
             "version": __version__,
             "mode": self.mode.value,
@@ -121,12 +120,12 @@ class Api:
         return guarded(endpoint, self.bearer)
 
 
-def swept(turn: dict[str, Any] | None) -> dict[str, Any]:
+def swept(run: Run | None) -> dict[str, Any]:
     """What the last sweep did, and whether Prolific's subscription points here; null before the first."""
-    said = dict(turn["said"] or {}) if turn else {}
+    said = dict(run.said or {}) if run else {}
     subscription = said.pop("subscription", None)
-    times = {"began_at": turn["began_at"], "ended_at": turn["ended_at"]} if turn else {}
-    return {"sweep": times | said if turn else None, "subscription": subscription}
+    times = {"began_at": run.began_at, "ended_at": run.ended_at} if run else {}
+    return {"sweep": times | said if run else None, "subscription": subscription}
 
 
 def rules_state(rules: RulesInForce) -> dict[str, Any]:

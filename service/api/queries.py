@@ -1,13 +1,14 @@
 """Query parameters of lists: read strictly, a mistake is named."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
-from service.connect.address import WEBHOOK_PATH
+from service.domain import moment
 from service.errors import AutoreviewError
 from service.store.audit import FILTERS, DecisionFilter
+from service.web.address import WEBHOOK_PATH
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
@@ -35,10 +36,10 @@ def decision_query(parameters: QueryParams) -> tuple[DecisionFilter, int, int | 
     if unknown := sorted(set(parameters) - known):
         raise BadQuery(f"Unknown parameter {unknown[0]!r}; known are {', '.join(sorted(known))}.")
     texts = {name: parameters[name] for name in FILTERS if parameters.get(name)}
-    moments = {name: read_moment(name, texts.pop(name)) for name in ("since", "until") if name in texts}
+    moments = {name: moment_parameter(name, texts.pop(name)) for name in ("since", "until") if name in texts}
     wanted = DecisionFilter(**texts, **moments)  # type: ignore[arg-type]  # keys are told apart above
     before = parameters.get("before")
-    return wanted, read_limit(parameters.get("limit")), _whole("before", before) if before else None
+    return wanted, limit_parameter(parameters.get("limit")), _whole("before", before) if before else None
 
 
 def hold_query(parameters: QueryParams) -> tuple[dict[str, str], int, tuple[datetime, str] | None]:
@@ -49,24 +50,23 @@ def hold_query(parameters: QueryParams) -> tuple[dict[str, str], int, tuple[date
         raise BadQuery(f"Unknown parameter {unknown[0]!r}; known are {', '.join(sorted(known))}.")
     wanted = {name: parameters[name] for name in filters if parameters.get(name)}
     since, _, submission = parameters.get("after", "").partition("/")
-    after = (read_moment("after", since), submission) if since else None
-    return wanted, read_limit(parameters.get("limit")), after
+    after = (moment_parameter("after", since), submission) if since else None
+    return wanted, limit_parameter(parameters.get("limit")), after
 
 
-def read_limit(text: str | None) -> int:
+def limit_parameter(text: str | None) -> int:
     limit = _whole("limit", text) if text else DEFAULT_LIMIT
     if not 1 <= limit <= MAX_LIMIT:
         raise BadQuery(f"limit must be from 1 to {MAX_LIMIT}.")
     return limit
 
 
-def read_moment(name: str, text: str) -> datetime:
+def moment_parameter(name: str, text: str) -> datetime:
     """An ISO 8601 time; without an offset it is UTC."""
-    try:
-        moment = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
-    except ValueError:
-        raise BadQuery(f"{name} must be a time such as 2026-01-31T12:00:00Z, not {text!r}.") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    found = moment.parse(text)
+    if found is None:
+        raise BadQuery(f"{name} must be a time such as 2026-01-31T12:00:00Z, not {text!r}.")
+    return found
 
 
 def _whole(name: str, text: str) -> int:

@@ -7,22 +7,27 @@ import typer
 
 from service import __version__
 from service.cli import (
-    connecting,
+    check,
+    connect,
     decisions,
-    doctoring,
-    explaining,
-    holding,
-    notifying,
-    pausing,
-    resolving,
-    retrying,
-    rules,
-    running,
+    demo,
+    doctor,
+    explain,
+    holds,
+    migrate,
+    notify,
+    pause,
+    resolve,
+    resume,
+    retry,
+    sandbox,
+    schema,
+    serve,
     submissions,
-    sweeping,
-    testing,
+    sweep,
+    test,
 )
-from service.cli.output import echo
+from service.console.output import echo
 from service.errors import AutoreviewError, ConfigurationError, DatabaseError, RulesError
 
 app = typer.Typer(
@@ -34,23 +39,23 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-app.command()(running.demo)
-app.command()(running.serve)
-app.command()(running.sandbox)
-app.command()(running.migrate)
-app.command()(rules.check)
-app.command()(explaining.explain)
-app.command()(holding.holds)
-app.command()(resolving.resolve)
-app.command()(pausing.pause)
-app.command()(pausing.resume)
-app.command()(sweeping.sweep)
-app.command()(connecting.connect)
-app.command()(doctoring.doctor)
-app.command()(retrying.retry)
-app.command()(notifying.notify)
-app.command("test")(testing.run_tests)
-app.command()(rules.schema)
+app.command()(demo.demo)
+app.command()(serve.serve)
+app.command()(sandbox.sandbox)
+app.command()(migrate.migrate)
+app.command()(check.check)
+app.command()(explain.explain)
+app.command()(holds.holds)
+app.command()(resolve.resolve)
+app.command()(pause.pause)
+app.command()(resume.resume)
+app.command()(sweep.sweep)
+app.command()(connect.connect)
+app.command()(doctor.doctor)
+app.command()(retry.retry)
+app.command()(notify.notify)
+app.command("test")(test.run_tests)
+app.command()(schema.schema)
 app.add_typer(submissions.app, name="submissions")
 app.add_typer(decisions.app, name="decisions")
 
@@ -68,7 +73,7 @@ def options(
     ),
 ) -> None:
     """The unattended reviewer of a study's submissions on Prolific."""
-    from service.ops.log import configure_logs
+    from service.telemetry.log import configure_logs
 
     configure_logs(form="console", level="warning")  # to standard error; `serve` has settings for it
 

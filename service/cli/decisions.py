@@ -1,11 +1,13 @@
 """``autoreview decisions``: the audit trail in a terminal."""
 
-import json
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Annotated
 
 import typer
 
-from service.cli.output import Json, console, echo, plain, print_json, print_table, text
+from service.console.decision import print_decision
+from service.console.output import Json, echo, plain, print_json, print_table
+from service.domain import moment
 from service.errors import ConfigurationError
 
 app = typer.Typer(help="What was decided, and why.", no_args_is_help=True)
@@ -34,34 +36,34 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """List decisions, newest first."""
-    from starlette.datastructures import QueryParams
+    from service.cli.database import ask
+    from service.store.audit import DecisionFilter, list_decisions
 
-    from service.api.queries import BadQuery, decision_query
-    from service.cli.asking import ask
-    from service.store.audit import list_decisions
-
-    asked = {
-        "submission": submission,
-        "study": study,
-        "participant": participant,
-        "outcome": outcome,
-        "rule": rule,
-        "status": status,
-        "trigger": trigger,
-        "since": since,
-        "until": until,
-    }
-    try:
-        wanted, size, _ = decision_query(
-            QueryParams({name: text for name, text in asked.items() if text} | {"limit": str(limit)})
-        )
-    except BadQuery as error:
-        raise ConfigurationError(str(error)) from None
-    rows = ask(lambda connection: list_decisions(connection, wanted, limit=size))
+    wanted = DecisionFilter(
+        submission=submission,
+        study=study,
+        participant=participant,
+        outcome=outcome,
+        rule=rule,
+        status=status,
+        trigger=trigger,
+        since=_moment("since", since),
+        until=_moment("until", until),
+    )
+    rows = ask(lambda connection: list_decisions(connection, wanted, limit=limit))
     if as_json:
         print_json(rows)
         return
     print_table(COLUMNS, ({**row, "decided_at": f"{row['decided_at']:%Y-%m-%d %H:%M:%S}"} for row in rows))
+
+
+def _moment(name: str, text: str | None) -> datetime | None:
+    if not text:
+        return None
+    found = moment.parse(text)
+    if found is None:
+        raise ConfigurationError(f"{name} must be a time such as 2026-01-31T12:00:00Z, not {text!r}.")
+    return found
 
 
 @app.command()
@@ -70,7 +72,7 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show one decision whole: its facts, the trace of its rules, its attempts."""
-    from service.cli.asking import ask
+    from service.cli.database import ask
     from service.store.audit import show_decision
 
     row = ask(lambda connection: show_decision(connection, decision))
@@ -81,45 +83,3 @@ def show(
         print_json(row)
     else:
         print_decision(plain(row))
-
-
-def print_decision(row: dict[str, Any]) -> None:
-    """A decision as people read it: the sentence first, then what it rests on."""
-    out = console()
-    guard = f" (the rules said {row['proposed']}, held by {row['guard']})" if row["guard"] else ""
-    out.print(text(f"Decision {row['id']}: {row['outcome']}, {row['status']}{guard}", style="bold"))
-    out.print(text(f"  {row['reason']}"))
-    for name in (
-        "submission_id",
-        "study_id",
-        "participant_id",
-        "decided_at",
-        "trigger",
-        "mode",
-        "rule",
-        "rule_file",
-        "rules_hash",
-        "tag",
-        "recheck_at",
-    ):
-        if row[name] is not None:
-            out.print(text(f"  {name:15} {row[name]}"))
-    if row["trace"]:
-        out.print("  rules")
-    for entry in row["trace"]:
-        out.print(text(f"    {entry['result']:12} {entry['rule']}: {entry['why']}"))
-    out.print("  facts")
-    for name, value in _flat(row["facts"]):
-        out.print(text(f"    {name:40} {json.dumps(value, ensure_ascii=False)}"))
-    for attempt in row["attempts"]:
-        out.print(text(f"  sent at {attempt['at']}: {json.dumps(attempt['request'], ensure_ascii=False)}"))
-        out.print(
-            text(f"    answer {attempt['status_code']}: {json.dumps(attempt['answer'], ensure_ascii=False)}")
-        )
-
-
-def _flat(facts: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
-    for name, value in facts.items():
-        found += _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else [(prefix + name, value)]
-    return found

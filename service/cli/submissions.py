@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service.cli.output import Json, print_json, print_table
+from service.console.output import Json, print_json, print_table
 from service.domain.printable import csv_cell
 from service.domain.submission import Status
 

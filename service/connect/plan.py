@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from service.connect.address import same_address
 from service.prolific.hooks import STATUS_CHANGE, HookSecret, Subscription
 from service.prolific.workspaces import Workspace
+from service.web.address import same_address
 
 
 class SecretStep(StrEnum):

@@ -15,11 +15,11 @@ from typing import BinaryIO
 import httpx
 
 from service.errors import AutoreviewError
+from service.postgres.embedded import delete_database
+from service.postgres.embedded_home import make_data_dir
+from service.postgres.owned import open_own
 from service.settings import PREFIX
 from service.shipped import shipped
-from service.store.embedded import delete_database
-from service.store.embedded_home import make_data_dir
-from service.store.owned import open_own
 
 FOLDER = Path(".autoreview/demo")
 STARTUP = 60.0  # seconds

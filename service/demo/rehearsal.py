@@ -9,7 +9,7 @@ import httpx
 import stamina
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from service.cli.output import console, print_json
+from service.console.output import console, print_json
 from service.demo.process import Place, free_place, service_process
 from service.demo.report import show, summary, where_next
 from service.demo.verdicts import endings, is_settled

@@ -6,8 +6,8 @@ from typing import Any
 
 from rich.table import Table
 
-from service.cli.decisions import print_decision
-from service.cli.output import console, text
+from service.console.decision import print_decision
+from service.console.output import console, text
 from service.demo.process import FOLDER, Place
 from service.demo.verdicts import Ending, latency
 from service.domain.decision import Outcome
@@ -92,7 +92,7 @@ def where_next(place: Place, prolific_url: str, *, keep: bool) -> None:
     out.print(text(f"  the rules that decided   {shipped('rules')}"))
     out.print(text(f"  the service's log        {place.log_file}"))
     out.print(text(f"  all decisions            AUTOREVIEW_DATA_DIR={FOLDER} autoreview decisions list"))
-    out.print("  your own first rules     README.md, “A first rule file”")
+    out.print("  your own first rules     rules/README.md")
     if keep:
         out.print(text(f"  the service, still up    {place.url}/readyz?verbose"))
         out.print(

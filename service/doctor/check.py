@@ -8,7 +8,7 @@ from service.connect.advice import advice
 from service.errors import AutoreviewError, ConfigurationError
 
 PATIENCE = 30.0  # seconds a check may take
-SET_RIGHT = "Set it right: the README tells every setting."
+SET_RIGHT = "Correct it: docs/reference.md lists every setting."
 
 Question = Callable[[], Awaitable[str]]
 """Says in a few words what it found; raises Unwell or another error where it is not well."""

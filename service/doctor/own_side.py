@@ -3,19 +3,19 @@
 import httpx
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.connect.address import webhook_url
 from service.doctor.check import Unwell
 from service.domain.decision import Mode
 from service.errors import ConfigurationError
 from service.ops.health import FRESH
-from service.ops.outgoing import http_client
+from service.postgres.database import HINTS, Database, database_now
+from service.postgres.embedded import running_url
+from service.postgres.migrate import advice, head
+from service.postgres.where import external_url
 from service.rules import InvalidRules, load
 from service.settings import SECRETS, Settings
 from service.store.audit import worker_heartbeat
-from service.store.database import HINTS, Database, database_now
-from service.store.embedded import running_url
-from service.store.migrate import advice, head
-from service.store.where import external_url
+from service.web.address import webhook_url
+from service.web.outgoing import http_client
 
 SERVE = "Start the service: `autoreview serve`."
 MODES = {

@@ -3,13 +3,13 @@
 import hmac
 from datetime import UTC, datetime, timedelta
 
-from service.connect.address import webhook_url
 from service.connect.plan import is_ours
 from service.doctor.check import Unwell
 from service.prolific.client import Prolific
 from service.prolific.hooks import STATUS_CHANGE, Subscription
 from service.prolific.workspaces import Workspace
 from service.settings import Settings
+from service.web.address import webhook_url
 
 CONNECT = "Run `autoreview connect`."
 MOST_SKEW = timedelta(seconds=30)  # deadlines and waits are in minutes at least

@@ -3,7 +3,9 @@
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal, TypedDict
+
+ANSWER_TIME = timedelta(days=7)  # how long a participant has to answer a request to return
 
 
 class Outcome(StrEnum):
@@ -130,6 +132,14 @@ class Hold:
 
 Action = Approve | Reject | RequestReturn | Complete | Hold
 
+
+class ActionRequest(TypedDict):
+    """What Prolific is sent: ``endpoint`` is the last part of the submission's path; ``body`` the JSON posted to it."""
+
+    endpoint: Literal["transition", "request-return"]
+    body: dict[str, Any]
+
+
 Facts = dict[str, Any]
 """Nested JSON: ``{"submission": {...}, "study": {...}, "evidence": {source: {...}}, "now": ...}``.
 
@@ -172,7 +182,7 @@ class Decision:
     rule_file: str | None
     rules_hash: str | None
     mode: Mode
-    action: dict[str, Any] | None
+    action: ActionRequest | None
     reason: str
     tag: str | None = None
     by: str | None = None

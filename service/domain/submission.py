@@ -6,6 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
 
+IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,100}")  # of a submission, as far as this service relies on its form
+
 PARTICIPANT = "participant"
 RESEARCHER = "researcher"
 

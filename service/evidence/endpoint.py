@@ -8,17 +8,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from service.domain.decision import Trigger
-from service.intake.event import IDENTIFIER
-from service.ops.bearer import Bearer
-from service.ops.http import DuplicateKey, body_within, problem, quotable, read_json
-from service.ops.metrics import Metrics
+from service.domain.submission import IDENTIFIER
+from service.postgres.database import Database, within
 from service.rules import RuleBook, RuleFile
-from service.store.database import Database, within
 from service.store.evidence import add_evidence
-from service.store.queue import Queue
+from service.store.queue import enqueue_reviews
 from service.store.submissions import study_and_parent
+from service.telemetry.metrics import Metrics
+from service.web.bearer import Bearer
+from service.web.http import MAX_BODY, DuplicateKey, body_within, problem, quotable, read_json
 
-MAX_BODY = 64 * 1024  # bytes
 LONGEST_COMMIT = 10.0  # seconds; what is committed later all the same is replaced by the next try
 
 
@@ -30,13 +29,11 @@ class EvidenceEndpoint:
         bearer: Bearer,
         rules: Callable[[], RuleBook],
         database: Database,
-        queue: Queue,
         metrics: Metrics,
     ) -> None:
         self._bearer = bearer
         self._rules = rules
         self._database = database
-        self._queue = queue
         self._metrics = metrics
 
     async def __call__(self, request: Request) -> Response:
@@ -47,7 +44,7 @@ class EvidenceEndpoint:
     async def _answer(self, request: Request) -> Response:
         if refusal := self._bearer.refusal(request):
             return refusal
-        body = await body_within(request, MAX_BODY)
+        body = await body_within(request)
         if body is None:
             return problem(413, "too_large", f"The body is over {MAX_BODY} bytes.")
         source, submission = request.path_params["source"], request.path_params["submission_id"]
@@ -89,7 +86,7 @@ class EvidenceEndpoint:
             if len(refused) == len(files):
                 return _unfit(refused[0])
             await add_evidence(connection, source, submission, payload)
-            await self._queue.review(connection, [submission], Trigger.EVIDENCE)
+            await enqueue_reviews(connection, [submission], Trigger.EVIDENCE)
         return JSONResponse(
             {"source": source, "submission_id": submission, "status": "accepted"}, status_code=202
         )

@@ -9,11 +9,10 @@ from service.errors import ConfigurationError
 from service.intake.event import event_id, read_event
 from service.intake.signature import signed_form
 from service.intake.writer import InboxWriter, Receipt
-from service.ops.http import body_within, problem
-from service.ops.metrics import Metrics
 from service.secret import Secret
+from service.telemetry.metrics import Metrics
+from service.web.http import MAX_BODY, body_within, problem
 
-MAX_BODY = 64 * 1024  # bytes
 RETRY_AFTER = {"Retry-After": "10"}
 
 
@@ -26,7 +25,7 @@ class WebhookEndpoint:
         self._metrics = metrics
 
     async def __call__(self, request: Request) -> Response:
-        body = await body_within(request, MAX_BODY)
+        body = await body_within(request)
         if body is None:
             return self._refuse(413, "too_large", f"The body is over {MAX_BODY} bytes.")
         headers = dict(request.scope["headers"])

@@ -2,48 +2,17 @@
 
 import json
 import re
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, TypeGuard
 
-from service.domain.submission import FINAL, Status
+from service.domain.submission import IDENTIFIER
+from service.domain.text import is_storable
+from service.domain.webhook import Event
 
 SUBMISSION_STATUS_CHANGE = "submission.status.change"
 MAX_DEPTH = 32
 MAX_TEXT = 200
-IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,100}")
 CONTROL = re.compile(rb"[\x00-\x1f\x7f-\x9f]")
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One delivery. The texts are None where the body can't be read, or tells of something else."""
-
-    event_id: str
-    body: bytes
-    signature: bytes | None = None  # of what was signed, so the same for each copy of it
-    sent_at: str | None = None
-    event_type: str | None = None
-    submission_id: str | None = None
-    participant_id: str | None = None
-    status: str | None = None
-    readable: bool = False
-
-    @property
-    def calls_for_review(self) -> bool:
-        """A hint that a submission awaits review, in whatever spelling.
-
-        A status Prolific never named is looked at too: the fetched submission decides anyhow.
-        """
-        return self.submission_id is not None and Status.parse(self.status or "") in {
-            Status.AWAITING_REVIEW,
-            Status.UNKNOWN,
-        }
-
-    @property
-    def tells_of_end(self) -> bool:
-        """A hint that somebody decided the submission, or the participant gave it up."""
-        return Status.parse(self.status or "") in FINAL
 
 
 def event_id(header: bytes | None, timestamp: bytes, body: bytes) -> str:
@@ -87,36 +56,26 @@ def _parse(body: bytes) -> dict[str, Any]:
     """The JSON object in the body, or an empty one."""
     try:
         parsed = json.loads(body)
-        if isinstance(parsed, dict) and _is_storable(body, parsed):
+        if isinstance(parsed, dict) and _fits(body, parsed):
             return parsed
     except (ValueError, RecursionError):
         pass
     return {}
 
 
-def _is_storable(body: bytes, parsed: dict[str, Any]) -> bool:
+def _fits(body: bytes, parsed: dict[str, Any]) -> bool:
     """No NUL, no lone surrogate, no deep nesting; most bodies are seen to be harmless at a glance."""
     # Other bytes than ASCII's may be half a surrogate pair unescaped, and NUL is one of UTF-16's, where no search
     # for ``\\u`` finds any.
     is_plain = body.isascii() and b"\0" not in body and b"\\u" not in body
     if is_plain and body.count(b"{") + body.count(b"[") <= MAX_DEPTH:
         return True
-    return _depth(parsed) <= MAX_DEPTH and _has_clean_texts(parsed)
+    return _depth(parsed) <= MAX_DEPTH and is_storable(parsed)
 
 
 def _depth(value: Any) -> int:
     children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return 1 + max((_depth(child) for child in children), default=0)
-
-
-def _has_clean_texts(value: Any) -> bool:
-    if isinstance(value, str):
-        return "\x00" not in value and not any("\ud800" <= character <= "\udfff" for character in value)
-    if isinstance(value, dict):
-        return all(_has_clean_texts(key) and _has_clean_texts(child) for key, child in value.items())
-    if isinstance(value, list):
-        return all(_has_clean_texts(child) for child in value)
-    return True
 
 
 def _is_text(value: object) -> TypeGuard[str]:

@@ -13,11 +13,11 @@ import structlog
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from service.domain.decision import Trigger
-from service.intake.event import Event
-from service.store.database import HINTS, Database, kind_of, within
+from service.domain.webhook import Event
+from service.postgres.database import HINTS, Database, kind_of, within
 from service.store.holds import held_among
 from service.store.inbox import add_events
-from service.store.queue import Queue
+from service.store.queue import enqueue_reviews, fire_timers
 
 MAX_WAITING = 4096  # events; beyond it Prolific is asked to come again
 MAX_BATCH = 512
@@ -42,9 +42,8 @@ class Receipt(StrEnum):
 class InboxWriter:
     """The one task that writes events; requests wait for it on a future each."""
 
-    def __init__(self, database: Database, queue: Queue, *, max_waiting: int = MAX_WAITING) -> None:
+    def __init__(self, database: Database, *, max_waiting: int = MAX_WAITING) -> None:
         self._database = database
-        self._queue = queue
         self._waiting: asyncio.Queue[tuple[Event, asyncio.Future[Receipt]]] = asyncio.Queue(max_waiting)
 
     async def store(self, event: Event) -> Receipt:
@@ -88,11 +87,11 @@ class InboxWriter:
                     event.submission_id for event in firsts if event.submission_id and event.tells_of_end
                 ]
                 if ended:
-                    await self._queue.ring(connection, ended)
+                    await fire_timers(connection, ended)
                     # The webhook is a hint only: what it says of a submission in people's queue is fetched.
                     held = await held_among(connection, ended)
-                    await self._queue.review(connection, held, Trigger.SWEEP)
-                await self._queue.review(
+                    await enqueue_reviews(connection, held, Trigger.SWEEP)
+                await enqueue_reviews(
                     connection, (event.submission_id or "" for event in reviews), Trigger.WEBHOOK
                 )
         except SQLAlchemyError as error:

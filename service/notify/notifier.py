@@ -1,8 +1,6 @@
 """Tells people: looks now and then for what they should know, and sends it, once for all replicas."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -10,17 +8,16 @@ from functools import partial
 import structlog
 
 from service.errors import ConfigurationError
+from service.notify.causes import LOOKS, Look, broken_rules, unclaimed
 from service.notify.channels import send, urls_in
-from service.notify.looking import LOOKS, Look, broken_rules, unclaimed
 from service.notify.sentences import message
 from service.notify.silence import AskStudy, look_for_silence
-from service.ops.periodic import now_and_then
-from service.rules_in_force import RulesInForce
+from service.postgres.database import HINTS, Database, kind_of
+from service.postgres.periodic import run_every
+from service.rulebook.current import RulesInForce
 from service.secret import Secret
-from service.store.database import HINTS, Database, kind_of
-from service.store.migrate import head
-from service.store.notices import TRIES, Notice, claim_due, mark_sent, sent_lately
-from service.store.turns import take_turn
+from service.store.notifications import TRIES, Notification, claim_due, mark_sent, sent_lately
+from service.store.schedule import claim
 
 TURN = "notify"
 EVERY = timedelta(seconds=5)
@@ -42,9 +39,8 @@ class Notifier:
     every: timedelta = EVERY
 
     async def run(self) -> None:
-        """Until it is cancelled."""
-        await self._schema_known()
-        await now_and_then("notify", self.every.total_seconds() / 2, self.look_and_send)
+        """Run until cancelled. The database must have this version's schema."""
+        await run_every("notify", self.every.total_seconds() / 2, self.look_and_send)
 
     async def look_and_send(self) -> None:
         """One look, if it is our turn. Broken rules are each process's own to tell of: files may differ."""
@@ -52,7 +48,7 @@ class Notifier:
             async with self.database.begin() as connection:
                 await broken_rules(connection, self.rules.errors)
         async with self.database.begin() as connection:
-            is_ours = await take_turn(connection, TURN, self.every)
+            is_ours = await claim(connection, TURN, self.every)
         if is_ours:
             await self._look()
             await self.send()
@@ -101,19 +97,11 @@ class Notifier:
                 log.warning("notify.failed", url=one.position, schema=one.schema, why=one.problem)
         return "sent" if any(one.ok for one in deliveries) else None
 
-    def _note(self, notice: Notice, result: str | None) -> None:
+    def _note(self, notice: Notification, result: str | None) -> None:
         if result is None and notice.tries >= TRIES:
             result = "given_up"
             log.error("notice.given_up", kind=notice.kind, key=notice.key, title=notice.title)
         self.count(notice.kind, result or "failed")
-
-    async def _schema_known(self) -> None:
-        """Wait for the schema, which a migration brings; readyz says so meanwhile."""
-        while True:
-            with suppress(Exception):
-                if (await self.database.schema()).works_for(head()):
-                    return
-            await asyncio.sleep(1)
 
 
 def may_send(number: int, ago: timedelta | None) -> bool:

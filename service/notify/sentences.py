@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 from service.rules import Finding
-from service.store.notices import Notice
+from service.store.holds import HeldSubmission, HoldCount
+from service.store.notifications import Notification, UnclaimedStudy, UnreportedBrake, UnreportedFailure
 
 LISTED = 20  # of a kind in one message; the others are counted
 
@@ -62,43 +62,40 @@ LIMITED = {
 }
 
 
-def brake(row: dict[str, Any]) -> tuple[Kind, str]:
+def brake(row: UnreportedBrake) -> tuple[Kind, str]:
     """A breaker, pause or resume. What a person wrote as the reason stays where it is."""
-    study = row["study_id"]
+    study = row.study_id
     where, option = (f"Study {study}", f" --study {study}") if study else ("The whole service", "")
-    if row["kind"] == "pause":
+    if row.kind == "pause":
         return Kind.PAUSED, f"{where} was paused: everything is held."
-    if row["kind"] == "resume":
+    if row.kind == "resume":
         return Kind.RESUMED, f"{where} was resumed: what was held meanwhile is reviewed again."
-    limited = LIMITED.get(row["guard"], "decisions")
+    limited = LIMITED.get(row.guard or "", "decisions")
     return Kind.BREAKER, (
-        f"{where}, {row['guard']}: {row['reason']} From now on its {limited} are held, until a named person has "
+        f"{where}, {row.guard}: {row.reason} From now on its {limited} are held, until a named person has "
         f"looked (`autoreview holds{option}`) and closes this breaker "
         f"(`autoreview resume{option} --by NAME --reason …`)."
     )
 
 
-def first_hold(hold: dict[str, Any]) -> str:
+def first_hold(hold: HeldSubmission) -> str:
     return f"{_submission(hold)} is held: {_why(hold)}."
 
 
-def digest(counts: Sequence[dict[str, Any]], now: datetime) -> str:
-    """``counts`` as ``count_holds`` gives them."""
-    oldest = now - min(row["oldest"] for row in counts)
-    lines = [f"{sum(row['number'] for row in counts)} are held, the oldest for {_length(oldest)}:"]
-    lines += [f"{row['number']} of study {row['study_id']}: {_why(row)}" for row in counts[:LISTED]]
+def digest(counts: Sequence[HoldCount], now: datetime) -> str:
+    oldest = now - min(row.oldest for row in counts)
+    lines = [f"{sum(row.number for row in counts)} are held, the oldest for {_length(oldest)}:"]
+    lines += [f"{row.number} of study {row.study_id}: {_why(row)}" for row in counts[:LISTED]]
     return "\n".join([*lines, *_more(len(counts), "kinds of holds")])
 
 
-def near_deadline(hold: dict[str, Any]) -> str:
-    return f"{_submission(hold)}: {moment(hold['deadline'])}; held: {_why(hold)}"
+def near_deadline(hold: HeldSubmission) -> str:
+    return f"{_submission(hold)}: {moment(hold.deadline)}; held: {_why(hold)}"
 
 
-def failure(row: dict[str, Any]) -> str:
-    answer = (
-        f"Prolific answered {row['status_code']}" if row["status_code"] else "Prolific's answer never came"
-    )
-    return f"Submission {row['submission_id']} of study {row['study_id']}: {row['outcome']}, {answer}"
+def failure(row: UnreportedFailure) -> str:
+    answer = f"Prolific answered {row.status_code}" if row.status_code else "Prolific's answer never came"
+    return f"Submission {row.submission_id} of study {row.study_id}: {row.outcome}, {answer}"
 
 
 def subscription_lost(state: str) -> str:
@@ -119,19 +116,18 @@ def silence(since: datetime, now: datetime, studies: Sequence[str]) -> str:
     )
 
 
-def unclaimed(row: dict[str, Any]) -> str:
-    """``row`` as ``unclaimed_studies`` gives it."""
-    one = row["number"] == 1
-    parent = f" (part of study {row['parent_id']})" if row["parent_id"] else ""
+def unclaimed(row: UnclaimedStudy) -> str:
+    one = row.number == 1
+    parent = f" (part of study {row.parent_id})" if row.parent_id else ""
     return (
-        f"{row['number']} {'submission' if one else 'submissions'} of study {row['id']}{parent} "
-        f"{'awaits' if one else 'await'} review, since {moment(row['since'])}, and no rule file names the study."
+        f"{row.number} {'submission' if one else 'submissions'} of study {row.id}{parent} "
+        f"{'awaits' if one else 'await'} review, since {moment(row.since)}, and no rule file names the study."
     )
 
 
-def message(notices: Sequence[Notice]) -> tuple[str, str]:
+def message(notices: Sequence[Notification]) -> tuple[str, str]:
     """Title and text of one message that tells all of these."""
-    kinds: dict[str, list[Notice]] = {}
+    kinds: dict[str, list[Notification]] = {}
     for notice in notices:
         kinds.setdefault(notice.kind, []).append(notice)
     titles = [
@@ -147,7 +143,7 @@ def moment(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def _section(notices: Sequence[Notice]) -> str:
+def _section(notices: Sequence[Notification]) -> str:
     """Notices of one kind, and what to do about them."""
     lines = [f"{moment(one.at)}: {one.text}" for one in notices[:LISTED]]
     lines += _more(len(notices), "of these")
@@ -155,14 +151,14 @@ def _section(notices: Sequence[Notice]) -> str:
     return "\n".join([*lines, advice] if advice else lines)
 
 
-def _submission(row: dict[str, Any]) -> str:
-    study = f" of study {row['study_id']}" if row["study_id"] else ""
-    return f"Submission {row['submission_id']}{study}"
+def _submission(row: HeldSubmission) -> str:
+    study = f" of study {row.study_id}" if row.study_id else ""
+    return f"Submission {row.submission_id}{study}"
 
 
-def _why(hold: dict[str, Any]) -> str:
-    rule = f"rule {hold['rule']}" if hold["rule"] else "no rule decided"
-    return f"{rule}, guard {hold['guard']}" if hold["guard"] else rule
+def _why(hold: HeldSubmission | HoldCount) -> str:
+    rule = f"rule {hold.rule}" if hold.rule else "no rule decided"
+    return f"{rule}, guard {hold.guard}" if hold.guard else rule
 
 
 def _more(number: int, what: str) -> list[str]:

@@ -7,12 +7,13 @@ from datetime import datetime, timedelta
 from service.domain.submission import Study
 from service.errors import ProlificError
 from service.notify import sentences
-from service.notify.looking import tell
+from service.notify.causes import tell
 from service.notify.sentences import Kind
+from service.postgres.database import Database, database_now
 from service.rules import RuleBook
-from service.store.database import Database, database_now
 from service.store.inbox import last_event_at
-from service.store.notices import active_studies, was_told
+from service.store.notifications import active_studies, was_notified
+from service.store.submissions import first_seen
 
 LONG = timedelta(hours=24)
 
@@ -44,14 +45,14 @@ async def _quiet(database: Database, book: RuleBook) -> Quiet | None:
     """A silence that was not told of yet."""
     async with database.connect() as connection:
         active = await active_studies(connection)
-        studies = [row for row in active if book.file_for(row["id"], row["parent_id"])]
-        if not studies:
+        studies = [study for study, parent in active.items() if book.file_for(study, parent)]
+        since = await last_event_at(connection) or await first_seen(connection, studies)
+        if not studies or since is None:
             return None
-        since = await last_event_at(connection) or min(row["first_submission_at"] for row in studies)
         is_long = await database_now(connection) - since >= LONG
-        if not is_long or await was_told(connection, Kind.SILENCE, since.isoformat()):
+        if not is_long or await was_notified(connection, Kind.SILENCE, since.isoformat()):
             return None
-    return Quiet(since, tuple(row["id"] for row in studies))
+    return Quiet(since, tuple(studies))
 
 
 async def _is_active(study: str, ask: AskStudy) -> bool:

@@ -1,1 +1,1 @@
-"""What operators see and rely on: logs, metrics, health, and how HTTP errors read."""
+"""Health checks and gauges, read from the whole service."""

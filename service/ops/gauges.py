@@ -2,17 +2,16 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
-from service.ops.metrics import Metrics
-from service.ops.periodic import now_and_then
+from service.postgres.database import Database
+from service.postgres.periodic import run_every
 from service.store.audit import job_counts
-from service.store.brakes import scopes
-from service.store.database import Database
 from service.store.decisions import failed_submissions
 from service.store.holds import count_holds
 from service.store.inbox import last_event_at
-from service.store.turns import last_said
+from service.store.pauses import scopes
+from service.store.schedule import last_result
+from service.telemetry.metrics import Metrics
 
 EVERY = 15.0  # seconds
 SUBSCRIPTION = {"enabled": 1.0, "disabled": 0.0, "missing": 0.0}
@@ -27,7 +26,7 @@ class Gauges:
 
     async def run(self) -> None:
         """Until it is cancelled."""
-        await now_and_then("gauges", EVERY, self.look)
+        await run_every("gauges", EVERY, self.look)
 
     async def look(self) -> None:
         """Set each gauge to what is so now."""
@@ -38,12 +37,12 @@ class Gauges:
             last_webhook = await last_event_at(connection)
             holds = await count_holds(connection)
             brakes = (await scopes(connection)).values()
-            swept_at, swept = await last_said(connection, "sweep")
-        metrics.jobs_queued.set(jobs["queued"])
-        metrics.oldest_job.set(_age(jobs["oldest"]))
+            swept_at, swept = await last_result(connection, "sweep")
+        metrics.jobs_queued.set(jobs.queued)
+        metrics.oldest_job.set(_age(jobs.oldest))
         metrics.failed.set(len(failed))
-        metrics.holds.set(sum(group["number"] for group in holds))
-        metrics.oldest_hold.set(_age(min((group["oldest"] for group in holds), default=None)))
+        metrics.holds.set(sum(group.number for group in holds))
+        metrics.oldest_hold.set(_age(min((group.oldest for group in holds), default=None)))
         metrics.paused.set(sum(1 for scope in brakes if scope.pause))
         metrics.breakers.set(sum(len(scope.breakers) for scope in brakes))
         if last_webhook:
@@ -54,6 +53,6 @@ class Gauges:
         metrics.subscription_enabled.set(SUBSCRIPTION.get(state, float("nan")))
 
 
-def _age(moment: Any) -> float:
+def _age(moment: datetime | None) -> float:
     """Seconds since then; 0 where there is none."""
     return max(0.0, (datetime.now(UTC) - moment).total_seconds()) if moment else 0.0

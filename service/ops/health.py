@@ -10,9 +10,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from service.errors import AutoreviewError
-from service.rules_in_force import RulesInForce
-from service.store.database import HINTS, Database, kind_of, within
-from service.store.migrate import advice
+from service.postgres.database import HINTS, Database, kind_of, within
+from service.postgres.migrate import advice
+from service.rulebook.current import RulesInForce
 
 PATIENCE = 2.0  # seconds a check may take
 FRESH = timedelta(seconds=30)  # how old a worker's last sign of life may be

@@ -1,1 +1,1 @@
-"""PostgreSQL as this service reaches it: the URL's parts, connections, requirements of the server."""
+"""PostgreSQL: connections, the embedded server, migrations. It knows no table of the service."""

@@ -9,7 +9,7 @@ from psycopg.rows import TupleRow
 
 from service.errors import DatabaseError
 from service.postgres.connection import connect
-from service.postgres.failures import sentence
+from service.postgres.explanation import sentence
 
 RESERVED = 1  # connection, for commands beside the service and for looking after silent ones
 

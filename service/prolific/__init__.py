@@ -1,8 +1,9 @@
 """The way to Prolific: a thin client of its API, and what each decision is sent as."""
 
+from service.domain.decision import ActionRequest
 from service.prolific.client import Prolific
 from service.prolific.filters import SubmissionFilter
 from service.prolific.payloads import Page, ReturnRequest
-from service.prolific.sending import ActionRequest, action_request
+from service.prolific.sending import action_request
 
 __all__ = ["ActionRequest", "Page", "Prolific", "ReturnRequest", "SubmissionFilter", "action_request"]

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 
+from service.domain.text import storable
 from service.prolific.bodies import UNREADABLE
 from service.prolific.errors import (
     MAX_ANSWER,
@@ -17,7 +18,7 @@ from service.prolific.errors import (
     Unauthorised,
     Unreadable,
 )
-from service.prolific.fields import read_http_date, storable
+from service.prolific.fields import read_http_date
 
 LONGEST_RETRY_AFTER = (
     3600.0  # seconds; what a header asks for beyond is no reason to leave anybody for longer

@@ -15,7 +15,6 @@ import httpx
 from service import __version__
 from service.domain.submission import Status, Study, Submission
 from service.errors import ConfigurationError
-from service.ops.outgoing import http_client
 from service.prolific import payloads
 from service.prolific.answers import read_json, refusal, retry_after, unreadable
 from service.prolific.bodies import read_response
@@ -29,6 +28,7 @@ from service.prolific.pace import Pace
 from service.prolific.paths import part
 from service.prolific.payloads import Page, ReturnRequest
 from service.prolific.workspaces import Balance, Workspace, read_balance, read_workspaces
+from service.web.outgoing import http_client
 
 T = TypeVar("T")
 

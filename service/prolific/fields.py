@@ -6,15 +6,14 @@ Where nothing can be done without it, it is a ``ValueError`` instead; the client
 """
 
 import math
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-Body = Mapping[str, Any]
+from service.domain.text import storable
 
-NOT_STORABLE = re.compile("[\x00\ud800-\udfff]")
+Body = Mapping[str, Any]
 
 
 def read_moment(value: Any) -> datetime | None:
@@ -70,10 +69,6 @@ def first(body: Body, *fields: str) -> Any:
 
 def text(value: Any) -> str | None:
     return storable(value) if isinstance(value, str) and value else None
-
-
-def storable(text: str) -> str:
-    return NOT_STORABLE.sub("\ufffd", text)
 
 
 def number(value: Any) -> float | None:

@@ -1,17 +1,10 @@
 """What Prolific is sent for each decision: a pure function of the action and its study."""
 
-from typing import Any, Literal, TypedDict, assert_never
+from typing import Any, assert_never
 
-from service.domain.decision import Action, Approve, Complete, Hold, Reject, RequestReturn
+from service.domain.decision import Action, ActionRequest, Approve, Complete, Hold, Reject, RequestReturn
 from service.domain.submission import RESEARCHER, CompletionCode, Study
 from service.prolific.errors import NoSuchCode
-
-
-class ActionRequest(TypedDict):
-    """``endpoint`` is the last part of the submission's path; ``body`` the JSON posted to it."""
-
-    endpoint: Literal["transition", "request-return"]
-    body: dict[str, Any]
 
 
 def action_request(action: Action, study: Study | None) -> ActionRequest | None:

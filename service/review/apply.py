@@ -10,7 +10,7 @@ from service.prolific.client import Prolific
 from service.prolific.errors import NotFound, Refused, Unauthorised, Unreachable, Unreadable
 from service.prolific.payloads import ReturnRequest
 from service.review.next_step import has_reached
-from service.review.treatment import is_refusal
+from service.review.retry_policy import is_refusal
 from service.store.decisions import Recorded
 from service.store.reviews import Answer
 

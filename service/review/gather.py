@@ -6,15 +6,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.domain.decision import Facts, Outcome
 from service.domain.submission import Study, Submission
+from service.postgres.database import Clock
 from service.prolific.client import Prolific
-from service.review.known import Known
+from service.review.known import Known, compared_since
 from service.review.limits import GUARDS, ServiceLimits, Usage
-from service.review.lists import StudyLists
 from service.review.statistics import statistics_of
-from service.review.studies import StudyCache
+from service.review.study_cache import StudyCache
+from service.review.study_lists import StudyLists
 from service.rules import RuleBook, RuleFile
 from service.store.counting import Window, newest_outcomes, number_in_a_day, reward_in_a_day
-from service.store.database import Clock
 from service.store.history import review_history
 from service.store.queue import Lease
 
@@ -57,6 +57,7 @@ class Gatherer:
             submission,
             claimed=rule_file is not None,
             sources=list(rule_file.evidence) if rule_file else (),
+            since=compared_since(submission),
             holds_end=rule_file is not None and rule_file.hold_at_most is not None,
             lease=lease,
         )

@@ -8,9 +8,18 @@ pauses and limits may hold again.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 
-from service.domain.decision import Action, Approve, Guard, Hold, Mode, Outcome, Trigger, Verdict
+from service.domain.decision import (
+    Action,
+    ActionRequest,
+    Approve,
+    Guard,
+    Hold,
+    Mode,
+    Outcome,
+    Trigger,
+    Verdict,
+)
 from service.domain.submission import Study
 from service.prolific.sending import action_request
 from service.review.known import Known
@@ -33,7 +42,7 @@ class Case:
     mode: Mode
     usage: Usage | None  # None: no limit can apply
     action: Action
-    request: dict[str, Any] | None = None
+    request: ActionRequest | None = None
     no_code: str | None = None
     conflict: str | None = None
     policy: str | None = None
@@ -76,7 +85,7 @@ class Guarded:
     action: Action
     guard: Guard | None
     reason: str
-    request: dict[str, Any] | None = None
+    request: ActionRequest | None = None
     look_at: datetime | None = None
     opens: Excess | None = None
 
@@ -250,7 +259,6 @@ def _expired(found: Guarded, case: Case) -> Guarded:
     return Guarded(Approve(), Guard.HOLD_EXPIRED, reason, approval.request)
 
 
-def request_for(action: Action, study: Study | None) -> dict[str, Any] | None:
+def request_for(action: Action, study: Study | None) -> ActionRequest | None:
     """The request for an action, None for a hold. Raise NoSuchCode where the study has no code for it."""
-    request = action_request(action, study)
-    return dict(request) if request else None
+    return action_request(action, study)

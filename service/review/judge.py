@@ -5,11 +5,21 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from service.domain.decision import Decision, Facts, Guard, Mode, Outcome, Reject, Trigger, Verdict
+from service.domain.decision import (
+    ANSWER_TIME,
+    Decision,
+    Facts,
+    Guard,
+    Mode,
+    Outcome,
+    Reject,
+    Trigger,
+    Verdict,
+)
 from service.prolific.errors import NoSuchCode
 from service.review.facts import facts_of, still_to_come
 from service.review.guards import LOOK_AGAIN, Case, Guarded, guard, request_for
-from service.review.known import ANSWER_TIME, Known
+from service.review.known import Known
 from service.review.limits import Excess, Usage
 from service.rules.rulefile import STATS, RuleFile
 from service.store.history import Version
@@ -170,7 +180,9 @@ def _recheck_at(known: Known, proposal: Proposal, guarded: Guarded) -> datetime 
     if guarded.guard is not None and known.statistics.get(STATS) == {}:
         times.append(now + LIST_AGAIN)  # Prolific's list was never read: no reason to leave it to a person
     if outcome is Outcome.HOLD:
-        times += [_if_later(known.answer_until, now), now + LOOK_AGAIN if known.unconfirmed else None]
+        times.append(_if_later(known.answer_until, now))
+    if known.unconfirmed and (outcome is Outcome.HOLD or proposal.mode is Mode.OBSERVE):
+        times.append(now + LOOK_AGAIN)
     return min((time for time in times if time), default=None)
 
 

@@ -5,14 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from service.domain.decision import Facts
+from service.domain.decision import ANSWER_TIME, Facts
 from service.domain.submission import Study, Submission
 from service.store.history import History, Unconfirmed, Version
 
 # How long a request whose answer is lost may still show at Prolific. After that, what Prolific shows counts.
 SETTLED_AFTER = timedelta(minutes=10)
-
-ANSWER_TIME = timedelta(days=7)  # how long a participant has to answer a request to return
 
 # Prolific's clock and the database's are compared only where nothing else is known, and then this much is added
 # in the participant's favour: messages count as replies from earlier on, the time to answer is longer.
@@ -40,12 +38,8 @@ class Known:
         return {version.source: version.payload for version in reversed(self.history.evidence)}
 
     def versions(self, source: str) -> list[Version]:
-        """What a source sent after completion, newest first.
-
-        When it was received is by the database's clock, when it was completed by Prolific's.
-        """
-        completed = self.submission.completed_at
-        since = completed - CLOCK_MARGIN if completed else None
+        """What a source sent after completion, newest first."""
+        since = compared_since(self.submission)
         found = [version for version in self.history.evidence if version.source == source]
         return [version for version in found if since is None or version.received_at >= since]
 
@@ -86,6 +80,14 @@ class Known:
         if shown is not None and not (asked and _is_another(shown, asked.sent_at)):
             return shown
         return asked.sent_at - CLOCK_MARGIN if asked else None
+
+
+def compared_since(submission: Submission) -> datetime | None:
+    """From when on a source's values count as sent after completion; None: whenever they were.
+
+    When it was received is by the database's clock, when it was completed by Prolific's.
+    """
+    return submission.completed_at - CLOCK_MARGIN if submission.completed_at else None
 
 
 def _is_another(shown: datetime | None, sent_at: datetime) -> bool:

@@ -10,7 +10,8 @@ from math import floor
 
 from service.domain.decision import Guard, Outcome
 from service.rules import Limits
-from service.store.brakes import Scope
+from service.settings import Settings
+from service.store.pauses import Scope
 
 ALWAYS_ALLOWED = 3  # rejections that no share forbids
 
@@ -33,6 +34,15 @@ class ServiceLimits:
     @property
     def are_set(self) -> bool:
         return any(limit is not None for limit in (self.rejections, self.requests_to_return, self.reward))
+
+
+def service_limits(settings: Settings) -> ServiceLimits:
+    """Return the limits that the settings ask for."""
+    return ServiceLimits(
+        rejections=settings.limit_reject_per_day,
+        requests_to_return=settings.limit_request_return_per_day,
+        reward=settings.limit_reward_per_day,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,8 @@ to the same is its request sent. What its request did before, and whether it may
     any, by a person             sent again                 a person's decision does not depend on the rules
 
 A person may decide at any time: their decision supersedes what is pending, whether it may have arrived or not.
+Nothing is sent while the rules only observe or a pause is on, and what may have arrived is fetched as above.
+After a Settle that leaves the submission awaiting review (it was asked to be returned) the next step is asked again.
 """
 
 from dataclasses import dataclass

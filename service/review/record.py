@@ -8,14 +8,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.domain.decision import Decision, DecisionStatus, Mode, Outcome, Trigger
 from service.errors import AutoreviewError, ProlificError
-from service.ops.metrics import Metrics
+from service.postgres.database import Database
 from service.prolific.errors import NotFound, Refused
 from service.review.judge import is_repeat
 from service.review.known import Known
 from service.review.limits import Excess
 from service.review.next_step import has_failed
-from service.store.brakes import open_breaker
-from service.store.database import Database
 from service.store.decisions import (
     Recorded,
     add_answer,
@@ -27,19 +25,25 @@ from service.store.decisions import (
     record_and_attempt,
     supersede,
 )
-from service.store.queue import Queue
+from service.store.pauses import open_breaker
+from service.store.queue import cancel_timer, set_timer
 from service.store.submissions import study_of
+from service.telemetry.metrics import Metrics
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A decision in the database; its request is to be sent if there is an ``attempt``."""
+    """A decision in the database; its request is to be sent if there is an ``attempt``.
+
+    ``ignores_evidence`` is True if a payload that names another participant was left out.
+    """
 
     recorded: Recorded
     attempt: int | None = None
     is_new: bool = False
+    ignores_evidence: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,6 @@ class Recorder:
     """Adds decisions to the audit trail."""
 
     database: Database
-    queue: Queue
     metrics: Metrics
 
     async def record(
@@ -74,13 +77,14 @@ class Recorder:
         if decision.recheck_at:
             await self.set_timer(connection, decision.submission_id, decision.recheck_at)
         elif known.history.has_timer:
-            await self.queue.cancel_timer(connection, decision.submission_id)
+            await cancel_timer(connection, decision.submission_id)
         if last and last.status is DecisionStatus.PENDING:
             await supersede(connection, last, recorded)
-        return Recording(recorded, attempt, is_new=True)
+        ignores = known.history.conflicts > 0
+        return Recording(recorded, attempt, is_new=True, ignores_evidence=ignores)
 
     async def set_timer(self, connection: AsyncConnection, submission_id: str, at: datetime) -> None:
-        await self.queue.set_timer(connection, submission_id, at, Trigger.RECHECK)
+        await set_timer(connection, submission_id, at, Trigger.RECHECK)
 
     async def _repeat(
         self,
@@ -106,6 +110,8 @@ class Recorder:
             return
         recorded, decision = recording.recorded, recording.recorded.decision
         self.metrics.decisions.labels(decision.outcome.value, decision.guard or "").inc()
+        if recording.ignores_evidence:
+            self.metrics.evidence_conflicts.inc()
         log.info(
             "decision.recorded",
             decision_id=recorded.id,

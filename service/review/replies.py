@@ -7,7 +7,7 @@ from service.errors import ProlificError
 from service.prolific.client import Prolific
 from service.prolific.messages import Message
 from service.review.known import Known
-from service.review.treatment import is_nothing_about_it, is_refusal
+from service.review.retry_policy import affects_every_call, is_refusal
 
 
 def follows_up(decision: Decision) -> bool:
@@ -34,7 +34,7 @@ async def reply_since(known: Known, prolific: Prolific) -> str | None:
     try:
         messages = await prolific.messages(participant)
     except ProlificError as error:
-        if is_refusal(error) and not is_nothing_about_it(error):
+        if is_refusal(error) and not affects_every_call(error):
             return f"Whether the participant answered the request to return can't be looked up: {error}"
         raise
     replies = [message for message in messages if _is_reply(message, known, since)]

@@ -8,8 +8,10 @@ it, and the slot for the call is held by then: nothing can change between the de
 at any point leads to the same requests: what was recorded is judged again, or settled by what Prolific shows.
 """
 
+import asyncio
+from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
@@ -19,10 +21,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.domain.decision import DecisionStatus, Guard, Mode, Trigger
 from service.domain.submission import Status, Submission
 from service.errors import ProlificError
-from service.ops.metrics import Metrics
+from service.postgres.database import Database, database_now
 from service.prolific.client import Prolific
 from service.prolific.errors import Resting, Unreadable
 from service.review.apply import Failed, apply, settled
+from service.review.failures import FailureCounter
 from service.review.gather import Fetched, Gatherer, usage_of
 from service.review.judge import judge, propose, still_asks_to_return
 from service.review.known import Known
@@ -30,14 +33,13 @@ from service.review.limits import ServiceLimits
 from service.review.next_step import Decide, LookAgain, Resend, Settle, Skip, has_reached, next_step
 from service.review.record import Recorder, Recording
 from service.review.replies import follows_up, reply_since
-from service.review.treatment import MOST_IN_AN_HOUR, RetryLater, look_again, wait_for_all
-from service.review.troubles import Troubles
+from service.review.retry_policy import MOST_IN_AN_HOUR, RetryLater, look_again, wait_for_all
 from service.rules import RuleBook
-from service.store.database import Database, database_now
 from service.store.decisions import Recorded, add_answer, add_attempt, lock_for_review
-from service.store.queue import Lease, LeaseLost
+from service.store.queue import Lease, LeaseLost, cancel_timer
 from service.store.reviews import Answer, Begun, begin_review, end_review
 from service.store.submissions import see_submission
+from service.telemetry.metrics import Metrics
 
 log = structlog.get_logger(__name__)
 
@@ -108,8 +110,10 @@ class Reviewer:
     metrics: Metrics
     gatherer: Gatherer
     recorder: Recorder
-    troubles: Troubles
+    failures: FailureCounter
     service_limits: ServiceLimits
+    # Before the lock in the database, which other processes wait for: who waits here keeps no connection meanwhile.
+    _deciding: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
     async def review(self, job: ReviewJob) -> Recorded | None:
         """Decide one submission and apply the outcome; None if there is nothing to decide.
@@ -137,7 +141,7 @@ class Reviewer:
 
     async def crash_delay(self, job: ReviewJob, error: Exception) -> timedelta | None:
         """Return how long to wait after an error of our own; None when retries are exhausted: it is *failed* then."""
-        after = await self.troubles.stumble(job.submission_id)
+        after = await self.failures.crash_delay(job.submission_id)
         if after is None:
             await self.recorder.record_failure(
                 job.submission_id, job.trigger, self.mode, error, await self._now()
@@ -151,7 +155,8 @@ class Reviewer:
         replied: tuple[str | None] | None = None
         while True:
             await prolific.ready()
-            async with self.database.begin() as connection:
+            study = fetched.submission.study_id or ""
+            async with self._deciding[study], self.database.begin() as connection:
                 decided = await self._decide_under_lock(connection, job, begun, fetched, replied)
             match decided:
                 case AskReplies(known):
@@ -187,7 +192,13 @@ class Reviewer:
         unread = tuple(known.history.unread)
         match step:
             case Settle(decisions):
-                return Finished(Recording(await self._settle(connection, decisions, submission)), unread)
+                settled = Recording(await self._settle(connection, decisions, submission))
+                if submission.status is not Status.AWAITING_REVIEW:
+                    return Finished(settled, unread)
+                # It was asked to be returned. What is new beside that, evidence above all, has to be decided on.
+                more = await self._decide_under_lock(connection, job, begun, fetched, replied)
+                is_all = isinstance(more, Finished) and more.recording is None
+                return Finished(settled, unread) if is_all else more
             case Resend(decision):
                 attempt = await add_attempt(connection, decision.id, decision.decision.action)
                 return Send(Recording(decision), attempt, unread)
@@ -249,7 +260,7 @@ class Reviewer:
             self.metrics.applications.labels(status.value).inc()
             found = replace(decision, status=status)
         if submission.status is not Status.AWAITING_REVIEW:
-            await self.recorder.queue.cancel_timer(connection, submission.id)
+            await cancel_timer(connection, submission.id)
         return found
 
     async def _skip(self, connection: AsyncConnection, skip: Skip, known: Known) -> None:
@@ -260,7 +271,7 @@ class Reviewer:
         else:
             log.info(skip.event, status=submission.status.value)
         if skip.ends_timer and known.history.has_timer:
-            await self.recorder.queue.cancel_timer(connection, submission.id)
+            await cancel_timer(connection, submission.id)
 
     async def _send(self, job: ReviewJob, begun: Begun, send: Send, prolific: Prolific) -> Recorded:
         """Send the request and store what came of it; the job ends in the same transaction.
@@ -276,7 +287,7 @@ class Reviewer:
         return recorded
 
     async def _send_failed(self, job: ReviewJob, begun: Begun, send: Send, failed: Failed) -> Recorded:
-        after = await self.troubles.meet(job.submission_id, failed.error)
+        after = await self.failures.retry_delay(job.submission_id, failed.error)
         status = DecisionStatus.PENDING if after else DecisionStatus.FAILED
         recorded, shown = replace(send.recording.recorded, status=status), failed.shown
         async with self.database.begin() as connection:
@@ -299,7 +310,7 @@ class Reviewer:
 
     async def _not_shown(self, job: ReviewJob, error: ProlificError) -> Finished:
         """Prolific did not show what is to be reviewed: try again later, or record that it failed."""
-        after = await self.troubles.meet(job.submission_id, error)
+        after = await self.failures.retry_delay(job.submission_id, error)
         if after is not None:
             raise RetryLater(after, str(error)) from error
         now = await self._now()

@@ -17,13 +17,23 @@ from procrastinate.retry import BaseRetryStrategy
 from procrastinate.worker import Worker
 
 from service.domain.decision import Trigger
-from service.ops.metrics import Metrics
-from service.ops.periodic import now_and_then
+from service.postgres.database import HINTS, Database, database_now, kind_of, within
+from service.postgres.periodic import run_every
+from service.review.retry_policy import RetryLater
 from service.review.review import Reviewer, ReviewJob
-from service.review.treatment import RetryLater
-from service.store.database import HINTS, Database, database_now, kind_of, within
 from service.store.decisions import newest
-from service.store.queue import QUEUE, RETRY, REVIEW, WAKE, Jobs, Lease, LeaseLost, Queue
+from service.store.queue import (
+    QUEUE,
+    RETRY,
+    REVIEW,
+    WAKE,
+    Jobs,
+    Lease,
+    LeaseLost,
+    enqueue_reviews,
+    rescue_jobs,
+)
+from service.telemetry.metrics import Metrics
 
 HEARTBEAT = 2.5  # seconds between a worker's signs of life
 SOON = 3  # seconds
@@ -37,7 +47,7 @@ CLOCK_PATIENCE = 2.0  # seconds to wait for the database's clock
 log = structlog.get_logger(__name__)
 
 
-class Patience(BaseRetryStrategy):
+class RetryAlways(BaseRetryStrategy):
     """Every job is taken up again: when ``Tasks.put_off`` says, or soon. An error in here would end it for good."""
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:  # noqa: ARG002
@@ -53,7 +63,6 @@ class Tasks:
     jobs: Jobs
     reviewer: Reviewer
     database: Database
-    queue: Queue
     metrics: Metrics
 
     async def review(self, context: JobContext, submission_id: str, trigger: str) -> None:
@@ -68,7 +77,7 @@ class Tasks:
 
     async def wake(self, submission_id: str, trigger: str) -> None:
         async with self.database.begin() as connection:
-            await self.queue.review(connection, [submission_id], Trigger(trigger))
+            await enqueue_reviews(connection, [submission_id], Trigger(trigger))
 
     async def put_off(
         self,
@@ -100,7 +109,7 @@ class Tasks:
     async def rescue(self, timestamp: int = 0) -> None:  # noqa: ARG002 - periodic tasks are told their time
         """Give the jobs of workers that are dead to those that live."""
         async with self.database.begin() as connection:
-            rescued = await self.queue.rescue(connection, STALLED, LONGEST_REVIEW)
+            rescued = await rescue_jobs(connection, STALLED, LONGEST_REVIEW)
         for job in rescued:
             log.warning("job.rescued", job_id=job.id, task=job.task, **job.args)
 
@@ -136,16 +145,16 @@ class Tasks:
                 self.jobs.ended.add(lease.job_id)
 
 
-def register_tasks(app: App, reviewer: Reviewer, database: Database, queue: Queue, metrics: Metrics) -> None:
+def register_tasks(app: App, reviewer: Reviewer, database: Database, metrics: Metrics) -> None:
     """Teach the app its tasks."""
     assert isinstance(app.job_manager, Jobs)
-    tasks = Tasks(app.job_manager, reviewer, database, queue, metrics)
+    tasks = Tasks(app.job_manager, reviewer, database, metrics)
     for name, task in ((REVIEW, tasks.review), (RETRY, tasks.retry)):
         teach = app.task(
-            name=name, queue=QUEUE, retry=Patience(), pass_context=True, task_middleware=[tasks.put_off]
+            name=name, queue=QUEUE, retry=RetryAlways(), pass_context=True, task_middleware=[tasks.put_off]
         )
         teach(task)
-    app.task(name=WAKE, queue=QUEUE, retry=Patience(), task_middleware=[tasks.put_off])(tasks.wake)
+    app.task(name=WAKE, queue=QUEUE, retry=RetryAlways(), task_middleware=[tasks.put_off])(tasks.wake)
     # ``run_worker`` does not wait for its turn in the queue. As a job it is there for what older versions enqueue,
     # and because Procrastinate watches over its heartbeat only as long as it has something periodic beside it.
     rescue = app.task(name=RESCUE, queue=QUEUE, queueing_lock=RESCUE, priority=1)(tasks.rescue)
@@ -155,7 +164,7 @@ def register_tasks(app: App, reviewer: Reviewer, database: Database, queue: Queu
 async def run_worker(app: App, *, concurrency: int, stopping: asyncio.Event) -> None:
     """Work until told to stop, then end what is under way; a lost database is waited for."""
     # Beside the jobs: all slots may be taken by calls that are slow, and the backlog be long.
-    rescuing = asyncio.create_task(now_and_then(RESCUE, RESCUE_EVERY, app.tasks[RESCUE]))
+    rescuing = asyncio.create_task(run_every(RESCUE, RESCUE_EVERY, app.tasks[RESCUE]))
     try:
         await _keep_working(app, concurrency, stopping)
     finally:

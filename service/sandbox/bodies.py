@@ -99,8 +99,13 @@ def _places(study: SimStudy, state: SandboxState) -> Body:
     return {"number_of_submissions": by_status.total(), "places_taken": by_status.total() - free}
 
 
-def _reward_per_hour(study: SimStudy, state: SandboxState) -> float:
-    """Minor units per hour of the time that submissions took on average; the estimate while there are none."""
+def _reward_per_hour(study: SimStudy, state: SandboxState) -> float | None:
+    """Minor units per hour of the time that submissions took on average; the estimate while there are none.
+
+    None for a study that shows no reward.
+    """
+    if study.body["reward"] is None:
+        return None
     taken = [one.time_taken for one in state.of_study(study.id) if one.time_taken]
     seconds = sum(taken) / len(taken) if taken else study.body["estimated_completion_time"] * 60
     return round(study.reward * 3600 / seconds, 2)

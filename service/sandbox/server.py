@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Generator
 import uvicorn
 from starlette.types import ASGIApp
 
-from service.ops.listening import listen_on, url_of
 from service.sandbox.app import DEFAULT_ACCESS, create_app
 from service.sandbox.faulty_api import Severable
 from service.sandbox.lifecycle import PushEvidence, simulate
@@ -17,6 +16,7 @@ from service.sandbox.population import population
 from service.sandbox.state import WORKSPACE, SandboxState
 from service.sandbox.studies import SHIPPED, STROOP
 from service.sandbox.times import Timers, seeded
+from service.web.listening import listen_on, url_of
 
 BACKLOG = 512  # connections
 GRACE = 1  # seconds that open connections have when the server stops

@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.store.decisions import STATUS
-from service.store.tables import answers, attempts, decisions
+from service.store.tables import answers, attempts, decision_states, decisions
+from service.store.tallies import tallied
 
 
 def _attempts() -> sa.ColumnElement[Any]:
@@ -35,7 +35,9 @@ def _attempts() -> sa.ColumnElement[Any]:
     )
 
 
-WHOLE = sa.select(decisions, STATUS.label("status"), _attempts().label("attempts"))
+WHOLE = sa.select(decisions, decision_states.c.status, _attempts().label("attempts")).join(
+    decision_states, decision_states.c.decision_id == decisions.c.id
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class DecisionFilter:
             "participant": decisions.c.participant_id,
             "outcome": decisions.c.outcome,
             "rule": decisions.c.rule,
-            "status": STATUS,
+            "status": decision_states.c.status,
             "trigger": decisions.c.trigger,
         }
         found = [column == getattr(self, name) for name, column in columns.items() if getattr(self, name)]
@@ -94,43 +96,53 @@ async def show_decision(connection: AsyncConnection, decision: int) -> dict[str,
 async def decision_counts(connection: AsyncConnection) -> dict[str, dict[str, int]]:
     """How many decisions by outcome and by status."""
     counts: dict[str, dict[str, int]] = {"outcome": {}, "status": {}}
-    labelled = sa.select(decisions.c.outcome.label("outcome"), STATUS.label("status")).subquery()
-    rows = await connection.execute(
-        sa.select(labelled.c.outcome, labelled.c.status, sa.func.count()).group_by(
-            labelled.c.outcome, labelled.c.status
-        ),
-    )
-    for outcome, status, number in rows:
+    for (outcome, status), number in (await tallied(connection, "decisions")).items():
         counts["outcome"][outcome] = counts["outcome"].get(outcome, 0) + number
         counts["status"][status] = counts["status"].get(status, 0) + number
     return counts
 
 
-async def observed_rules(connection: AsyncConnection) -> list[dict[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class ObservedRule:
+    """What a rule under observation ``would`` have done, and to how many submissions."""
+
+    rule_file: str | None
+    rule: str
+    would: str
+    submissions: int
+
+
+async def observed_rules(connection: AsyncConnection) -> list[ObservedRule]:
     """What rules under observation would have done, and to how many submissions."""
-    rows = await connection.execute(
-        sa.text("""
-            SELECT d.rule_file, entry ->> 'rule' AS rule, entry ->> 'would' AS would,
-                   count(DISTINCT d.submission_id) AS submissions
-            FROM decisions d CROSS JOIN LATERAL jsonb_array_elements(d.trace) AS entry
-            WHERE d.trace @> '[{"observe": true}]' AND entry ->> 'would' IS NOT NULL
-            GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
-        """)
-    )
-    return [dict(row) for row in rows.mappings()]
+    return [
+        ObservedRule(file or None, rule, would, number)
+        for (file, rule, would), number in (await tallied(connection, "observed")).items()
+    ]
 
 
-async def job_counts(connection: AsyncConnection) -> dict[str, Any]:
-    """Jobs that wait to run now, and since when the oldest of them does; timers of later don't count."""
+@dataclass(frozen=True, slots=True)
+class JobCounts:
+    """Jobs that are due, and since when the oldest of them is."""
+
+    queued: int
+    oldest: datetime | None
+
+
+async def job_counts(connection: AsyncConnection) -> JobCounts:
+    """Count the jobs that are due; timers of later are not."""
     rows = await connection.execute(
         sa.text("""
-            SELECT count(*) AS queued, min(coalesce(j.scheduled_at, e.at)) AS oldest
-            FROM procrastinate_jobs j
-            LEFT JOIN procrastinate_events e ON e.job_id = j.id AND e.type = 'deferred'
-            WHERE j.status = 'todo' AND (j.scheduled_at IS NULL OR j.scheduled_at <= now())
+            SELECT queued, least(scheduled_at, (
+                SELECT min(at) FROM procrastinate_events WHERE job_id = waiting.first AND type = 'deferred'
+            )) AS oldest
+            FROM (
+                SELECT count(*) AS queued, min(scheduled_at) AS scheduled_at,
+                       min(id) FILTER (WHERE scheduled_at IS NULL) AS first
+                FROM procrastinate_jobs WHERE status = 'todo' AND (scheduled_at IS NULL OR scheduled_at <= now())
+            ) AS waiting
         """),
     )
-    return dict(rows.mappings().one())
+    return JobCounts(**rows.mappings().one())
 
 
 async def worker_heartbeat(connection: AsyncConnection) -> datetime | None:

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.domain.decision import Decision, DecisionStatus, Guard, Mode, Outcome, Trigger
-from service.store.tables import answers, attempts, decisions
+from service.store.tables import answers, attempts, decision_states, decisions
 
 LONGEST_CALL = timedelta(minutes=1)
 
@@ -20,37 +20,16 @@ SERVICE = "autoreview:decisions"
 SUBMISSION = "autoreview:submission"
 
 
-def _status() -> sa.ColumnElement[str]:
-    """A decision's status: what its newest attempt came to, else what its kind says."""
-    newest = (
-        sa.select(sa.func.coalesce(answers.c.status, DecisionStatus.PENDING.value))
-        .select_from(attempts.outerjoin(answers))
-        .where(attempts.c.decision_id == decisions.c.id)
-        .order_by(attempts.c.id.desc())
-        .limit(1)
-        .correlate(decisions)
-        .scalar_subquery()
-    )
-    unattempted = sa.case(
-        (
-            sa.and_(decisions.c.mode == Mode.OBSERVE.value, decisions.c.trigger != Trigger.PERSON.value),
-            DecisionStatus.OBSERVED.value,
-        ),
-        (decisions.c.outcome == Outcome.HOLD.value, DecisionStatus.HELD.value),
-        else_=DecisionStatus.PENDING.value,
-    )
-    return sa.func.coalesce(newest, unattempted)
-
-
-STATUS = _status()
+# A decision's status, which triggers keep: what its newest attempt came to, else what its kind implies.
+STATUS: sa.ColumnElement[str] = (
+    sa.select(decision_states.c.status)
+    .where(decision_states.c.decision_id == decisions.c.id)
+    .correlate(decisions)
+    .scalar_subquery()
+)
 
 # The same of a decision ``d``, for statements written as text.
-STATUS_OF = f"""coalesce(
-    (SELECT coalesce(n.status, '{DecisionStatus.PENDING}') FROM attempts a LEFT JOIN answers n ON n.attempt_id = a.id
-     WHERE a.decision_id = d.id ORDER BY a.id DESC LIMIT 1),
-    CASE WHEN d.mode = '{Mode.OBSERVE}' AND d.trigger <> '{Trigger.PERSON}' THEN '{DecisionStatus.OBSERVED}'
-         WHEN d.outcome = '{Outcome.HOLD}' THEN '{DecisionStatus.HELD}'
-         ELSE '{DecisionStatus.PENDING}' END)"""  # noqa: S608 - nothing of it comes from outside
+STATUS_OF = "(SELECT status FROM decision_states WHERE decision_id = d.id)"
 
 # Of an attempt ``a`` with its answer ``n``: that something was sent and no answer shows that it was refused.
 # A 2xx or 3xx is unclear too unless it was recorded as applied: what came back was not what was wanted.
@@ -58,15 +37,37 @@ UNCLEAR = """a.request ->> 'endpoint' IN ('transition', 'request-return')
     AND (n.attempt_id IS NULL OR n.status_code IS NULL OR n.status_code >= 500 OR n.status_code < 400)
     AND coalesce(n.answer -> 'sent' <> 'false', true)"""
 
-# Of the submission ``asked``: since when it has been held for a person without a break. A hold that expired and
-# could not be sent goes on; after one that was sent nothing ends by itself (``reopened``).
-_FOR_A_PERSON = f"""(h.outcome = '{Outcome.HOLD}' AND h.mode <> '{Mode.OBSERVE}'
-    AND h.guard IS DISTINCT FROM '{Guard.WAITING}' OR h.guard IS NOT DISTINCT FROM '{Guard.HOLD_EXPIRED}')"""
-HELD_SINCE = f"""(
-    SELECT min(h.decided_at) FROM decisions h
-    WHERE h.submission_id = asked.id AND {_FOR_A_PERSON}
-      AND h.id > coalesce((SELECT max(h.id) FROM decisions h
-                           WHERE h.submission_id = asked.id AND NOT {_FOR_A_PERSON}), 0))"""  # noqa: S608
+# Of a decision ``d``: that it is the newest of its submission.
+IS_NEWEST = "d.id = (SELECT max(x.id) FROM decisions x WHERE x.submission_id = d.submission_id)"
+
+
+def newest_decision(submission: str) -> str:
+    """Return the SQL subquery for the newest decision of a submission; ``submission`` is its id in SQL."""
+    return f"(SELECT * FROM decisions WHERE submission_id = {submission} ORDER BY id DESC LIMIT 1)"  # noqa: S608
+
+
+DONE = f"('{DecisionStatus.APPLIED}', '{DecisionStatus.ALREADY}')"
+
+# A decision ``h`` that goes on with a hold for a person. A person's own hold counts in any mode, the rules' hold only
+# where the service applies decisions. An expired hold whose approval was not applied (a pause, a refusal) goes on:
+# the participant waits as before. Once the approval was applied, a later hold is a new one.
+_HOLD_GOES_ON = f"""(
+    h.outcome = '{Outcome.HOLD}' AND h.guard IS DISTINCT FROM '{Guard.WAITING}'
+        AND (h.mode <> '{Mode.OBSERVE}' OR h.trigger = '{Trigger.PERSON}')
+    OR h.guard IS NOT DISTINCT FROM '{Guard.HOLD_EXPIRED}'
+        AND (SELECT status FROM decision_states WHERE decision_id = h.id) NOT IN {DONE})"""  # noqa: S608 - nothing of it comes from outside
+
+
+def held_since(submission: str) -> str:
+    """Return the SQL expression for when the hold of a submission began; ``submission`` is its id in SQL.
+
+    The time is that of the first decision of the newest run of holds. It is null without a hold.
+    """
+    return f"""(
+        SELECT min(h.decided_at) FROM decisions h
+        WHERE h.submission_id = {submission} AND {_HOLD_GOES_ON}
+          AND h.id > coalesce((SELECT max(h.id) FROM decisions h
+                               WHERE h.submission_id = {submission} AND NOT {_HOLD_GOES_ON}), 0))"""  # noqa: S608
 
 
 def _may_have_arrived() -> sa.ColumnElement[bool]:
@@ -150,7 +151,7 @@ async def newest(connection: AsyncConnection, submission: str) -> Recorded | Non
     return recorded_from(dict(row)) if row else None
 
 
-async def add_attempt(connection: AsyncConnection, decision: int, request: dict[str, Any] | None) -> int:
+async def add_attempt(connection: AsyncConnection, decision: int, request: Mapping[str, Any] | None) -> int:
     """The intent, on disk before Prolific is called."""
     found = await connection.execute(
         sa.insert(attempts).values(decision_id=decision, request=request).returning(attempts.c.id)
@@ -203,25 +204,18 @@ async def is_being_sent(connection: AsyncConnection, decision: int) -> bool:
     return bool(found)
 
 
+_FAILED = sa.text(f"""
+    SELECT d.submission_id FROM decision_states state JOIN decisions d ON d.id = state.decision_id
+    WHERE state.status = '{DecisionStatus.FAILED}'
+      AND (CAST(:submission AS text) IS NULL OR d.submission_id = :submission)
+      AND {IS_NEWEST}
+    ORDER BY d.id
+""")  # noqa: S608 - nothing of it comes from outside
+
+
 async def failed_submissions(connection: AsyncConnection, submission: str | None = None) -> list[str]:
     """Submissions whose newest decision failed, or this one if its did; the longest failed first."""
-    failed = sa.select(decisions.c.submission_id).select_from(decisions.join(attempts).join(answers))
-    failed = failed.where(answers.c.status == DecisionStatus.FAILED.value)
-    if submission is not None:
-        failed = failed.where(decisions.c.submission_id == submission)
-    newest_of = (
-        sa.select(decisions.c.submission_id, sa.func.max(decisions.c.id).label("id"))
-        .where(decisions.c.submission_id.in_(failed))
-        .group_by(decisions.c.submission_id)
-        .subquery()
-    )
-    rows = await connection.scalars(
-        sa.select(decisions.c.submission_id)
-        .join(newest_of, newest_of.c.id == decisions.c.id)
-        .where(STATUS.in_([DecisionStatus.FAILED.value]))
-        .order_by(decisions.c.id)
-    )
-    return list(rows)
+    return list(await connection.scalars(_FAILED, {"submission": submission}))
 
 
 _LOCK = """

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.store.tables import evidence, submissions
 
 PARTICIPANT_ID = "participant_id"
+MOST_SHOWN = 100  # payloads, of up to 64 KiB each
 
 
 async def add_evidence(
@@ -26,7 +27,7 @@ async def add_evidence(
 
 
 async def evidence_of(connection: AsyncConnection, submission: str) -> list[dict[str, Any]]:
-    """Return all that was ever pushed of a submission, newest first: ``source, received_at, payload, conflict``.
+    """Return the newest payloads pushed for a submission, newest first: ``source, received_at, payload, conflict``.
 
     ``conflict`` is True where the payload names another participant than the submission's: it is ignored.
     """
@@ -39,6 +40,7 @@ async def evidence_of(connection: AsyncConnection, submission: str) -> list[dict
         sa.select(evidence.c.source, evidence.c.received_at, evidence.c.payload, conflict.label("conflict"))
         .select_from(evidence.outerjoin(submissions, submissions.c.id == evidence.c.submission_id))
         .where(evidence.c.submission_id == submission)
-        .order_by(evidence.c.id.desc()),
+        .order_by(evidence.c.id.desc())
+        .limit(MOST_SHOWN),
     )
     return [dict(row) for row in rows.mappings()]

@@ -9,15 +9,17 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.domain.decision import DecisionStatus, Outcome
+from service.domain.decision import Outcome
 from service.domain.submission import Submission
-from service.store.brakes import Scope, scopes_from
-from service.store.decisions import HELD_SINCE, STATUS_OF, UNCLEAR, Recorded, recorded_from
+from service.store.decisions import DONE, STATUS_OF, UNCLEAR, Recorded, held_since, recorded_from
 from service.store.inbox import IS_FINAL
+from service.store.pauses import Scope, scopes_from
 from service.store.queue import Lease
 from service.store.submissions import row_of
 
-VERSIONS = 10  # of the evidence of a source that are compared: the newest ones
+VERSIONS = (
+    10  # of the evidence of a source that are compared: the newest ones, and the first since completion
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class ReturnAsked:
 
 @dataclass(frozen=True, slots=True)
 class Unconfirmed:
-    """A request that Prolific may have taken, although no answer says so."""
+    """A request that Prolific may have taken, although no answer says so, nor that a later one decided it."""
 
     decision: Recorded
     sent_at: datetime
@@ -52,8 +54,8 @@ class History:
 
     ``first_seen_at`` is None and ``ever_final`` False for a submission never fetched before. ``ended`` is True
     if a webhook ever reported a final status, ``decided`` if approve, reject or complete was applied. ``evidence``
-    has the newest payloads of each source, newest first, without the ``conflicts`` that name another
-    participant; ``unread`` are the ids of evidence rows that no finished review has read.
+    has the newest payloads of each source and the first since completion, newest first, without the ``conflicts``
+    that name another participant; ``unread`` are the ids of evidence rows that no finished review has read.
     """
 
     now: datetime
@@ -77,7 +79,11 @@ class History:
 # Evidence whose payload names a participant who is not the submission's.
 OF_ANOTHER = "e.participant_id IS NOT NULL AND e.participant_id IS DISTINCT FROM asked.participant"
 
-_DONE = f"('{DecisionStatus.APPLIED}', '{DecisionStatus.ALREADY}')"
+# What a source says of the submission. Its first values since completion can't be pushed out by later ones.
+_OWN = f"""SELECT e.id FROM evidence e
+    WHERE e.submission_id = asked.id AND e.source = wanted.source AND NOT ({OF_ANOTHER})"""  # noqa: S608
+
+
 _DECIDED = f"('{Outcome.APPROVE}', '{Outcome.REJECT}', '{Outcome.COMPLETE}')"
 
 # Each part reads an index by the submission's id; parts about decisions find nothing at a first review.
@@ -87,13 +93,14 @@ _HISTORY = f"""
            EXISTS (SELECT FROM inbox e WHERE e.submission_id = asked.id AND e.readable AND {IS_FINAL}) AS ended,
            EXISTS (SELECT FROM decisions d JOIN attempts a ON a.decision_id = d.id
                    JOIN answers n ON n.attempt_id = a.id
-                   WHERE d.submission_id = asked.id AND d.outcome IN {_DECIDED} AND n.status IN {_DONE}) AS decided,
+                   WHERE d.submission_id = asked.id AND d.outcome IN {_DECIDED} AND n.status IN {DONE}) AS decided,
            (SELECT jsonb_agg(jsonb_build_object('source', v.source, 'received_at', v.received_at,
                                                 'payload', v.payload) ORDER BY v.id DESC)
             FROM unnest(CAST(:sources AS text[])) AS wanted (source) CROSS JOIN LATERAL (
                 SELECT e.id, e.source, e.received_at, e.payload FROM evidence e
-                WHERE e.submission_id = asked.id AND e.source = wanted.source AND NOT ({OF_ANOTHER})
-                ORDER BY e.id DESC LIMIT {VERSIONS}
+                WHERE e.id IN (({_OWN} ORDER BY e.id DESC LIMIT {VERSIONS}) UNION
+                               ({_OWN} AND e.received_at >= coalesce(asked.since, '-infinity')
+                                ORDER BY e.id LIMIT {VERSIONS}))
             ) v) AS evidence,
            (SELECT count(*) FROM evidence e WHERE e.submission_id = asked.id AND {OF_ANOTHER}) AS conflicts,
            (SELECT array_agg(e.id) FROM evidence e
@@ -102,7 +109,7 @@ _HISTORY = f"""
             WHERE d.submission_id = asked.id ORDER BY d.id DESC LIMIT 1) AS newest,
            (SELECT jsonb_build_object('sent_at', a.at, 'decided_at', d.decided_at, 'recheck_at', d.recheck_at)
             FROM decisions d JOIN attempts a ON a.decision_id = d.id JOIN answers n ON n.attempt_id = a.id
-            WHERE d.submission_id = asked.id AND d.outcome = '{Outcome.REQUEST_RETURN}' AND n.status IN {_DONE}
+            WHERE d.submission_id = asked.id AND d.outcome = '{Outcome.REQUEST_RETURN}' AND n.status IN {DONE}
             ORDER BY a.id DESC LIMIT 1) AS asked,
            (SELECT jsonb_build_object(
                 'sent_at', a.at, 'decision', to_jsonb(d) || jsonb_build_object('status', {STATUS_OF}))
@@ -110,16 +117,20 @@ _HISTORY = f"""
             WHERE d.submission_id = asked.id AND {UNCLEAR}
               AND NOT EXISTS (SELECT FROM attempts later JOIN answers l ON l.attempt_id = later.id
                               WHERE later.decision_id = d.id AND later.id >= a.id
-                                AND (l.status IN {_DONE} OR l.answer ? 'status'))
+                                AND (l.status IN {DONE} OR l.answer ? 'status'))
+              AND NOT EXISTS (SELECT FROM decisions x JOIN attempts later ON later.decision_id = x.id
+                              JOIN answers l ON l.attempt_id = later.id
+                              WHERE x.submission_id = asked.id AND x.id > d.id AND x.outcome IN {_DECIDED}
+                                AND l.status IN {DONE})
             ORDER BY a.id DESC LIMIT 1) AS unconfirmed,
-           CASE WHEN CAST(:holds_end AS boolean) THEN {HELD_SINCE} END AS held_since,
+           CASE WHEN CAST(:holds_end AS boolean) THEN {held_since("asked.id")} END AS held_since,
            (SELECT jsonb_agg(b ORDER BY b.id) FROM brakes b
             WHERE b.study_id IS NULL OR b.study_id = asked.study) AS brakes,
            EXISTS (SELECT FROM procrastinate_jobs t
                    WHERE t.queueing_lock = 'timer:' || asked.id AND t.status = 'todo') AS has_timer,
            {{lease}} AS lease_held
-    FROM (SELECT CAST(:id AS text) AS id, CAST(:study AS text) AS study, CAST(:participant AS text) AS participant)
-         AS asked LEFT JOIN seen s ON true
+    FROM (SELECT CAST(:id AS text) AS id, CAST(:study AS text) AS study, CAST(:participant AS text) AS participant,
+                 CAST(:since AS timestamptz) AS since) AS asked LEFT JOIN seen s ON true
 """  # noqa: S608 - nothing of it comes from outside
 # A final status once seen is never forgotten.
 _SEE = """
@@ -146,6 +157,7 @@ async def review_history(
     *,
     claimed: bool,
     sources: Sequence[str],
+    since: datetime | None,
     holds_end: bool,
     lease: Lease | None,
 ) -> History:
@@ -153,10 +165,10 @@ async def review_history(
 
     Exact for as long as the study's lock is held. The row of the lease's job stays locked until the transaction
     ends, so that no other worker takes it over. ``sources`` are those that the rule file declares, ``holds_end``
-    asks for the time it has been held.
+    asks for the time it has been held. Evidence is compared ``since`` completion, None: all of it.
     """
     values = _values(
-        submission.id, submission.study_id, submission.participant_id, sources, holds_end=holds_end
+        submission.id, submission.study_id, submission.participant_id, sources, since, holds_end=holds_end
     )
     values |= {"seen": json.dumps(row_of(submission, claimed=claimed))}
     values |= {"job": lease.job_id, "attempts": lease.attempts} if lease else {"job": None, "attempts": None}
@@ -172,22 +184,30 @@ async def history_of(
     study: str | None,
     participant: str | None,
     sources: Sequence[str] = (),
+    since: datetime | None = None,
     holds_end: bool = False,
 ) -> History:
     """Read all that is known of a submission, and write nothing."""
-    values = _values(submission, study, participant, sources, holds_end=holds_end)
+    values = _values(submission, study, participant, sources, since, holds_end=holds_end)
     found = await connection.execute(_READ_ONLY, values)
     return _history(found.mappings().one(), study)
 
 
 def _values(
-    submission: str, study: str | None, participant: str | None, sources: Sequence[str], *, holds_end: bool
+    submission: str,
+    study: str | None,
+    participant: str | None,
+    sources: Sequence[str],
+    since: datetime | None,
+    *,
+    holds_end: bool,
 ) -> dict[str, Any]:
     return {
         "id": submission,
         "study": study,
         "participant": participant,
         "sources": list(sources),
+        "since": since,
         "holds_end": holds_end,
     }
 

@@ -1,6 +1,7 @@
 """The queue of what waits for a person."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
@@ -8,9 +9,45 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.domain.submission import Status
+from service.store.decisions import STATUS_OF, held_since, newest_decision
 from service.store.inbox import IS_FINAL, NEWEST_FIRST
 
 REVIEWED_BY_PROLIFIC = timedelta(days=21)  # just after midnight GMT (reference 2.4)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldSubmission:
+    """A submission that is held for a person, as the API and the command line show it.
+
+    ``since`` is when the hold began, ``deadline`` when Prolific approves by itself. ``by`` names the person who
+    holds it, None where the rules or a guard do.
+    """
+
+    submission_id: str
+    study_id: str | None
+    participant_id: str | None
+    decision_id: int
+    guard: str | None
+    rule: str | None
+    rule_file: str | None
+    proposed: str
+    reason: str
+    by: str | None
+    since: datetime
+    age_s: int
+    deadline: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class HoldCount:
+    """How many submissions of a study one guard or rule holds, and when the oldest of these decisions was made."""
+
+    study_id: str | None
+    guard: str | None
+    rule: str | None
+    number: int
+    oldest: datetime
+
 
 # A final status that a webhook reported since the submission was last fetched: a hint that nobody has to look at
 # it any more, until the review that it calls for has fetched it. Only the newest event by Prolific's time counts.
@@ -24,33 +61,22 @@ _TOLD = f"""
 
 _HOLDS = f"""
     FROM submissions s
-    JOIN LATERAL (
-        SELECT id, outcome, guard, rule, rule_file, proposed, reason, mode, trigger, by, decided_at, study_id,
-               participant_id
-        FROM decisions WHERE submission_id = s.id ORDER BY id DESC LIMIT 1
-    ) d ON d.outcome = 'hold'
+    JOIN LATERAL {newest_decision("s.id")} d ON d.outcome = 'hold'
     WHERE s.status = 'AWAITING REVIEW'
-      AND (d.mode <> 'observe' OR d.trigger = 'person')
+      AND {STATUS_OF} = 'held'
       AND d.guard IS DISTINCT FROM 'waiting'
-      AND NOT EXISTS (SELECT FROM attempts a WHERE a.decision_id = d.id)
       AND NOT EXISTS ({_TOLD})
       AND (CAST(:study AS text) IS NULL OR s.study_id = :study)
       AND (CAST(:rule AS text) IS NULL OR d.rule = :rule)
       AND (CAST(:guard AS text) IS NULL OR d.guard = :guard)
-"""  # noqa: S608
+"""
 
-# Since when: the first of the holds that nothing else stands between, as ``decisions.held_since`` reckons too.
 _LISTED = sa.text(f"""
     SELECT * FROM (
         SELECT s.id AS submission_id, s.study_id, s.participant_id, d.id AS decision_id,
                d.guard, d.rule, d.rule_file, d.proposed, d.reason, d.by,
                coalesce((s.data ->> 'completed_at')::timestamptz, s.first_seen_at) AS completed_at,
-               (SELECT min(h.decided_at) FROM decisions h
-                WHERE h.submission_id = s.id
-                  AND h.id > coalesce((SELECT max(o.id) FROM decisions o
-                                       WHERE o.submission_id = s.id
-                                         AND (o.outcome <> 'hold' OR o.guard = 'waiting'
-                                              OR o.mode = 'observe' AND o.trigger <> 'person')), 0)) AS since
+               {held_since("s.id")} AS since
         {_HOLDS}
     ) held
     WHERE (CAST(:after AS timestamptz) IS NULL OR (since, submission_id) < (:after, CAST(:after_id AS text)))
@@ -73,13 +99,10 @@ async def list_holds(
     guard: str | None = None,
     limit: int | None = 1000,
     after: tuple[datetime, str] | None = None,
-) -> list[dict[str, Any]]:
-    """What is held for a person, newest first; those after a (since, submission) where that is given.
+) -> list[HeldSubmission]:
+    """Return what is held for a person, newest first, after a (since, submission) where that is given.
 
     ``limit`` None is all of them.
-
-    Each has ``submission_id, study_id, participant_id, since, age_s, deadline, guard, rule, rule_file,
-    proposed, reason, decision_id, by``.
     """
     asked = {"study": study, "rule": rule, "guard": guard, "limit": limit}
     bounds = {"after": after[0], "after_id": after[1]} if after else {"after": None, "after_id": None}
@@ -87,21 +110,20 @@ async def list_holds(
     return [_hold(dict(row), now) for row in rows.mappings()]
 
 
-async def count_holds(connection: AsyncConnection, study: str | None = None) -> Sequence[dict[str, Any]]:
+async def count_holds(connection: AsyncConnection, study: str | None = None) -> list[HoldCount]:
     """How many are held, by study, guard and rule, and since when the oldest decision of each is."""
     rows = await connection.execute(_COUNTED, {"study": study, "rule": None, "guard": None})
-    return [dict(row) for row in rows.mappings()]
+    return [HoldCount(**row) for row in rows.mappings()]
 
 
 async def held_among(connection: AsyncConnection, submissions: Sequence[str]) -> list[str]:
     """Return which of the submissions were held when they were last decided, and awaited review when last fetched."""
     rows = await connection.scalars(
-        sa.text("""
+        sa.text(f"""
             SELECT s.id FROM submissions s
-            JOIN LATERAL (SELECT outcome FROM decisions WHERE submission_id = s.id ORDER BY id DESC LIMIT 1) d
-              ON d.outcome = 'hold'
+            JOIN LATERAL {newest_decision("s.id")} d ON d.outcome = 'hold'
             WHERE s.id = ANY(:submissions) AND s.status = 'AWAITING REVIEW'
-        """),
+        """),  # noqa: S608 - nothing of it comes from outside
         {"submissions": list(submissions)},
     )
     return list(rows)
@@ -133,26 +155,22 @@ def deadline(completed_at: datetime) -> datetime:
     return datetime.combine((completed_at.astimezone(UTC) + REVIEWED_BY_PROLIFIC).date(), time(), UTC)
 
 
-def _hold(row: dict[str, Any], now: datetime) -> dict[str, Any]:
+def _hold(row: dict[str, Any], now: datetime) -> HeldSubmission:
     ends = deadline(row.pop("completed_at"))
     age = max(0, int((now - row["since"]).total_seconds()))
-    return row | {"age_s": age, "deadline": ends}
+    return HeldSubmission(**row, age_s=age, deadline=ends)
 
 
 async def held_or_observed(connection: AsyncConnection, study: str | None) -> list[str]:
     """Submissions that await review and were held, not by a person, or only observed; oldest decision first."""
     rows = await connection.scalars(
-        sa.text("""
+        sa.text(f"""
             SELECT s.id FROM submissions s
-            JOIN LATERAL (
-                SELECT id, outcome, mode, trigger, guard FROM decisions
-                WHERE submission_id = s.id ORDER BY id DESC LIMIT 1
-            ) d ON d.trigger <> 'person' AND (d.outcome = 'hold' OR d.mode = 'observe')
+            JOIN LATERAL {newest_decision("s.id")} d ON d.trigger <> 'person' AND {STATUS_OF} IN ('held', 'observed')
             WHERE s.status = 'AWAITING REVIEW' AND d.guard IS DISTINCT FROM 'waiting'
               AND (CAST(:study AS text) IS NULL OR s.study_id = :study)
-              AND NOT EXISTS (SELECT FROM attempts a WHERE a.decision_id = d.id)
             ORDER BY d.id
-        """),
+        """),  # noqa: S608 - nothing of it comes from outside
         {"study": study},
     )
     return list(rows)

@@ -3,19 +3,28 @@
 import json
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.domain.submission import FINAL
+from service.domain.webhook import Event
 from service.store.tables import inbox
+from service.store.tallies import tallied
 
-# Of an event ``e``: that its status is final, in whatever spelling.
-IS_FINAL = "upper(regexp_replace(btrim(e.status), '[ _-]+', '_', 'g')) IN ({})".format(
-    ", ".join(f"'{status.name}'" for status in sorted(FINAL))
+
+def normalised(status: str) -> str:
+    """Return the SQL expression for a status column in any of Prolific's spellings as the name of a ``Status``."""
+    return f"upper(regexp_replace(btrim({status}), '[ _-]+', '_', 'g'))"
+
+
+# Of an event ``e``: that its status is final.
+IS_FINAL = "{} IN ({})".format(
+    normalised("e.status"), ", ".join(f"'{status.name}'" for status in sorted(FINAL))
 )
 
 # Of events ``e``: newest first, by Prolific's own time (X-Timestamp, whose unit is not documented). Deliveries
@@ -25,33 +34,8 @@ NEWEST_FIRST = (
     "e.received_at DESC"
 )
 
+MOST_SHOWN = 1000  # events of a submission
 
-class Incoming(Protocol):
-    """What the inbox keeps of an event."""
-
-    @property
-    def event_id(self) -> str: ...
-    @property
-    def body(self) -> bytes: ...
-    @property
-    def signature(self) -> bytes | None: ...
-    @property
-    def sent_at(self) -> str | None: ...
-    @property
-    def event_type(self) -> str | None: ...
-    @property
-    def submission_id(self) -> str | None: ...
-    @property
-    def participant_id(self) -> str | None: ...
-    @property
-    def status(self) -> str | None: ...
-    @property
-    def readable(self) -> bool: ...
-    @property
-    def calls_for_review(self) -> bool: ...
-
-
-E = TypeVar("E", bound=Incoming)
 
 # The batch goes as one JSON text: an array for each column costs psycopg several times as much.
 _ADD = sa.text("""
@@ -67,14 +51,14 @@ _ADD = sa.text("""
 """)
 
 
-async def add_events(connection: AsyncConnection, events: Sequence[E]) -> list[E]:
+async def add_events(connection: AsyncConnection, events: Sequence[Event]) -> list[Event]:
     """Store the events that are new, and return them, each once.
 
     An event is a duplicate if its signature is known, or its id with the same body. The id alone isn't signed:
     another body under a known id is another event, and is stored under an id made of both.
     """
-    stored: list[E] = []
-    left: Sequence[E] = events
+    stored: list[Event] = []
+    left: Sequence[Event] = events
     while left:
         batch, left = _one_for_each_id(left)
         new = await _insert(connection, batch)
@@ -86,14 +70,14 @@ async def add_events(connection: AsyncConnection, events: Sequence[E]) -> list[E
     return stored
 
 
-def _one_for_each_id(events: Sequence[E]) -> tuple[dict[str, E], list[E]]:
+def _one_for_each_id(events: Sequence[Event]) -> tuple[dict[str, Event], list[Event]]:
     """Events by id, and those that share an id with another body. Copies are left out."""
-    batch: dict[str, E] = {}
+    batch: dict[str, Event] = {}
     others = [event for event in events if batch.setdefault(event.event_id, event).body != event.body]
     return batch, others
 
 
-async def _insert(connection: AsyncConnection, events: Mapping[str, Incoming]) -> set[str]:
+async def _insert(connection: AsyncConnection, events: Mapping[str, Event]) -> set[str]:
     """Store events by key; returns the keys that are new."""
     rows = [
         {
@@ -114,7 +98,7 @@ async def _insert(connection: AsyncConnection, events: Mapping[str, Incoming]) -
     return set((await connection.execute(_ADD, {"events": json.dumps(rows)})).scalars())
 
 
-async def _with_other_body(connection: AsyncConnection, events: Mapping[str, E]) -> dict[str, E]:
+async def _with_other_body(connection: AsyncConnection, events: Mapping[str, Event]) -> dict[str, Event]:
     """Return events whose id is stored with another body, by the id that they get instead."""
     rows = await connection.execute(
         sa.select(inbox.c.event_id, inbox.c.body).where(inbox.c.event_id.in_(events))
@@ -127,12 +111,12 @@ async def _with_other_body(connection: AsyncConnection, events: Mapping[str, E])
     }
 
 
-def _id_with_body(event: Incoming) -> str:
+def _id_with_body(event: Event) -> str:
     return sha256(event.event_id.encode() + b"\0" + event.body).hexdigest()
 
 
 async def events_of(connection: AsyncConnection, submission: str) -> list[dict[str, Any]]:
-    """A submission's events as the API gives them, newest first."""
+    """A submission's newest events as the API gives them, newest first."""
     rows = await connection.execute(
         sa.select(
             inbox.c.event_id,
@@ -142,7 +126,8 @@ async def events_of(connection: AsyncConnection, submission: str) -> list[dict[s
             inbox.c.handled_at.is_not(None).label("handled"),
         )
         .where(inbox.c.submission_id == submission)
-        .order_by(inbox.c.received_at.desc(), inbox.c.event_id),
+        .order_by(inbox.c.received_at.desc(), inbox.c.event_id)
+        .limit(MOST_SHOWN),
     )
     return [dict(row) for row in rows.mappings()]
 
@@ -153,13 +138,20 @@ async def last_event_at(connection: AsyncConnection) -> datetime | None:
     return found
 
 
-async def inbox_counts(connection: AsyncConnection) -> dict[str, Any]:
-    """How many events, when the last came, and how many could not be read."""
-    row = await connection.execute(
-        sa.select(
-            sa.func.count().label("events"),
-            sa.func.max(inbox.c.received_at).label("last_at"),
-            sa.func.count().filter(~inbox.c.readable).label("unreadable"),
-        ),
+@dataclass(frozen=True, slots=True)
+class InboxCounts:
+    """How many events ever came, when the last did, and how many could not be read; pruned ones count."""
+
+    events: int
+    last_at: datetime | None
+    unreadable: int
+
+
+async def inbox_counts(connection: AsyncConnection) -> InboxCounts:
+    """Count the events that ever came."""
+    counts = await tallied(connection, "events")
+    return InboxCounts(
+        events=sum(counts.values()),
+        last_at=await last_event_at(connection),
+        unreadable=counts.get(("unreadable",), 0),
     )
-    return dict(row.mappings().one())

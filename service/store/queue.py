@@ -26,8 +26,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.domain.decision import Trigger
 from service.errors import AutoreviewError
 from service.postgres.connection import Connection, Connections
+from service.postgres.database import kind_of
 from service.postgres.requirements import WORKER
-from service.store.database import kind_of
 
 REVIEW = "review"
 RETRY = "retry"
@@ -168,53 +168,54 @@ class Rescued:
     args: dict[str, Any]
 
 
-class Queue:
-    """Writes jobs; who runs them is not its business."""
+async def enqueue_reviews(connection: AsyncConnection, submissions: Iterable[str], trigger: Trigger) -> None:
+    """A review of each of the submissions, as part of the connection's transaction."""
+    await _defer(
+        connection,
+        [_job(REVIEW, submission, lock=submission, trigger=trigger.value) for submission in submissions],
+    )
 
-    async def review(self, connection: AsyncConnection, submissions: Iterable[str], trigger: Trigger) -> None:
-        """A review of each of the submissions, as part of the connection's transaction."""
-        await _defer(
-            connection,
-            [_job(REVIEW, submission, lock=submission, trigger=trigger.value) for submission in submissions],
-        )
 
-    async def rescue(self, connection: AsyncConnection, silent: float, longest: float) -> list[Rescued]:
-        """New jobs in the place of those whose workers are dead, or that take longer than any review can.
+async def rescue_jobs(connection: AsyncConnection, silent: float, longest: float) -> list[Rescued]:
+    """New jobs in the place of those whose workers are dead, or that take longer than any review can.
 
-        ``silent`` and ``longest`` are in seconds. New ones, because a worker that only slept ends its job when
-        it wakes: that must not be the one that another has by then. They come before all that waits, since the
-        old ones had their turn. Any number of workers may ask for this at once.
-        """
-        rows = await connection.execute(_RESCUE, {"silent": silent, "longest": longest})
-        return [Rescued(**row) for row in rows.mappings()]
+    ``silent`` and ``longest`` are in seconds. New ones, because a worker that only slept ends its job when
+    it wakes: that must not be the one that another has by then. They come before all that waits, since the
+    old ones had their turn. Any number of workers may ask for this at once.
+    """
+    rows = await connection.execute(_RESCUE, {"silent": silent, "longest": longest})
+    return [Rescued(**row) for row in rows.mappings()]
 
-    async def send(self, connection: AsyncConnection, submission: str) -> None:
-        """A review for what a person decided: before all others, also one of it that waits for its next try."""
-        trigger = Trigger.PERSON.value
-        await _defer(connection, [_job(REVIEW, submission, lock=submission, first=True, trigger=trigger)])
 
-    async def retry(self, connection: AsyncConnection, submission: str) -> None:
-        """Another try for what failed, before all reviews."""
-        await _defer(connection, [_job(RETRY, submission, lock=submission, first=True)])
+async def enqueue_decided(connection: AsyncConnection, submission: str) -> None:
+    """A review for what a person decided: before all others, also one of it that waits for its next try."""
+    trigger = Trigger.PERSON.value
+    await _defer(connection, [_job(REVIEW, submission, lock=submission, first=True, trigger=trigger)])
 
-    async def set_timer(
-        self, connection: AsyncConnection, submission: str, at: datetime, trigger: Trigger
-    ) -> None:
-        """A review of the submission not before ``at``, whatever restarts in between.
 
-        A submission has one timer: this one takes an earlier one's place. Only for who holds the study's lock.
-        """
-        await self.cancel_timer(connection, submission)
-        timer = _job(WAKE, submission, timer=_timer(submission), at=at, trigger=trigger.value)
-        await _defer(connection, [timer])
+async def enqueue_retry(connection: AsyncConnection, submission: str) -> None:
+    """Another try for what failed, before all reviews."""
+    await _defer(connection, [_job(RETRY, submission, lock=submission, first=True)])
 
-    async def ring(self, connection: AsyncConnection, submissions: Sequence[str]) -> None:
-        """The submissions' timers ring now, where they have one: something says that they were answered."""
-        await connection.execute(_RING, {"timers": [_timer(submission) for submission in submissions]})
 
-    async def cancel_timer(self, connection: AsyncConnection, submission: str) -> None:
-        """The submission's timer, if it has one, won't ring."""
-        await connection.execute(_CANCEL, {"timer": _timer(submission)})
+async def set_timer(connection: AsyncConnection, submission: str, at: datetime, trigger: Trigger) -> None:
+    """A review of the submission not before ``at``, whatever restarts in between.
+
+    A submission has one timer: this one takes an earlier one's place. Only for who holds the study's lock.
+    """
+    await cancel_timer(connection, submission)
+    timer = _job(WAKE, submission, timer=_timer(submission), at=at, trigger=trigger.value)
+    await _defer(connection, [timer])
+
+
+async def fire_timers(connection: AsyncConnection, submissions: Sequence[str]) -> None:
+    """The submissions' timers ring now, where they have one: something says that they were answered."""
+    await connection.execute(_RING, {"timers": [_timer(submission) for submission in submissions]})
+
+
+async def cancel_timer(connection: AsyncConnection, submission: str) -> None:
+    """The submission's timer, if it has one, won't ring."""
+    await connection.execute(_CANCEL, {"timer": _timer(submission)})
 
 
 _RESCUE = sa.text("""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from service.store.tables import (
+    decision_states,
     evidence,
     inbox,
     metadata,
@@ -11,10 +12,14 @@ from service.store.tables import (
     schema_heads,
     studies,
     submissions,
+    tallies,
     turns,
 )
 
-_CHANGED = {table.name for table in (inbox, evidence, submissions, studies, reviews, turns, notices)}
+_CHANGED = {
+    table.name for table in (inbox, evidence, submissions, studies, reviews, turns, notices, decision_states)
+}
+_DELETED = {table.name for table in (inbox, tallies)}  # their rows, by pruning
 _JOBS = (
     "procrastinate_jobs",
     "procrastinate_events",
@@ -26,7 +31,7 @@ _JOBS = (
 def needed_rights() -> Mapping[str, Sequence[str]]:
     """Return the rights by table. The migrations need more: ``CREATE`` on the schema."""
     ours = {
-        name: ("SELECT", "INSERT", "UPDATE") if name in _CHANGED else ("SELECT", "INSERT")
+        name: ("SELECT", "INSERT", *["UPDATE"] * (name in _CHANGED), *["DELETE"] * (name in _DELETED))
         for name in metadata.tables
         if name != schema_heads.name
     }

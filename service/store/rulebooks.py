@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.domain.decision import Mode, Outcome, Trigger
-from service.domain.submission import Status
+from service.domain.decision import Mode, Trigger
+from service.store.decisions import STATUS_OF, newest_decision
 from service.store.submissions import studies_with_parents
 from service.store.tables import rule_books, rule_files
 
@@ -53,61 +53,54 @@ async def _newest(connection: AsyncConnection) -> dict[str, str] | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Standard:
-    """What decisions of a study are made by: a rule file, and the mode that it and the service allow."""
+class RulesVersion:
+    """What decides submissions of a study: a rule file by its hash, and the mode that it and the service allow."""
 
     rules_hash: str
     mode: Mode
 
 
-_LEFT_BEHIND = sa.text("""
-    WITH standard AS (
-        SELECT * FROM jsonb_to_recordset(CAST(:standards AS jsonb)) AS t (study text, hash text, lower text[])
-    ), newest AS (
-        SELECT DISTINCT ON (submission_id) id, submission_id, trigger, outcome, mode, rules_hash
-        FROM decisions ORDER BY submission_id, id DESC
+_LEFT_BEHIND = sa.text(f"""
+    WITH version AS (
+        SELECT * FROM jsonb_to_recordset(CAST(:versions AS jsonb)) AS t (study text, hash text, lower text[])
     )
     SELECT s.id
     FROM submissions s
-    JOIN standard ON standard.study = s.study_id
-    LEFT JOIN newest d ON d.submission_id = s.id
-    WHERE s.status = :awaiting
+    JOIN version ON version.study = s.study_id
+    LEFT JOIN LATERAL {newest_decision("s.id")} d ON true
+    WHERE s.status = 'AWAITING REVIEW'
       AND CASE WHEN d.id IS NULL THEN NOT s.claimed
                ELSE d.trigger <> :person
-                    AND (d.outcome = :hold OR d.mode = :observe)
-                    AND NOT EXISTS (SELECT FROM attempts a WHERE a.decision_id = d.id)
-                    AND (d.rules_hash IS DISTINCT FROM standard.hash OR d.mode = ANY(standard.lower))
+                    AND {STATUS_OF} IN ('held', 'observed')
+                    AND (d.rules_hash IS DISTINCT FROM version.hash OR d.mode = ANY(version.lower))
           END
       AND NOT EXISTS (
           SELECT FROM procrastinate_jobs j
           WHERE j.lock = s.id AND j.status = 'todo' AND j.args ->> 'trigger' = :rules
       )
     ORDER BY d.id NULLS LAST, s.id
-""")
+""")  # noqa: S608 - nothing of it comes from outside
 
 
-async def left_behind(
-    connection: AsyncConnection, standard_of: Callable[[str, str | None], Standard | None]
+async def decided_under_other_rules(
+    connection: AsyncConnection, version_of: Callable[[str, str | None], RulesVersion | None]
 ) -> list[str]:
     """Submissions that other rules, or a lower mode, held or observed; those that no file claimed then too.
 
-    ``standard_of`` takes a study and its parent. Not those that a person held, nor those whose review for new rules is queued already. Takes the lock of
+    ``version_of`` takes a study and its parent. Not those that a person held, nor those whose review for new rules is queued already. Takes the lock of
     ``keep_book`` for granted, so that of several processes one enqueues.
     """
     studies = await studies_with_parents(connection)
-    standards = [
+    versions = [
         {"study": study, "hash": found.rules_hash, "lower": _lower(found.mode)}
         for study, parent in studies.items()
-        if (found := standard_of(study, parent))
+        if (found := version_of(study, parent))
     ]
     rows = await connection.execute(
         _LEFT_BEHIND,
         {
-            "standards": json.dumps(standards),
-            "awaiting": Status.AWAITING_REVIEW.value,
+            "versions": json.dumps(versions),
             "person": Trigger.PERSON.value,
-            "hold": Outcome.HOLD.value,
-            "observe": Mode.OBSERVE.value,
             "rules": Trigger.RULES.value,
         },
     )

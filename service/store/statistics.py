@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.domain.submission import Status
 from service.store.inbox import NEWEST_FIRST
+from service.store.tables import ENDED
 
 COUNTED = (Status.AWAITING_REVIEW, Status.APPROVED, Status.PARTIALLY_APPROVED, Status.REJECTED)
 
@@ -52,7 +53,7 @@ _TIMES = sa.text("""
 _PAST = sa.text(f"""
     WITH named AS (
         SELECT DISTINCT submission_id AS id FROM inbox
-        WHERE participant_id = :participant AND upper(status) IN ('APPROVED', 'REJECTED', 'RETURNED')
+        WHERE participant_id = :participant AND {ENDED}
           AND submission_id <> :submission
     ), reported AS (
         SELECT named.id, event.status, event.received_at AS at FROM named CROSS JOIN LATERAL (

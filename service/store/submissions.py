@@ -11,8 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.domain.submission import CompletionCode, Status, Study, Submission
 from service.store.tables import studies, submissions
+from service.store.tallies import tallied
 
 _PARENT = submissions.c.data["parent_study_id"].astext.label("parent_id")
+
+# The parent of a study: the same in each of its submissions, but rows of an older version may lack it.
+PARENT_OF = """(SELECT max(data ->> 'parent_study_id')
+    FROM (SELECT data FROM submissions WHERE study_id = {study} LIMIT 100) AS part)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,17 +133,30 @@ async def study_and_parent(connection: AsyncConnection, submission: str) -> tupl
     return (row.study_id, row.parent_id) if row else (None, None)
 
 
+# Each study by one look at an index, and by others whether it was fetched, awaited review or was decided on lately.
+_STUDIES = sa.text(f"""
+    WITH RECURSIVE seen (id) AS (
+        SELECT min(study_id) FROM submissions
+        UNION ALL
+        SELECT (SELECT min(study_id) FROM submissions WHERE study_id > seen.id) FROM seen WHERE seen.id IS NOT NULL
+    )
+    SELECT seen.id, {PARENT_OF.format(study="seen.id")} AS parent_id FROM seen
+    WHERE seen.id IS NOT NULL AND (
+        CAST(:within AS interval) IS NULL
+        OR EXISTS (SELECT FROM studies WHERE id = seen.id AND seen_at > now() - CAST(:within AS interval))
+        OR EXISTS (SELECT FROM submissions WHERE study_id = seen.id AND status = 'AWAITING REVIEW'
+                   AND seen_at > now() - CAST(:within AS interval))
+        OR (SELECT decided_at FROM decisions WHERE study_id = seen.id ORDER BY id DESC LIMIT 1)
+           > now() - CAST(:within AS interval))
+""")  # noqa: S608 - nothing of it comes from outside
+
+
 async def studies_with_parents(
     connection: AsyncConnection, *, within: timedelta | None = None
 ) -> dict[str, str | None]:
-    """Return each study of which a submission was seen (``within``: lately), with its parent."""
-    lately = sa.true() if within is None else submissions.c.seen_at > sa.func.now() - within
-    rows = await connection.execute(
-        sa.select(submissions.c.study_id, sa.func.max(_PARENT).label("parent_id"))
-        .where(submissions.c.study_id.is_not(None), lately)
-        .group_by(submissions.c.study_id)
-    )
-    return {row.study_id: row.parent_id for row in rows}
+    """Return each study of which a submission was seen (``within``: and that was at work lately), with its parent."""
+    rows = await connection.execute(_STUDIES, {"within": within})
+    return {row.id: row.parent_id for row in rows}
 
 
 async def seen_before(connection: AsyncConnection, submission: str) -> Seen | None:
@@ -161,12 +179,17 @@ async def submission_as_seen(connection: AsyncConnection, submission: str) -> di
     return {**row["data"], "first_seen_at": row["first_seen_at"], "seen_at": row["seen_at"]} if row else None
 
 
+async def first_seen(connection: AsyncConnection, studies: Sequence[str]) -> datetime | None:
+    """When the first submission of any of these studies was seen."""
+    found: datetime | None = await connection.scalar(
+        sa.select(sa.func.min(submissions.c.first_seen_at)).where(submissions.c.study_id.in_(studies))
+    )
+    return found
+
+
 async def unclaimed_count(connection: AsyncConnection) -> int:
     """Submissions whose study no rule file names."""
-    found = await connection.scalar(
-        sa.select(sa.func.count()).select_from(submissions).where(~submissions.c.claimed)
-    )
-    return found or 0
+    return (await tallied(connection, "unclaimed")).get((), 0)
 
 
 def row_of(submission: Submission, *, claimed: bool) -> dict[str, Any]:

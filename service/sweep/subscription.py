@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from service.connect.address import WEBHOOK_PATH, same_address, webhook_url
 from service.errors import ConfigurationError, ProlificError
 from service.prolific.client import Prolific
 from service.prolific.hooks import STATUS_CHANGE, Subscription
+from service.web.address import WEBHOOK_PATH, same_address, webhook_url
 
 
 class State(StrEnum):

@@ -18,10 +18,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from service.app import Parts
-from service.ops.listening import listen_on
-from service.ops.protocol import MAX_HEADERS, BoundedProtocol, Stage
+from service.postgres.embedded import delete_database
 from service.serve import Server
-from service.store.embedded import delete_database
+from service.web.listening import listen_on
+from service.web.protocol import MAX_HEADERS, BoundedProtocol, Stage
 from tests.conftest import Start
 from tests.process import complete_settings, environment
 from tests.world import rules_text, signed, status_change, until, write_rules

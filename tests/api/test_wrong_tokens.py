@@ -6,8 +6,8 @@ import pytest
 import structlog
 
 from service.app import Parts
-from service.ops.bearer import MAX_ADDRESSES, MAX_WRONG, WINDOW, WrongTokens
-from service.ops.metrics import Metrics
+from service.telemetry.metrics import Metrics
+from service.web.bearer import MAX_ADDRESSES, MAX_WRONG, WINDOW, WrongTokens
 from tests.conftest import Start
 from tests.world import ADMIN, EVIDENCE, World, bearer
 

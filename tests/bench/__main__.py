@@ -4,8 +4,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from service.store.embedded import delete_database, embedded_postgres
-from service.store.migrate import migrate
+from service.postgres.embedded import delete_database, embedded_postgres
+from service.postgres.migrate import migrate
 from tests.bench import intake, review, rules
 from tests.conftest import create, named
 

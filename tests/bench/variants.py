@@ -15,13 +15,13 @@ from service.app import Parts, build
 from service.domain.decision import Trigger
 from service.intake.event import event_id, read_event
 from service.intake.signature import signed_form
+from service.postgres.database import Database
+from service.rulebook.current import RulesInForce
 from service.rules import load
-from service.rules_in_force import RulesInForce
 from service.serve import Server, bind, serve
 from service.settings import Settings
-from service.store.database import Database
 from service.store.inbox import add_events
-from service.store.queue import Queue
+from service.store.queue import enqueue_reviews
 from tests.world import SECRET
 
 
@@ -37,7 +37,7 @@ async def bare(request: Request) -> Response:
     return JSONResponse({"status": "accepted"}, 202 if await _checked(request) else 401)
 
 
-def one_commit_each(database: Database, queue: Queue) -> Starlette:
+def one_commit_each(database: Database) -> Starlette:
     async def endpoint(request: Request) -> Response:
         checked = await _checked(request)
         if checked is None:
@@ -46,7 +46,7 @@ def one_commit_each(database: Database, queue: Queue) -> Starlette:
         event = read_event(event_id(headers.get(b"x-event-id"), b"", body), body)
         async with database.begin() as connection:
             await add_events(connection, [event])
-            await queue.review(connection, [event.submission_id or ""], Trigger.WEBHOOK)
+            await enqueue_reviews(connection, [event.submission_id or ""], Trigger.WEBHOOK)
         return JSONResponse({"status": "accepted"}, 202)
 
     return Starlette(routes=[Route("/webhooks/prolific", endpoint, methods=["POST"])])
@@ -67,7 +67,7 @@ async def run(kind: str, database_url: str, rules: str) -> None:
     app = (
         Starlette(routes=[Route("/webhooks/prolific", bare, methods=["POST"])])
         if kind == "bare"
-        else one_commit_each(Database(database_url), Queue())
+        else one_commit_each(Database(database_url))
     )
     await Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none")).serve(
         sockets=[listener]

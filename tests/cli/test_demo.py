@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.store.embedded import delete_database
+from service.postgres.embedded import delete_database
 from tests.process import autoreview, environment
 
 

@@ -13,12 +13,12 @@ import pytest
 
 from service.app import Parts
 from service.domain.submission import Status
+from service.postgres.embedded import delete_database
 from service.sandbox.app import create_app
 from service.sandbox.model import By
 from service.sandbox.server import running as sandbox_running
 from service.sandbox.server import shipped_state
 from service.sandbox.studies import STROOP, TWO_PARTS
-from service.store.embedded import delete_database
 from tests.conftest import Start
 from tests.process import autoreview, complete_settings, serving
 from tests.world import EVIDENCE, MESSAGE, TOKEN, World, bearer, rules_text, write_rules

@@ -6,6 +6,7 @@ import json
 import logging
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,29 +14,34 @@ from typing import Any
 import pytest
 import structlog
 
-from service.cli.decisions import print_decision
-from service.cli.holding import _print as print_holds
-from service.cli.output import echo, print_json, print_table
+from service.cli.holds import _print as print_holds
 from service.cli.submissions import print_csv
+from service.console.decision import print_decision
+from service.console.output import echo, print_json, print_table
 from service.domain.decision import Approve
 from service.domain.printable import csv_cell, from_csv_cell, printable
-from service.ops.log import configure_logs
-from service.people.sheet import read_sheet, write_sheet
+from service.manual.sheet import read_sheet, write_sheet
 from service.rules import check
+from service.store.holds import HeldSubmission
+from service.telemetry.log import configure_logs
 
 HOSTILE = "a\x1b]0;owned\x07\x9b31m\u202eb\u2066\nDecision 2: approve\r\x7f\ud800"
 ACTING = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-HOLD = {
-    "submission_id": HOSTILE,
-    "study_id": HOSTILE,
-    "guard": HOSTILE,
-    "rule": HOSTILE,
-    "proposed": HOSTILE,
-    "reason": HOSTILE,
-    "by": None,
-    "age_s": 60,
-    "deadline": datetime.now(UTC) + timedelta(days=1),
-}
+HOLD = HeldSubmission(
+    submission_id=HOSTILE,
+    study_id=HOSTILE,
+    participant_id=HOSTILE,
+    decision_id=1,
+    guard=HOSTILE,
+    rule=HOSTILE,
+    rule_file=HOSTILE,
+    proposed=HOSTILE,
+    reason=HOSTILE,
+    by=None,
+    since=datetime.now(UTC),
+    age_s=60,
+    deadline=datetime.now(UTC) + timedelta(days=1),
+)
 DECISION: dict[str, Any] = dict.fromkeys(
     (
         *(
@@ -145,8 +151,9 @@ def test_other_cells_stay_as_they_are(value: object) -> None:
 
 def test_a_sheet_of_holds_is_safe_in_a_terminal_and_in_a_spreadsheet() -> None:
     buffer = io.StringIO()
-    reasons = [HOSTILE, " =1+1", "＝1", "a\n=1", None]
-    write_sheet([{"submission_id": f"s{at}", "reason": reason} for at, reason in enumerate(reasons)], buffer)
+    reasons = [HOSTILE, " =1+1", "＝1", "a\n=1", ""]
+    holds = [replace(HOLD, submission_id=f"s{at}", reason=reason) for at, reason in enumerate(reasons)]
+    write_sheet(holds, buffer)
     rows = list(csv.DictReader(io.StringIO(buffer.getvalue())))
     assert not ACTING.search(buffer.getvalue().replace("\r\n", "\n"))
     assert [row["reason"] for row in rows[1:]] == ["' =1+1", "'＝1", "a\n'=1", ""]

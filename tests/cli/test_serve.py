@@ -15,13 +15,13 @@ import httpx
 import psutil
 import pytest
 
+from service.postgres.embedded import delete_database
 from service.sandbox.app import create_app
 from service.sandbox.faults import Fault
 from service.sandbox.server import running as sandbox_running
 from service.sandbox.server import shipped_state
 from service.sandbox.state import SandboxState
 from service.sandbox.studies import STROOP
-from service.store.embedded import delete_database
 from tests.process import autoreview, complete_settings, environment, free_port, serving
 from tests.world import (
     ADMIN,

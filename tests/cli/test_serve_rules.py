@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from service.store.embedded import delete_database
+from service.postgres.embedded import delete_database
 from tests.process import autoreview, complete_settings, serving
 from tests.world import ADMIN, bearer, rules_text, until, write_rules
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from service.connect.connecting import carry_out, choose_workspace, look
+from service.connect.execute import carry_out, choose_workspace, look
 from service.connect.plan import plan
 from service.prolific import Prolific
 from service.prolific.errors import ServerError

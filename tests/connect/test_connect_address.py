@@ -2,8 +2,8 @@
 
 import pytest
 
-from service.connect.address import public_base, refuse_private, same_address, webhook_url
 from service.errors import ConfigurationError
+from service.web.address import public_base, refuse_private, same_address, webhook_url
 
 WEBHOOK = "https://review.example.org/webhooks/prolific"
 

@@ -11,12 +11,12 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from service.app import Parts, build
 from service.cli import app as commands
-from service.cli.running import Only
+from service.cli.serve import Only
 from service.errors import AutoreviewError
-from service.ops.metrics import Metrics
+from service.rulebook.current import RulesInForce
 from service.rules import load
-from service.rules_in_force import RulesInForce
 from service.settings import SECRETS, Settings, variables
+from service.telemetry.metrics import Metrics
 from tests.deploy.chart import (
     CI,
     Object,
@@ -112,7 +112,7 @@ def test_containers_run_commands_that_there_are(values: str) -> None:
     for container in containers(render(ci(values))):
         arguments = container.get("args")
         if arguments is None:
-            assert container["command"][:3] == ["python", "-m", "service.ops.probe"]
+            assert container["command"][:3] == ["python", "-m", "service.web.probe"]
         else:
             assert arguments[0] in known
             assert arguments[1:] in ([], *(["--only", half] for half in Only))

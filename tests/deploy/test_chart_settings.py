@@ -3,10 +3,10 @@
 import pytest
 from pydantic import ValidationError
 
-from service.connect.address import public_base
 from service.domain import duration
 from service.errors import ConfigurationError
 from service.settings import Settings, variables
+from service.web.address import public_base
 from tests.deploy.chart import ci, environment, main_container, refusal, render
 
 

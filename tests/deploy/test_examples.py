@@ -1,4 +1,4 @@
-"""The README's examples for machines without Kubernetes name what there is."""
+"""The examples in docs/operating.md for machines without Kubernetes name what there is."""
 
 import re
 from pathlib import Path
@@ -9,11 +9,11 @@ from service import __version__
 from service.settings import variables
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
 
 
 def block(language: str) -> str:
-    (found,) = re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+    (found,) = re.findall(rf"```{language}\n(.*?)```", PAGE, flags=re.DOTALL)
     return str(found)
 
 

@@ -136,7 +136,7 @@ def test_as_process_1_on_a_read_only_disk_it_serves_and_stops_when_told(
 
         def asked(path: str) -> int:
             url = f"http://127.0.0.1:{port}{path}"
-            return run(home, "python", "-m", "service.ops.probe", url).returncode
+            return run(home, "python", "-m", "service.web.probe", url).returncode
 
         deadline = time.monotonic() + 90
         while asked("/readyz"):
@@ -144,7 +144,7 @@ def test_as_process_1_on_a_read_only_disk_it_serves_and_stops_when_told(
             assert time.monotonic() < deadline, log.read_text()
         (service,) = psutil.Process(process.pid).children()
         assert service.uids().effective == UID
-        assert run(home, "python", "-m", "service.ops.probe", port=port).returncode == 0
+        assert run(home, "python", "-m", "service.web.probe", port=port).returncode == 0
         service.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0, log.read_text()
     assert '"event": "stopping"' in log.read_text()

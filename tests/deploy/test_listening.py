@@ -10,13 +10,13 @@ import httpx
 import pytest
 
 from service.errors import ConfigurationError
-from service.ops import probe
-from service.ops.listening import listen_on, location, url_of
 from service.sandbox.app import create_app
 from service.sandbox.server import running as sandbox_running
 from service.sandbox.server import shipped_state
 from service.serve import bind
 from service.settings import Settings
+from service.web import probe
+from service.web.listening import listen_on, location, url_of
 
 
 def has_ipv6() -> bool:

@@ -10,7 +10,7 @@ from threading import Thread
 
 import pytest
 
-from service.ops import probe
+from service.web import probe
 
 
 class Answers(BaseHTTPRequestHandler):
@@ -62,7 +62,7 @@ def test_no_answer_is_told_and_fails() -> None:
         closed.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{closed.getsockname()[1]}/livez"
         ended = subprocess.run(
-            [sys.executable, "-m", "service.ops.probe", url], capture_output=True, text=True, check=False
+            [sys.executable, "-m", "service.web.probe", url], capture_output=True, text=True, check=False
         )
     assert ended.returncode == 1
     assert "ConnectionRefusedError" in ended.stderr

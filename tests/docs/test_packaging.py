@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
 from pathlib import Path
@@ -90,5 +91,17 @@ def test_no_other_folders_stand_at_the_top() -> None:
         "requirements-dev.lock",
         "LICENSE",
     }
-    files |= {"CHANGELOG.md", ".gitignore", ".dockerignore", "Dockerfile"}
-    assert top <= files | {"service", "migrations", "rules", "tests", "helm", ".ci"}
+    files |= {"CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", ".gitignore", ".dockerignore", "Dockerfile"}
+    assert top <= files | {"service", "migrations", "rules", "tests", "helm", "docs", ".ci"}
+
+
+def test_source_distribution_has_the_pages(tmp_path: Path) -> None:
+    built = subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(tmp_path)],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert built.returncode == 0, built.stderr
+    (archive,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(archive) as opened:
+        names = {name.partition("/")[2] for name in opened.getnames()}
+    assert {"README.md", "docs/deciding.md", "docs/operating.md", "docs/reference.md", "SECURITY.md"} <= names

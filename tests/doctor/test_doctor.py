@@ -344,8 +344,8 @@ async def test_a_public_address_that_leads_elsewhere_is_told(practice: Practice)
 
 
 def test_it_uses_the_embedded_database_of_a_running_service(tmp_path: Path) -> None:
-    from service.store.embedded import embedded_postgres
-    from service.store.migrate import migrate
+    from service.postgres.embedded import embedded_postgres
+    from service.postgres.migrate import migrate
 
     with embedded_postgres(tmp_path / "data") as url:
         migrate(url)

@@ -2,17 +2,19 @@
 
 import asyncio
 import json
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
 import httpx
 
 from service.domain.submission import Status
+from service.postgres.database import Database
 from service.prolific.client import Prolific
 from service.rules import load
 from service.sandbox.app import create_app
@@ -22,16 +24,18 @@ from service.sandbox.server import running as sandbox_running
 from service.sandbox.server import shipped_state
 from service.sandbox.state import SandboxState
 from service.sandbox.studies import TWO_PARTS
-from service.store.database import Database
 from service.store.decisions import failed_submissions
-from service.store.queue import Queue
-from service.sweep.sweep import Sweeper
+from service.store.queue import enqueue_retry
+from service.sweep.sweeper import Sweeper
+from tests.faults.basis import STRICT, VARIANTS, Change, InForce, Push, Said, now
 from tests.faults.replicas import Replica, Replicas, replicas
 from tests.faults.stored import make_due, query
 from tests.world import (
+    ADMIN,
     EVIDENCE,
     TOKEN,
     bearer,
+    hash_of,
     signed,
     status_change,
     swept_just_now,
@@ -45,52 +49,27 @@ LONG = timedelta(days=30)
 # What PostgreSQL does by itself after a while, so that who sleeps in a transaction does not keep all others waiting.
 END_IDLE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction'"
 
-RULES = f"""
-version: 1
-name: A bad day
-studies: [{TWO_PARTS}]
-limits: {{reject: {{share: 100%, of_last: 50, per_day: 1000}}}}
-evidence:
-  survey:
-    from: push
-    fields: {{attention_failed: int}}
-    wait: 30m
-rules:
-  - name: no code
-    when: submission.code_type == "NONE"
-    request_return: {{reasons: ["You entered no code, so please return the submission."]}}
-  - name: wrong code
-    when: submission.code_type == "UNKNOWN"
-    hold: None of the study's codes.
-  - name: half done
-    when: submission.code_type == "HALF_DONE"
-    complete: {{code_type: PARTIAL_PAYMENT, percentage_of_reward: 50, message_to_participant: Thank you.}}
-  - name: failed two attention checks
-    when: evidence.survey.attention_failed >= 2
-    reject:
-      category: FAILED_CHECK
-      message: >-
-        You missed {{evidence.survey.attention_failed}} of the attention checks in our study. Each asked for one
-        particular answer, as its text said. If you think this is a mistake, please write to us.
-otherwise: approve
-"""
+
+UNCLEAR_FOR_LONG = (
+    "ALTER TABLE attempts DISABLE TRIGGER attempts_only_added",
+    "UPDATE attempts SET at = at - interval '10 minutes'",
+    "ALTER TABLE attempts ENABLE TRIGGER attempts_only_added",
+)
+
+
+def x_timestamp(ago: float = 0) -> str:
+    """Prolific's time so many seconds ago, in milliseconds."""
+    return str(int((time.time() - ago) * 1000))
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A webhook that Prolific has to deliver."""
+    """A webhook that Prolific has to deliver; ``sent_at`` is the same whenever it is delivered."""
 
     submission: str
     status: str
+    sent_at: str = field(default_factory=x_timestamp)
     id: str = field(default_factory=lambda: uuid4().hex)
-
-
-@dataclass
-class Said:
-    """The survey's word on a submission: every value that was sent, and those that were answered 202."""
-
-    sent: list[int] = field(default_factory=list)
-    taken: list[int] = field(default_factory=list)
 
 
 @dataclass
@@ -106,6 +85,10 @@ class Day:
     delivered: list[Event] = field(default_factory=list)
     acknowledged: set[str] = field(default_factory=set)
     said: dict[str, Said] = field(default_factory=lambda: defaultdict(Said))
+    rules: InForce = field(default_factory=InForce)
+    ended_before: set[str] = field(default_factory=set)  # told to have ended, and to await review since
+    began_at: datetime = field(default_factory=now)
+    evening_at: datetime | None = None
 
     @property
     def database_url(self) -> str:
@@ -126,16 +109,31 @@ class Day:
             self.state.meddle(submission, status)
 
     async def push(self, submission: SimSubmission, attention_failed: int) -> None:
-        said = self.said[submission.id]
-        said.sent.append(attention_failed)
+        sent_at = now()
         answer = await self._ask(
             "PUT",
             f"/evidence/survey/{submission.id}",
             json.dumps({"attention_failed": attention_failed}).encode(),
             bearer(EVIDENCE),
         )
-        if answer and answer.status_code == 202:
-            said.taken.append(attention_failed)
+        taken_at = now() if answer and answer.status_code == 202 else None
+        self.said[submission.id].pushes.append(Push(attention_failed, sent_at, taken_at))
+
+    async def change_rules(self, variant: str, *, restart: bool) -> None:
+        """Write other rules and wait until all replicas go by them: they are started again, or read them anew."""
+        written_at = now()
+        write_rules(self.replicas.rules, VARIANTS[variant])
+        if restart:
+            await self.crash(0, 0)
+        else:
+            await self._kill([one for one in self.replicas.started if one is not self.serving])
+            await until(lambda: self._goes_by(variant), f"the {variant} rules to be in force")
+        self.rules.changes.append(Change(variant, written_at, now()))
+
+    async def _goes_by(self, variant: str) -> bool:
+        answer = await self._ask("GET", "/api/status", b"", bearer(ADMIN))
+        files = answer.json()["rules"]["files"] if answer and answer.is_success else []
+        return [file["hash"] for file in files] == [hash_of(VARIANTS[variant])]
 
     # What becomes of webhooks
 
@@ -156,9 +154,15 @@ class Day:
         if self.outbox:
             del self.outbox[number % len(self.outbox)]
 
+    async def ended_and_reopened(self, submission: SimSubmission, status: Status) -> None:
+        """A webhook of an end an hour ago, which a colleague undid at once, is delivered late."""
+        self.ended_before.add(submission.id)
+        self.outbox.append(Event(submission.id, status.value, x_timestamp(ago=3600)))
+
     async def _send(self, event: Event) -> None:
         body = status_change(event.submission, event.status)
-        answer = await self._ask("POST", "/webhooks/prolific", body, signed(body, event_id=event.id))
+        headers = signed(body, event_id=event.id, sent_at=event.sent_at)
+        answer = await self._ask("POST", "/webhooks/prolific", body, headers)
         if answer and answer.is_success:
             self.acknowledged.add(event.id)
             self.delivered.append(event)
@@ -205,7 +209,8 @@ class Day:
         await self._start()
 
     async def thaw(self) -> None:
-        """Those that slept go on where they were."""
+        """Those that slept go on where they were, for a moment by the rules that they knew."""
+        self.rules.thawed_at.append(now())
         for replica in self.frozen:
             replica.thaw()
         self.frozen.clear()
@@ -238,7 +243,7 @@ class Day:
         rules = load(self.replicas.rules)
         database = Database(self.database_url)
         async with prolific:
-            await Sweeper(prolific, database, Queue(), lambda: rules).sweep()
+            await Sweeper(prolific, database, lambda: rules).sweep()
         await database.close()
 
     async def retry_failed(self) -> None:
@@ -246,7 +251,7 @@ class Day:
         database = Database(self.database_url)
         async with database.begin() as connection:
             for submission in await failed_submissions(connection):
-                await Queue().retry(connection, submission)
+                await enqueue_retry(connection, submission)
         await database.close()
 
     # How time goes by
@@ -262,20 +267,35 @@ class Day:
         self.replicas.clock.shift.value += length.total_seconds()
         await make_due(self.database_url, "review", "retry", "wake")
 
+    async def clock_moves(self, seconds: int) -> None:
+        """The service's clock is put right, or wrong."""
+        self.replicas.clock.shift.value += seconds
+
+    async def unclear_for_long(self) -> None:
+        """What was sent without a clear answer was sent ten minutes ago: what Prolific shows now is the truth."""
+        self.evening_at = now()
+        for statement in UNCLEAR_FOR_LONG:
+            await query(self.database_url, statement)
+
     async def evening(self) -> None:
-        """Everything goes well again, and all that is left is done."""
+        """Everything goes well again, by the rules of the morning, and all that is left is done."""
         self.state.faults.clear()
         await self.set_token(TOKEN)
-        await self._kill(self.replicas.started)
-        await self._start()
+        await self.change_rules(STRICT, restart=True)
+        await until(self._has_kept_rules, "the rules to be kept, and what they call for enqueued")
         while self.outbox:
             await self.deliver_all()
         await self.sweep()
         await self._at_rest()
+        await self.unclear_for_long()
         await self.days_pass(LONG)
         await self._at_rest()
         await self.retry_failed()
         await self._at_rest()
+
+    async def _has_kept_rules(self) -> bool:
+        newest = await query(self.database_url, "SELECT files FROM rule_books ORDER BY id DESC LIMIT 1")
+        return bool(newest) and list(newest[0]["files"].values()) == [hash_of(VARIANTS[STRICT])]
 
     async def _at_rest(self) -> None:
         """No job waits, none runs; of those that would wait the time comes, but for timers of days."""
@@ -297,7 +317,7 @@ class Day:
 async def bad_day(database_url: str, folder: Path) -> AsyncIterator[Day]:
     """A day with one replica of the service and no participant yet."""
     state = shipped_state(time_scale=1000.0, seed=7)
-    rules, token = write_rules(folder / "rules", RULES), folder / "token"
+    rules, token = write_rules(folder / "rules", VARIANTS[STRICT]), folder / "token"
     token.write_text(TOKEN)
     await swept_just_now(database_url)
     async with (
@@ -305,5 +325,6 @@ async def bad_day(database_url: str, folder: Path) -> AsyncIterator[Day]:
         replicas(database_url, url, rules, prolific_token=None, prolific_token_file=token) as service,
     ):
         day = Day(state, service, token, await service.start())
+        day.rules.changes.append(Change(STRICT, day.began_at, day.began_at))
         state.listeners.append(lambda one: day.outbox.append(Event(one.id, one.status.value)))
         yield day

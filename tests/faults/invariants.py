@@ -2,18 +2,22 @@
 
 import json
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from service.domain.decision import Outcome
 from service.domain.submission import FINAL, Status
 from service.review.next_step import REACHED
-from service.review.treatment import MOST_IN_AN_HOUR
+from service.review.retry_policy import MOST_IN_AN_HOUR
 from service.sandbox.model import By, Call, SimSubmission
-from tests.faults.day import DONE, HALF_DONE, NO_CODE, WRONG_CODE, Day, Said
+from tests.faults.basis import LEAST, LENIENT, STRICT, Said
+from tests.faults.day import DONE, HALF_DONE, NO_CODE, WRONG_CODE, Day
 from tests.faults.stored import Row, events, query
 from tests.world import ADMIN, bearer
 
 DECIDED = {"applied", "already"}
+SHIFTED = timedelta(minutes=10)  # by which the evening puts back the time of attempts
+TRUNCATED = timedelta(milliseconds=50)  # Prolific's times are in milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +28,29 @@ class Story:
     calls: list[Call]
     decisions: list[dict[str, Any]]
     said: Said
+    day: Day
 
     def to(self, endpoint: str) -> list[Call]:
         return [call for call in self.calls if call.path.rstrip("/").endswith(f"/{endpoint}")]
 
     def effects(self, endpoint: str) -> int:
         return sum(self.submission.id in call.affected for call in self.to(endpoint))
+
+    def was_by_day(self, at: datetime | str) -> bool:
+        """Whether something was before the evening, when what was unclear became clear."""
+        moment = datetime.fromisoformat(at) if isinstance(at, str) else at
+        return self.day.evening_at is None or moment < self.day.evening_at
+
+    def decided_at(self, call: Call) -> datetime | None:
+        """When the attempt was recorded that sent this: the newest before it arrived, in its own time."""
+        moments = [
+            datetime.fromisoformat(attempt["at"])
+            for decision in self.decisions
+            for attempt in decision["attempts"]
+            if attempt["request"] and attempt["request"]["body"] == call.body
+        ]
+        real = [at + SHIFTED if at < self.day.began_at else at for at in moments]
+        return max((at for at in real if at <= call.at + TRUNCATED), default=None)
 
     @property
     def statuses(self) -> list[Status]:
@@ -47,8 +68,8 @@ async def broken(day: Day) -> list[str]:
         decisions = (await _api(day, "decisions", submission=submission.id))["results"]
         # Of a call whose token is refused Prolific reads nothing else.
         calls = [call for call in day.state.calls_for(submission.id) if call.status_code != 401]
-        story = Story(submission, calls, decisions, day.said[submission.id])
-        checks = (_sent_once, _nothing_after_somebody, _ended_well, _decisions_true)
+        story = Story(submission, calls, decisions, day.said[submission.id], day)
+        checks = (_rightly_rejected, _sent_once, _nothing_after_somebody, _ended_well, _decisions_true)
         wrong = [f"{submission.id}: {what}" for check in checks for what in check(story)]
         found += [*wrong, _told(story)] if wrong else []
     return found
@@ -103,13 +124,19 @@ async def _in_store(day: Day) -> list[str]:
 
 
 def _sent_once(story: Story) -> list[str]:
-    """By Prolific's ledger, and by our own of what was sent and not plainly refused."""
-    bodies = {json.dumps(call.body, sort_keys=True) for call in story.to("transition")}
+    """By Prolific's ledger, and by our own of what was sent and not plainly refused.
+
+    In the evening another transition may follow one that did not arrive: what Prolific shows is clear by then.
+    """
+    by_day = [call for call in story.to("transition") if story.was_by_day(call.at)]
+    bodies = {json.dumps(call.body, sort_keys=True) for call in by_day}
     bodies |= {
         json.dumps(attempt["request"]["body"], sort_keys=True)
         for decision in story.decisions
         for attempt in decision["attempts"]
-        if (attempt["request"] or {}).get("endpoint") == "transition" and not _refused(attempt)
+        if (attempt["request"] or {}).get("endpoint") == "transition"
+        and story.was_by_day(attempt["at"])
+        and not _refused(attempt)
     }
     return [
         *([f"different transitions were sent: {bodies}"] if len(bodies) > 1 else []),
@@ -119,6 +146,22 @@ def _sent_once(story: Story) -> list[str]:
             if story.effects(endpoint) > 1
         ),
     ]
+
+
+def _rightly_rejected(story: Story) -> list[str]:
+    """No rejection reaches Prolific whose basis did not say reject when it was sent."""
+    found = []
+    for call in story.to("transition"):
+        if call.body["action"] != "REJECT":
+            continue
+        decided_at = story.decided_at(call)
+        if decided_at is None:
+            found.append(f"a rejection that is not on record: {call}")
+        elif not story.said.rejects(decided_at, call.at):
+            found.append(f"rejected against what the survey had said at {decided_at}: {call}")
+        elif STRICT not in (rules := story.day.rules.at(decided_at)):
+            found.append(f"rejected at {decided_at} by {rules} rules, which never do: {call}")
+    return found
 
 
 def _refused(attempt: dict[str, Any]) -> bool:
@@ -143,7 +186,7 @@ def _ended_well(story: Story) -> list[str]:
         return []
     if submission.completed_at is None:
         return [f"it is still worked on, and was sent {story.calls}"] if story.calls else []
-    possible = _possible_ends(submission.entered_code, story.said)
+    possible = _possible_ends(story)
     asked = int(submission.entered_code == NO_CODE)
     newest = story.decisions[0] if story.decisions else {"status": "none at all"}
     held = submission.status is Status.AWAITING_REVIEW and not asked
@@ -151,7 +194,8 @@ def _ended_well(story: Story) -> list[str]:
         *([f"it is {submission.status}, not in {possible}"] if submission.status not in possible else []),
         *(
             [f"it was asked to return {found} times"]
-            if (found := story.effects("request-return")) != asked
+            if (found := story.effects("request-return"))
+            not in ({0, asked} if _ended_before(story) else {asked})
             else []
         ),
         *(
@@ -162,16 +206,27 @@ def _ended_well(story: Story) -> list[str]:
     ]
 
 
-def _possible_ends(code: str | None, said: Said) -> set[Status]:
+def _possible_ends(story: Story) -> set[Status]:
     """Where a submission that nobody else touched can be in the evening."""
-    by_evidence = {Status.REJECTED if value >= 2 else Status.APPROVED for value in said.sent}
-    return {
+    said, code = story.said, story.submission.entered_code
+    by_evidence = {Status.REJECTED if value >= LEAST else Status.APPROVED for value in said.sent}
+    if LENIENT in story.day.rules.variants and said.sent:
+        by_evidence.add(Status.APPROVED)
+    # Of evidence that was never answered nobody knows whether it arrived.
+    if not said.taken or said.got_worse:
+        by_evidence.add(Status.AWAITING_REVIEW)
+    ends = {
         HALF_DONE: {Status.PARTIALLY_APPROVED},
         NO_CODE: {Status.AWAITING_REVIEW},
         WRONG_CODE: {Status.AWAITING_REVIEW},
-        # Of evidence that was never answered nobody knows whether it arrived.
-        DONE: by_evidence if said.taken else by_evidence | {Status.AWAITING_REVIEW},
+        DONE: by_evidence,
     }[code]
+    return ends | {Status.AWAITING_REVIEW} if _ended_before(story) else ends
+
+
+def _ended_before(story: Story) -> bool:
+    """Whether a webhook reported an end of it: then nothing is decided automatically."""
+    return story.submission.id in story.day.ended_before
 
 
 def _decisions_true(story: Story) -> list[str]:
@@ -188,7 +243,7 @@ def _decisions_true(story: Story) -> list[str]:
     found += [
         f"decision {one['id']} rejects by {one['facts']}"
         for one in story.decisions
-        if one["outcome"] == "reject" and not _missed(one) >= 2
+        if one["outcome"] == "reject" and _missed(one) < LEAST
     ]
     final = [one for one in done if one["outcome"] != "request_return"]
     return found + ([f"it was decided {len(final)} times"] if len(final) > 1 else [])

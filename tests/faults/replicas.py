@@ -17,11 +17,11 @@ from typing import Any
 import httpx
 
 from service.app import Parts, build
-from service.ops.log import configure_logs
+from service.rulebook.current import RulesInForce
 from service.rules import load
-from service.rules_in_force import RulesInForce
 from service.serve import bind, serve
 from service.settings import Settings
+from service.telemetry.log import configure_logs
 from tests.process import free_port
 from tests.world import ADMIN, EVIDENCE, SECRET, TOKEN, until
 

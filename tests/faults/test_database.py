@@ -16,11 +16,11 @@ import pytest
 from psycopg import sql
 
 from service.domain.submission import Status
+from service.postgres import embedded_server as server
+from service.postgres.embedded import delete_database
+from service.postgres.embedded_home import Home, find_home, make_data_dir
+from service.postgres.migrate import migrate
 from service.sandbox.faults import Fault
-from service.store import embedded_server as server
-from service.store.embedded import delete_database
-from service.store.embedded_home import Home, find_home, make_data_dir
-from service.store.migrate import migrate
 from tests.conftest import Start
 from tests.faults.stored import events, jobs, query
 from tests.process import free_port

@@ -10,6 +10,7 @@ from service.domain.submission import Status
 from service.sandbox.faults import Fault
 from service.sandbox.model import By, SimSubmission
 from service.sandbox.studies import STROOP
+from service.store.queue import enqueue_retry
 from tests.conftest import Start
 from tests.faults.stored import jobs, make_due, next_try, query, waits_until
 from tests.faults.treated import ASK_OR_REJECT, applied, failed, status_of
@@ -381,6 +382,6 @@ async def test_a_retry_of_what_arrived_all_the_same_settles_it(start: Start, dat
         submission = await failed_and_unconfirmed(world, database_url, took_effect=True)
         world.prolific.clear()
         async with world.service.database.begin() as connection:
-            await world.service.queue.retry(connection, submission.id)
+            await enqueue_retry(connection, submission.id)
         await becomes(world, submission, "already")
         assert len(world.calls(submission.id)) == 1

@@ -1,18 +1,28 @@
 """The soak in small, and that its judge sees what it is there to see."""
 
+import asyncio
 import re
 import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from random import Random
 from typing import Any
 
+import psycopg
 import pytest
 
 from service.domain.submission import Status
 from service.sandbox.model import Call, SimSubmission
+from tests.postgres.pooler import needs_pgbouncer
+from tests.postgres.silent import address_of
+from tests.soak.chaos import victims
 from tests.soak.judge import Case, Fault, judge
+from tests.soak.plan import Plan, Through
+from tests.soak.replicas import Part
 from tests.soak.sources import Stored
+from tests.soak.way import FailingOver
+from tests.world import until
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -89,9 +99,61 @@ def test_the_judge_sees(bad: Case, fault: Fault) -> None:
 
 
 @pytest.mark.acceptance
-def test_nothing_is_lost_doubled_or_wrong_while_processes_are_killed() -> None:
-    soak = [sys.executable, "-m", "tests.soak", "--minutes", "2", "--kills", "20", "--participants", "150"]
-    done = subprocess.run(soak, capture_output=True, text=True, timeout=900, check=False, cwd=ROOT)
+@pytest.mark.parametrize(
+    ("through", "last"),
+    [
+        pytest.param(Through.DIRECT, ""),
+        pytest.param(Through.FAILOVER, "through failover: "),
+        pytest.param(Through.POOLER, "through pooler: ", marks=needs_pgbouncer),
+    ],
+)
+def test_nothing_is_lost_doubled_or_wrong_while_processes_are_killed(through: Through, last: str) -> None:
+    soak = [sys.executable, "-m", "tests.soak", "--minutes", "0.5", "--kills", "8", "--participants", "60"]
+    done = subprocess.run(
+        [*soak, "--through", through], capture_output=True, text=True, timeout=400, check=False, cwd=ROOT
+    )
     told = done.stdout + done.stderr
-    assert re.fullmatch(r"events \d{2,}, lost 0, doubled 0, wrong 0", done.stdout.splitlines()[-1]), told
+    assert re.fullmatch(last + r"events \d{2,}, lost 0, doubled 0, wrong 0", done.stdout.splitlines()[-1]), (
+        told
+    )
     assert done.returncode == 0, told
+
+
+def test_all_ways_share_the_time_the_kills_and_the_participants() -> None:
+    plans = Plan(minutes=6, kills=20, seed=1, participants=300).split(list(Through))
+    assert [(plan.through, plan.minutes, plan.kills, plan.participants) for plan in plans] == [
+        ("direct", 2, 7, 100),
+        ("failover", 2, 7, 100),
+        ("pooler", 2, 7, 100),
+    ]
+
+
+@pytest.mark.parametrize("way", [Part.FAILOVER, Part.POOLER])
+def test_what_stands_between_is_a_victim_too(way: Part) -> None:
+    parts = [Part.WEB, Part.WEB, Part.WORKER, Part.DATABASE]
+    assert set(victims(4, [*parts, way], Random(1))) == {*parts, way}
+    assert way not in victims(100, parts, Random(1))
+
+
+async def test_failover_silences_what_is_open_and_ends_its_sessions(database_url: str) -> None:
+    async with address_of(database_url) as (address, url):
+        failing = FailingOver(address, Random(1))
+        async with await psycopg.AsyncConnection.connect(url) as old:
+            await old.execute("CREATE TABLE locked (id int)")
+            await old.commit()
+            await old.execute("LOCK TABLE locked")
+            failing.kill()
+            assert not failing.alive
+            unheard = asyncio.create_task(old.execute("SELECT 1"))
+
+            async def over() -> bool:
+                return failing.alive
+
+            await until(over, "the new server to answer")
+            async with await psycopg.AsyncConnection.connect(url) as new:
+                await new.execute("SET lock_timeout = '20s'")
+                await new.execute("SELECT * FROM locked")
+            assert not unheard.done()
+            unheard.cancel()
+            await asyncio.gather(unheard, return_exceptions=True)
+            old.pgconn.finish()

@@ -31,6 +31,7 @@ from service.domain.submission import Status
 from service.sandbox.faults import Fault
 from service.sandbox.model import SimSubmission
 from tests.conftest import create, named
+from tests.faults.basis import APPROVING, LENIENT, OBSERVING, STRICT, VARIANTS
 from tests.faults.day import DONE, HALF_DONE, NO_CODE, WRONG_CODE, Day, bad_day
 from tests.faults.invariants import broken
 from tests.world import TOKEN
@@ -39,6 +40,7 @@ MORE = int(os.environ.get("BAD_DAYS", "0"))
 
 T = TypeVar("T")
 
+FEW = 2  # changes of rules in a day: each takes seconds
 LIMIT = 120.0  # seconds for anything that a step does
 NUMBER = st.integers(0, 50)
 SPELLINGS: tuple[Callable[[str], str], ...] = (
@@ -152,6 +154,42 @@ class BadDays(RuleBasedStateMachine):
     @rule(one=working | submissions, attention_failed=st.sampled_from([0, 2]))
     def the_survey_tells(self, one: SimSubmission, attention_failed: int) -> None:
         self.run(self.day.push(one, attention_failed))
+
+    @precondition(lambda self: len(self.day.rules.changes) <= FEW)
+    @rule(
+        target=submissions,
+        trouble=st.sampled_from(TROUBLES),
+        seconds=st.floats(0.2, 0.5),
+        variant=st.sampled_from([LENIENT, APPROVING, OBSERVING]),
+        restart=st.booleans(),
+        and_back=st.booleans(),
+    )
+    def the_rules_change_their_mind(
+        self, trouble: dict[str, Any], seconds: float, variant: str, restart: bool, and_back: bool
+    ) -> SimSubmission:
+        """While a rejection is on its way to Prolific, and has trouble there."""
+        one = self.run(self.day.begin())
+        self.run(self.day.complete(one, DONE))
+        self.run(self.day.only_trouble(Fault("transition", **trouble)))
+        self.run(self.day.push(one, 2))
+        self.run(self.day.work(seconds))
+        self.run(self.day.change_rules(variant, restart=restart))
+        if and_back:
+            self.run(self.day.change_rules(STRICT, restart=True))
+        return one
+
+    @precondition(lambda self: len(self.day.rules.changes) <= FEW)
+    @rule(variant=st.sampled_from([STRICT, *VARIANTS]))
+    def the_rules_change(self, variant: str) -> None:
+        self.run(self.day.change_rules(variant, restart=True))
+
+    @rule(seconds=st.sampled_from([30, -30, 600, -600]))
+    def a_clock_moves(self, seconds: int) -> None:
+        self.run(self.day.clock_moves(seconds))
+
+    @rule(one=submissions, status=st.sampled_from([Status.REJECTED, Status.RETURNED]))
+    def the_end_of_before_is_told_late(self, one: SimSubmission, status: Status) -> None:
+        self.run(self.day.ended_and_reopened(one, status))
 
     @rule(
         target=submissions,

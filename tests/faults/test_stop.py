@@ -12,8 +12,10 @@ from uuid import uuid4
 import pytest
 
 from service.app import Parts, build
+from service.postgres.embedded import delete_database, embedded_postgres
+from service.postgres.migrate import migrate
+from service.rulebook.current import RulesInForce
 from service.rules import load
-from service.rules_in_force import RulesInForce
 from service.sandbox.app import create_app
 from service.sandbox.faults import Fault
 from service.sandbox.server import running as sandbox_running
@@ -21,8 +23,6 @@ from service.sandbox.server import shipped_state
 from service.sandbox.state import SandboxState
 from service.serve import bind, running
 from service.settings import Settings
-from service.store.embedded import delete_database, embedded_postgres
-from service.store.migrate import migrate
 from tests.intake.test_frozen_database import frozen
 from tests.process import complete_settings, serving
 from tests.world import SECRET, TOKEN, rules_text, signed, status_change, until, write_rules

@@ -10,8 +10,8 @@ import httpx
 import psutil
 
 from service.app import Parts
-from service.store.embedded import delete_database, embedded_postgres
-from service.store.migrate import migrate
+from service.postgres.embedded import delete_database, embedded_postgres
+from service.postgres.migrate import migrate
 from tests.faults.stored import events
 from tests.world import rules_text, until, world, write_rules
 

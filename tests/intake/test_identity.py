@@ -10,10 +10,9 @@ import httpx
 import sqlalchemy as sa
 
 from service.app import Parts
-from service.intake.event import Event
+from service.domain.webhook import Event
 from service.intake.writer import InboxWriter, Receipt
-from service.store.database import Database
-from service.store.queue import Queue
+from service.postgres.database import Database
 from tests.conftest import Start
 from tests.world import SECRET, World, signature, signed, status_change
 
@@ -94,7 +93,7 @@ async def test_the_same_body_signed_later_under_a_new_id_is_a_new_event(start: S
 
 async def stored(database: Database, events: Sequence[Event]) -> list[Receipt]:
     """Receipts of events that wait together, so that one batch takes them."""
-    writer = InboxWriter(database, Queue())
+    writer = InboxWriter(database)
     waiting = [asyncio.create_task(writer.store(event)) for event in events]
     await asyncio.sleep(0)
     running = asyncio.create_task(writer.run())

@@ -10,10 +10,9 @@ import pytest
 from sqlalchemy import text
 
 from service.app import Parts
-from service.intake.event import Event
+from service.domain.webhook import Event
 from service.intake.writer import InboxWriter, Receipt
-from service.store.database import Database
-from service.store.queue import Queue
+from service.postgres.database import Database
 from tests.conftest import Start, named
 from tests.world import ADMIN, bearer, signed, status_change
 
@@ -174,7 +173,7 @@ async def test_while_the_database_is_gone_it_is_503_and_prolific_comes_again(
 
 
 async def test_a_full_queue_says_not_stored_at_once(database_url: str) -> None:
-    writer = InboxWriter(Database(database_url), Queue(), max_waiting=2)
+    writer = InboxWriter(Database(database_url), max_waiting=2)
     waiting = [asyncio.create_task(writer.store(Event(str(number), b""))) for number in range(2)]
     await asyncio.sleep(0)
     assert await writer.store(Event("one too many", b"")) is Receipt.NOT_STORED
@@ -186,7 +185,7 @@ async def test_an_event_the_database_will_not_take_does_not_take_the_others_with
     database_url: str,
 ) -> None:
     database = Database(database_url)
-    writer = InboxWriter(database, Queue())
+    writer = InboxWriter(database)
     poisoned = Event("poisoned", b"", event_type="a\x00b", readable=True)
     stored = [writer.store(event) for event in (Event("one", b""), poisoned, Event("two", b""))]
     running = asyncio.create_task(writer.run())

@@ -17,13 +17,13 @@ from starlette.routing import Route
 from service.domain.decision import Decision, DecisionStatus, Guard, Mode, Outcome, Trigger
 from service.domain.submission import Status, Study, Submission
 from service.notify.notifier import Notifier
+from service.postgres.database import Database
+from service.rulebook.current import RulesInForce
 from service.rules import RuleBook
-from service.rules_in_force import RulesInForce
 from service.sandbox.server import running
 from service.secret import Secret
-from service.store.brakes import open_breaker
-from service.store.database import Database
 from service.store.decisions import add_answer, add_attempt, record
+from service.store.pauses import open_breaker
 from service.store.submissions import see_study, see_submission
 
 STUDY = "65f000000000000000000051"
@@ -190,7 +190,7 @@ class Desk:
         async with self.database.begin() as connection:
             attempt = await add_attempt(connection, decision, {})
             await add_answer(connection, attempt, DecisionStatus.FAILED, 400, {"body": MESSAGE})
-        await self.sql("ALTER TABLE answers DISABLE TRIGGER USER")
+        await self.sql("ALTER TABLE answers DISABLE TRIGGER answers_only_added")
         await self.sql(
             "UPDATE answers SET at = at - %s WHERE attempt_id = %s", timedelta(seconds=seconds_ago), attempt
         )

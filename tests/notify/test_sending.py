@@ -12,7 +12,7 @@ import pytest
 from service.notify.channels import urls_in
 from service.notify.notifier import Notifier
 from service.secret import Secret
-from service.store.notices import TRIES, add_notice, claim_due
+from service.store.notifications import TRIES, add_notification, claim_due
 from tests.notify.desk import Desk
 from tests.process import free_port
 
@@ -22,7 +22,7 @@ NOBODY = "json://127.0.0.1:{}/secret-path?+authorization=secret-header"
 async def write(told: Desk, *keys: str, kind: str = "breaker") -> None:
     async with told.database.begin() as connection:
         for key in keys:
-            await add_notice(connection, kind, key, "A title", f"Text {key}.")
+            await add_notification(connection, kind, key, "A title", f"Text {key}.")
 
 
 async def test_what_was_told_is_not_told_again_by_a_service_that_starts_anew(told: Desk) -> None:

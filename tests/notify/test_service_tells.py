@@ -53,12 +53,12 @@ async def arrived(titles: list[str], title: str) -> bool:
 
 async def two_looks_later(world: World) -> None:
     """Wait until the service has looked twice more for what is to be told."""
-    from service.store.turns import last_turn
+    from service.store.schedule import last_run
 
     async def began() -> object:
         async with world.service.database.connect() as connection:
-            turn = await last_turn(connection, "notify")
-        return turn and turn["began_at"]
+            turn = await last_run(connection, "notify")
+        return turn and turn.began_at
 
     for _ in range(2):
         before = await began()

@@ -8,7 +8,7 @@ from service.domain.decision import Guard, Outcome
 from service.domain.submission import Status
 from service.notify.sentences import Kind
 from service.rules import Finding
-from service.store.brakes import add_pause, add_resume
+from service.store.pauses import add_pause, add_resume
 from tests.notify.desk import MESSAGE, PARTICIPANT, REASON, STUDY, Desk
 
 DAY = timedelta(days=1)

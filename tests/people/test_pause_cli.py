@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 from service.app import Parts
+from service.postgres.embedded import delete_database
 from service.sandbox.studies import STROOP
-from service.store.embedded import delete_database
 from tests.conftest import Start
 from tests.people.conftest import Command
 from tests.people.orders import APPROVE, HELD, HOLD, autoreview, held, pause, resolved

@@ -2,12 +2,15 @@
 
 import csv
 import io
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from service.domain.decision import Approve, Complete, Hold, Reject, RequestReturn
-from service.people.sheet import COLUMNS, SheetError, read_sheet, write_sheet
+from service.manual.sheet import COLUMNS, SheetError, read_sheet, write_sheet
+from service.store.holds import HeldSubmission
 from tests.world import MESSAGE
 
 HEADER = "submission_id,action,category,message,reasons,code_type,code,percentage,note\n"
@@ -172,7 +175,11 @@ def test_what_can_not_be_read_is_told_with_its_line(data: bytes, place: str, nam
 def test_what_is_written_is_no_formula_and_comes_back_as_it_was() -> None:
     ids = ["=cmd|'/c calc'!A0", "+1", "-1", "@x", 'quote"d, with; all', "plain", "'apostrophe"]
     buffer = io.StringIO()
-    write_sheet([{"submission_id": name, "reason": '=HYPERLINK("x")\n"two", lines'} for name in ids], buffer)
+    now = datetime.now(UTC)
+    hold = HeldSubmission(
+        *("", None, None, 1, None, None, None, "hold", '=HYPERLINK("x")\n"two", lines', None), now, 0, now
+    )
+    write_sheet([replace(hold, submission_id=name) for name in ids], buffer)
     rows = list(csv.DictReader(io.StringIO(buffer.getvalue())))
     assert tuple(rows[0]) == COLUMNS
     assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for one in rows for cell in one.values())

@@ -25,8 +25,24 @@ async def pgbouncer(
 ) -> AsyncIterator[str]:
     """Yields the URL that leads through it."""
     assert PROGRAM
-    server = urlsplit(url)
+    folder.mkdir(exist_ok=True)
     port = free_port()
+    ini = configure(url, folder, port, pool_mode=pool_mode, **more)
+    with (folder / "log").open("wb") as log:
+        user = ["-u", "nobody"] if os.geteuid() == 0 else []
+        process = await asyncio.create_subprocess_exec(PROGRAM, *user, str(ini), stdout=log, stderr=log)
+    try:
+        await until(lambda: _listens(port, process, folder / "log"), "PgBouncer to listen")
+        yield through_port(url, port)
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+def configure(url: str, folder: Path, port: int, *, pool_mode: str = "transaction", **more: str) -> Path:
+    """Write what PgBouncer reads, for any user's eyes; return its configuration file."""
+    server = urlsplit(url)
     settings = {
         "listen_addr": "127.0.0.1",
         "listen_port": str(port),
@@ -37,25 +53,18 @@ async def pgbouncer(
         "default_pool_size": "6",
         **more,
     }
-    folder.mkdir(exist_ok=True)
     lines = [f"{name} = {value}" for name, value in settings.items()]
     target = f"host={server.hostname} port={server.port} password={server.password}"
     (folder / "users").write_text(f'"{server.username}" "{server.password}"\n')
     (folder / "ini").write_text("\n".join(["[databases]", f"* = {target}", "[pgbouncer]", *lines, ""]))
     for path in (folder, folder / "users", folder / "ini"):
         path.chmod(0o755)
-    with (folder / "log").open("wb") as log:
-        user = ["-u", "nobody"] if os.geteuid() == 0 else []
-        process = await asyncio.create_subprocess_exec(
-            PROGRAM, *user, str(folder / "ini"), stdout=log, stderr=log
-        )
-    try:
-        await until(lambda: _listens(port, process, folder / "log"), "PgBouncer to listen")
-        yield url.replace(f":{server.port}/", f":{port}/")
-    finally:
-        with suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+    return folder / "ini"
+
+
+def through_port(url: str, port: int) -> str:
+    """Return the same URL with another port."""
+    return url.replace(f":{urlsplit(url).port}/", f":{port}/")
 
 
 async def _listens(port: int, process: asyncio.subprocess.Process, log: Path) -> bool:

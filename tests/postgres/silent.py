@@ -9,18 +9,26 @@ from urllib.parse import urlsplit
 
 @dataclass
 class Address:
-    """Passes bytes on to the server. ``fail_over`` freezes what is open; new connections reach the server."""
+    """Passes bytes on to the server. ``writers`` lead to the clients, ``sessions`` to the server."""
 
     target: tuple[str, int]
     is_moved: bool = True
     _passing: list[asyncio.Task[None]] = field(default_factory=list)
     writers: list[asyncio.StreamWriter] = field(default_factory=list)
+    sessions: list[asyncio.StreamWriter] = field(default_factory=list)
 
     def go_silent(self) -> None:
         """From now on nothing answers: neither open connections nor new ones."""
         self.is_moved = False
         for task in self._passing:
             task.cancel()
+        self._passing.clear()
+
+    def end_sessions(self) -> None:
+        """End the server's sessions, which a new server would not have. The clients don't notice."""
+        for session in self.sessions:
+            session.transport.abort()
+        self.sessions.clear()
 
     def move(self) -> None:
         """New connections reach the server again; those from before stay silent."""
@@ -30,8 +38,14 @@ class Address:
         self.writers.append(writer)
         if not self.is_moved:
             return
-        onward_reader, onward_writer = await asyncio.open_connection(*self.target)
-        self.writers.append(onward_writer)
+        try:
+            onward_reader, onward_writer = await asyncio.open_connection(*self.target)
+        except OSError:  # the server is down
+            writer.transport.abort()
+            return
+        self.sessions.append(onward_writer)
+        if not self.is_moved:  # since a moment ago
+            return
         self._passing += [
             asyncio.create_task(_pass(reader, onward_writer)),
             asyncio.create_task(_pass(onward_reader, writer)),
@@ -57,6 +71,7 @@ async def address_of(url: str) -> AsyncIterator[tuple[Address, str]]:
         yield address, url.replace(f":{parts.port}/", f":{port}/")
     finally:
         address.go_silent()
+        address.end_sessions()
         server.close()
         for writer in address.writers:
             writer.transport.abort()

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from service.postgres.connection import Connections
-from service.store.database import Database
+from service.postgres.database import Database
 from tests.postgres.silent import address_of
 from tests.world import rules_text, until, world, write_rules
 

@@ -8,9 +8,9 @@ import sqlalchemy as sa
 from psycopg.conninfo import conninfo_to_dict
 
 from service.postgres.connection import Connections
+from service.postgres.database import Database
+from service.postgres.migrate import sync_engine
 from service.postgres.parameters import SESSION, connection_parameters, own_options
-from service.store.database import Database
-from service.store.migrate import sync_engine
 from service.store.queue import job_app
 from tests.postgres.roles import run
 

@@ -10,8 +10,8 @@ import sqlalchemy as sa
 
 from service.errors import DatabaseError
 from service.postgres.connection import Connections
-from service.store.database import Database
-from service.store.migrate import head, migrate
+from service.postgres.database import Database
+from service.postgres.migrate import head, migrate
 from tests.postgres.pooler import needs_pgbouncer, pgbouncer
 from tests.postgres.roles import run
 from tests.world import rules_text, world, write_rules

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from service.store.embedded import delete_database
+from service.postgres.embedded import delete_database
 from tests.process import autoreview, complete_settings, environment, serving
 from tests.world import rules_text, write_rules
 

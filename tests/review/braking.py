@@ -12,9 +12,9 @@ from psycopg.rows import dict_row
 
 from service.app import Parts, build, opened
 from service.domain.decision import Outcome, Trigger
-from service.people.pausing import pause, resume
+from service.manual.pause import pause, resume
 from service.review.review import Reviewer, ReviewJob
-from service.rules_in_force import RulesInForce
+from service.rulebook.current import RulesInForce
 from service.sandbox.model import SimSubmission
 from service.sandbox.studies import STROOP, TWO_PARTS
 from service.store.decisions import Recorded

@@ -7,7 +7,7 @@ import pytest
 
 from service.domain.decision import Guard, Outcome
 from service.domain.submission import Status
-from service.people.pausing import Unnamed, pause, resume
+from service.manual.pause import Unnamed, pause, resume
 from service.sandbox.faults import Fault
 from service.sandbox.model import By, SimSubmission
 from service.sandbox.studies import STROOP, TWO_PARTS

@@ -8,7 +8,7 @@ import pytest
 
 from service.domain.decision import Guard, Hold, Outcome
 from service.domain.submission import Status
-from service.people.resolving import resolve
+from service.manual.decide import resolve
 from service.sandbox.faults import Fault
 from service.sandbox.model import SimSubmission
 from service.sandbox.studies import STROOP

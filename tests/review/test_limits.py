@@ -25,8 +25,9 @@ from service.domain.decision import (
     Verdict,
 )
 from service.domain.submission import Status, Submission
-from service.people.pausing import resume
-from service.people.resolving import resolve
+from service.manual.decide import resolve
+from service.manual.pause import resume
+from service.postgres.database import Database
 from service.review.gather import usage_of
 from service.review.guards import Case, guard
 from service.review.known import Known
@@ -34,10 +35,9 @@ from service.review.limits import ServiceLimits
 from service.rules import RuleFile, load
 from service.sandbox.faults import Fault
 from service.sandbox.studies import STROOP, TWO_PARTS
-from service.store.brakes import open_breaker
-from service.store.database import Database
 from service.store.decisions import record
 from service.store.history import history_of
+from service.store.pauses import open_breaker
 from tests.conftest import Start
 from tests.review.braking import (
     CODES,
@@ -230,6 +230,24 @@ async def test_a_rejection_that_was_refused_is_held_if_a_breaker_opened_meanwhil
         decision = await world.settled(third.id, decisions=2)
         assert (decision["outcome"], decision["guard"]) == ("hold", "limit.reject")
         assert third.status is Status.AWAITING_REVIEW
+
+
+async def test_updates_of_held_submissions_make_no_room_for_rejections(start: Start) -> None:
+    """Ten evidence updates on three held submissions between rejections: each submission counts once."""
+    async with start(each()) as world:
+        held = [world.completed(code=CODES[H]) for _ in range(3)]
+        for one in held:
+            assert (await decide(world, one)).decision.outcome is H
+        decided = []
+        for number in range(5):
+            for update in range(10):
+                one = held[update % 3]
+                await world.push(one.id, {"attention_failed": 10 * number + update})
+                await world.at_rest()
+            decided.append(await outcome(world, R))
+        assert decided == [R, R, R, H, H]
+        assert sum([len(await world.decisions(one.id)) for one in held]) == 3 + 5 * 10
+        assert await open_breakers(world) == [(STROOP, "limit.reject")]
 
 
 async def test_observed_decisions_are_not_limited_and_do_not_count(start: Start) -> None:

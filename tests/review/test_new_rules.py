@@ -12,17 +12,16 @@ import psycopg
 from service.app import Parts
 from service.domain.decision import Mode
 from service.domain.submission import Status, Submission
-from service.ops.metrics import Metrics
-from service.reloading import RuleKeeper, standard
+from service.postgres.database import Database
+from service.rulebook.current import RulesInForce
+from service.rulebook.startup import last_good_rules
+from service.rulebook.watcher import RuleWatcher, version_in_force
 from service.rules import load
-from service.rules_in_force import RulesInForce
 from service.sandbox.model import By
 from service.sandbox.studies import STROOP, TWO_PARTS
-from service.starting import last_good_rules
-from service.store.database import Database
-from service.store.queue import Queue
-from service.store.rulebooks import left_behind
+from service.store.rulebooks import decided_under_other_rules
 from service.store.submissions import see_submission
+from service.telemetry.metrics import Metrics
 from tests.conftest import Start
 from tests.world import World, hash_of, in_force, rules_text, until, write_rules
 
@@ -62,7 +61,9 @@ async def test_what_no_file_claimed_is_reviewed_again_once_a_file_names_the_pare
         for name, parent in (("ours", STROOP), ("other", TWO_PARTS), ("alone", None)):
             seen = Submission(name, f"study of {name}", None, Status.AWAITING_REVIEW, parent_study_id=parent)
             await see_submission(connection, seen, claimed=False)
-        assert await left_behind(connection, partial(standard, book, Mode.LIVE)) == ["ours"]
+        assert await decided_under_other_rules(connection, partial(version_in_force, book, Mode.LIVE)) == [
+            "ours"
+        ]
     await database.close()
 
 
@@ -158,7 +159,7 @@ async def keepers(database_url: str, rules: Path, number: int, clock: list[float
     databases = [Database(database_url) for _ in range(number)]
     in_force = [RulesInForce(load(rules), datetime.now(UTC)) for _ in databases]
     found = [
-        RuleKeeper(*(force, database, Queue(), Mode.LIVE, Metrics()), every=0.02, timer=lambda: clock[0])
+        RuleWatcher(*(force, database, Mode.LIVE, Metrics(), True), every=0.02, timer=lambda: clock[0])
         for force, database in zip(in_force, databases, strict=True)
     ]
     running = [asyncio.create_task(keeper.run()) for keeper in found]

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from service.domain.submission import Status, Study, Submission
+from service.postgres.database import Database, database_now
 from service.review.facts import time_taken
 from service.review.statistics import AT_LEAST, statistics_of
 from service.rules import RuleFile, load
-from service.store.database import Database, database_now
 from service.store.statistics import COUNTED
 from service.store.submissions import mark_listed, see_list, see_study, see_submission
 from tests.world import rules_text, write_rules

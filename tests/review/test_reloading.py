@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from service.reloading import fingerprint
+from service.rulebook.watcher import fingerprint
 from service.rules import load
 from service.sandbox.studies import STROOP, TWO_PARTS
 from tests.conftest import Start

@@ -17,7 +17,7 @@ from service.prolific.errors import (
     Unreachable,
     Unreadable,
 )
-from service.review.treatment import is_nothing_about_it, is_refusal, retry_after, wait_for_all
+from service.review.retry_policy import affects_every_call, is_refusal, retry_delay, wait_for_all
 from service.store.reviews import Failures
 
 MINUTES = timedelta(minutes=1)
@@ -41,37 +41,37 @@ def trouble(*, outages: int = 0, refusals: int = 0, lasting: timedelta = timedel
     ],
 )
 def test_what_passes_is_tried_again_later_and_later_for_a_day(error: ProlificError) -> None:
-    waits = [retry_after(error, trouble(outages=outages)) for outages in range(1, 200)]
+    waits = [retry_delay(error, trouble(outages=outages)) for outages in range(1, 200)]
     assert all(wait is not None and timedelta(0) < wait <= 10 * MINUTES for wait in waits)
     assert waits[0] is not None
     assert waits[0] <= timedelta(seconds=2)
     assert min(wait for wait in waits[10:] if wait) >= 5 * MINUTES, "never in a hot loop"
-    assert retry_after(error, trouble(outages=200, lasting=timedelta(hours=23))) is not None
-    assert retry_after(error, trouble(outages=200, lasting=timedelta(hours=24))) is None
+    assert retry_delay(error, trouble(outages=200, lasting=timedelta(hours=23))) is not None
+    assert retry_delay(error, trouble(outages=200, lasting=timedelta(hours=24))) is None
 
 
 @pytest.mark.parametrize("error", [RateLimited(429, retry_after=1800), ServerError(503, retry_after=1800)])
 def test_prolifics_own_word_on_when_to_come_again_counts(error: Refused) -> None:
-    wait = retry_after(error, trouble(outages=3))
+    wait = retry_delay(error, trouble(outages=3))
     assert wait is not None
     assert timedelta(minutes=30) <= wait <= timedelta(minutes=30, seconds=1)
 
 
 def test_a_passing_trouble_of_which_nobody_tells_the_end_waits_as_ever() -> None:
-    wait = retry_after(RateLimited(429), trouble(outages=8))
+    wait = retry_delay(RateLimited(429), trouble(outages=8))
     assert wait is not None
     assert wait >= timedelta(seconds=100)
 
 
 def test_not_found_is_final() -> None:
-    assert retry_after(NotFound(404), trouble(refusals=1)) is None
+    assert retry_delay(NotFound(404), trouble(refusals=1)) is None
 
 
 @pytest.mark.parametrize("error", [BadRequest(400), BadRequest(409), Refused(402), Unauthorised(403)])
 def test_a_refusal_while_awaiting_is_tried_at_least_five_times_over_ten_minutes(error: Refused) -> None:
     assert is_refusal(error)
     waits: list[timedelta] = []
-    while (wait := retry_after(error, trouble(outages=50, refusals=len(waits) + 1))) is not None:
+    while (wait := retry_delay(error, trouble(outages=50, refusals=len(waits) + 1))) is not None:
         waits.append(wait)
     assert len(waits) >= 5
     assert sum(waits, timedelta()) >= 10 * MINUTES
@@ -82,7 +82,7 @@ def test_a_refusal_while_awaiting_is_tried_at_least_five_times_over_ten_minutes(
 def test_where_all_calls_wait_each_comes_back_at_a_time_of_its_own(
     error: ProlificError, seconds: int
 ) -> None:
-    assert is_nothing_about_it(error)
+    assert affects_every_call(error)
     waits = {wait_for_all(error) for _ in range(50)}
     assert len(waits) == 50
     assert all(timedelta(seconds=seconds) <= wait <= timedelta(seconds=2 * seconds) for wait in waits)

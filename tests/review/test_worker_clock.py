@@ -9,6 +9,10 @@ from tests.faults.test_treatments import OF_A_REFUSAL
 from tests.faults.treated import failed
 
 CLOCKS = ("now", "clock_timestamp")
+DEFAULTS = """
+    SELECT table_name AS table, column_name AS name, column_default AS clock FROM information_schema.columns
+    WHERE table_schema = 'public' AND column_default = ANY(%(clocks)s)
+"""
 
 
 async def put_clock(url: str, by: str) -> None:
@@ -22,8 +26,9 @@ async def put_clock(url: str, by: str) -> None:
             f"AS $$ SELECT pg_catalog.{clock}() + interval '{by}' $$",
         )
     # Defaults of columns keep the functions that they were made with.
-    await query(url, "ALTER TABLE procrastinate_workers ALTER last_heartbeat SET DEFAULT off.now()")
-    await query(url, "ALTER TABLE procrastinate_events ALTER at SET DEFAULT off.now()")
+    columns = await query(url, DEFAULTS, clocks=[f"{clock}()" for clock in CLOCKS])
+    for column in columns:
+        await query(url, "ALTER TABLE {table} ALTER {name} SET DEFAULT off.{clock}".format(**column))
     await query(url, f'ALTER DATABASE "{name}" SET search_path = off, pg_catalog, public')
 
 

@@ -15,27 +15,77 @@ from typing import Any
 import stamina.instrumentation
 import structlog
 
+from tests.postgres.pooler import PROGRAM
 from tests.soak.judge import Fault
-from tests.soak.plan import Plan
+from tests.soak.plan import Plan, Through
 from tests.soak.run import Result, Say, soak
 from tests.soak.story import story
+
+ALL = "all"
 
 
 def main() -> int:
     options = _options()
-    plan = Plan(options.minutes, options.kills, options.seed, options.participants)
     say = _say(sys.stderr if options.json else sys.stdout)
     folder = Path(tempfile.mkdtemp(prefix="autoreview-soak-"))
     _quiet(folder / "sandbox.log")
-    result = asyncio.run(soak(plan, folder, say))
-    figures = _figures(result, plan)
-    _tell(result, figures, folder, say)
+    ways = [way for way in _ways(options.through) if _is_possible(way, say)]
+    if not ways:
+        return 2
+    plan = Plan(options.minutes, options.kills, options.seed, options.participants)
+    found = [_run(part, folder / part.through, say) for part in plan.split(ways)]
+    figures = found[0] if len(found) == 1 else _summed(found, plan)
     if options.json:
         print(json.dumps(figures))
     if figures["ok"]:
         shutil.rmtree(folder)
-    say(", ".join(f"{name} {figures[name]}" for name in ("events", *Fault)))
+    else:
+        say(f"\nThe logs are kept in {folder}")
+    if len(found) > 1:
+        for each in found:
+            say(f"through {each['through']}: {_verdict(each)}")
+    say(_last(figures))
     return 0 if figures["ok"] else 1
+
+
+def _ways(through: str) -> list[Through]:
+    return list(Through) if through == ALL else [Through(through)]
+
+
+def _is_possible(way: Through, say: Say) -> bool:
+    if way is Through.POOLER and PROGRAM is None:
+        say("pooler: skipped, as the program pgbouncer (a Debian package) is not installed.")
+        return False
+    return True
+
+
+def _run(plan: Plan, folder: Path, say: Say) -> dict[str, Any]:
+    folder.mkdir()
+    result = asyncio.run(soak(plan, folder, say))
+    figures = _figures(result, plan)
+    _tell(result, figures, say)
+    return figures
+
+
+def _verdict(figures: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {figures[name]}" for name in ("events", *Fault))
+
+
+def _last(figures: dict[str, Any]) -> str:
+    """Return the last line: the verdict, and the way unless it is the direct one."""
+    way = figures["through"]
+    return _verdict(figures) if way == Through.DIRECT else f"through {way}: {_verdict(figures)}"
+
+
+def _summed(found: list[dict[str, Any]], plan: Plan) -> dict[str, Any]:
+    """The figures of all ways together, and each way's beside."""
+    return {
+        "ok": all(each["ok"] for each in found),
+        **{name: sum(each[name] for each in found) for name in ("events", *Fault)},
+        "seed": plan.seed,
+        "through": ALL,
+        "ways": found,
+    }
 
 
 def _quiet(log: Path) -> None:
@@ -55,6 +105,12 @@ def _options() -> argparse.Namespace:
         "--seed", type=int, default=secrets.randbelow(1_000_000), help="repeats all but the timing"
     )
     parser.add_argument("--participants", type=int, default=400)
+    parser.add_argument(
+        "--through",
+        choices=[*Through, ALL],
+        default=Through.DIRECT,
+        help="the way from the service to its database; all: one after the other, each with its share of the time",
+    )
     parser.add_argument("--json", action="store_true", help="the figures as JSON; all else goes to stderr")
     return parser.parse_args()
 
@@ -71,6 +127,7 @@ def _figures(result: Result, plan: Plan) -> dict[str, Any]:
         "events": result.events,
         **counts,
         "seed": plan.seed,
+        "through": plan.through,
         "kills": result.killed,
         "submissions": Counter(case.submission.status.value for case in result.cases.values()),
         "calls": Counter(call.path.split("/")[-2] for case in result.cases.values() for call in case.calls),
@@ -80,15 +137,13 @@ def _figures(result: Result, plan: Plan) -> dict[str, Any]:
     }
 
 
-def _tell(result: Result, figures: dict[str, Any], folder: Path, say: Say) -> None:
+def _tell(result: Result, figures: dict[str, Any], say: Say) -> None:
     say("")
     for name in ("kills", "submissions", "calls", "refused", "ended_by_itself", "seconds"):
         say(f"{name.replace('_', ' '):16} {figures[name] if name == 'seconds' else dict(figures[name])}")
     for submission in dict.fromkeys(finding.submission_id for finding in result.findings):
         its = [finding for finding in result.findings if finding.submission_id == submission]
         say(f"\n{story(result.cases[submission], its)}")
-    if not figures["ok"]:
-        say(f"\nThe logs are kept in {folder}")
 
 
 if __name__ == "__main__":

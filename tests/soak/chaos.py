@@ -12,9 +12,9 @@ from service.sandbox.model import By, SimSubmission
 from service.sandbox.state import SandboxState
 from tests.soak.balancer import Balancer
 from tests.soak.plan import Plan
-from tests.soak.replicas import Part, Replica
+from tests.soak.replicas import Part, Victim
 
-WEIGHTS = {Part.WEB: 3, Part.WORKER: 4, Part.DATABASE: 3}
+WEIGHTS = {Part.WEB: 3, Part.WORKER: 4, Part.DATABASE: 3, Part.FAILOVER: 4, Part.POOLER: 3}
 BEGIN = 2.0  # seconds of peace at first
 LOST_ANSWERS = 0.05  # of 2xx answers to webhooks
 LOOK = 0.05  # seconds
@@ -49,12 +49,12 @@ class Chaos:
     """Kills as often as asked for, each time something that is alive of the kind that was drawn."""
 
     def __init__(
-        self, plan: Plan, state: SandboxState, replicas: Sequence[Replica], balancer: Balancer
+        self, plan: Plan, state: SandboxState, targets: Sequence[Victim], balancer: Balancer
     ) -> None:
         self._plan = plan
         self._state = state
         self._random = plan.random("chaos")
-        self._replicas = replicas
+        self._targets = targets
         self._balancer = balancer
         self._acted = asyncio.Event()
         self.killed = Counter[str]()
@@ -89,10 +89,13 @@ class Chaos:
     async def _kill_all(self) -> None:
         began, end = time.monotonic(), self._plan.seconds
         moments = sorted(self._random.uniform(BEGIN, end) for _ in range(self._plan.kills))
-        for moment, part in zip(moments, victims(self._plan.kills, self._random), strict=True):
+        for moment, part in zip(moments, self._drawn(), strict=True):
             await asyncio.sleep(max(0.0, began + moment - time.monotonic()))
             await self._kill(part)
         await asyncio.sleep(max(0.0, began + end - time.monotonic()))
+
+    def _drawn(self) -> list[Part]:
+        return victims(self._plan.kills, [one.part for one in self._targets], self._random)
 
     def _notice(self, submission: SimSubmission) -> None:
         if submission.history[-1].by is By.API:
@@ -106,15 +109,16 @@ class Chaos:
     async def _kill(self, part: Part) -> None:
         if part is not Part.WEB and self._random.random() < AIMED:
             await self._aim()
-        while not (alive := [one for one in self._replicas if one.part is part and one.alive]):
+        while not (alive := [one for one in self._targets if one.part is part and one.alive]):
             await asyncio.sleep(LOOK)
         self._random.choice(alive).kill()
         self.killed[part.value] += 1
 
 
-def victims(kills: int, random: Random) -> list[Part]:
+def victims(kills: int, among: Sequence[Part], random: Random) -> list[Part]:
     """One of each kind at least, where there are so many; the rest by weight."""
-    drawn = random.choices(list(WEIGHTS), list(WEIGHTS.values()), k=kills)
-    found = [*Part, *drawn][:kills]
+    parts = [part for part in Part if part in among]
+    drawn = random.choices(parts, [WEIGHTS[part] for part in parts], k=kills)
+    found = [*parts, *drawn][:kills]
     random.shuffle(found)
     return found

@@ -1,7 +1,17 @@
 """How long the soak is, and every time in it that hangs on that."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from random import Random
+
+
+class Through(StrEnum):
+    """The way from the service to its database."""
+
+    DIRECT = "direct"
+    FAILOVER = "failover"
+    POOLER = "pooler"
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +22,7 @@ class Plan:
     kills: int
     seed: int
     participants: int
+    through: Through = Through.DIRECT
 
     @property
     def seconds(self) -> float:
@@ -44,6 +55,14 @@ class Plan:
     def patience(self) -> float:
         """How long to wait at the end until all is settled."""
         return 120 + 2 * self.recheck_after
+
+    def split(self, ways: Sequence[Through]) -> "list[Plan]":
+        """Return a plan for each way, with an equal share of everything."""
+        number = len(ways)
+        return [
+            Plan(self.minutes / number, -(-self.kills // number), self.seed, self.participants // number, way)
+            for way in ways
+        ]
 
     def random(self, purpose: str) -> Random:
         """Chances of one purpose: what one part draws doesn't change what another gets."""

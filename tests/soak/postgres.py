@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from service.store import embedded_server as server
-from service.store.embedded import delete_database
-from service.store.embedded_home import find_home, make_data_dir
-from service.store.migrate import migrate
+from service.postgres import embedded_server as server
+from service.postgres.embedded import delete_database
+from service.postgres.embedded_home import Home, find_home, make_data_dir
+from service.postgres.migrate import migrate
 from tests.process import free_port
 from tests.soak.replicas import Part, Replica
 
@@ -20,6 +20,7 @@ from tests.soak.replicas import Part, Replica
 class Postgres:
     replica: Replica
     url: str
+    home: Home
 
 
 @asynccontextmanager
@@ -39,7 +40,7 @@ async def postgres(folder: Path, random: Random) -> AsyncIterator[Postgres]:
     replica = Replica("database", Part.DATABASE, launch, random)
     replica.start()
     try:
-        yield Postgres(replica, url)
+        yield Postgres(replica, url, home)
     finally:
         await replica.stop(signal.SIGINT)
         delete_database(folder)

@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from random import Random
+from typing import Protocol
 
-from service.store.embedded_home import Home
+from service.postgres.embedded_home import Home
 from tests.process import environment
 
 PAUSE = (0.2, 3.0)  # seconds from a process's end to its next start
@@ -22,6 +23,20 @@ class Part(StrEnum):
     WEB = "web"
     WORKER = "worker"
     DATABASE = "database"
+    FAILOVER = "failover"
+    POOLER = "pooler"
+
+
+class Victim(Protocol):
+    """What can be killed while it is alive, and comes back by itself."""
+
+    @property
+    def part(self) -> Part: ...
+
+    @property
+    def alive(self) -> bool: ...
+
+    def kill(self) -> None: ...
 
 
 class Replica:

@@ -19,6 +19,7 @@ from tests.soak.chaos import Chaos
 from tests.soak.judge import Case, Finding, is_settled, judge
 from tests.soak.plan import Plan
 from tests.soak.sources import Stored, read_api, read_database
+from tests.soak.way import HAPPENS
 from tests.soak.world import World, world
 from tests.world import ADMIN, EVIDENCE
 
@@ -44,12 +45,13 @@ class Result:
 async def soak(plan: Plan, folder: Path, say: Say) -> Result:
     """Let everybody take part while things are killed, wait until all is settled, and judge."""
     began = time.monotonic()
+    say(f"{plan.through}: {HAPPENS[plan.through]}.")
     say(
         f"{plan.participants} participants and {plan.kills} kills in {plan.seconds:.0f} s, seed {plan.seed}; "
         f"logs in {folder}"
     )
     async with world(plan, folder) as around:
-        chaos = Chaos(plan, around.state, around.replicas, around.balancer)
+        chaos = Chaos(plan, around.state, around.targets, around.balancer)
         teller = asyncio.create_task(_tell(plan, around, chaos, say))
         try:
             await _live_through(plan, around, chaos)
@@ -105,7 +107,7 @@ async def _tell(plan: Plan, around: World, chaos: Chaos, say: Say) -> None:
         say(
             f"{time.monotonic() - began:5.0f} s  kills {_counts(chaos.killed)}  "
             f"events {len(around.balancer.acknowledged)}  settled {settled}/{plan.participants}  "
-            f"up {sum(one.alive for one in around.replicas)}/{len(around.replicas)}  "
+            f"up {sum(one.alive for one in around.targets)}/{len(around.targets)}  "
             f"errors {_counts(around.balancer.refused)}"
         )
 

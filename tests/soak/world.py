@@ -15,8 +15,9 @@ from tests.process import free_port
 from tests.soak.balancer import ADDRESS, WEBHOOKS, Balancer
 from tests.soak.plan import Plan
 from tests.soak.postgres import Postgres, postgres
-from tests.soak.replicas import Part, Replica, service_replica
+from tests.soak.replicas import Part, Replica, Victim, service_replica
 from tests.soak.rules import write_rules
+from tests.soak.way import Way, way_to
 from tests.world import ADMIN, EVIDENCE, SECRET, TOKEN, until
 
 PARTS = (Part.WEB, Part.WEB, Part.WORKER, Part.WORKER)
@@ -30,10 +31,15 @@ class World:
     balancer: Balancer
     database: Postgres
     services: Sequence[Replica]
+    way: Way
 
     @property
     def replicas(self) -> Sequence[Replica]:
-        return (*self.services, self.database.replica)
+        return (*self.services, self.database.replica, *self.way.replicas)
+
+    @property
+    def targets(self) -> Sequence[Victim]:
+        return (*self.replicas, *self.way.addresses)
 
     def client(self, token: str) -> httpx.AsyncClient:
         """For whoever calls the service from outside."""
@@ -51,9 +57,10 @@ async def world(plan: Plan, folder: Path) -> AsyncIterator[World]:
     async with AsyncExitStack() as stack:
         stack.push_async_callback(balancer.end)
         database = await stack.enter_async_context(postgres(folder, plan.random("database")))
+        way = await stack.enter_async_context(way_to(database, plan, folder))
         sandbox = create_app(state, token=TOKEN, webhook_transport=balancer)
         prolific_url = await stack.enter_async_context(running(sandbox))
-        common = _settings(plan, folder, database.url, prolific_url)
+        common = _settings(plan, folder, way.url, prolific_url)
         services = [
             _replica(number, part, common | {"port": port}, folder, plan)
             for number, (part, port) in enumerate(zip(PARTS, ports, strict=True), 1)
@@ -62,7 +69,7 @@ async def world(plan: Plan, folder: Path) -> AsyncIterator[World]:
         for service in services:
             service.start()
         await _ready(services, ports)
-        yield World(state, balancer, database, services)
+        yield World(state, balancer, database, services, way)
 
 
 def _settings(plan: Plan, folder: Path, database_url: str, prolific_url: str) -> dict[str, object]:

@@ -1,6 +1,6 @@
 """A clock that was set back: what seems to begin only later is over."""
 
-from service.store.database import Database
+from service.postgres.database import Database
 from service.store.reviews import add_outage, begin_review, end_review
 from tests.faults.stored import query
 

@@ -9,7 +9,7 @@ from uuid import uuid4
 import psycopg
 from sqlalchemy.exc import TimeoutError as SQLAlchemyTimeout
 
-from service.store.database import kind_of
+from service.postgres.database import kind_of
 from tests.faults.test_database import read_only
 from tests.process import complete_settings, serving
 from tests.world import rules_text, signed, status_change, until, write_rules

@@ -14,13 +14,13 @@ import psycopg
 import pytest
 
 from service.errors import ConfigurationError, DatabaseError, DataDirInUse
-from service.store.embedded import delete_database, embedded_postgres, running_url
+from service.postgres.embedded import delete_database, embedded_postgres, running_url
 
 SERVICE = """
 import sys, time
 from pathlib import Path
 import psycopg
-from service.store.embedded import embedded_postgres
+from service.postgres.embedded import embedded_postgres
 with embedded_postgres(Path(sys.argv[1])) as url:
     try:
         print(url, flush=True)
@@ -230,7 +230,7 @@ def test_the_running_servers_url_is_known_beside_it_only_while_it_runs(data_dir:
     with embedded_postgres(data_dir) as url:
         assert running_url(data_dir) == url
         seen_by_another = subprocess.run(
-            [sys.executable, "-c", "import sys, pathlib, service.store.embedded as e; print(e.running_url(pathlib.Path(sys.argv[1])))", str(data_dir)],
+            [sys.executable, "-c", "import sys, pathlib, service.postgres.embedded as e; print(e.running_url(pathlib.Path(sys.argv[1])))", str(data_dir)],
             cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True,
         )  # fmt: skip
         assert seen_by_another.stdout.strip() == url

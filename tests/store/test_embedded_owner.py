@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from service.errors import DatabaseError
-from service.store.embedded import delete_database, embedded_postgres, running_url
+from service.postgres.embedded import delete_database, embedded_postgres, running_url
 
 STRANGER = 12345  # a user id that is neither root's, ours nor nobody's
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")

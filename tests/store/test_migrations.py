@@ -14,8 +14,8 @@ from alembic import command
 from alembic.script import ScriptDirectory
 
 from service.errors import DatabaseError
-from service.store.database import Database
-from service.store.migrate import LOCK, alembic_config, head, migrate, sync_engine
+from service.postgres.database import Database
+from service.postgres.migrate import LOCK, alembic_config, head, migrate, sync_engine
 from tests.conftest import Start
 from tests.process import autoreview, environment
 from tests.world import until

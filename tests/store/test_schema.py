@@ -12,8 +12,8 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from procrastinate.schema import SchemaManager
 
+from service.postgres.migrate import alembic_config, head, migrate, sync_engine
 from service.shipped import shipped
-from service.store.migrate import alembic_config, head, migrate, sync_engine
 from service.store.tables import metadata
 
 

@@ -15,10 +15,9 @@ from service.sandbox.hooks import STATUS_CHANGE
 from service.sandbox.model import By, SimSubmission
 from service.sandbox.state import WORKSPACE
 from service.sandbox.studies import STROOP, TWO_PARTS
-from service.store.queue import Queue
+from service.store.schedule import claim
 from service.store.submissions import see_submission
-from service.store.turns import take_turn
-from service.sweep.sweep import Sweeper
+from service.sweep.sweeper import Sweeper
 from tests.conftest import Start
 from tests.process import autoreview, complete_settings
 from tests.world import TOKEN, World, rules_text, until, write_rules
@@ -75,7 +74,7 @@ async def test_of_many_replicas_that_look_at_once_one_has_the_turn(start: Start)
 
         async def look() -> bool:
             async with world.service.database.begin() as connection:
-                return await take_turn(connection, "a chore", timedelta(hours=1))
+                return await claim(connection, "a chore", timedelta(hours=1))
 
         assert sorted(await asyncio.gather(*(look() for _ in range(8)))) == [False] * 7 + [True]
 
@@ -280,7 +279,7 @@ async def test_a_part_of_a_study_is_swept_by_the_rules_of_its_parent(start: Star
 def sweeper(world: World) -> Sweeper:
     reviewer = world.service.reviewer
     assert reviewer
-    return Sweeper(reviewer.prolific, reviewer.database, Queue(), reviewer.rules)
+    return Sweeper(reviewer.prolific, reviewer.database, reviewer.rules)
 
 
 async def test_a_clock_that_was_set_back_keeps_nobody_from_sweeping(start: Start, database_url: str) -> None:

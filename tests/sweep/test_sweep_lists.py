@@ -7,9 +7,8 @@ import pytest
 from service.domain.submission import Status
 from service.sandbox.quirks import Quirks
 from service.sandbox.studies import STROOP
-from service.store.queue import Queue
 from service.store.statistics import times_of_study
-from service.sweep.sweep import Sweeper
+from service.sweep.sweeper import Sweeper
 from tests.conftest import Start
 from tests.sandbox.live_quirks import SURVIVED
 from tests.world import World
@@ -38,7 +37,7 @@ async def listed_times(world: World) -> int | None:
 def sweeper(world: World) -> Sweeper:
     reviewer = world.service.reviewer
     assert reviewer
-    return Sweeper(reviewer.prolific, reviewer.database, Queue(), reviewer.rules)
+    return Sweeper(reviewer.prolific, reviewer.database, reviewer.rules)
 
 
 @pytest.mark.parametrize("quirks", SURVIVED, ids=lambda one: "+".join(one) or "none")

@@ -1,0 +1,108 @@
+"""``autoreview explain``: what would be decided now, and why."""
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from service.console.output import Json, console, plain, print_json, text
+from service.domain.decision import Decision, Mode
+
+if TYPE_CHECKING:
+    from service.review.explain import Explanation
+
+
+def explain(
+    submission: Annotated[str, typer.Argument(help="The submission's id.")],
+    as_json: Json = False,
+) -> None:
+    """Tell what would be decided of a submission now, with every fact and rule; nothing is applied.
+
+    Exit 1 if Prolific doesn't know the submission, or no rule file claims its study.
+    """
+    found = _ask(submission)
+    if as_json:
+        print_json(as_dict(found))
+    else:
+        print_explanation(found)
+
+
+def _ask(submission: str) -> "Explanation":
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from service.cli.database import ask
+    from service.prolific.client import Prolific
+    from service.review.explain import Explanation
+    from service.review.explain import explain as explained
+    from service.review.limits import service_limits
+    from service.rules import load
+    from service.settings import Settings
+
+    settings = Settings.from_environment()
+    token = settings.require("PROLIFIC_TOKEN", "the submission is fetched from Prolific with it")
+    book = load(settings.rules_dir)
+
+    async def question(connection: AsyncConnection) -> Explanation:
+        async with Prolific(settings.prolific_url, token.read, concurrency=1) as prolific:
+            return await explained(
+                submission,
+                prolific,
+                connection,
+                book,
+                settings.mode,
+                service_limits(settings),
+            )
+
+    return ask(question)
+
+
+def as_dict(found: "Explanation") -> dict[str, Any]:
+    """For scripts: the decision's own names, and all of its facts."""
+    decision, last = found.decision, found.last
+    names = ("outcome", "proposed", "guard", "rule", "rule_file", "rules_hash", "mode", "action", "reason")
+    return {
+        "submission_id": found.submission.id,
+        "study_id": found.submission.study_id,
+        "participant_id": found.submission.participant_id,
+        "status": found.submission.status,
+        "summary": found.summary,
+        **{name: getattr(decision, name) for name in names},
+        "tag": decision.tag,
+        "recheck_at": decision.recheck_at,
+        "rules": list(found.rules),
+        "facts": decision.facts,
+        "last_decision": {"id": last.id, "status": last.status, "same": found.same_as_last} if last else None,
+    }
+
+
+def print_explanation(found: "Explanation") -> None:
+    """The sentence first, then what it rests on."""
+    out, decision = console(), found.decision
+    out.print(text(found.summary, style="bold"))
+    guard = f" (the rules say {decision.proposed}, held by {decision.guard})" if decision.guard else ""
+    for name, value in (
+        ("outcome", f"{decision.outcome}{guard}"),
+        ("mode", decision.mode),
+        ("rule file", f"{decision.rule_file} {decision.rules_hash}"),
+        ("would send", _sent(decision)),
+        ("on record", _on_record(found)),
+    ):
+        out.print(text(f"  {name:12} {value}"))
+    for entry in found.rules:
+        out.print(text(f"  {entry['result']:12} {entry['rule']}: {entry['why']}"))
+        for fact in entry["facts"]:
+            value = "missing" if fact["value"] is None else json.dumps(fact["value"], ensure_ascii=False)
+            out.print(text(f"    {fact['fact']} = {value}  ({fact['source']})"))
+
+
+def _sent(decision: Decision) -> str:
+    if decision.mode is Mode.OBSERVE or decision.action is None:
+        return "nothing"
+    return json.dumps(plain(decision.action), ensure_ascii=False)
+
+
+def _on_record(found: "Explanation") -> str:
+    if found.last is None:
+        return "no decision yet"
+    same = ", the same as this" if found.same_as_last else ""
+    return f"decision {found.last.id}: {found.last.decision.outcome}, {found.last.status}{same}"

@@ -1,0 +1,41 @@
+"""``autoreview pause``: nothing more is sent automatically."""
+
+from typing import Annotated, Any
+
+import typer
+
+from service.console.output import Json, echo, print_json
+from service.errors import ConfigurationError
+
+Study = Annotated[str | None, typer.Option(help="This study alone; without it the whole service.")]
+By = Annotated[str, typer.Option(metavar="NAME", help="Who says so.")]
+Why = Annotated[str, typer.Option(help="Why, for those who find it.")]
+
+
+def pause(by: By, reason: Why, study: Study = None, as_json: Json = False) -> None:
+    """Send nothing automatically from now on: what is decided is recorded as held. People still decide."""
+    paused = _pause(study, by, reason)
+    if as_json:
+        print_json({"paused": True, "study": study, "study_known": paused.is_known})
+        return
+    option = f" --study {study}" if study else ""
+    echo(f"Paused {scope(study)}: nothing more is sent automatically, from any replica.")
+    if paused.before:
+        echo(f"It was paused already, by {paused.before.by}: {paused.before.reason}")
+    if not paused.is_known:
+        echo("No submission of this study was ever seen here. Is the id right?", err=True)
+    echo(f"It ends with: autoreview resume{option} --by NAME --reason WHY")
+
+
+def _pause(study: str | None, by: str, reason: str) -> Any:
+    from service.cli.database import ask
+    from service.manual.pause import Unnamed, pause
+
+    try:
+        return ask(lambda connection: pause(connection, study, by, reason))
+    except Unnamed as error:
+        raise ConfigurationError(str(error)) from None
+
+
+def scope(study: str | None) -> str:
+    return f"study {study}" if study else "the whole service"

@@ -1,0 +1,42 @@
+"""``autoreview resume``: the end of a pause, and of what breakers hold."""
+
+from typing import Any
+
+from service.cli.pause import By, Study, Why, scope
+from service.console.output import Json, echo, plain, print_json
+from service.errors import ConfigurationError
+
+
+def resume(by: By, reason: Why, study: Study = None, as_json: Json = False) -> None:
+    """End a pause and close the breakers that limits opened; what is held is reviewed again."""
+    state = _resume(study, by, reason)
+    if as_json:
+        print_json(state)
+        return
+    echo(f"Resumed {scope(study)}.")
+    for brake in state["closed"]:
+        again = "; its limit counts from now on" if brake["kind"] == "breaker" else ""
+        echo(f"  closed: {_brake(brake)}{again}")
+    if not state["closed"]:
+        echo("  no pause was on and no breaker open")
+    echo(f"  reviewed again: {state['reviewed_again']} submissions that were held or observed")
+    for brake in state["still_on"]:
+        echo(f"  still on: {scope(brake['study'])}, {_brake(brake)}")
+
+
+def _resume(study: str | None, by: str, reason: str) -> dict[str, Any]:
+    from service.cli.database import ask
+    from service.manual.pause import Unnamed, resume
+
+    try:
+        resumed = ask(lambda connection: resume(connection, study, by, reason))
+    except Unnamed as error:
+        raise ConfigurationError(str(error)) from None
+    state: dict[str, Any] = plain(resumed.as_dict(study))
+    return state
+
+
+def _brake(brake: dict[str, Any]) -> str:
+    if brake["kind"] == "pause":
+        return f"the pause by {brake['by']}: {brake['reason']}"
+    return f"the breaker {brake['limit']}: {brake['reason']}"

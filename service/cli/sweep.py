@@ -1,0 +1,65 @@
+"""``autoreview sweep``: one look for what webhooks did not bring about."""
+
+from typing import Any
+
+import typer
+
+from service.console.output import Json, echo, print_json
+
+MEANINGS = {
+    "webhook_missed": "awaits review, and no webhook ever told so",
+    "not_reviewed": "a webhook or evidence came, and its review never ended",
+    "not_applied": "decided, and never sent",
+    "unconfirmed": "sent, and never answered",
+    "timer_missed": "it was to be looked at again by now",
+    "undone": "done, and it awaits review still or again",
+    "gone": "it awaits review as far as we know, and Prolific lists it no more",
+}
+
+
+def sweep(as_json: Json = False) -> None:
+    """Look once for submissions whose webhook never came, and have them reviewed by the service.
+
+    Exit 1 if a study could not be listed.
+    """
+    swept = _sweep()
+    if as_json:
+        print_json(swept)
+    else:
+        echo(
+            f"{swept['studies']} studies, {swept['awaiting_review']} submissions await review, "
+            f"{swept['enqueued']} of them to be reviewed:"
+        )
+        for cause, number in swept["found"].items():
+            echo(f"  {number:5}  {cause:15} {MEANINGS[cause]}")
+        for problem in swept["problems"]:
+            echo(f"  {problem}", err=True)
+    if swept["problems"]:
+        raise typer.Exit(1)
+
+
+def _sweep() -> dict[str, Any]:
+    import asyncio
+
+    from service.postgres.database import Database
+    from service.postgres.where import command_database
+    from service.prolific.client import Prolific
+    from service.rules import load
+    from service.settings import Settings
+    from service.sweep.sweeper import Sweeper
+
+    settings = Settings.from_environment()
+    token = settings.require("PROLIFIC_TOKEN", "Prolific's lists are read with it")
+    book = load(settings.rules_dir)
+
+    async def swept(url: str) -> dict[str, Any]:
+        database = Database(url, pool_size=2)
+        async with Prolific(settings.prolific_url, token.read, concurrency=1) as prolific:
+            try:
+                sweeper = Sweeper(prolific, database, lambda: book, settings.studies)
+                return (await sweeper.sweep()).as_dict()
+            finally:
+                await database.close()
+
+    with command_database(settings) as url:
+        return asyncio.run(swept(url))

@@ -1,0 +1,1 @@
+"""How commands print: JSON for scripts, tables and sentences for people."""

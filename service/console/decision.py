@@ -1,0 +1,48 @@
+"""A decision as `autoreview decisions show` and the rehearsal print it."""
+
+import json
+from typing import Any
+
+from service.console.output import console, text
+
+
+def print_decision(row: dict[str, Any]) -> None:
+    """A decision as people read it: the sentence first, then what it rests on."""
+    out = console()
+    guard = f" (the rules said {row['proposed']}, held by {row['guard']})" if row["guard"] else ""
+    out.print(text(f"Decision {row['id']}: {row['outcome']}, {row['status']}{guard}", style="bold"))
+    out.print(text(f"  {row['reason']}"))
+    for name in (
+        "submission_id",
+        "study_id",
+        "participant_id",
+        "decided_at",
+        "trigger",
+        "mode",
+        "rule",
+        "rule_file",
+        "rules_hash",
+        "tag",
+        "recheck_at",
+    ):
+        if row[name] is not None:
+            out.print(text(f"  {name:15} {row[name]}"))
+    if row["trace"]:
+        out.print("  rules")
+    for entry in row["trace"]:
+        out.print(text(f"    {entry['result']:12} {entry['rule']}: {entry['why']}"))
+    out.print("  facts")
+    for name, value in _flat(row["facts"]):
+        out.print(text(f"    {name:40} {json.dumps(value, ensure_ascii=False)}"))
+    for attempt in row["attempts"]:
+        out.print(text(f"  sent at {attempt['at']}: {json.dumps(attempt['request'], ensure_ascii=False)}"))
+        out.print(
+            text(f"    answer {attempt['status_code']}: {json.dumps(attempt['answer'], ensure_ascii=False)}")
+        )
+
+
+def _flat(facts: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    for name, value in facts.items():
+        found += _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else [(prefix + name, value)]
+    return found

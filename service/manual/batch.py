@@ -1,0 +1,64 @@
+"""Many decisions of a person at once: each in a transaction of its own, so that one refusal undoes no other."""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from service.manual.actions import InvalidAction
+from service.manual.decide import AlreadyDecided, NeverHeardOf, resolve
+from service.manual.sheet import Row
+from service.postgres.database import Database, database_now
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of a row: the decision's id (None in a dry run), or why it was refused."""
+
+    row: Row
+    decision_id: int | None = None
+    refusal: AlreadyDecided | InvalidAction | NeverHeardOf | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        refused = {"error": self.refusal.code, "message": str(self.refusal)} if self.refusal else {}
+        return {
+            "submission_id": self.row.submission_id,
+            "action": self.row.action.outcome.value,
+            "decision_id": self.decision_id,
+            **refused,
+        }
+
+
+async def resolve_all(
+    database: Database, rows: Iterable[Row], *, by: str, dry_run: bool
+) -> AsyncIterator[Result]:
+    """Decide each row. A dry run goes the same way to the end, and then takes it back: nothing is written."""
+    for row in rows:
+        yield await _resolve_one(database, row, by, dry_run=dry_run)
+
+
+async def _resolve_one(database: Database, row: Row, by: str, *, dry_run: bool) -> Result:
+    async with database.connect() as connection:
+        now = await database_now(connection)
+        try:
+            recorded = await resolve(connection, row.submission_id, row.action, by=by, note=row.note, now=now)
+        except (AlreadyDecided, InvalidAction, NeverHeardOf) as refusal:
+            await connection.rollback()
+            return Result(row, refusal=refusal)
+        if dry_run:
+            await connection.rollback()
+            return Result(row)
+        await connection.commit()
+        return Result(row, recorded.id)
+
+
+def counts(results: Iterable[Result]) -> dict[str, dict[str, int]]:
+    """How many were ``decided`` by action, and ``refused`` by the error's code."""
+    decided: Counter[str] = Counter()
+    refused: Counter[str] = Counter()
+    for result in results:
+        if result.refusal:
+            refused[result.refusal.code] += 1
+        else:
+            decided[result.row.action.outcome.value] += 1
+    return {"decided": dict(decided), "refused": dict(refused)}

@@ -1,0 +1,96 @@
+"""The kill switch: pause and resume, the whole service or one study, by a named person."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.domain.decision import Trigger
+from service.errors import AutoreviewError
+from service.manual.texts import cleaned, name_of
+from service.store.decisions import lock_service, lock_study
+from service.store.holds import held_or_observed
+from service.store.pauses import Pause, Scope, add_pause, add_resume, scopes, scopes_of
+from service.store.queue import enqueue_reviews
+from service.store.tables import submissions
+
+log = structlog.get_logger(__name__)
+
+
+class Unnamed(AutoreviewError):
+    """Whoever pauses or resumes has to be named, and to say why."""
+
+    code = "unnamed"
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """What a pause came to: the one that was on before, and whether any submission of the study was ever seen."""
+
+    before: Pause | None
+    is_known: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """What a resume came to: how many submissions are reviewed again, and the brakes that are still on."""
+
+    reviewed_again: int
+    closed: Scope
+    still_on: tuple[Scope, ...]
+
+    def as_dict(self, study: str | None) -> dict[str, Any]:
+        """Return what the API and the command print about a resume of ``study``."""
+        return {
+            "paused": False,
+            "study": study,
+            "closed": self.closed.as_dicts(),
+            "reviewed_again": self.reviewed_again,
+            "still_on": [one for scope in self.still_on for one in scope.as_dicts()],
+        }
+
+
+async def pause(connection: AsyncConnection, study: str | None, by: str, reason: str) -> Paused:
+    """From the commit on nothing is sent automatically, on any replica; decisions are recorded as held.
+
+    A study that nothing is known of can be paused too. Raises Unnamed.
+    """
+    study, by, reason = _order(study, by, reason)
+    own, service = await scopes_of(connection, study)
+    await add_pause(connection, study, by, reason)
+    log.warning("paused", study_id=study, by=by, reason=reason)
+    return Paused((own if study else service).pause, study is None or await _is_known(connection, study))
+
+
+async def resume(connection: AsyncConnection, study: str | None, by: str, reason: str) -> Resumed:
+    """End the pause and close the breakers of a study (None: the service's own), and review again what is held.
+
+    The limits whose breakers it closes count from here on. Raises Unnamed.
+    """
+    study, by, reason = _order(study, by, reason)
+    if study is None:
+        await lock_service(connection)
+    else:
+        await lock_study(connection, study)
+    own, service = await scopes_of(connection, study)
+    await add_resume(connection, study, by, reason)
+    waiting = await held_or_observed(connection, study)
+    await enqueue_reviews(connection, waiting, Trigger.RULES)
+    log.warning("resumed", study_id=study, by=by, reason=reason, reviewed_again=len(waiting))
+    still_on = tuple(scope for scope in (await scopes(connection)).values() if scope.pause or scope.breakers)
+    return Resumed(len(waiting), own if study else service, still_on)
+
+
+def _order(study: str | None, by: str, reason: str) -> tuple[str | None, str, str]:
+    """An empty study is a mistake, never the whole service."""
+    try:
+        return cleaned(study) if study is not None else None, name_of(by), cleaned(reason)
+    except ValueError as error:
+        raise Unnamed(f"study, by and reason: {error}") from None
+
+
+async def _is_known(connection: AsyncConnection, study: str) -> bool:
+    found = await connection.scalar(sa.select(sa.exists().where(submissions.c.study_id == study)))
+    return bool(found)

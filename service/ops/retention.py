@@ -1,0 +1,61 @@
+"""Pruning: once for all replicas, a minute after the last time, what is older than the retention time."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+
+from service.postgres.database import Database
+from service.postgres.periodic import run_every
+from service.store.pruning import Pruned, prune_events, prune_jobs
+from service.store.schedule import claim, finish, last_result
+from service.store.tallies import sum_up
+from service.telemetry.metrics import Metrics
+
+TURN = "prune"
+EVERY = timedelta(minutes=1)
+LOOK = 15.0  # seconds
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Pruning:
+    """Deletes handled events and ended jobs after ``retention``, and sums up the kept counts."""
+
+    database: Database
+    metrics: Metrics
+    retention: timedelta
+
+    async def run(self) -> None:
+        """Run until cancelled."""
+        await run_every(TURN, LOOK, self.look)
+
+    async def look(self) -> None:
+        """Prune if it is time to, and this process's turn."""
+        async with self.database.begin() as connection:
+            if not await claim(connection, TURN, EVERY):
+                return
+            await sum_up(connection)
+            jobs = await prune_jobs(connection, self.retention)
+        events = await self._prune_events()
+        if jobs or events:
+            self.metrics.pruned.labels("event").inc(events)
+            self.metrics.pruned.labels("job").inc(jobs)
+            log.info("pruned", events=events, jobs=jobs)
+
+    async def _prune_events(self) -> int:
+        deleted, pruned = 0, None
+        while pruned is None or not pruned.is_all:
+            pruned = await self._prune_batch()
+            deleted += pruned.deleted
+        return deleted
+
+    async def _prune_batch(self) -> Pruned:
+        """Prune a batch, and store until when events were looked at in the same transaction."""
+        async with self.database.begin() as connection:
+            _, said = await last_result(connection, TURN)
+            since = datetime.fromisoformat(said["until"]) if "until" in said else None
+            pruned = await prune_events(connection, since, self.retention)
+            await finish(connection, TURN, {"until": pruned.until.isoformat()})
+        return pruned

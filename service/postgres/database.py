@@ -1,0 +1,209 @@
+"""The one way to PostgreSQL: an async engine, and its error handler."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+import psycopg
+import sqlalchemy as sa
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from service.postgres.connection import Connection, Connections
+from service.postgres.requirements import WEB
+from service.postgres.session import RESTORE_LOCALLY
+
+HINTS = {
+    "disk_full": "the database's disk is full: nothing is stored until there is room",
+    "read_only": "the database takes no writes: a standby, or default_transaction_read_only",
+    "forbidden": "the database refuses what the service does: grant the role the right that the error names",
+    "unreachable": "the database can't be reached, or was restarted: it is tried again",
+}
+REMEMBERED = 60.0  # seconds
+IDLE = 1.0  # seconds after which a connection is checked before it is used again
+
+T = TypeVar("T")
+
+Clock = Callable[[], datetime]
+"""Replaces the database's clock in tests."""
+
+log = structlog.get_logger(__name__)
+
+
+class Database:
+    """Connections to one PostgreSQL. Opens none until it is asked; a lost one is replaced.
+
+    ``on_error`` is called with the kind of each error: one of ``HINTS``, or ``other``.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        pool_size: int = WEB.engine,
+        connections: Connections | None = None,
+        on_error: Callable[[str], None] = lambda _: None,
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.url = url
+        self.connections = connections or Connections(url)
+        self._on_error = on_error
+        self._timer = timer
+        self._last: dict[str, float] = {}
+        self.engine: AsyncEngine = create_async_engine(
+            "postgresql+psycopg://",
+            async_creator=self.connections.connect,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=10,
+        )
+        self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        sa.event.listen(self.engine.sync_engine, "begin", _restore_session)
+        sa.event.listen(self.engine.sync_engine, "handle_error", self._note)
+        sa.event.listen(self.engine.sync_engine, "checkin", _note_use)
+        sa.event.listen(self.engine.sync_engine, "checkout", self._check_idle)
+
+    def _note(self, context: sa.engine.ExceptionContext) -> None:
+        kind = kind_of(context.original_exception)
+        self._on_error(kind)
+        now, before = self._timer(), self._last.get(kind, float("-inf"))
+        if kind in HINTS and now - before >= REMEMBERED:
+            event = f"database.{kind}"
+            log.error(event, hint=HINTS[kind], error=str(context.original_exception))
+            self._last[kind] = now
+
+    def _check_idle(self, connection: Any, record: sa.pool.ConnectionPoolEntry, _: Any) -> None:
+        """Replace a connection that died while it was idle. SQLAlchemy's own check costs a round trip at each use."""
+        if time.monotonic() - record.info.get("used_at", time.monotonic()) < IDLE:
+            return
+        try:
+            self.engine.dialect.do_ping(connection)
+        except Exception as error:
+            raise sa.exc.DisconnectionError from error
+
+    def trouble(self) -> str | None:
+        """Why writing failed within the last minute although the database answers; None if it did not."""
+        recent = (
+            HINTS[kind]
+            for kind in ("disk_full", "read_only", "forbidden")
+            if self._timer() - self._last.get(kind, float("-inf")) < REMEMBERED
+        )
+        return next(recent, None)
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction: committed at the end of the block, rolled back on an error."""
+        async with self.engine.begin() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def single(self) -> AsyncIterator[AsyncConnection]:
+        """A connection for single statements: each is a transaction of its own, without BEGIN and COMMIT."""
+        async with self._autocommit.connect() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[AsyncConnection]:
+        """A connection for reading, in one transaction.
+
+        It ends with a commit: at a rollback psycopg forgets all statements that it has prepared.
+        """
+        async with self.engine.connect() as connection:
+            yield connection
+            await connection.commit()
+
+    async def takes_writes(self) -> bool:
+        """Whether it is no standby and not set to read-only. Raises SQLAlchemy's errors if it does not answer."""
+        async with self.connect() as connection:
+            setting: str = await connection.scalar(sa.text("SELECT current_setting('transaction_read_only')"))
+        return setting == "off"
+
+    async def schema(self) -> "Schema":
+        """What the migrations made of it so far. Raises SQLAlchemy's errors if unreachable."""
+        async with self.connect() as connection:
+            there = await connection.execute(
+                sa.text("SELECT to_regclass('alembic_version'), to_regclass('schema_heads')")
+            )
+            migrated, heads = there.one()
+            if migrated is None:
+                return Schema(None, frozenset())
+            revision = await connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
+            known = await connection.scalars(sa.text("SELECT head FROM schema_heads")) if heads else ()
+            return Schema(revision, frozenset(known))
+
+    async def close(self) -> None:
+        await self.engine.dispose()
+
+
+def _note_use(_: Any, record: sa.pool.ConnectionPoolEntry) -> None:
+    record.info["used_at"] = time.monotonic()
+
+
+def _restore_session(connection: sa.Connection) -> None:
+    """Behind a pooler each transaction may have another session, whose settings others may have changed."""
+    own = connection.connection.driver_connection
+    if isinstance(own, Connection) and own.is_pooled and not own.autocommit:
+        connection.exec_driver_sql(RESTORE_LOCALLY)
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """The database's revision, and the heads of the versions of the service that work on it."""
+
+    revision: str | None
+    heads: frozenset[str]
+
+    def works_for(self, head: str) -> bool:
+        """Whether a service written for ``head`` can use it: its own schema, or a later one that says so."""
+        return head in self.heads
+
+
+def kind_of(error: BaseException | None) -> str:
+    """What kind of the database's trouble an error tells of, whatever wraps it: one of ``HINTS``, or ``other``."""
+    while error and not isinstance(error, psycopg.Error | sa.exc.TimeoutError):
+        error = error.__cause__
+    if isinstance(error, sa.exc.TimeoutError):  # all connections wait for an answer
+        return "unreachable"
+    if isinstance(error, psycopg.errors.DiskFull):
+        return "disk_full"
+    if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
+        return "read_only"
+    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+        return "forbidden"
+    state = getattr(error, "sqlstate", None) or ""
+    gone = isinstance(error, psycopg.OperationalError) and (not state or state[:2] in {"08", "53", "57"})
+    return "unreachable" if gone else "other"
+
+
+async def within(seconds: float, asking: Coroutine[Any, Any, T]) -> T:
+    """What the database answers in this time, else TimeoutError, and that at once.
+
+    What was asked is cancelled and not waited for: a server that is frozen does not answer to a cancellation
+    either, which psycopg waits ten seconds for.
+    """
+    task = asyncio.create_task(asking)
+    task.add_done_callback(
+        lambda ended: ended.cancelled() or ended.exception()
+    )  # nobody may be there to see it
+    try:
+        await asyncio.wait({task}, timeout=seconds)
+        if not task.done():
+            raise TimeoutError
+        return task.result()
+    finally:
+        task.cancel()
+
+
+async def time_of(connection: AsyncConnection, clock: Clock | None) -> datetime:
+    """The time to decide by: the database's, unless a test has a clock of its own."""
+    return clock() if clock else await database_now(connection)
+
+
+async def database_now(connection: AsyncConnection) -> datetime:
+    """The database's clock: the one that all replicas share, whatever their own say."""
+    found: datetime = await connection.scalar(sa.text("SELECT clock_timestamp()"))
+    return found

@@ -1,0 +1,184 @@
+"""Rules without restart: the folder is looked at, good rules are put in force, kept, and reviewed with."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from service.domain.decision import Mode, Trigger
+from service.postgres.database import Database
+from service.postgres.migrate import head
+from service.rulebook.current import RulesInForce
+from service.rules import Code, Finding, InvalidRules, RuleBook, RuleFile, load
+from service.rules.files import NotAllowed, read_rules
+from service.store.queue import enqueue_reviews
+from service.store.rulebooks import RulesVersion, decided_under_other_rules, keep_book
+from service.telemetry.metrics import Metrics
+
+EVERY = 1.0  # seconds between two looks at the folder
+# Seconds after new rules came: until all processes have them, one with the old ones may take a review.
+AGAIN = (60.0, 300.0, 900.0)
+
+log = structlog.get_logger(__name__)
+
+Fingerprint = tuple[tuple[str, str], ...]
+
+
+@dataclass(slots=True)
+class RuleWatcher:
+    """Looks at the rules folder every second; what is broken there changes nothing but is told loudly.
+
+    ``reviews_again`` is True in a process with a worker: there new rules review again what is held or observed.
+    """
+
+    rules: RulesInForce
+    database: Database
+    mode: Mode
+    metrics: Metrics
+    reviews_again: bool
+    every: float = EVERY
+    timer: Callable[[], float] = time.monotonic
+    kept: bool = False  # whether the rules in force are in the database, and what they call for enqueued
+    _before: Fingerprint | None = None
+    _loaded: Fingerprint | None = None
+    _due: list[float] = field(default_factory=list)
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        self._measure()
+        tell_warnings(self.rules.book)
+        if self.rules.errors:
+            _tell_errors(self.rules)
+        while True:
+            try:
+                await self._look()
+                await self._keep()
+            except SQLAlchemyError as error:
+                log.debug("rules.not_kept_yet", why=str(error))  # readyz tells of the database
+            except Exception:
+                log.exception("rules.not_looked_after")
+            await asyncio.sleep(self.every)
+
+    async def _look(self) -> None:
+        """Load what changed, once two looks found it the same: an editor may be half way through."""
+        if self.rules.folder is None:
+            return
+        found = await asyncio.to_thread(fingerprint, self.rules.folder)
+        settled, self._before = found == self._before, found
+        if settled and found != self._loaded:
+            self._loaded = found
+            self._take(await asyncio.to_thread(try_load, self.rules.folder))
+
+    def _take(self, loaded: RuleBook | tuple[Finding, ...]) -> None:
+        rules = self.rules
+        if isinstance(loaded, tuple):
+            news, rules.errors = loaded != rules.errors, loaded
+            if news:
+                _tell_errors(rules)
+        else:
+            rules.errors = ()
+            if hashes(loaded) != hashes(rules.book):
+                rules.book, rules.loaded_at, self.kept = loaded, datetime.now(UTC), False
+                log.info("rules.loaded", files=hashes(loaded))
+                tell_warnings(loaded)
+        self._measure()
+
+    def _measure(self) -> None:
+        self.metrics.rules_loaded.set(len(self.rules.book.files))
+        self.metrics.rules_broken.set(bool(self.rules.errors))
+
+    async def _keep(self) -> None:
+        """Keep the book, and enqueue what it is to review again; tried again while there is no database."""
+        book, now = self.rules.book, self.timer()
+        if self.kept and not (self._due and now >= self._due[0]):
+            return
+        if not (await self.database.schema()).works_for(head()):
+            return
+        async with self.database.begin() as connection:
+            await keep_book(connection, contents(book), hashes(book))
+            if self.reviews_again:
+                waiting = await decided_under_other_rules(
+                    connection, partial(version_in_force, book, self.mode)
+                )
+                await enqueue_reviews(connection, waiting, Trigger.RULES)
+                if waiting:
+                    log.info("rules.review_again", submissions=len(waiting))
+        if self.kept:
+            del self._due[0]
+        else:
+            self.kept, self._due = True, [now + later for later in AGAIN]
+            log.info("rules.kept", files=hashes(book))
+
+
+def fingerprint(path: Path) -> Fingerprint:
+    """What changes when any rule file does: content counts, not times, so that no edit is missed."""
+    folder = path if path.is_dir() else None
+    try:
+        files = sorted(path.glob("*.yaml")) if folder else [path]
+    except OSError as error:
+        return ((str(path), f"{error.errno}"),)
+    return tuple((file.name, _content_hash(file, folder)) for file in files)
+
+
+def _content_hash(file: Path, folder: Path | None) -> str:
+    try:
+        return sha256(read_rules(file, folder)).hexdigest()
+    except NotAllowed as error:
+        return str(error)
+    except OSError as error:
+        return f"{error.errno}"
+
+
+def try_load(path: Path) -> RuleBook | tuple[Finding, ...]:
+    """The book, or what is wrong with it: whatever happens, the caller's rules stay in force."""
+    try:
+        return load(path)
+    except InvalidRules as error:
+        return tuple(error.findings)
+    except Exception as error:
+        log.exception("rules.loading_crashed")
+        why = f"loading it failed: {type(error).__name__}: {error}"
+        return (Finding(str(path), 1, 1, Code.UNREADABLE.value, "", why),)
+
+
+def hashes(book: RuleBook) -> dict[str, str]:
+    return {file.path: file.hash for file in book.files}
+
+
+def contents(book: RuleBook) -> dict[str, bytes]:
+    """Each file's bytes, those that its hash is of."""
+    return {file.path: _content(file) for file in book.files}
+
+
+def _content(file: RuleFile) -> bytes:
+    text = file.source_text.encode()
+    marked = b"\xef\xbb\xbf" + text  # a byte order mark is no part of the text
+    return text if sha256(text).hexdigest() == file.hash else marked
+
+
+def version_in_force(book: RuleBook, mode: Mode, study: str, parent: str | None) -> RulesVersion | None:
+    """What a decision of the study would be made by now; None if no file claims it."""
+    file = book.file_for(study, parent)
+    return RulesVersion(file.hash, mode.at_most(file.mode)) if file else None
+
+
+def tell_warnings(book: RuleBook) -> None:
+    """Policy findings keep nothing from being decided, but each start and change tells them."""
+    for finding in (*book.warnings, *book.allowed):
+        log.warning("rules.policy", finding=str(finding), severity=finding.severity)
+
+
+def _tell_errors(rules: RulesInForce) -> None:
+    log.error(
+        "rules.broken",
+        findings=[str(finding) for finding in rules.errors if finding.severity == "error"],
+        in_force=hashes(rules.book),
+        hint="the last good rules stay in force until the files are mended",
+    )

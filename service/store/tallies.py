@@ -1,0 +1,29 @@
+"""Counts that triggers keep as rows are added: read by their sum, whatever the number of rows counted."""
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.store.tables import tallies
+
+_SUM_UP = sa.text("""
+    WITH taken AS (DELETE FROM tallies RETURNING key, number)
+    INSERT INTO tallies (key, number) SELECT key, sum(number) FROM taken GROUP BY key
+""")
+
+
+async def tallied(connection: AsyncConnection, kind: str) -> dict[tuple[str, ...], int]:
+    """Return the counts of a kind, by what follows the kind in their keys, without those that are zero."""
+    number = sa.func.sum(tallies.c.number)
+    rows = await connection.execute(
+        sa.select(tallies.c.key, sa.cast(number, sa.BigInteger))
+        .where(tallies.c.key[1] == kind)
+        .group_by(tallies.c.key)
+        .having(number != 0)
+        .order_by(tallies.c.key)
+    )
+    return {tuple(key[1:]): counted for key, counted in rows}
+
+
+async def sum_up(connection: AsyncConnection) -> None:
+    """Replace the changes of each count by their sum, so that there are few to add."""
+    await connection.execute(_SUM_UP)

@@ -1,0 +1,94 @@
+"""What Prometheus sees. Each service has its own registry, so that two in one process don't mix."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Metrics:
+    """The counters, by name as the README lists them."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        self.webhooks = self._counter(
+            "autoreview_webhooks", "Webhook deliveries by what became of them.", "result"
+        )
+        self.signatures = self._counter(
+            "autoreview_webhook_signatures", "Good signatures, by what of the body was signed.", "form"
+        )
+        self.wrong_tokens = self._counter(
+            "autoreview_wrong_tokens", "Requests without the right bearer token, by its setting.", "token"
+        )
+        self.evidence = self._counter("autoreview_evidence", "Evidence pushed, by HTTP status.", "status")
+        self.evidence_conflicts = self._counter(
+            "autoreview_evidence_conflicts",
+            "Decisions that ignored evidence which names another participant.",
+        )
+        self.reviews = self._counter("autoreview_reviews", "Reviews by how they ended.", "result")
+        self.decisions = self._counter("autoreview_decisions", "Decisions recorded.", "outcome", "guard")
+        self.applications = self._counter(
+            "autoreview_applications", "Attempts at applying decisions, by status after.", "status"
+        )
+        self.prolific_errors = self._counter("autoreview_prolific_errors", "Prolific's refusals.", "code")
+        self.unclaimed = self._counter(
+            "autoreview_unclaimed", "Reviews of submissions whose study no rule file names."
+        )
+        self.rescued = self._counter(
+            "autoreview_sweep_rescued", "Reviews that a sweep had to call for, by cause.", "cause"
+        )
+        self.pruned = self._counter(
+            "autoreview_pruned", "Rows deleted after the retention time, by kind.", "kind"
+        )
+        self.database_errors = self._counter(
+            "autoreview_database_errors", "Errors of the database, by kind.", "kind"
+        )
+        self.notices = self._counter(
+            "autoreview_notices", "Notices to people by what became of them.", "kind", "result"
+        )
+        self.subscription_enabled = self._gauge(
+            "autoreview_subscription_enabled",
+            "1 while Prolific's subscription points here and is enabled, 0 if disabled or missing.",
+        )
+        self.failed = self._gauge("autoreview_failed", "Submissions whose last decision failed.")
+        self.holds = self._gauge("autoreview_holds", "Submissions held for a person.")
+        self.oldest_hold = self._gauge(
+            "autoreview_oldest_hold_seconds", "Since when the oldest of them is held."
+        )
+        self.paused = self._gauge("autoreview_paused", "Pauses that are on, of the service and of studies.")
+        self.breakers = self._gauge(
+            "autoreview_breakers_open", "Breakers that limits opened and nobody closed."
+        )
+        self.jobs_queued = self._gauge("autoreview_jobs_queued", "Jobs that wait to run now.")
+        self.oldest_job = self._gauge("autoreview_oldest_job_seconds", "Since when the oldest of them waits.")
+        self.last_webhook = self._gauge(
+            "autoreview_last_webhook_timestamp_seconds", "When the last webhook was taken in."
+        )
+        self.last_sweep = self._gauge(
+            "autoreview_last_sweep_timestamp_seconds", "When the last sweep came to its end."
+        )
+        self.rules_loaded = self._gauge("autoreview_rules_files", "Rule files in force.")
+        self.rules_broken = self._gauge(
+            "autoreview_rules_broken",
+            "1 while the rules folder has errors and the last good rules are in force.",
+        )
+        self.review_seconds = Histogram(
+            "autoreview_review_seconds",
+            "Seconds a review took.",
+            registry=self.registry,
+            buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+        )
+
+    def _gauge(self, name: str, text: str) -> Gauge:
+        return Gauge(name, text, registry=self.registry)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(name, text, labels, registry=self.registry)
+
+    def exposition(self) -> bytes:
+        return generate_latest(self.registry)

@@ -1,0 +1,1 @@
+"""HTTP helpers: bodies, bearer tokens, addresses, sockets, and the client of outgoing calls."""

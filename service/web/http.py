@@ -1,0 +1,82 @@
+"""Small things each route needs: bounded bodies, strict JSON, one shape of errors, one spelling of paths."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+MAX_BODY = 64 * 1024  # bytes of a request to any route
+MAX_KEY = 200  # characters of a key that are quoted
+
+
+class DuplicateKey(ValueError):
+    """A JSON object has a key twice. ``key`` is safe to quote."""
+
+    def __init__(self, key: str) -> None:
+        self.key = quotable(key)
+        super().__init__(f"The key {self.key!r} occurs twice in one object.")
+
+
+class SamePath:
+    """Treat a path with a trailing slash as the one without, for the application below."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "/")
+        if path.endswith("/") and path != "/":
+            scope = {**scope, "path": path[:-1]}
+        await self._app(scope, receive, send)
+
+
+def problem(
+    status: int, code: str, message: str, *, headers: Mapping[str, str] | None = None, **more: Any
+) -> Response:
+    """An error as every route gives it: ``{"error": code, "message": sentence, …}``."""
+    return JSONResponse({"error": code, "message": message, **more}, status_code=status, headers=headers)
+
+
+async def body_within(request: Request, limit: int = MAX_BODY) -> bytes | None:
+    """The body, or None as soon as it is known to be over ``limit`` bytes.
+
+    Raises ClientDisconnect where it does not come to its end: a part of a body is not what was sent.
+    """
+    declared = request.headers.get("content-length", "0")
+    if declared.isdigit() and int(declared) > limit:
+        return None
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            return None
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def read_json(body: bytes) -> Any:
+    """Parse JSON. Raises DuplicateKey, since parsers differ in which of two values counts, and ValueError."""
+    try:
+        return json.loads(body, object_pairs_hook=_object)
+    except RecursionError:
+        raise ValueError("too deep") from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen = set[str]()
+        for key, _ in pairs:
+            if key in seen:
+                raise DuplicateKey(key)
+            seen.add(key)
+    return found
+
+
+def quotable(text: str) -> str:
+    """A name that somebody made up, as UTF-8 can carry it; of a long one the beginning."""
+    return text[:MAX_KEY].encode("utf-8", "backslashreplace").decode()
