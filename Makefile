@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 # Compiled once, not at each start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test lint bench soak lock clean
+.PHONY: setup demo test acceptance lint bench soak lock clean
 
 setup: $(READY)
 
@@ -22,9 +22,13 @@ $(READY): requirements-dev.lock pyproject.toml
 demo: $(READY)
 	@$(BIN)/autoreview demo
 
-# Several files at once: the tests wait for conditions more than they work.
+# Several at once, for the tests wait much; one that is done takes tests of another's, so that none is last for long.
 test: $(READY)
-	@$(BIN)/python -m pytest -n 3 --dist loadfile
+	@$(BIN)/python -m pytest -n 3 --dist worksteal
+
+# What takes minutes each: a soak, a rolling upgrade under load, bad days by the dozen (`BAD_DAYS=100` tries others).
+acceptance: $(READY)
+	@$(BIN)/python -m pytest -m acceptance
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -1,6 +1,7 @@
 """What every test may ask for: an empty database of this version, and a world around the service."""
 
 import logging
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -33,6 +34,14 @@ def logs_as_they_were() -> Iterator[None]:
     structlog.reset_defaults()
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Processes that the test starts take SIGINT, also where the tests ignore it: under ``nohup``, after ``&``."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture(scope="session")
 def postgres_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The data folder of ``postgres``; its log is ``postgres.log``."""
@@ -43,10 +52,19 @@ def postgres_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def postgres(postgres_folder: Path) -> Iterator[str]:
     """A real PostgreSQL for the whole run, with one migrated database to copy from."""
     with embedded_postgres(postgres_folder) as url:
+        _hurry(url)
         create(url, "migrated")
         migrate(named(url, "migrated"))
         yield url
     delete_database(postgres_folder)
+
+
+def _hurry(url: str) -> None:
+    """Nothing has to outlive a crash of this machine, and no vacuum may keep ``migrated`` from being copied."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        for name in ("fsync", "full_page_writes", "autovacuum"):
+            connection.execute(sql.SQL("ALTER SYSTEM SET {} = off").format(sql.Identifier(name)))
+        connection.execute("SELECT pg_reload_conf()")
 
 
 def named(url: str, database: str) -> str:

@@ -37,6 +37,8 @@ TOKEN = "sandbox-token"
 ADMIN = "an-admin"
 EVIDENCE = "a-survey"
 BOTH = Parts()
+# As long as Prolific asks of a rejection's message: 100 characters.
+MESSAGE = "We write this sentence because a rejection has to carry one hundred characters of evidence and of advice."
 PATIENCE = 120.0  # seconds to wait for a condition; far more than it takes
 
 

@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from service.console.output import Json, echo, print_json
-from service.rules import check as check_rules
 
 Where = Annotated[
     Path | None,
@@ -26,6 +25,8 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Check rule files: every finding as file:line:column: CODE message. Exit 1 if any is an error."""
+    from service.rules import check as check_rules
+
     findings = check_rules(path or rules_dir())
     counts = ("error", "warning") if strict else ("error",)
     wrong = [finding for finding in findings if finding.severity in counts]

@@ -1,6 +1,5 @@
 """``autoreview connect``: Prolific's side set up, so that webhooks come."""
 
-import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
@@ -9,11 +8,11 @@ import typer
 
 from service.console.output import Json, echo, print_json
 from service.errors import ConfigurationError
-from service.settings import Settings
 
 if TYPE_CHECKING:
     from service.connect.plan import Found
     from service.prolific.client import Prolific
+    from service.settings import Settings
 
 REPLACING = (
     "A new secret replaces the workspace's at once: whatever else checks webhooks of this workspace refuses "
@@ -45,7 +44,10 @@ def connect(
     as_json: Json = False,
 ) -> None:
     """Set up Prolific's side: the signing secret and a confirmed subscription. Safe to run again."""
+    import asyncio
+
     from service.connect.report import sentences
+    from service.settings import Settings
     from service.web.address import is_local, public_base, refuse_private
 
     if disconnect and new_secret:
@@ -71,7 +73,7 @@ def connect(
 
 
 async def _connect(
-    settings: Settings,
+    settings: "Settings",
     workspace: str | None,
     base: str,
     out: Path,
@@ -98,7 +100,7 @@ async def _connect(
 
 
 async def _disconnect(
-    settings: Settings, workspace: str | None, base: str, *, dry_run: bool
+    settings: "Settings", workspace: str | None, base: str, *, dry_run: bool
 ) -> dict[str, Any]:
     from service.connect.execute import disconnect, saying_what_to_do
     from service.connect.report import disconnected
@@ -112,7 +114,7 @@ async def _disconnect(
     return disconnected(found, webhook_url(base), dry_run=dry_run)
 
 
-def _prolific(settings: Settings) -> "Prolific":
+def _prolific(settings: "Settings") -> "Prolific":
     from service.prolific.client import Prolific
     from service.telemetry.log import configure_logs
 

@@ -1,6 +1,5 @@
 """``autoreview doctor``: is everything as it should be, and what to do if not."""
 
-import asyncio
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +18,8 @@ def doctor(
     as_json: Json = False,
 ) -> None:
     """Check settings, Prolific's side, database, worker, rules and address. Exit 1 if anything is wrong."""
+    import asyncio
+
     from service.doctor.examination import examination
     from service.telemetry.log import configure_logs
 

@@ -7,7 +7,6 @@ import typer
 
 from service.console.output import Json, console, plain, print_json, text
 from service.domain.decision import Decision, Mode
-from service.settings import Settings
 
 if TYPE_CHECKING:
     from service.review.explain import Explanation
@@ -21,14 +20,14 @@ def explain(
 
     Exit 1 if Prolific doesn't know the submission, or no rule file claims its study.
     """
-    found = _ask(submission, Settings.from_environment())
+    found = _ask(submission)
     if as_json:
         print_json(as_dict(found))
     else:
         print_explanation(found)
 
 
-def _ask(submission: str, settings: Settings) -> "Explanation":
+def _ask(submission: str) -> "Explanation":
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from service.cli.database import ask
@@ -37,7 +36,9 @@ def _ask(submission: str, settings: Settings) -> "Explanation":
     from service.review.explain import explain as explained
     from service.review.limits import service_limits
     from service.rules import load
+    from service.settings import Settings
 
+    settings = Settings.from_environment()
     token = settings.require("PROLIFIC_TOKEN", "the submission is fetched from Prolific with it")
     book = load(settings.rules_dir)
 

@@ -1,13 +1,13 @@
 """``autoreview migrate``: the database at this version's schema."""
 
 from service.console.output import Json, echo, print_json
-from service.settings import Settings
 
 
 def migrate(as_json: Json = False) -> None:
     """Bring the database to this version's schema; safe to run at the same time from several places."""
     from service.postgres.migrate import migrate as upgrade
     from service.postgres.where import command_database
+    from service.settings import Settings
 
     with command_database(Settings.from_environment()) as url:
         before, after = upgrade(url)

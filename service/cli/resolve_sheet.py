@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
-from rich.progress import Progress
 
 from service.console.output import console, echo, print_json, print_table, text
 from service.domain.decision import Action
@@ -69,6 +67,9 @@ def _read(sheet: str, fill: Action | None, note: str | None) -> "list[Row]":
 
 
 def _run(rows: "Sequence[Row]", by: str, *, dry_run: bool) -> "list[Result]":
+    from rich.console import Console
+    from rich.progress import Progress
+
     from service.cli.database import with_database
     from service.manual.batch import resolve_all
 

@@ -1,6 +1,5 @@
 """``autoreview sandbox``: the simulated Prolific."""
 
-import asyncio
 from typing import Annotated
 
 import typer
@@ -19,6 +18,8 @@ def sandbox(
     seed: Annotated[int, typer.Option(help="The same seed, the same people.")] = 1,
 ) -> None:
     """Run the simulated Prolific alone: API, webhooks with Prolific's retries, participants."""
+    import asyncio
+
     from service.sandbox.server import run_sandbox
     from service.telemetry.log import configure_logs
 

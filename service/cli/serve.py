@@ -1,16 +1,15 @@
 """``autoreview serve``: the service, or one half of it."""
 
-import asyncio
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from service.errors import ConfigurationError
-from service.settings import Settings
 
 if TYPE_CHECKING:
     from service.app import Parts
+    from service.settings import Settings
 
 
 class Only(StrEnum):
@@ -24,6 +23,8 @@ def serve(
     ] = None,
 ) -> None:
     """Run the service: webhooks in, decisions out."""
+    import asyncio
+
     import uvloop
 
     from service.app import Parts, build
@@ -32,6 +33,7 @@ def serve(
     from service.rulebook.startup import load_rules, rules_at_start
     from service.serve import bind
     from service.serve import serve as run
+    from service.settings import Settings
     from service.store.rights import needed_rights
     from service.telemetry.log import configure_logs
 
@@ -53,7 +55,7 @@ def serve(
             runner.run(run(service, parts, listener))
 
 
-def _require(settings: Settings, parts: "Parts") -> None:
+def _require(settings: "Settings", parts: "Parts") -> None:
     """What is missing is said before anything starts, all at once."""
     from service.web.outgoing import http_client
 

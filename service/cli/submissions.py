@@ -1,21 +1,21 @@
 """``autoreview submissions``: Prolific's own list, with every filter it has."""
 
-import asyncio
 import csv
 import json
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from service.console.output import Json, print_json, print_table
 from service.domain.printable import csv_cell
 from service.domain.submission import Status
-from service.prolific.errors import IncompleteList
-from service.prolific.filters import SubmissionFilter
-from service.prolific.payloads import Page
+
+if TYPE_CHECKING:
+    from service.prolific import Page, SubmissionFilter
+    from service.prolific.errors import IncompleteList
 
 app = typer.Typer(help="Submissions as Prolific lists them.", no_args_is_help=True)
 
@@ -77,6 +77,10 @@ def list_(
 
     If rows of the list are missing, print those that were read and exit with 1.
     """
+    import asyncio
+
+    from service.prolific import SubmissionFilter
+
     if as_json and as_csv:
         raise typer.BadParameter("choose one of --json and --csv")
     wanted = SubmissionFilter(
@@ -108,9 +112,10 @@ def list_(
         raise problem
 
 
-async def _fetch(wanted: SubmissionFilter) -> tuple[list[dict[str, Any]], IncompleteList | None]:
+async def _fetch(wanted: "SubmissionFilter") -> "tuple[list[dict[str, Any]], IncompleteList | None]":
     """Return the wanted rows, each once, and what keeps them from being the whole list."""
-    from service.prolific.client import Prolific
+    from service.prolific import Page, Prolific
+    from service.prolific.errors import IncompleteList
     from service.settings import Settings
 
     settings = Settings.from_environment()
@@ -127,7 +132,7 @@ async def _fetch(wanted: SubmissionFilter) -> tuple[list[dict[str, Any]], Incomp
         return _wanted_rows(pages, wanted), None
 
 
-def _wanted_rows(pages: Iterable[Page], wanted: SubmissionFilter) -> list[dict[str, Any]]:
+def _wanted_rows(pages: "Iterable[Page]", wanted: "SubmissionFilter") -> list[dict[str, Any]]:
     """Return the rows of a wanted status, each once and as it was read last."""
     rows = {str(row.get("id") or row): dict(row) for page in pages for row in page.rows}
     return [row for row in rows.values() if wanted.accepts(Status.parse(str(row.get("status"))))]

@@ -5,7 +5,6 @@ from typing import Any
 import typer
 
 from service.console.output import Json, echo, print_json
-from service.settings import Settings
 
 MEANINGS = {
     "webhook_missed": "awaits review, and no webhook ever told so",
@@ -46,6 +45,7 @@ def _sweep() -> dict[str, Any]:
     from service.postgres.where import command_database
     from service.prolific.client import Prolific
     from service.rules import load
+    from service.settings import Settings
     from service.sweep.sweeper import Sweeper
 
     settings = Settings.from_environment()

@@ -3,23 +3,16 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from service.cli.check import Where, rules_dir
 from service.console.output import Json, echo, print_json, print_table
 from service.errors import ConfigurationError
-from service.rules import (
-    CaseResult,
-    InvalidRules,
-    RuleBook,
-    failure_lines,
-    junit_xml,
-    load,
-    run,
-    unreached,
-)
+
+if TYPE_CHECKING:
+    from service.rules import CaseResult, RuleBook
 
 Unreached = list[tuple[str, str]]
 
@@ -38,6 +31,8 @@ def run_tests(
     as_json: Json = False,
 ) -> None:
     """Run the tests beside the rules. Exit 1 if one fails, or if a file has errors."""
+    from service.rules import junit_xml, run, unreached
+
     where = path or rules_dir()
     book = _loaded(where, as_json)
     results = [result for file in book.files for result in run(file)]
@@ -52,7 +47,9 @@ def run_tests(
     raise typer.Exit(0 if ok else 1)
 
 
-def _loaded(where: Path, as_json: bool) -> RuleBook:
+def _loaded(where: Path, as_json: bool) -> "RuleBook":
+    from service.rules import InvalidRules, load
+
     try:
         return load(where)
     except InvalidRules as error:
@@ -72,7 +69,7 @@ def _write(path: Path, text: str) -> None:
         raise ConfigurationError(f"can't write {path}: {error.strerror}") from None
 
 
-def _tell(where: Path, results: Sequence[CaseResult], missed: Unreached, *, verbose: bool) -> None:
+def _tell(where: Path, results: "Sequence[CaseResult]", missed: Unreached, *, verbose: bool) -> None:
     if not results:
         echo(f"No tests in {where}.")
     else:
@@ -89,7 +86,7 @@ def _tell(where: Path, results: Sequence[CaseResult], missed: Unreached, *, verb
         echo(f"{len(results) - failed} ok, {failed} failed")
 
 
-def _row(result: CaseResult) -> dict[str, str]:
+def _row(result: "CaseResult") -> dict[str, str]:
     return {
         "file": result.file,
         "test": " ".join(result.case.name.split()),
@@ -97,14 +94,16 @@ def _row(result: CaseResult) -> dict[str, str]:
     }
 
 
-def _tell_facts(result: CaseResult) -> None:
+def _tell_facts(result: "CaseResult") -> None:
     echo("", f"{result.file}:{result.case.line}: {result.case.name}: facts")
     for name, value in _flat(result.facts):
         origin = "given" if name in result.case.given else "default"
         echo(f"  {name} = {json.dumps(value, ensure_ascii=False)} ({origin})")
 
 
-def _tell_failure(result: CaseResult) -> None:
+def _tell_failure(result: "CaseResult") -> None:
+    from service.rules import failure_lines
+
     echo("", f"{result.file}:{result.case.line}: {result.case.name}: failed")
     echo(*(f"  {line}" for line in failure_lines(result)))
 
@@ -117,7 +116,7 @@ def _flat(facts: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     return flat
 
 
-def _as_json(ok: bool, results: Sequence[CaseResult], missed: Unreached) -> dict[str, Any]:
+def _as_json(ok: bool, results: "Sequence[CaseResult]", missed: Unreached) -> dict[str, Any]:
     return {
         "ok": ok,
         "tests": [_result_as_json(result) for result in results],
@@ -126,7 +125,7 @@ def _as_json(ok: bool, results: Sequence[CaseResult], missed: Unreached) -> dict
     }
 
 
-def _result_as_json(result: CaseResult) -> dict[str, Any]:
+def _result_as_json(result: "CaseResult") -> dict[str, Any]:
     return {
         "file": result.file,
         "line": result.case.line,

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import httpx
+import pytest
 
 from service.postgres.embedded import delete_database
 from tests.process import autoreview, environment
@@ -25,6 +26,7 @@ def test_the_rehearsal_gives_everybody_what_they_deserve(tmp_path: Path) -> None
     delete_database(tmp_path / ".autoreview" / "demo")
 
 
+@pytest.mark.usefixtures("interruptible")
 async def test_kept_it_stays_until_it_is_interrupted_and_leaves_nothing_running(tmp_path: Path) -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "service", "demo", "--participants", "4", "--keep",

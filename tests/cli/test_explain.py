@@ -21,9 +21,8 @@ from service.sandbox.server import shipped_state
 from service.sandbox.studies import STROOP, TWO_PARTS
 from tests.conftest import Start
 from tests.process import autoreview, complete_settings, serving
-from tests.world import EVIDENCE, TOKEN, World, bearer, rules_text, write_rules
+from tests.world import EVIDENCE, MESSAGE, TOKEN, World, bearer, rules_text, write_rules
 
-MESSAGE = "We write this sentence because a rejection has to carry one hundred characters of evidence and of advice."
 RULES = rules_text(f"""
   - name: no consent
     when: evidence.survey.consented == false

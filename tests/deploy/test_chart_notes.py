@@ -98,5 +98,8 @@ def test_the_file_stays_until_its_secret_was_taken_over(values: str, fails: str,
 
 
 @pytest.mark.parametrize("values", CI)
-def test_every_step_waits_for_the_one_before(values: str) -> None:
-    assert setting_up(values).count("&&") == 4
+def test_no_step_is_taken_after_one_that_failed(values: str, tmp_path: Path) -> None:
+    for index, step in enumerate(steps := follow(values, tmp_path)[0]):
+        (tmp_path / "log").unlink()
+        asked, _ = follow(values, tmp_path, fails=step.partition(" ")[2])
+        assert asked == steps[: index + 1]

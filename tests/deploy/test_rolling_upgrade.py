@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import httpx
+import pytest
 
 from service.domain.submission import Status
 from service.sandbox.app import create_app
@@ -81,6 +82,7 @@ async def release(settings: dict[str, object], log: Path) -> AsyncIterator[tuple
         yield web, worker
 
 
+@pytest.mark.acceptance
 async def test_a_rolling_upgrade_under_load_loses_and_doubles_nothing(
     database_url: str, tmp_path: Path
 ) -> None:

@@ -25,6 +25,7 @@ NOT_RUN = {
     "source .venv/bin/activate": MADE,
     "make demo": "tests/cli/test_demo.py runs the demo, with fewer participants.",
     "make test": "It is the run of these tests.",
+    "make acceptance": "It is the run of the long ones.",
     "make lock": NETWORK,
     "ruff check . && ruff format --check . && mypy && lint-imports": CI,
     "python3 -m venv /opt/autoreview": NETWORK,

@@ -16,9 +16,8 @@ from service.review.limits import Usage
 from service.rules import InvalidRules, load
 from service.store.history import VERSIONS
 from tests.conftest import Start
-from tests.review.braking import MESSAGE
 from tests.review.cases import NOW, ago, asked, known, submission, version
-from tests.world import EVIDENCE, World, bearer, rules_text, write_rules
+from tests.world import EVIDENCE, MESSAGE, World, bearer, rules_text, write_rules
 
 RULES = f"""
   - name: failed two checks

@@ -22,6 +22,7 @@ from tests.faults.replicas import replicas
 from tests.faults.stored import events, jobs, query
 from tests.world import (
     EVIDENCE,
+    MESSAGE,
     TOKEN,
     World,
     bearer,
@@ -33,7 +34,6 @@ from tests.world import (
     write_rules,
 )
 
-MESSAGE = "We write this sentence because a rejection has to carry one hundred characters of evidence and of advice."
 REJECT_TWO = f"""
   - name: failed two checks
     when: evidence.survey.attention_failed >= 2

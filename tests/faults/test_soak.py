@@ -123,6 +123,7 @@ def soaks() -> Iterator[dict[Through, subprocess.Popen[str]]]:
         process.communicate()
 
 
+@pytest.mark.acceptance
 @pytest.mark.parametrize(
     ("through", "last"),
     [

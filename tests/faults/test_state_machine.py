@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 import psycopg
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -275,13 +276,22 @@ class BadDays(RuleBasedStateMachine):
         assert not found, "\n".join([*found, f"The logs are in {self.day.replicas.rules.parent}"])
 
 
+def test_on_a_few_bad_days_nothing_is_lost_doubled_or_wrong(postgres: str, tmp_path: Path) -> None:
+    live_through(3, postgres, tmp_path)
+
+
+@pytest.mark.acceptance
 def test_however_bad_the_day_nothing_is_lost_doubled_or_wrong(postgres: str, tmp_path: Path) -> None:
+    live_through(MORE or 40, postgres, tmp_path)
+
+
+def live_through(days: int, postgres: str, tmp_path: Path) -> None:
     loop = Loop()
     try:
         run_state_machine_as_test(
             lambda: BadDays(loop, postgres, tmp_path),  # type: ignore[arg-type]
             settings=settings(
-                max_examples=MORE or 13,
+                max_examples=days,
                 derandomize=not MORE,  # the same days each time; BAD_DAYS=100 tries others
                 stateful_step_count=30,
                 deadline=None,

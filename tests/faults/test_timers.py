@@ -10,9 +10,8 @@ from service.domain.submission import Status
 from service.sandbox.state import SandboxState
 from tests.conftest import Start
 from tests.faults.stored import make_due, query, timers
-from tests.world import World, rules_text, until
+from tests.world import MESSAGE, World, rules_text, until
 
-MESSAGE = "We write this sentence because a rejection has to carry one hundred characters of evidence and of advice."
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
 ASK = """

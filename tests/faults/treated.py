@@ -7,9 +7,8 @@ from service.domain.submission import Status
 from service.sandbox.model import SimSubmission
 from tests.faults.stored import jobs, make_due
 from tests.process import autoreview, complete_settings
-from tests.world import TOKEN, World, rules_text, until, write_rules
+from tests.world import MESSAGE, TOKEN, World, rules_text, until, write_rules
 
-MESSAGE = "We write this sentence because a rejection has to carry one hundred characters of evidence and of advice."
 ASK_OR_REJECT = f"""
   - name: no code
     when: submission.code_type == "NONE"

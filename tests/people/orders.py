@@ -2,7 +2,6 @@
 
 import asyncio
 import subprocess
-import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -13,10 +12,10 @@ import psycopg
 
 from service.sandbox.model import SimSubmission
 from service.sandbox.studies import STROOP
+from tests import warm
 from tests.process import environment
-from tests.world import ADMIN, World, bearer, rules_text
+from tests.world import ADMIN, MESSAGE, World, bearer, rules_text
 
-MESSAGE = "We write this sentence because a rejection has to carry one hundred characters of evidence and of advice."
 HOLD = rules_text(otherwise="hold")
 APPROVE = rules_text(otherwise="approve")
 APPROVED: dict[str, Any] = {"approve": {}}
@@ -84,11 +83,7 @@ async def autoreview(
     *arguments: str, settings: Mapping[str, object], stdin: bytes | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end beside the service, with something on its standard input if need be."""
-    ended = await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-m", "service", *arguments],
-        capture_output=True, input=stdin, env=environment(settings), timeout=120, check=False,
-    )  # fmt: skip
+    ended = await asyncio.to_thread(warm.run, arguments, env=environment(settings), stdin=stdin)
     return subprocess.CompletedProcess(
         ended.args, ended.returncode, ended.stdout.decode(), ended.stderr.decode()
     )

@@ -16,7 +16,6 @@ from tests.people.orders import (
     APPROVED,
     HELD,
     HOLD,
-    MESSAGE,
     Later,
     held,
     order,
@@ -24,7 +23,7 @@ from tests.people.orders import (
     resolve,
     resolved,
 )
-from tests.world import ADMIN, bearer, rules_text
+from tests.world import ADMIN, MESSAGE, bearer, rules_text
 
 RULES = f"""
   - name: no code

@@ -18,7 +18,6 @@ from tests.people.orders import (
     ASKED,
     HELD,
     HOLD,
-    MESSAGE,
     REJECTED,
     autoreview,
     held,
@@ -30,7 +29,7 @@ from tests.people.orders import (
     resolved,
     resume,
 )
-from tests.world import TOKEN, World, in_force, rules_text, until, write_rules
+from tests.world import MESSAGE, TOKEN, World, in_force, rules_text, until, write_rules
 
 REJECT_TWO = f"""
   - name: failed two checks

@@ -15,7 +15,6 @@ from tests.people.orders import (
     APPROVED,
     HELD,
     HOLD,
-    MESSAGE,
     held,
     in_attempts,
     one,
@@ -25,7 +24,7 @@ from tests.people.orders import (
     resolved,
     resume,
 )
-from tests.world import World, rules_text, until
+from tests.world import MESSAGE, World, rules_text, until
 
 BOTH = APPROVE.replace(STROOP, f"{STROOP}, {TWO_PARTS}")
 REJECT_ALL = rules_text(f"""

@@ -18,7 +18,6 @@ from tests.people.orders import (
     ASKED,
     HELD,
     HOLD,
-    MESSAGE,
     REJECTED,
     Later,
     held,
@@ -29,7 +28,7 @@ from tests.people.orders import (
     resolve,
     resolved,
 )
-from tests.world import ADMIN, World, bearer, rules_text, until
+from tests.world import ADMIN, MESSAGE, World, bearer, rules_text, until
 
 BOTH = HOLD.replace(STROOP, f"{STROOP}, {TWO_PARTS}")
 PART = {

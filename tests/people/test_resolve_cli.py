@@ -17,12 +17,11 @@ from tests.people.conftest import Command
 from tests.people.orders import (
     APPROVED,
     HOLD,
-    MESSAGE,
     Later,
     held,
     resolved,
 )
-from tests.world import World, rules_text, until
+from tests.world import MESSAGE, World, rules_text, until
 
 BOTH = HOLD.replace(STROOP, f"{STROOP}, {TWO_PARTS}")
 

@@ -10,8 +10,8 @@ from service.domain.submission import Status
 from service.sandbox.model import By
 from service.sandbox.studies import STROOP, TWO_PARTS
 from tests.conftest import Start
-from tests.people.orders import APPROVE, APPROVED, HELD, HOLD, MESSAGE, REJECTED, held, resolve, resolved
-from tests.world import ADMIN, World, bearer, rules_text, signed, status_change
+from tests.people.orders import APPROVE, APPROVED, HELD, HOLD, REJECTED, held, resolve, resolved
+from tests.world import ADMIN, MESSAGE, World, bearer, rules_text, signed, status_change
 
 WEB = Parts(web=True, worker=False)
 ROUTES = ["/api/submissions/abc/resolve", "/api/pause", "/api/resume"]

@@ -11,7 +11,7 @@ import pytest
 from service.domain.decision import Approve, Complete, Hold, Reject, RequestReturn
 from service.manual.sheet import COLUMNS, SheetError, read_sheet, write_sheet
 from service.store.holds import HeldSubmission
-from tests.people.orders import MESSAGE
+from tests.world import MESSAGE
 
 HEADER = "submission_id,action,category,message,reasons,code_type,code,percentage,note\n"
 

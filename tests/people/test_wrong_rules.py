@@ -12,8 +12,8 @@ from pathlib import Path
 from service.domain.submission import Status
 from service.sandbox.studies import STROOP
 from tests.conftest import Start
-from tests.people.orders import MESSAGE, autoreview, one
-from tests.world import World, rules_text, until
+from tests.people.orders import autoreview, one
+from tests.world import MESSAGE, World, rules_text, until
 
 NUMBER = int(os.environ.get("TEST_SUBMISSIONS", "200"))
 REJECT_ALL = rules_text(

@@ -18,9 +18,8 @@ from service.rulebook.current import RulesInForce
 from service.sandbox.model import SimSubmission
 from service.sandbox.studies import STROOP, TWO_PARTS
 from service.store.decisions import Recorded
-from tests.world import World, rules_text
+from tests.world import MESSAGE, World, rules_text
 
-MESSAGE = "We write this sentence because a rejection has to carry one hundred characters of evidence and of advice."
 REJECT_ALL = f"""
   - name: everybody
     when: "true"

@@ -16,8 +16,8 @@ from service.sandbox.studies import STROOP
 from service.store.queue import enqueue_retry
 from tests.faults.stored import query
 from tests.people.orders import in_attempts
-from tests.review.braking import MESSAGE, reviewer_of
-from tests.world import World, in_force, rules_text, until, write_rules
+from tests.review.braking import reviewer_of
+from tests.world import MESSAGE, World, in_force, rules_text, until, write_rules
 
 REJECT_TWO = f"""
   - name: failed two checks

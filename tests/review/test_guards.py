@@ -6,9 +6,9 @@ from service.domain.submission import Status
 from service.sandbox.model import By
 from service.sandbox.studies import TWO_PARTS
 from tests.conftest import Start
-from tests.world import rules_text, until
+from tests.review.braking import Ahead, make_due
+from tests.world import MESSAGE, rules_text, until
 
-MESSAGE = "We write this sentence because a rejection has to carry one hundred characters of evidence and of advice."
 REJECT_TWO = f"""
   - name: failed two checks
     when: evidence.survey.attention_failed >= 2
@@ -67,17 +67,17 @@ async def test_nothing_is_waited_for_that_nobody_asks_about(start: Start) -> Non
         assert (await world.reviewed(world.completed()))["status"] == "applied"
 
 
-async def test_when_the_wait_is_over_the_timer_rings_and_doubt_holds(start: Start) -> None:
-    rules = rules_text(REJECT_TWO).replace("from: push", "from: push\n    wait: 2s")
-    async with start(rules) as world:
+async def test_when_the_wait_is_over_the_timer_rings_and_doubt_holds(start: Start, database_url: str) -> None:
+    clock = Ahead()
+    rules = rules_text(REJECT_TWO).replace("from: push", "from: push\n    wait: 30m")
+    async with start(rules, clock=clock) as world:
         submission = world.completed()
-        await world.tell(submission.id)
-        first = await world.settled(submission.id)
-        decision = first if first["guard"] != "waiting" else await world.settled(submission.id, decisions=2)
-        assert decision["guard"] == "undecidable"
+        assert (await world.reviewed(submission))["guard"] == "waiting"
+        clock.pass_(minutes=31)
+        make_due(database_url, submission)
+        decision = await world.settled(submission.id, decisions=2)
+        assert (decision["guard"], decision["trigger"]) == ("undecidable", "recheck")
         assert decision["facts"]["evidence"]["survey"]["received"] is False
-        if first is not decision:
-            assert decision["trigger"] == "recheck"
 
 
 async def test_while_a_request_to_return_is_pending_the_same_proposal_adds_nothing(start: Start) -> None:

@@ -15,7 +15,6 @@ from service.sandbox.studies import STROOP
 from tests.conftest import Start
 from tests.review.braking import (
     CODES,
-    MESSAGE,
     REJECT_ALL,
     Ahead,
     decide,
@@ -28,7 +27,7 @@ from tests.review.braking import (
     resume_study,
     timer,
 )
-from tests.world import World, in_force, rules_text, until, write_rules
+from tests.world import MESSAGE, World, in_force, rules_text, until, write_rules
 
 R, A, Q, H = Outcome.REJECT, Outcome.APPROVE, Outcome.REQUEST_RETURN, Outcome.HOLD
 FOR_THREE_DAYS = "hold_at_most: 72h"

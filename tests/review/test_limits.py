@@ -41,7 +41,6 @@ from service.store.pauses import open_breaker
 from tests.conftest import Start
 from tests.review.braking import (
     CODES,
-    MESSAGE,
     REJECT_ALL,
     Ahead,
     brake_rows,
@@ -53,7 +52,7 @@ from tests.review.braking import (
     outcome,
     race,
 )
-from tests.world import rules_text, write_rules
+from tests.world import MESSAGE, rules_text, write_rules
 
 R, A, Q, H = Outcome.REJECT, Outcome.APPROVE, Outcome.REQUEST_RETURN, Outcome.HOLD
 

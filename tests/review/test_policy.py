@@ -1,9 +1,7 @@
 """Prolific's policy on rejections holds at run time too."""
 
 from tests.conftest import Start
-from tests.world import rules_text
-
-MESSAGE = "We write this sentence because a rejection has to carry one hundred characters of evidence and of advice."
+from tests.world import MESSAGE, rules_text
 
 
 async def test_a_rejection_for_a_missing_code_alone_is_held(start: Start) -> None:

@@ -16,8 +16,8 @@ from service.sandbox.messages import MessageStyle
 from service.sandbox.model import SimSubmission
 from service.sandbox.studies import STROOP, TWO_PARTS
 from tests.conftest import Start
-from tests.review.braking import MESSAGE, Ahead, make_due, rows
-from tests.world import World, rules_text, until
+from tests.review.braking import Ahead, make_due, rows
+from tests.world import MESSAGE, World, rules_text, until
 
 ASK = """
   - name: no consent

@@ -18,9 +18,9 @@ from service.sandbox.model import By, SimSubmission
 from service.sandbox.studies import STROOP
 from service.store.queue import enqueue_reviews
 from tests.conftest import Start
-from tests.review.braking import MESSAGE, Ahead, make_due, timer
+from tests.review.braking import Ahead, make_due, timer
 from tests.review.stale import told
-from tests.world import World, rules_text
+from tests.world import MESSAGE, World, rules_text
 
 ASKS = f"""
   - name: silent after two missed checks

@@ -6,8 +6,7 @@ import pytest
 
 from service.domain.submission import Status
 from tests.conftest import Start
-from tests.review.braking import MESSAGE
-from tests.world import World, rules_text
+from tests.world import MESSAGE, World, rules_text
 
 REJECT = f'reject: {{category: OTHER, message: "{MESSAGE}"}}'
 

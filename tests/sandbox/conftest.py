@@ -110,10 +110,10 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 @pytest.fixture
 def until() -> Until:
-    """Wait for a condition, at most a few seconds."""
+    """Wait for a condition, at most a minute: far more than it takes."""
 
     async def wait(holds: Callable[[], bool]) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not holds():
                 await asyncio.sleep(0.002)
 

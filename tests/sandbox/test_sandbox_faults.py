@@ -201,8 +201,9 @@ async def test_a_late_answer_is_the_true_one(
         call = asyncio.create_task(
             http.post(f"/api/v1/submissions/{submission.id}/transition/", json=APPROVE)
         )
-        while len(state.faults.seen) == seen:
-            await asyncio.sleep(0)
+        async with asyncio.timeout(60):
+            while len(state.faults.seen) == seen:
+                await asyncio.sleep(0)
         await asyncio.sleep(0.1)
         assert submission.status is status
         assert (await call).json()["status"] == "APPROVED"

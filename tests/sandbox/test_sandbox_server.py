@@ -16,6 +16,7 @@ from service.sandbox.studies import STROOP
 Until = Callable[[Callable[[], bool]], Awaitable[None]]
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_it_says_where_it_listens_simulates_and_ends_on_a_signal(
     number: signal.Signals, capsys: pytest.CaptureFixture[str], until: Until
@@ -33,8 +34,9 @@ async def test_it_says_where_it_listens_simulates_and_ends_on_a_signal(
     assert found
     async with httpx.AsyncClient(base_url=found[1]) as http:
         seen: dict[str, Any] = {}
-        while seen.get("submissions") != 4:
-            seen = (await http.get("/sandbox/state/")).json()
+        async with asyncio.timeout(60):
+            while seen.get("submissions") != 4:
+                seen = (await http.get("/sandbox/state/")).json()
     os.kill(os.getpid(), number)
     async with asyncio.timeout(5):
         await serving

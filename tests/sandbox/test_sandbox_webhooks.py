@@ -1,5 +1,6 @@
 """Webhooks of the sandbox: signed as the reference says, and tried again as Prolific would."""
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -118,8 +119,9 @@ async def test_after_twelve_tries_an_event_stays_failed(state: SandboxState, unt
         [event] = state.hooks.events.values()
         await until(lambda: event.tries == TRIES)
         assert event.status is EventStatus.FAILED
-        while (await http.get("/sandbox/state/")).json()["in_delivery"]:
-            pass
+        async with asyncio.timeout(60):
+            while (await http.get("/sandbox/state/")).json()["in_delivery"]:
+                pass
     assert len(tried) == TRIES == 12
 
 

@@ -170,6 +170,7 @@ def test_a_start_that_was_killed_halfway_is_done_again(new_dir: Path) -> None:
         assert sorted(path.name for path in (new_dir / "postgres").iterdir()) == ["data", "password"]
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_the_terminals_interrupt_leaves_the_server_until_the_service_has_finished(data_dir: Path) -> None:
     with a_service(data_dir) as service:
         url_of(service)

@@ -1,0 +1,73 @@
+"""Commands in a Python of their own; most tests fork them from a process that has the imports done."""
+
+import subprocess
+import sys
+
+import pytest
+import typer
+
+from service.cli import app
+from tests.process import autoreview, environment, started
+
+NOWHERE = {"database_url": "postgresql://a:b@127.0.0.1:9/x", "rules_dir": "rules"}
+BY = ("--by", "Ada", "--reason", "a test")
+# Each ends before anything outside is needed, or where the database or a setting is missing.
+CALLS = [
+    (["check", "rules"], 0),
+    (["schema"], 0),
+    (["test", "rules"], 0),
+    (["migrate"], 2),
+    (["holds"], 2),
+    (["decisions", "list"], 2),
+    (["pause", *BY], 2),
+    (["resume", *BY], 2),
+    (["retry", "--all"], 2),
+    (["resolve", "a-submission", "approve", "--by", "Ada"], 2),
+    (["explain", "a-submission"], 2),
+    (["sweep"], 2),
+    (["submissions", "list", "--study", "a-study"], 2),
+    (["connect", "--url", "https://review.example.org"], 2),
+    (["notify", "--test"], 2),
+    (["doctor"], 1),
+]
+RUN_ELSEWHERE = {"serve", "demo", "sandbox"}
+HEAVY = {
+    "alembic",
+    "cel_expr_python",
+    "httpx",
+    "procrastinate",
+    "pydantic",
+    "sqlalchemy",
+    "starlette",
+    "uvicorn",
+}
+RULES_NEED = {"cel_expr_python", "pydantic"}
+
+
+@pytest.mark.parametrize(("arguments", "code"), CALLS, ids=[" ".join(call[:2]) for call, _ in CALLS])
+def test_command_ends_as_it_does_when_forked(arguments: list[str], code: int) -> None:
+    own, forked = (run(*arguments, settings=NOWHERE) for run in (started, autoreview))
+    assert own.returncode == forked.returncode == code, own.stderr
+    assert own.stdout == forked.stdout
+    assert "Traceback" not in own.stderr + forked.stderr
+
+
+def test_every_command_is_run_in_a_python_of_its_own() -> None:
+    group = typer.main.get_command(app)
+    assert isinstance(group, typer.core.TyperGroup)
+    assert set(group.commands) - RUN_ELSEWHERE == {call[0] for call, _ in CALLS}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "needed"),
+    [(["--help"], set[str]()), (["check", "rules"], RULES_NEED)],
+)
+def test_command_imports_only_what_it_needs(arguments: list[str], needed: set[str]) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "service", *arguments],
+        capture_output=True, text=True, env=environment({}), check=True, timeout=120,
+    )  # fmt: skip
+    lines = [line for line in ended.stderr.splitlines() if line.startswith("import time:")]
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
+    assert "typer" in imported
+    assert imported & HEAVY <= needed

@@ -1,0 +1,171 @@
+"""Commands run as processes that are forked from one with all imports done.
+
+Importing the service takes longer than most commands. ``python -m tests.warm SOCKET`` imports it once, then forks
+a process for each command: with its own environment, folder, standard files and exit code, as if started anew.
+"""
+
+import atexit
+import contextlib
+import gc
+import importlib
+import json
+import os
+import pkgutil
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+START_TIMEOUT = 120.0  # seconds; the imports of a busy machine
+COMMAND_TIMEOUT = 120.0  # seconds
+_starting = threading.Lock()
+
+
+def run(
+    arguments: Sequence[str], *, env: Mapping[str, str], cwd: Path | None = None, stdin: bytes | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a command to its end; raises TimeoutError if it takes longer than ``COMMAND_TIMEOUT``."""
+    with contextlib.ExitStack() as stack:
+        files = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(3)]
+        files[0].write(stdin or b"")
+        files[0].seek(0)
+        request = {"arguments": arguments, "env": dict(env), "cwd": str(cwd or Path.cwd())}
+        code = _ask(request, [file.fileno() for file in files])
+        for file in files:
+            file.seek(0)
+        return subprocess.CompletedProcess(arguments, code, files[1].read(), files[2].read())
+
+
+def _ask(request: dict[str, Any], files: list[int]) -> int:
+    """Return the exit code, negative for a signal."""
+    with socket.socket(socket.AF_UNIX) as connection, connection.makefile("r") as answers:
+        connection.settimeout(COMMAND_TIMEOUT)
+        with _starting:
+            connection.connect(_server())
+        socket.send_fds(connection, [b"\0"], files)
+        connection.sendall(json.dumps(request).encode() + b"\n")
+        pid = int(answers.readline())
+        try:
+            return int(answers.readline())
+        except TimeoutError:
+            os.kill(pid, signal.SIGKILL)
+            raise
+
+
+@cache
+def _server() -> str:
+    """Start the server, once for this process; return its socket's path."""
+    folder = tempfile.TemporaryDirectory(prefix="warm")
+    path = f"{folder.name}/socket"
+    process = subprocess.Popen([sys.executable, "-m", "tests.warm", path], stdin=subprocess.PIPE)
+    atexit.register(_stop, process, folder)
+    deadline = time.monotonic() + START_TIMEOUT
+    while not os.path.exists(path):  # noqa: PTH110 - a socket of this name appears
+        assert process.poll() is None, "the server for commands did not start"
+        assert time.monotonic() < deadline, "the server for commands did not start in time"
+        time.sleep(0.01)
+    return path
+
+
+def _stop(process: subprocess.Popen[bytes], folder: tempfile.TemporaryDirectory[str]) -> None:
+    process.kill()
+    process.wait()
+    assert process.stdin
+    process.stdin.close()
+    folder.cleanup()
+
+
+def _import_everything() -> None:
+    import service
+
+    for module in pkgutil.walk_packages(service.__path__, "service."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+
+
+def _serve(path: str) -> None:
+    """Fork for each connection; returns only in a command's own process."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"{path}.new")
+        listener.listen(64)
+        Path(f"{path}.new").rename(path)
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forked ones
+        while True:
+            ready, _, _ = select.select([listener, sys.stdin], [], [])
+            if listener not in ready:  # the tests ended, however they did
+                sys.exit()
+            connection, _ = listener.accept()
+            if os.fork() == 0:
+                break
+            connection.close()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    _become_command(connection)
+
+
+def _become_command(connection: socket.socket) -> None:
+    """Return in the command's process; the one that forked it reports how it ended, and ends."""
+    _, files, _, _ = socket.recv_fds(connection, 1, 3)
+    with connection.makefile("r") as requests:
+        request = json.loads(requests.readline())
+    if pid := os.fork():
+        connection.sendall(f"{pid}\n".encode())
+        _, status = os.waitpid(pid, 0)
+        with contextlib.suppress(BrokenPipeError):
+            connection.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
+        os._exit(0)
+    connection.close()
+    for number, file in enumerate(files):
+        os.dup2(file, number)
+        os.close(file)
+    os.environ.clear()
+    os.environ.update(request["env"])
+    time.tzset()
+    os.chdir(request["cwd"])
+    # As under ``python -m service``: click names the program by these.
+    import service
+
+    sys.argv = [str(Path(service.__path__[0]) / "__main__.py"), *request["arguments"]]
+    sys.modules["__main__"].__package__ = "service"
+
+
+def _exit_code(ended: SystemExit) -> int:
+    if ended.code is None or isinstance(ended.code, int):
+        return ended.code or 0
+    print(ended.code, file=sys.stderr)
+    return 1
+
+
+def _run_command() -> int:
+    from service.cli import main
+
+    try:
+        main()
+    except SystemExit as ended:
+        return _exit_code(ended)
+    except BaseException:  # Python itself would print it and exit so
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    _import_everything()
+    gc.collect()
+    gc.freeze()
+    _serve(sys.argv[1])
+    code = _run_command()
+    # What Python does at its end, but for freeing every object: that takes as long as the imports.
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
