@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -23,7 +26,7 @@ from tests.soak.plan import Plan, Through
 from tests.soak.replicas import Part
 from tests.soak.sources import Stored
 from tests.soak.way import FailingOver
-from tests.world import until
+from tests.world import PATIENCE, until
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -174,3 +177,25 @@ async def test_failover_silences_what_is_open_and_ends_its_sessions(database_url
             unheard.cancel()
             await asyncio.gather(unheard, return_exceptions=True)
             old.pgconn.finish()
+
+
+async def test_address_ends_the_session_of_a_client_that_resets_its_connection() -> None:
+    began, ended = asyncio.Event(), asyncio.Event()
+
+    async def session(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(1)
+        began.set()
+        await reader.read()
+        ended.set()
+        writer.close()
+
+    server = await asyncio.start_server(session, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with address_of(f"postgresql://127.0.0.1:{port}/any") as (_, url):
+        client = socket.create_connection(("127.0.0.1", urlsplit(url).port or 0))
+        client.sendall(b"1")
+        await asyncio.wait_for(began.wait(), PATIENCE)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()
+        await asyncio.wait_for(ended.wait(), PATIENCE)
+    server.close()

@@ -57,7 +57,8 @@ async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         while data := await reader.read(65536):
             writer.write(data)
             await writer.drain()
-        writer.close()
+    # After a reset too. A task that is cancelled leaves it open: that is the silence.
+    writer.close()
 
 
 @asynccontextmanager
