@@ -368,8 +368,8 @@ async def test_a_timer_that_is_gone_is_missed(start: Start, database_url: str) -
             gone = await connection.execute("DELETE FROM procrastinate_jobs WHERE task_name = 'wake'")
             assert gone.rowcount == 1, "the follow-up of a request to return"
             await connection.execute("ALTER TABLE decisions DISABLE TRIGGER decisions_only_added")
-            await connection.execute("UPDATE decisions SET recheck_at = now() - interval '2 minutes'")
+            await connection.execute("UPDATE decisions SET recheck_at = now() - interval '10 minutes'")
             await connection.execute("ALTER TABLE decisions ENABLE TRIGGER decisions_only_added")
-            await connection.execute("UPDATE submissions SET seen_at = now() - interval '3 minutes'")
+            await connection.execute("UPDATE submissions SET seen_at = now() - interval '11 minutes'")
         decision = await world.settled(submission.id, decisions=2)
         assert (decision["trigger"], decision["guard"]) == ("recheck", "already_asked")
