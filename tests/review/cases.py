@@ -26,10 +26,10 @@ from service.review.limits import Usage
 from service.store.decisions import Recorded
 from service.store.history import History, ReturnAsked, Unconfirmed, Version
 from service.store.pauses import Breaker, Pause, Scope
+from tests.world import MESSAGE
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 STUDY, SUBMISSION, PARTICIPANT = "study-1", "submission-1", "participant-1"
-MESSAGE = "We write this sentence because a rejection has to carry one hundred characters of evidence and of advice."
 ACTIONS: dict[Outcome, Action] = {
     Outcome.APPROVE: Approve(),
     Outcome.REJECT: Reject("OTHER", MESSAGE),
