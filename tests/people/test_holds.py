@@ -142,8 +142,11 @@ async def test_a_webhook_that_comes_before_the_next_look_does_not_empty_the_queu
     """What was returned and reopened is held, whatever was told of it before it was seen again."""
     async with start(HOLD) as world:
         submission = await held(world)
+        world.sandbox.meddle(submission, Status.RETURNED, notify=False)
         await world.tell(submission.id, "RETURNED")
+        await world.at_rest()
         assert await queue(world) == []
+        world.sandbox.meddle(submission, Status.AWAITING_REVIEW, notify=False)
         await world.tell(submission.id)
         await world.settled(submission.id, decisions=2)
         assert await queue(world) == [submission.id]
