@@ -282,7 +282,7 @@ def test_on_a_few_bad_days_nothing_is_lost_doubled_or_wrong(postgres: str, tmp_p
 
 @pytest.mark.acceptance
 def test_however_bad_the_day_nothing_is_lost_doubled_or_wrong(postgres: str, tmp_path: Path) -> None:
-    live_through(MORE or 40, postgres, tmp_path)
+    live_through(MORE or 12, postgres, tmp_path)
 
 
 def live_through(days: int, postgres: str, tmp_path: Path) -> None:
