@@ -123,7 +123,6 @@ async def test_a_worker_that_sleeps_for_longer_than_ten_seconds_is_replaced(nigh
     await _approved(submission)
     night.first.thaw()
     await night.approved_once(second, submission)
-    await _log_says(night.first, "review.lease_lost")
     await _works(night, night.first, alone_without=second)
 
 

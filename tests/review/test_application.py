@@ -147,8 +147,12 @@ async def test_while_prolific_is_away_webhooks_are_taken_and_readyz_stays_ready(
         world.prolific.add(Fault("submission", status=503))
         submission = world.completed()
         assert (await world.tell(submission.id)).status_code == 202
-        assert (await world.http.get("/readyz")).status_code == 200
+        await until(lambda: ready(world), "the service to be ready while Prolific is away")
         assert (await world.settled(submission.id))["status"] == "applied"
+
+
+async def ready(world: World) -> bool:
+    return (await world.http.get("/readyz")).status_code == 200
 
 
 async def test_what_was_taken_with_an_answer_nobody_can_read_is_not_decided_otherwise(start: Start) -> None:
