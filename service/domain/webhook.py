@@ -7,7 +7,7 @@ from service.domain.submission import FINAL, Status
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One delivery. The texts are None where the body can't be read, or tells of something else."""
+    """One delivery. The texts are None where the body can't be read, or is about something other than a submission."""
 
     event_id: str
     body: bytes

@@ -18,8 +18,8 @@ from service.store.holds import HeldSubmission
 
 FIELDS = ("category", "message", "reasons", "code_type", "code", "percentage")
 FILLED_IN = ("action", *FIELDS, "note")
-TOLD = ("since", "study_id", "guard", "rule", "proposed", "reason")  # for who fills it in; not read back
-COLUMNS = ("submission_id", *FILLED_IN, *TOLD)
+READ_ONLY = ("since", "study_id", "guard", "rule", "proposed", "reason")  # for who fills it in; not read back
+COLUMNS = ("submission_id", *FILLED_IN, *READ_ONLY)
 
 MADE_A_NUMBER = re.compile(r"\d([.,]\d+)?E\+\d+")
 DELIMITERS = (",", ";", "\t")
@@ -57,7 +57,7 @@ def write_sheet(holds: Iterable[HeldSubmission], file: TextIO) -> None:
     writer = csv.DictWriter(file, COLUMNS, restval="", extrasaction="ignore")
     writer.writeheader()
     for hold in holds:
-        writer.writerow({name: _cell(getattr(hold, name)) for name in ("submission_id", *TOLD)})
+        writer.writerow({name: _cell(getattr(hold, name)) for name in ("submission_id", *READ_ONLY)})
 
 
 def _cell(value: Any) -> Any:

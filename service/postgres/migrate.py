@@ -1,4 +1,4 @@
-"""Bringing a database to this version's schema, once, whoever else tries at the same time."""
+"""Migrate a database to this version's schema, exactly once when several processes try at the same time."""
 
 import psycopg
 import sqlalchemy as sa
