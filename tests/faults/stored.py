@@ -9,6 +9,8 @@ from psycopg.rows import dict_row
 from tests.world import until
 
 Row = dict[str, Any]
+# Seconds; the retry policy waits at most 2 s before a first retry by the service's clock, the tests read PostgreSQL's.
+SOON = 3
 
 
 async def query(url: str, statement: str, **values: Any) -> list[Row]:

@@ -10,7 +10,7 @@ from service.ops.gauges import Gauges
 from service.sandbox.faults import Fault
 from service.sandbox.model import By
 from tests.conftest import Start
-from tests.faults.stored import jobs, make_due, next_try, query, waits_until
+from tests.faults.stored import SOON, jobs, make_due, next_try, query, waits_until
 from tests.faults.treated import ASK_OR_REJECT, failed, retry
 from tests.world import rules_text, until
 
@@ -110,7 +110,7 @@ async def test_what_is_there_at_a_later_look_is_decided(start: Start, database_u
         submission = world.completed()
         world.sandbox.change(submission, Status.ACTIVE, By.SOMEBODY, notify=False)
         await world.tell(submission.id)
-        assert await next_try(database_url, submission.id) <= 2
+        assert await next_try(database_url, submission.id) < SOON
         world.sandbox.change(submission, Status.AWAITING_REVIEW, By.PARTICIPANT, notify=False)
         assert (await world.settled(submission.id))["status"] == "applied"
 
