@@ -13,9 +13,12 @@ from service.rules.cases.case import Case
 from service.rules.conditions import Conditions
 from service.rules.evidence import EVIDENCE_TYPES, RECEIVED, Source, name_problem
 from service.rules.facts import FACTS, FieldType
-from service.rules.format import document, model
+from service.rules.format import document, rule_model
+from service.rules.format.case_model import Test
 from service.rules.format.document import Node, Scalar, Sequence
 from service.rules.format.findings import START, Code, Findings, Mark
+from service.rules.format.given_model import CODES
+from service.rules.format.model import File
 from service.rules.format.reading import Claims, Reading, find, read
 from service.rules.lint.report import RuleReport
 from service.rules.rule import Quantifier, Result, Rule, When
@@ -129,7 +132,7 @@ class FileReader:
     reading: Reading
     findings: Findings
 
-    def head(self) -> model.File | None:
+    def head(self) -> File | None:
         """Everything but the rules and tests."""
         tree = self.tree
         if isinstance(tree, document.Mapping):
@@ -143,7 +146,7 @@ class FileReader:
                 for key, (name, node) in tree.entries.items()
             }
             tree = document.Mapping(tree.start, entries)
-        head = read(model.File, tree, "", self.reading, self.findings)
+        head = read(File, tree, "", self.reading, self.findings)
         if head and head.hold_at_most and head.hold_at_most > PAID_AFTER:
             _, node, path = find(tree, "", ("hold_at_most",))
             message = f"has no effect: Prolific itself pays on day {PAID_AFTER.days}"
@@ -162,7 +165,7 @@ class FileReader:
                 self.findings.add(Code.UNREACHABLE, node.start, path, message)
             told = len(self.findings.found)
             self._refuse_same_name(node, path, lines)
-            said = read(model.Rule, node, path, self.reading, self.findings)
+            said = read(rule_model.Rule, node, path, self.reading, self.findings)
             if said is None:
                 continue
             rule = _rule(said)
@@ -191,14 +194,14 @@ class FileReader:
     def tests(self) -> tuple[Case, ...]:
         nodes = _items(_at(self.tree, "tests"))
         tests = [
-            (node.start.line, read(model.Test, node, f"tests[{index}]", self.reading, self.findings))
+            (node.start.line, read(Test, node, f"tests[{index}]", self.reading, self.findings))
             for index, node in enumerate(nodes)
         ]
         return tuple(_case(line, test) for line, test in tests if test)
 
 
-def _rule(said: model.Rule) -> Rule:
-    if isinstance(said.when, model.Conditions):
+def _rule(said: rule_model.Rule) -> Rule:
+    if isinstance(said.when, rule_model.Conditions):
         [(quantifier, conditions)] = [(key, value) for key, value in said.when if value]
         when = When.of(Quantifier(quantifier), tuple(conditions))
     else:
@@ -215,13 +218,13 @@ def _rule(said: model.Rule) -> Rule:
     )
 
 
-def _case(line: int, test: model.Test) -> Case:
+def _case(line: int, test: Test) -> Case:
     given: Mapping[str, Any] = test.given.model_dump(exclude_unset=True) if test.given else {}
     evidence = given.get("evidence") or {}
-    codes = given.get(model.CODES)
+    codes = given.get(CODES)
     flat: dict[str, Any] = {}
     for group, values in given.items():
-        if group not in ("evidence", model.CODES):
+        if group not in ("evidence", CODES):
             flat |= (
                 {f"{group}.{field}": value for field, value in values.items()}
                 if isinstance(values, dict)

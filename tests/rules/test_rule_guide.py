@@ -8,7 +8,9 @@ import pytest
 
 from service.rules import ADVICE, CATALOGUE, FACTS, MEANINGS, Limits, check, load, origin, run, unreached
 from service.rules.format.actions import ACTIONS
-from service.rules.format.model import GUARDS, Expect, File, Rule
+from service.rules.format.case_model import GUARDS, Expect
+from service.rules.format.model import File
+from service.rules.format.rule_model import Rule
 
 GUIDE = (Path(__file__).parents[2] / "rules" / "README.md").read_text(encoding="utf-8")
 BLOCKS = dict(re.findall(r"^```yaml\nversion: 1\nname: (.*?)\n(.*?)^```$", GUIDE, re.DOTALL | re.MULTILINE))

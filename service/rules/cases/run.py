@@ -6,7 +6,7 @@ from typing import Any, assert_never
 
 from service.domain.decision import Action, Approve, Complete, Facts, Hold, Reject, RequestReturn, Verdict
 from service.rules.cases.case import Case
-from service.rules.format.model import WOULD
+from service.rules.format.case_model import WOULD
 from service.rules.rulefile import RuleFile
 from service.rules.sentences import no_code_of_that_kind, quoted
 

@@ -38,6 +38,7 @@ DURATION = "^(?=.*[1-9])([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$"
 SHARE_IN_JSON = r"^(100(\.0+)?|[0-9]{1,2}(\.[0-9]{1,9})?) ?%$"
 TEXT_SCHEMA: dict[str, Any] = {"type": ["string", "number"], "pattern": r"\S"}
 """What looks like a number is a text too: it stays the digits as written."""
+NULLABLE_TEXT = {"type": ["string", "number", "null"]}
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # as metadata of a type it has to be hashable
@@ -270,6 +271,17 @@ def listed(of: str, least: int = 1) -> BeforeValidator:
         if len(value) < least:
             raise wrong(Code.EMPTY, f"an empty list; it needs {of}")
         return value
+
+    return BeforeValidator(check)
+
+
+def filled(code: Code, message: str) -> BeforeValidator:
+    """Refuse an empty mapping."""
+
+    def check(given: object) -> object:
+        if given == {}:
+            raise wrong(code, message)
+        return given
 
     return BeforeValidator(check)
 

@@ -1,0 +1,108 @@
+"""How a rule file writes a test: what is given, and what is expected."""
+
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo
+from pydantic_core import InitErrorDetails
+
+from service.domain.decision import REJECTION_CATEGORIES, Outcome
+from service.rules.format.findings import Code
+from service.rules.format.given_model import Given
+from service.rules.format.values import (
+    NULLABLE_TEXT,
+    Closed,
+    Flag,
+    Reads,
+    Text,
+    detail,
+    filled,
+    is_null,
+    one_of,
+    text,
+    wrong,
+)
+from service.rules.lint.hints import did_you_mean
+
+GUARDS = ("undecidable", "waiting", "message", "no_such_code", "policy")
+"""The guards that depend on facts alone. A test knows nothing about the others."""
+WOULD = "would"
+OUTCOMES = tuple(outcome.value for outcome in Outcome)
+
+
+def _rule_name(value: object, context: Any) -> str | None:
+    """The rule that decides; None: ``otherwise``."""
+    if is_null(value):
+        return None
+    name = text(value)
+    if name not in context.rules:
+        hint = "; write null" if name == "otherwise" else did_you_mean(name, context.rules)
+        raise wrong(Code.BAD_VALUE, f"no rule of this file is called ‘{name}’{hint}")
+    if name in context.observed:
+        raise wrong(Code.BAD_VALUE, f"‘{name}’ is only observed: expect it under `would`")
+    return name
+
+
+def _observed(name: str, info: ValidationInfo) -> str:
+    context: Any = info.context
+    if name not in context.rules:
+        hint = did_you_mean(name, context.observed)
+        raise wrong(Code.BAD_VALUE, f"no rule of this file is called ‘{name}’{hint}")
+    if name not in context.observed:
+        raise wrong(Code.BAD_VALUE, f"‘{name}’ is not observed, it decides: expect it as `rule`")
+    return name
+
+
+def _or_null(value: object) -> str | None:
+    return None if is_null(value) else text(value)
+
+
+class Expect(Closed):
+    """What must come of it."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
+    outcome: Annotated[str, one_of(OUTCOMES)] | None = Field(None, description="What is decided.")
+    rule: Annotated[str, Reads(lambda value, info: _rule_name(value, info.context), NULLABLE_TEXT)] | None = (
+        Field(None, description="Which rule decides; null: otherwise.")
+    )
+    reason: Text | None = Field(None, description="Stands in the decision's sentence.")
+    message: Text | None = Field(None, description="Stands in what people are told.")
+    category: Annotated[str, one_of(REJECTION_CATEGORIES, or_null=True)] | None = Field(
+        None, description="Of the rejection."
+    )
+    tag: Annotated[str, Reads(lambda value, _: _or_null(value), NULLABLE_TEXT)] | None = Field(
+        None, description="Kept with the decision."
+    )
+    guard: Annotated[str, one_of(GUARDS, or_null=True)] | None = Field(
+        None, description="What holds the decision back."
+    )
+    undecidable: Flag | None = Field(None, description="Whether something that matters can't be known.")
+    would: (
+        Annotated[
+            dict[
+                Annotated[str, AfterValidator(_observed)],
+                Annotated[str | None, one_of(OUTCOMES, or_null=True)],
+            ],
+            filled(Code.NOTHING_EXPECTED, "names no rule"),
+        ]
+        | None
+    ) = Field(
+        None,
+        description="What rules that are only observed would do, by name; null: nothing.",
+        json_schema_extra={"minProperties": 1},
+    )
+
+    @classmethod
+    def together(cls, given: dict[str, Any]) -> Iterable[InitErrorDetails]:
+        if not given:
+            message = f"expects nothing; name some of {', '.join(cls.keys())}"
+            yield detail(wrong(Code.NOTHING_EXPECTED, message))
+
+
+class Test(Closed):
+    """Run by `autoreview test`."""
+
+    name: Text = Field(description="What the test shows.", examples=["two missed checks"])
+    given: Given | None = Field(None)
+    expect: Expect

@@ -1,0 +1,139 @@
+"""What a test gives: any fact, and what each source of evidence sent."""
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationInfo, WrapValidator, create_model
+from pydantic_core import PydanticCustomError
+
+from service.rules.catalogue import CATALOGUE
+from service.rules.facts import FACTS, INT_BOUND, FieldType, typed
+from service.rules.format.findings import Code
+from service.rules.format.values import (
+    NULLABLE_TEXT,
+    Closed,
+    Reads,
+    Text,
+    flag,
+    is_null,
+    listed,
+    number,
+    text,
+    whole,
+    written,
+    wrong,
+)
+from service.rules.lint.hints import did_you_mean, unknown_fact
+
+CODES = "codes"
+
+
+def _fact(kind: FieldType | None, value: object) -> Any:
+    """None if it is given as missing: ``null``."""
+    if kind is None or is_null(value):
+        return None
+    match kind:
+        case FieldType.INT:
+            return whole(value, 1 - INT_BOUND)
+        case FieldType.DOUBLE:
+            return number(value)
+        case FieldType.BOOL:
+            return flag(value)
+        case FieldType.STRING:
+            return written(value)
+        case FieldType.TIMESTAMP:
+            return _timestamp(text(value))
+
+
+def _timestamp(said: str) -> str:
+    if typed(FieldType.TIMESTAMP, said) is None:
+        raise wrong(Code.BAD_VALUE, f"`{said}` is no time; write it like 2026-01-31T09:00:00Z")
+    return said
+
+
+FACT_SCHEMAS = {
+    FieldType.INT: {"type": ["integer", "null"]},
+    FieldType.DOUBLE: {"type": ["number", "null"]},
+    FieldType.BOOL: {"type": ["boolean", "null"]},
+    FieldType.STRING: NULLABLE_TEXT,
+    FieldType.TIMESTAMP: {"type": ["string", "null"], "examples": ["2026-01-01T10:00:00Z"]},
+}
+
+
+class Group(Closed):
+    """Facts below one name."""
+
+    @classmethod
+    def unknown(cls, key: str, context: Any) -> PydanticCustomError:
+        return wrong(Code.UNKNOWN_NAME, unknown_fact(f"{cls.__name__}.{key}", context.types), key=True)
+
+
+def _field(kind: FieldType | None, said: str | None = None) -> Any:
+    """Return the field of a model for a fact."""
+    reads = Reads(lambda value, _: _fact(kind, value), FACT_SCHEMAS[kind] if kind else {})
+    return Annotated[Any, reads], Field(None, description=said)
+
+
+def _described(fact: str) -> Any:
+    about = CATALOGUE[fact]
+    said = f"{about.meaning} ({about.unit})" if about.unit else about.meaning
+    return _field(FACTS[fact], said)
+
+
+def _group(name: str) -> Any:
+    fields = {fact.partition(".")[2]: _described(fact) for fact in FACTS if fact.startswith(f"{name}.")}
+    group = create_model(name, __base__=Group, __doc__=f"Facts of the {name}.", **fields)
+    return group, Field(default=None)
+
+
+class SourcesGiven(Closed):
+    """What each source said."""
+
+    @classmethod
+    def unknown(cls, key: str, context: Any) -> PydanticCustomError:
+        message = f"no source {key} is declared under evidence{did_you_mean(key, context.sources)}"
+        return wrong(Code.UNKNOWN_NAME, message, key=True)
+
+
+def evidence_model(types: Mapping[str, FieldType | None], sources: Iterable[str]) -> type[SourcesGiven]:
+    """Return the model of what a test may give of the sources that a file declares."""
+    fields: Any = {}
+    for source in sources:
+        group = f"evidence.{source}"
+        known = {
+            fact.rpartition(".")[2]: kind for fact, kind in types.items() if fact.startswith(f"{group}.")
+        }
+        of_source: Any = {name: _field(kind) for name, kind in known.items()}
+        model = create_model(group, __base__=Group, **of_source)
+        or_null = WrapValidator(lambda given, handler: None if is_null(given) else handler(given))
+        fields[source] = Annotated[model | None, or_null], None
+    return create_model("SourcesGiven", __base__=SourcesGiven, **fields)
+
+
+_GROUPS = dict.fromkeys(fact.partition(".")[0] for fact in FACTS if "." in fact)
+
+
+def _said_of(value: object, info: ValidationInfo) -> Any:
+    context: Any = info.context
+    return context.evidence(value)
+
+
+SAID = Reads(_said_of, {"type": "object", "additionalProperties": {"type": ["object", "null"]}})
+_GIVEN: Any = {
+    **{name: _group(name) for name in _GROUPS},
+    "now": _described("now"),
+    "evidence": (
+        Annotated[Any, SAID],
+        Field(None, description="What each source said; `received: null`: it may still come."),
+    ),
+    CODES: (
+        Annotated[list[Text], listed("code types", least=0)],
+        Field(
+            None,
+            description="The researcher's completion codes the study has; absent: every one that is needed.",
+        ),
+    ),
+}
+Given: Any = create_model(
+    "Given", __base__=Closed, __doc__="The facts that matter; the rest has defaults.", **_GIVEN
+)
