@@ -3,9 +3,9 @@
 from service.rules.book import RuleBook, check, load
 from service.rules.cases.junit import failure_lines, junit_xml
 from service.rules.cases.run import CaseResult, Failure, run, unreached
-from service.rules.catalogue import CATALOGUE, origin
+from service.rules.catalogue import CATALOGUE, FACTS, origin
 from service.rules.evidence import Source, Validated
-from service.rules.facts import FACTS, FieldType
+from service.rules.facts import FieldType
 from service.rules.format.findings import MEANINGS, Code, Finding, InvalidRules
 from service.rules.format.schema import schema
 from service.rules.limits import Limits, RejectLimit, ReturnLimit, RewardLimit

@@ -1,4 +1,4 @@
-"""The facts that rules can name, with their types, and how they are read from nested JSON."""
+"""The types of facts, and how facts are read from nested JSON."""
 
 import math
 from collections.abc import Mapping
@@ -21,43 +21,6 @@ class FieldType(StrEnum):
     TIMESTAMP = "timestamp"
     """Prolific's times only: evidence has none."""
 
-
-_INT, _DOUBLE, _BOOL = FieldType.INT, FieldType.DOUBLE, FieldType.BOOL
-_STRING, _TIME = FieldType.STRING, FieldType.TIMESTAMP
-
-FACTS: Mapping[str, FieldType] = {
-    "submission.id": _STRING,
-    "submission.study_id": _STRING,
-    "submission.participant_id": _STRING,
-    "submission.status": _STRING,
-    "submission.started_at": _TIME,
-    "submission.completed_at": _TIME,
-    "submission.time_taken": _INT,
-    "submission.pace": _DOUBLE,
-    "submission.entered_code": _STRING,
-    "submission.code_type": _STRING,
-    "submission.return_requested": _BOOL,
-    "submission.return_requested_at": _TIME,
-    "study.id": _STRING,
-    "study.name": _STRING,
-    "study.status": _STRING,
-    "study.estimated_completion_time": _DOUBLE,
-    "study.maximum_allowed_time": _DOUBLE,
-    "study.reward": _INT,
-    "study.total_available_places": _INT,
-    "study.metadata": _STRING,
-    "stats.count": _INT,
-    "stats.mean": _DOUBLE,
-    "stats.sd": _DOUBLE,
-    "stats.median": _DOUBLE,
-    "stats.z": _DOUBLE,
-    "stats.fast_outlier": _BOOL,
-    "participant.submissions": _INT,
-    "participant.approved": _INT,
-    "participant.rejected": _INT,
-    "participant.returned": _INT,
-    "now": _TIME,
-}
 
 INT_BOUND = 2**63
 LONGEST_TEXT = 10_000

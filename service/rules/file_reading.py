@@ -10,9 +10,10 @@ from service.domain.decision import Approve, Hold, Outcome
 from service.rules import cel, sentences
 from service.rules.actions import PlannedAction
 from service.rules.cases.case import Case
+from service.rules.catalogue import FACTS
 from service.rules.conditions import Conditions
 from service.rules.evidence import EVIDENCE_TYPES, RECEIVED, Source, name_problem
-from service.rules.facts import FACTS, FieldType
+from service.rules.facts import FieldType
 from service.rules.format import document, rule_model
 from service.rules.format.case_model import Test
 from service.rules.format.document import Node, Scalar, Sequence

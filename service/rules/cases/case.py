@@ -7,27 +7,14 @@ from math import isfinite
 from typing import Any
 
 from service.domain.decision import Facts
+from service.rules.catalogue import CATALOGUE, Default
 from service.rules.facts import Plain, parse_time
 
 COMPLETED_AT = datetime(2026, 1, 1, 10, 0, tzinfo=UTC)
 LATER = timedelta(minutes=1)  # from completion to the decision
 CODE = "C0DE1234"
 DEFAULTS: Mapping[str, Plain] = {
-    "submission.id": "submission",
-    "submission.participant_id": "participant",
-    "submission.status": "AWAITING REVIEW",
-    "submission.code_type": "COMPLETED",
-    "submission.return_requested": False,
-    "study.name": "Study",
-    "study.status": "ACTIVE",
-    "study.estimated_completion_time": 10.0,
-    "study.maximum_allowed_time": 60.0,
-    "study.reward": 150,
-    "study.total_available_places": 100,
-    "participant.submissions": 0,
-    "participant.approved": 0,
-    "participant.rejected": 0,
-    "participant.returned": 0,
+    fact.name: fact.default for fact in CATALOGUE.values() if not isinstance(fact.default, Default)
 }
 
 

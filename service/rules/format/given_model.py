@@ -6,8 +6,8 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationInfo, WrapValidator, create_model
 from pydantic_core import PydanticCustomError
 
-from service.rules.catalogue import CATALOGUE
-from service.rules.facts import FACTS, INT_BOUND, FieldType, typed
+from service.rules.catalogue import CATALOGUE, FACTS
+from service.rules.facts import INT_BOUND, FieldType, typed
 from service.rules.format.findings import Code
 from service.rules.format.values import (
     NULLABLE_TEXT,

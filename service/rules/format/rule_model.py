@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Discriminator, Field, Tag
 from pydantic_core import InitErrorDetails
 
-from service.rules.facts import FACTS
+from service.rules.catalogue import FACTS
 from service.rules.format.actions import ACTIONS, Actions
 from service.rules.format.document import Scalar
 from service.rules.format.findings import Code

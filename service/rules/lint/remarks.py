@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from service.domain.decision import Reject, RequestReturn
-from service.rules.facts import FACTS
+from service.rules.catalogue import FACTS
 from service.rules.lint.claims import Alternative, Claim, alternatives
 from service.rules.lint.policy import ADVICE, Policy
 from service.rules.lint.topics import Topic, is_field, is_harmless, split, topic, words
