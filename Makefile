@@ -28,7 +28,7 @@ test: $(READY)
 
 # What takes minutes each: a soak, a rolling upgrade under load, bad days by the dozen (`BAD_DAYS=100` tries others).
 acceptance: $(READY)
-	@$(BIN)/python -m pytest -m acceptance
+	@$(BIN)/python -m pytest tests/acceptance
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -15,7 +15,7 @@ from typing import Any
 import stamina.instrumentation
 import structlog
 
-from tests.postgres.pooler import PROGRAM
+from tests.integration.postgres.pooler import PROGRAM
 from tests.soak.judge import Fault
 from tests.soak.plan import Plan, Through
 from tests.soak.run import Result, Say, soak

@@ -11,8 +11,8 @@ from random import Random
 from typing import assert_never
 
 from service.postgres.embedded_home import environment
-from tests.postgres.pooler import PROGRAM, configure, through_port
-from tests.postgres.silent import Address, address_of
+from tests.integration.postgres.pooler import PROGRAM, configure, through_port
+from tests.integration.postgres.silent import Address, address_of
 from tests.process import free_port
 from tests.soak.plan import Plan, Through
 from tests.soak.postgres import Postgres

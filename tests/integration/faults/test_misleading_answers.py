@@ -1,0 +1,391 @@
+"""Answers that are well-formed and not what they seem: about another submission, of another status, of no end."""
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from service.domain.submission import Status
+from service.sandbox.faults import Fault
+from service.sandbox.model import By, SimSubmission
+from service.sandbox.studies import STROOP
+from service.store.queue import enqueue_retry
+from tests.conftest import Start
+from tests.integration.faults.stored import SOON, jobs, make_due, next_try, query, waits_until
+from tests.integration.faults.treated import ASK_OR_REJECT, applied, failed, status_of
+from tests.world import World, rules_text, until
+
+REJECT = ASK_OR_REJECT[ASK_OR_REJECT.index("  - name: failed two checks") :]
+
+
+def body_of(submission: SimSubmission, **changes: Any) -> bytes:
+    """A submission as the API shows it, or nearly so."""
+    shown = {
+        "id": submission.id,
+        "study_id": STROOP,
+        "participant": submission.participant_id,
+        "status": "AWAITING REVIEW",
+        "started_at": "2026-11-20T09:50:00Z",
+        "completed_at": "2026-11-20T10:00:00Z",
+        "entered_code": "C0L0UR12",
+        "return_requested": None,
+    }
+    return json.dumps(shown | changes).encode()
+
+
+async def an_hour_passes(url: str) -> None:
+    """For what is looked at once an hour; and a decision is old enough for a sweep."""
+    await query(url, "UPDATE reviews SET hour_began = hour_began - interval '61 minutes'")
+    await query(url, "ALTER TABLE decisions DISABLE TRIGGER decisions_only_added")
+    await query(url, "UPDATE decisions SET decided_at = decided_at - interval '61 minutes'")
+    await query(url, "ALTER TABLE decisions ENABLE TRIGGER decisions_only_added")
+
+
+async def a_day_of_trouble_passes(url: str) -> None:
+    await query(url, "UPDATE reviews SET troubled_since = troubled_since - interval '24 hours'")
+    await make_due(url)
+
+
+async def becomes(world: World, submission: SimSubmission, *statuses: str) -> None:
+    """Wait until its decision is of one of these statuses, whenever its jobs would be due."""
+
+    async def look() -> bool:
+        await make_due(world.service.database.url)
+        return await status_of(world, submission.id) in statuses
+
+    await until(look, f"{statuses}")
+
+
+async def test_another_submissions_body_gets_nobody_rejected(start: Start, database_url: str) -> None:
+    async with start(rules_text("\n" + REJECT)) as world:
+        cheated, honest = world.completed(), world.completed()
+        world.prolific.add(Fault("submission", body=body_of(honest)))
+        await world.push(cheated.id, {"attention_failed": 2})
+        assert await next_try(database_url, cheated.id) < SOON
+        assert await world.decisions(honest.id) == []
+        await make_due(database_url)
+        await world.settled(cheated.id)
+        assert (cheated.status, honest.status) == (Status.REJECTED, Status.AWAITING_REVIEW)
+        assert world.calls(honest.id) == []
+
+
+@pytest.mark.parametrize("took_effect", [True, False], ids=["took effect", ""])
+@pytest.mark.parametrize(
+    "status", ["REJECTED", "AWAITING REVIEW", "PROCESSING", "PONDERED", "APPROVED", None]
+)
+async def test_what_a_2xx_says_is_believed_only_if_it_was_asked_for(
+    start: Start, database_url: str, status: str | None, took_effect: bool
+) -> None:
+    """Where it says something else, or of something else, the submission is fetched."""
+    async with start() as world:
+        submission = world.completed()
+        other = {"id": "another"} if status == "APPROVED" else {}
+        body = body_of(submission, status=status, **other)
+        world.prolific.add(Fault("transition", body=body, took_effect=took_effect))
+        await world.tell(submission.id)
+        if not took_effect:
+            assert await next_try(database_url, submission.id) < SOON
+            assert await status_of(world, submission.id) == "pending"
+        await becomes(world, submission, "applied", "already")
+        (decision,) = await world.decisions(submission.id)
+        assert decision["attempts"][0]["status_code"] == 200
+        assert len(world.calls(submission.id)) == 1
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"null"])
+async def test_a_2xx_that_says_nothing_is_survived(start: Start, database_url: str, body: bytes) -> None:
+    async with start() as world:
+        world.prolific.add(Fault("transition", body=body, took_effect=True))
+        await world.tell((submission := world.completed()).id)
+        await becomes(world, submission, "already")
+        assert len(world.calls(submission.id)) == 1
+
+
+async def test_a_2xx_of_another_end_that_is_true_supersedes(start: Start) -> None:
+    async with start() as world:
+        submission = world.completed()
+        fault = Fault("transition", body=body_of(submission, status="REJECTED"), then_status=Status.REJECTED)
+        world.prolific.add(fault)
+        decision = await world.reviewed(submission)
+        assert decision["status"] == "superseded"
+        assert decision["attempts"][0]["answer"] == {"status": "REJECTED", "shown": "REJECTED"}
+        assert submission.status is Status.REJECTED
+
+
+@pytest.mark.parametrize(
+    ("answer", "sent"),
+    [
+        ({"status": "AWAITING REVIEW", "return_requested": None}, 1),
+        ({"id": None, "status": "AWAITING REVIEW"}, 1),
+        ({"status": "RETURNED"}, 1),
+        ({"status": "PONDERED", "return_requested": "2026-11-20T11:00:00Z"}, 1),
+        ({"status": "APPROVED"}, 2),
+    ],
+    ids=["as documented", "without an id", "returned at once", "with a time", "of another end"],
+)
+async def test_a_request_to_return_is_made_if_its_answer_says_so(
+    start: Start, answer: dict[str, Any], sent: int
+) -> None:
+    async with start(rules_text(ASK_OR_REJECT)) as world:
+        submission = world.completed(code=None)
+        world.prolific.add(Fault("request-return", body=body_of(submission, **answer)))
+        decision = await world.reviewed(submission)
+        assert (decision["outcome"], decision["status"]) == ("request_return", "applied")
+        assert world.prolific.seen.count("request-return") == sent
+
+
+async def test_a_2xx_without_an_effect_ends_after_a_day_and_is_the_same_request_until_then(
+    start: Start, database_url: str
+) -> None:
+    async with start(rules_text("\n" + REJECT)) as world:
+        submission = world.completed()
+        world.prolific.add(Fault("transition", body=body_of(submission), count=None))
+        await world.push(submission.id, {"attention_failed": 0})
+        for longest in (2, 4, 8):
+            assert longest / 2 <= await next_try(database_url, submission.id) <= longest + 0.1
+            await make_due(database_url)
+            await under_way(database_url)
+        await a_day_of_trouble_passes(database_url)
+        await until(lambda: failed(world, submission.id), "it to be given up")
+        assert await jobs(database_url) == []
+        (decision,) = await world.decisions(submission.id)
+        requests = {json.dumps(attempt["request"]) for attempt in decision["attempts"]}
+        assert len(requests) == 1
+        assert "AWAITING REVIEW" in decision["attempts"][-1]["answer"]["message"]
+
+
+async def under_way(url: str) -> None:
+    async def look() -> bool:
+        return all(job["wait"] is not None and job["wait"] > 0 for job in await jobs(url))
+
+    await until(look, "the try to end")
+
+
+async def test_what_is_being_processed_for_minutes_is_not_given_up(start: Start, database_url: str) -> None:
+    async with start() as world:
+        submission = world.completed()
+        world.prolific.add(Fault("transition", body=body_of(submission, status="PROCESSING")))
+        world.prolific.add(Fault("transition", status=500, count=None))
+        await world.tell(submission.id)
+        await next_try(database_url, submission.id)
+        world.sandbox.change(submission, Status.PROCESSING, By.API, notify=False)
+        for _ in range(6):
+            await make_due(database_url)
+            await under_way(database_url)
+            assert await status_of(world, submission.id) == "pending"
+        assert world.prolific.seen.count("transition") == 1
+        world.sandbox.change(submission, Status.APPROVED, By.API, notify=False)
+        await make_due(database_url)
+        assert (await world.settled(submission.id))["status"] == "already"
+
+
+async def test_one_that_timed_out_may_yet_be_completed(start: Start, database_url: str) -> None:
+    async with start() as world:
+        submission = world.completed()
+        world.prolific.add(Fault("submission", body=body_of(submission, status="TIMED-OUT"), count=2))
+        await world.tell(submission.id)
+        assert await next_try(database_url, submission.id) < SOON
+        await applied(world, [submission])
+        assert len(await world.decisions(submission.id)) == 1
+
+
+async def test_a_webhook_of_a_time_out_causes_no_looks(start: Start, database_url: str) -> None:
+    async with start() as world:
+        submission = world.completed()
+        world.sandbox.change(submission, Status.TIMED_OUT, By.PARTICIPANT, notify=False)
+        assert (await world.tell(submission.id, "TIMED-OUT")).status_code == 202
+        await world.at_rest()
+        assert await jobs(database_url) == []
+        assert "submission" not in world.prolific.seen
+
+
+async def test_a_503_that_says_when_is_believed_by_the_job_and_by_all(
+    start: Start, database_url: str
+) -> None:
+    async with start() as world:
+        world.prolific.add(Fault("submission", status=503, retry_after=120))
+        first, other = world.completed(), world.completed()
+        await world.tell(first.id)
+        assert 115 <= await next_try(database_url, first.id) <= 122
+        await world.tell(other.id)
+        assert 30 <= await next_try(database_url, other.id) <= 91
+        assert world.prolific.seen == ["submission"]
+
+
+@pytest.mark.parametrize("said", [999999999, "1e14", "Fri, 31 Dec 9999 23:59:59 GMT"])
+async def test_nobody_waits_for_more_than_an_hour(start: Start, database_url: str, said: int | str) -> None:
+    async with start() as world:
+        world.prolific.add(Fault("transition", status=429, retry_after=said))
+        submission = world.completed()
+        await world.tell(submission.id)
+        assert 3500 <= await next_try(database_url, submission.id) <= 3602
+        assert await status_of(world, submission.id) == "pending"
+
+
+@pytest.mark.parametrize(
+    "said", [0, -5, "Thu, 01 Jan 1970 00:00:00 GMT", "Fri, 31 Dec 2026 00:00:00 -9999999999"]
+)
+async def test_a_time_that_is_none_slows_down_as_if_none_were_said(start: Start, said: int | str) -> None:
+    async with start() as world:
+        world.prolific.add(Fault("submission", status=429, retry_after=said))
+        limited, other = world.completed(), world.completed()
+        await world.tell(limited.id)
+        await until(lambda: asked(world, "submission", 1), "the first call")
+        limited_at = time.monotonic()
+        await world.tell(other.id)
+        await until(lambda: asked(world, "submission", 2), "the next call")
+        assert time.monotonic() - limited_at > 0.5
+        await applied(world, [limited, other])
+
+
+async def test_redirects_are_trouble_in_between_and_waited_out_for_a_day(
+    start: Start, database_url: str
+) -> None:
+    async with start() as world:
+        world.prolific.add(Fault(status=302, count=None))
+        submission = world.completed()
+        await world.tell(submission.id)
+        assert await next_try(database_url, submission.id) < SOON
+        await query(
+            database_url, "UPDATE reviews SET outages = 50, troubled_since = now() - interval '23 hours'"
+        )
+        await make_due(database_url)
+        await under_way(database_url)
+        assert await world.decisions(submission.id) == []
+        world.prolific.clear()
+        await applied(world, [submission])
+
+
+async def test_while_nobody_can_say_whose_token_it_is_nothing_fails(start: Start, database_url: str) -> None:
+    async with start() as world:
+        world.prolific.add(Fault("users", status=500, count=None))
+        world.prolific.add(Fault("transition", status=403, count=None))
+        submission = world.completed()
+        await world.tell(submission.id)
+
+        async def seven_times() -> bool:
+            await make_due(database_url)
+            await query(database_url, "UPDATE reviews SET hour_began = now() - interval '2 hours'")
+            return world.prolific.seen.count("transition") > 7
+
+        await until(seven_times, "more tries than a refusal has")
+        assert await status_of(world, submission.id) == "pending"
+        assert (await world.decisions(submission.id))[0]["attempts"][0]["status_code"] == 403
+        world.prolific.clear()
+        await applied(world, [submission])
+
+
+@pytest.mark.parametrize("odd", [chr(0), chr(0xD800)], ids=["NUL", "a surrogate"])
+async def test_a_code_that_no_database_keeps_is_reviewed_all_the_same(start: Start, odd: str) -> None:
+    async with start() as world:
+        submission = world.completed()
+        world.prolific.add(
+            Fault("submission", body=body_of(submission, entered_code=f"C0{odd}DE"), count=None)
+        )
+        decision = await world.reviewed(submission)
+        assert decision["facts"]["submission"]["entered_code"] == "C0\ufffdDE"
+        assert decision["facts"]["submission"]["code_type"] == "UNKNOWN"
+
+
+async def failed_and_unconfirmed(world: World, url: str, *, took_effect: bool) -> SimSubmission:
+    """A decision whose answer was lost at the beginning of an outage of a day."""
+    submission = world.completed()
+    world.prolific.add(Fault("transition", status=500, took_effect=took_effect))
+    await world.tell(submission.id)
+    await next_try(url, submission.id)
+    world.prolific.add(Fault("submission", status=503, count=None))
+    await a_day_of_trouble_passes(url)
+    await until(lambda: failed(world, submission.id), "it to be given up")
+    await world.at_rest()  # the decision is recorded before its job ends
+    assert await jobs(url) == []
+    return submission
+
+
+async def test_what_failed_and_arrived_all_the_same_is_settled_by_a_sweep(
+    start: Start, database_url: str
+) -> None:
+    async with start(sweep_every="1s") as world:
+        submission = await failed_and_unconfirmed(world, database_url, took_effect=True)
+        sweeps = world.prolific.seen.count("submissions")
+        world.prolific.clear()
+        await world.tell(submission.id, "APPROVED")
+        await until(lambda: asked(world, "submissions", sweeps + 3), "sweeps within the hour")
+        assert await status_of(world, submission.id) == "failed", "it was looked at lately"
+        await an_hour_passes(database_url)
+        await becomes(world, submission, "already")
+        (decision,) = await world.decisions(submission.id)
+        assert len(world.calls(submission.id)) == 1
+        assert decision["attempts"][-1]["request"] is None, "settled, not sent"
+        await until(lambda: counted_as_rescued(world), "the sweep to count it")
+
+
+async def counted_as_rescued(world: World) -> bool:
+    metrics = (await world.http.get("/metrics")).text
+    return 'autoreview_sweep_rescued_total{cause="unconfirmed"} 1.0' in metrics
+
+
+async def asked(world: World, kind: str, number: int) -> bool:
+    return world.prolific.seen.count(kind) >= number
+
+
+async def test_what_failed_and_never_arrived_stays_failed_and_is_looked_at_once_an_hour(
+    start: Start, database_url: str
+) -> None:
+    """Also where what is known of it has changed since: nothing is sent that nobody asked for."""
+    async with start(sweep_every="1s") as world:
+        submission = await failed_and_unconfirmed(world, database_url, took_effect=False)
+        sent = world.prolific.seen.count("transition")
+        world.prolific.clear()
+        submission.entered_code = "0THER"
+        for _ in range(2):
+            looks = world.prolific.seen.count("submission")
+            await an_hour_passes(database_url)
+            await until(lambda looks=looks: asked(world, "submission", looks + 1), "a look")  # type: ignore[misc]
+            await world.at_rest()
+            sweeps = world.prolific.seen.count("submissions")
+            await until(lambda sweeps=sweeps: asked(world, "submissions", sweeps + 3), "sweeps")  # type: ignore[misc]
+            assert world.prolific.seen.count("submission") == looks + 1
+        assert await status_of(world, submission.id) == "failed"
+        assert len(await world.decisions(submission.id)) == 1
+        assert world.prolific.seen.count("transition") == sent
+
+
+async def test_an_outage_of_days_leaves_what_failed_to_be_settled(start: Start, database_url: str) -> None:
+    async with start(sweep_every="1s") as world:
+        submission = await failed_and_unconfirmed(world, database_url, took_effect=True)
+        await an_hour_passes(database_url)
+        await next_try(database_url, submission.id)
+        await a_day_of_trouble_passes(database_url)
+
+        async def given_up() -> bool:
+            return await jobs(database_url) == []
+
+        await until(given_up, "the look to be given up")
+        assert len(await world.decisions(submission.id)) == 1, "no other takes its place"
+        world.prolific.clear()
+        await an_hour_passes(database_url)
+        await becomes(world, submission, "already")
+
+
+async def test_what_was_plainly_refused_is_no_sweeps_business(start: Start, database_url: str) -> None:
+    async with start(sweep_every="1s") as world:
+        world.prolific.add(Fault("transition", status=400, count=None))
+        submission = world.completed()
+        await world.tell(submission.id)
+        await waits_until(database_url, submission.id, lambda: failed(world, submission.id))
+        looks = world.prolific.seen.count("submission")
+        await an_hour_passes(database_url)
+        sweeps = world.prolific.seen.count("submissions")
+        await until(lambda: asked(world, "submissions", sweeps + 3), "sweeps")
+        assert world.prolific.seen.count("submission") == looks
+
+
+async def test_a_retry_of_what_arrived_all_the_same_settles_it(start: Start, database_url: str) -> None:
+    async with start() as world:
+        submission = await failed_and_unconfirmed(world, database_url, took_effect=True)
+        world.prolific.clear()
+        async with world.service.database.begin() as connection:
+            await enqueue_retry(connection, submission.id)
+        await becomes(world, submission, "already")
+        assert len(world.calls(submission.id)) == 1

@@ -1,0 +1,173 @@
+"""Each row of the table of treatments that is about one submission: refused, not there yet, too often, our own error."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from service.domain.submission import Status
+from service.ops.gauges import Gauges
+from service.sandbox.faults import Fault
+from service.sandbox.model import By
+from tests.conftest import Start
+from tests.integration.faults.stored import SOON, jobs, make_due, next_try, query, waits_until
+from tests.integration.faults.treated import ASK_OR_REJECT, failed, retry
+from tests.world import rules_text, until
+
+OF_A_REFUSAL = [2, 8, 30, 120, 300, 300]  # seconds between its seven tries
+
+
+async def test_one_thing_that_is_forbidden_fails_alone_after_seven_tries(
+    start: Start, database_url: str
+) -> None:
+    async with start(
+        rules_text(ASK_OR_REJECT.replace("evidence.survey.attention_failed >= 2", "false"))
+    ) as world:
+        world.prolific.add(Fault("request-return", status=403, count=None))
+        forbidden = world.completed(code=None)
+        await world.tell(forbidden.id)
+        await next_try(database_url, forbidden.id)
+        assert (await world.reviewed(world.completed()))["status"] == "applied", "the token is good"
+        waits = await waits_until(database_url, forbidden.id, lambda: failed(world, forbidden.id))
+        assert waits == pytest.approx(OF_A_REFUSAL, abs=1.5)
+        (decision,) = await world.decisions(forbidden.id)
+        assert [attempt["status_code"] for attempt in decision["attempts"]] == [403] * 7
+        assert (await world.http.get("/readyz")).status_code == 200
+
+
+@pytest.mark.parametrize("endpoint", ["transition", "submission"])
+async def test_what_is_not_found_is_never_tried_again(start: Start, database_url: str, endpoint: str) -> None:
+    async with start() as world:
+        world.prolific.add(Fault(endpoint, status=404))
+        submission = world.completed()
+        assert (await world.reviewed(submission))["status"] == "failed"
+        assert await jobs(database_url) == []
+        assert world.calls(submission.id) == []
+
+
+@pytest.mark.parametrize("status", [400, 402, 409, 422])
+async def test_a_refusal_while_it_awaits_review_is_tried_seven_times_over_ten_minutes(
+    start: Start, database_url: str, status: int
+) -> None:
+    async with start() as world:
+        world.prolific.add(Fault("transition", status=status, count=None))
+        submission = world.completed()
+        await world.tell(submission.id)
+        waits = await waits_until(database_url, submission.id, lambda: failed(world, submission.id))
+        assert waits == pytest.approx(OF_A_REFUSAL, abs=1.5)
+        (decision,) = await world.decisions(submission.id)
+        assert [attempt["status_code"] for attempt in decision["attempts"]] == [status] * 7
+        assert world.prolific.seen.count("submission") == 14, "fetched before each and after each"
+
+
+@pytest.mark.parametrize("poor", [True, False], ids=["no money", "no rejections left"])
+async def test_what_prolific_has_no_word_for_fails_loudly_and_retry_sends_it(
+    start: Start, database_url: str, tmp_path: Path, poor: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with start(rules_text(ASK_OR_REJECT)) as world:
+        if poor:
+            world.sandbox.balance = 0
+        else:
+            world.sandbox.rejection_limit = 0
+        submission = world.completed()
+        await world.push(submission.id, {"attention_failed": 0 if poor else 2})
+        await waits_until(database_url, submission.id, lambda: failed(world, submission.id))
+        assert submission.status is Status.AWAITING_REVIEW
+        gauges = Gauges(world.service.database, world.service.metrics)
+        await gauges.look()
+        assert "autoreview_failed 1.0" in (await world.http.get("/metrics")).text
+        assert "decision.failed" in capsys.readouterr().out
+
+        world.sandbox.balance = world.sandbox.rejection_limit = None
+        await retry(world, database_url, tmp_path, "--all")
+        decision = await world.settled(submission.id)
+        assert decision["status"] == "applied"
+        assert submission.status is (Status.APPROVED if poor else Status.REJECTED)
+        assert len({json.dumps(body, sort_keys=True) for body in world.calls(submission.id)}) == 1
+        await gauges.look()
+        assert "autoreview_failed 0.0" in (await world.http.get("/metrics")).text
+
+
+@pytest.mark.parametrize("status", [Status.RESERVED, Status.ACTIVE, Status.PROCESSING])
+async def test_what_is_not_there_yet_is_looked_at_four_times(
+    start: Start, database_url: str, status: Status
+) -> None:
+    async with start() as world:
+        submission = world.completed()
+        world.sandbox.change(submission, status, By.SOMEBODY, notify=False)
+        await world.tell(submission.id)
+
+        async def handled() -> bool:
+            return await jobs(database_url) == []
+
+        waits = await waits_until(database_url, submission.id, handled)
+        assert waits == pytest.approx([2, 8, 30], abs=1.5)
+        assert await world.decisions(submission.id) == []
+
+
+async def test_what_is_there_at_a_later_look_is_decided(start: Start, database_url: str) -> None:
+    async with start() as world:
+        submission = world.completed()
+        world.sandbox.change(submission, Status.ACTIVE, By.SOMEBODY, notify=False)
+        await world.tell(submission.id)
+        assert await next_try(database_url, submission.id) < SOON
+        world.sandbox.change(submission, Status.AWAITING_REVIEW, By.PARTICIPANT, notify=False)
+        assert (await world.settled(submission.id))["status"] == "applied"
+
+
+async def test_no_submission_is_reviewed_more_than_sixty_times_an_hour(
+    start: Start, database_url: str
+) -> None:
+    async with start(rules_text(otherwise="hold")) as world:
+        submission = world.completed()
+        for number in range(60):
+            await world.push(submission.id, {"attention_failed": number})
+            await world.at_rest()
+        assert world.prolific.seen.count("submission") == 60
+        await world.push(submission.id, {"attention_failed": 60})
+        assert 3000 < await next_try(database_url, submission.id) <= 3600
+        assert world.prolific.seen.count("submission") == 60
+        assert (await world.reviewed(world.completed()))["status"] == "held", "others are reviewed as ever"
+
+        await query(database_url, "UPDATE reviews SET hour_began = hour_began - interval '1 hour'")
+        await make_due(database_url)
+        decision = await world.settled(submission.id, decisions=61)
+        assert decision["facts"]["evidence"]["survey"]["attention_failed"] == 60
+
+
+async def test_an_error_of_our_own_is_tried_for_a_day_then_fails_and_retry_takes_it_up(
+    start: Start, database_url: str, tmp_path: Path
+) -> None:
+    """What nobody thought of, here a trigger that somebody put on a table."""
+    await query(
+        database_url,
+        "CREATE FUNCTION unthought_of() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'unthought of'; END $$",
+    )
+    await query(
+        database_url,
+        "CREATE TRIGGER unthought_of BEFORE INSERT ON submissions EXECUTE FUNCTION unthought_of()",
+    )
+    async with start() as world:
+        submission = world.completed()
+        await world.tell(submission.id)
+        for longest in (2, 4, 8):
+            assert longest / 2 < await next_try(database_url, submission.id) <= longest
+            await query(database_url, "UPDATE reviews SET hour_began = now()")
+            await make_due(database_url)
+            await _under_way(database_url)
+        await query(database_url, "UPDATE reviews SET troubled_since = troubled_since - interval '24 hours'")
+        await make_due(database_url)
+        await until(lambda: failed(world, submission.id), "it to be given up")
+        (decision,) = await world.decisions(submission.id)
+        assert "unthought of" in decision["reason"]
+        await query(database_url, "DROP TRIGGER unthought_of ON submissions")
+        await retry(world, database_url, tmp_path, submission.id)
+        assert (await world.settled(submission.id, decisions=2))["status"] == "applied"
+
+
+async def _under_way(url: str) -> None:
+    async def look() -> bool:
+        return all(job["wait"] is not None and job["wait"] > 0 for job in await jobs(url))
+
+    await until(look, "the try to end")

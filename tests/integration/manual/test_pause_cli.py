@@ -1,0 +1,77 @@
+"""``pause`` and ``resume`` as commands beside a running service."""
+
+import json
+from pathlib import Path
+
+from service.app import Parts
+from service.postgres.embedded import delete_database
+from service.sandbox.studies import STROOP
+from tests.conftest import Start
+from tests.integration.manual.conftest import Command
+from tests.integration.manual.orders import APPROVE, HELD, HOLD, autoreview, held, pause, resolved
+from tests.process import complete_settings, serving
+from tests.world import write_rules
+
+
+async def test_pause_and_resume_say_what_they_did(start: Start, command: Command) -> None:
+    async with start(APPROVE) as world:
+        said = await command("pause", "--study", STROOP, "--by", "Ada", "--reason", "the survey is broken")
+        assert said.returncode == 0
+        assert f"Paused study {STROOP}" in said.stdout
+        assert "Is the id right?" in said.stderr, "nothing of the study was ever seen"
+        again = await command("pause", "--study", STROOP, "--by", "Bob", "--reason", "me too")
+        assert "paused already, by Ada: the survey is broken" in again.stdout
+        submissions = [await held(world) for _ in range(2)]
+        await resolved(world, submissions[0], HELD)
+        await pause(world, None, by="Cleo")
+        resumed = await command("resume", "--study", STROOP, "--by", "Bob", "--reason", "mended")
+        assert resumed.returncode == 0
+        for told in (
+            f"Resumed study {STROOP}",
+            "closed: the pause by Bob: me too",
+            "reviewed again: 1",
+            "still on: the whole service, the pause by Cleo",
+        ):
+            assert told in resumed.stdout
+        state = json.loads((await command("resume", "--by", "Bob", "--reason", "x", "--json")).stdout)
+        assert (state["study"], state["still_on"], len(state["closed"])) == (None, [], 1)
+        nothing = await command("resume", "--by", "Bob", "--reason", "x")
+        assert "no pause was on and no breaker open" in nothing.stdout
+        assert (await world.settled(submissions[1].id, decisions=2))["status"] == "applied"
+
+
+async def test_a_pause_without_who_and_why_or_of_an_empty_study_is_wrong_usage(
+    start: Start, command: Command
+) -> None:
+    """An empty ``--study "$STUDY"`` must never pause or resume the whole service."""
+    wrong = (
+        ["--by", "Ada"],
+        ["--by", "", "--reason", "x"],
+        ["--by", "Ada", "--reason", " "],
+        ["--by", "Ada", "--reason", "x", "--study", ""],
+    )
+    async with start(HOLD, parts=Parts(web=True, worker=False)) as world:
+        await pause(world, None)
+        for arguments in wrong:
+            ended = await command("resume", *arguments)
+            assert ended.returncode == 2, ended.stdout
+            assert "Traceback" not in ended.stderr
+        empty = await command("pause", "--by", "Ada", "--reason", "x", "--study", "")
+        assert empty.returncode == 2
+        assert len((await world.api("status"))["pauses"]) == 1
+
+
+async def test_commands_find_the_running_services_own_database(tmp_path: Path) -> None:
+    """And what one process pauses stays paused in the next."""
+    rules, data = write_rules(tmp_path / "rules", HOLD), tmp_path / "data"
+    settings = complete_settings(rules, data)
+    try:
+        async with serving(settings, tmp_path / "log") as running:
+            there: dict[str, object] = {"data_dir": data}
+            paused = await autoreview("pause", "--by", "Ada", "--reason", "x", settings=there)
+            assert paused.returncode == 0, paused.stderr
+            assert await running.stop() == 0
+        after = await autoreview("resume", "--by", "Ada", "--reason", "x", "--json", settings=there)
+        assert [one["by"] for one in json.loads(after.stdout)["closed"]] == ["Ada"]
+    finally:
+        delete_database(data)

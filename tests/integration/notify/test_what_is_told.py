@@ -1,0 +1,295 @@
+"""Each cause is told once, though several replicas look, and look again; never with a person's words."""
+
+from datetime import timedelta
+
+import pytest
+
+from service.domain.decision import Guard, Outcome
+from service.domain.submission import Status
+from service.notify.sentences import Kind
+from service.rules import Finding
+from service.store.pauses import add_pause, add_resume
+from tests.integration.notify.desk import MESSAGE, PARTICIPANT, REASON, STUDY, Desk
+
+DAY = timedelta(days=1)
+FINDING = Finding("rules/a.yaml", 3, 5, "RUL017", "rules[0].reject.message", f"too short: {MESSAGE}")
+OTHER = Finding("rules/b.yaml", 1, 1, "RUL002", "", "not YAML")
+
+
+async def test_a_breaker_that_opens_is_told_once_with_what_to_do(told: Desk) -> None:
+    await told.breaker()
+    assert await told.look() == ["A limit was reached"]
+    (message,) = told.receiver.messages
+    assert f"Study {STUDY}, limit.reject: {REASON}" in message["text"]
+    assert f"autoreview holds --study {STUDY}" in message["text"]
+    assert f"autoreview resume --study {STUDY} --by NAME" in message["text"]
+    assert await told.look() == []
+    await told.breaker(None, Guard.LIMIT_REWARD)
+    assert await told.look() == ["A limit was reached"]
+    assert "The whole service, limit.reward" in told.receiver.messages[1]["text"]
+    assert "`autoreview resume --by NAME" in told.receiver.messages[1]["text"]
+
+
+async def test_a_study_without_rules_whose_submissions_wait_is_reported_once(told: Desk) -> None:
+    other, done, part = (f"65f0000000000000000000{number}" for number in (61, 62, 63))
+    await told.submission(study=other, claimed=False)
+    await told.submission(study=done, claimed=False, status=Status.APPROVED)
+    await told.submission(study=part, claimed=False, parent=STUDY)  # rules that came meanwhile claim it
+    await told.submission()
+    assert await told.look() == [], "rule files may be deployed a little after the study"
+    await told.sql("UPDATE submissions SET first_seen_at = first_seen_at - interval '11 minutes'")
+    await told.later(1)
+    assert await told.look() == ["A study has no rules"]
+    (message,) = told.receiver.messages
+    assert f"1 submission of study {other} awaits review" in message["text"]
+    assert "`studies:`" in message["text"]
+    await told.submission(study=other, claimed=False)
+    await told.sql("UPDATE submissions SET first_seen_at = first_seen_at - interval '11 minutes'")
+    await told.later(24)
+    assert await told.look() == []
+
+
+async def test_a_pause_and_its_end_are_told_without_who_and_why(told: Desk) -> None:
+    async with told.database.begin() as connection:
+        await add_pause(connection, STUDY, "Ada Lovelace", MESSAGE)
+    assert await told.look() == ["Paused"]
+    async with told.database.begin() as connection:
+        await add_resume(connection, None, "Ada Lovelace", MESSAGE)
+    assert await told.look() == ["Resumed"]
+    said = str(told.receiver.messages)
+    assert STUDY in said
+    assert "The whole service" in said
+    assert "Ada" not in said
+    assert MESSAGE not in said
+
+
+async def test_the_first_hold_is_told_at_once_and_then_a_digest_each_day(told: Desk) -> None:
+    first = await told.hold()
+    assert await told.look() == ["A submission waits for you"]
+    assert (
+        f"Submission {first} of study {STUDY} is held: rule look at it." in told.receiver.messages[0]["text"]
+    )
+    await told.hold(guard=Guard.POLICY)
+    await told.hold(guard=Guard.POLICY)
+    assert await told.look() == []
+    await told.later(23.9)
+    assert await told.look() == []
+    await told.later(0.2)
+    assert await told.look() == ["Submissions wait for you"]
+    text = told.receiver.messages[1]["text"]
+    assert "3 are held" in text
+    assert f"2 of study {STUDY}: rule look at it, guard policy" in text
+    assert f"1 of study {STUDY}: rule look at it\n" in text
+    await told.later(24.1)
+    assert await told.look() == ["Submissions wait for you"]
+
+
+async def test_the_first_hold_of_a_queue_that_was_empty_is_told_again_at_most_once_an_hour(
+    told: Desk,
+) -> None:
+    await told.resolve(await told.hold())
+    assert await told.look() == [], "it was gone before anybody looked"
+    first = await told.hold()
+    assert await told.look() == ["A submission waits for you"]
+    await told.resolve(first)
+    assert await told.look() == []
+    second = await told.hold()
+    assert await told.look() == [], "within the hour"
+    await told.later(1.1)
+    assert await told.look() == ["A submission waits for you"]
+    assert second in told.receiver.messages[1]["text"]
+
+
+async def test_no_digest_comes_while_nothing_is_held(told: Desk) -> None:
+    first = await told.hold()
+    assert len(await told.look()) == 1
+    await told.resolve(first)
+    assert await told.look() == []
+    await told.later(48)
+    assert await told.look() == []
+
+
+async def test_what_a_breaker_holds_is_told_by_the_breaker_and_after_a_day_by_the_digest(told: Desk) -> None:
+    await told.breaker()
+    for _ in range(30):
+        await told.hold(guard=Guard.LIMIT_REJECT, ago=timedelta(hours=23))
+    assert await told.look() == ["A limit was reached"]
+    await told.hold(guard=Guard.LIMIT_REJECT, ago=timedelta(hours=25))
+    assert await told.look() == ["Submissions wait for you"]
+    assert "31 are held, the oldest for 25 hours" in told.receiver.messages[1]["text"]
+
+
+async def test_the_first_hold_that_no_breaker_holds_is_the_one_that_is_told(told: Desk) -> None:
+    await told.hold(guard=Guard.LIMIT_REJECT, ago=timedelta(hours=1))
+    await told.hold(guard=Guard.PAUSED, ago=timedelta(hours=1))
+    assert await told.look() == []
+    await told.hold(guard=Guard.POLICY, ago=timedelta(minutes=1))
+    other = await told.hold(guard=Guard.UNDECIDABLE, ago=timedelta(minutes=2))
+    await told.hold(guard=Guard.POLICY)
+    assert await told.look() == ["A submission waits for you"]
+    assert f"{other} of study" in told.receiver.messages[0]["text"]
+
+
+async def test_failed_applications_are_gathered_for_an_hour_and_each_told_once(told: Desk) -> None:
+    failed = [await told.submission() for _ in range(4)]
+    await told.fail(failed[0])
+    await told.fail(failed[1])
+    assert await told.look() == ["2 × A decision could not be applied"]
+    assert (
+        f"{failed[0]} of study {STUDY}: approve, Prolific answered 400" in told.receiver.messages[0]["text"]
+    )
+    await told.fail(failed[2])
+    assert await told.look() == []
+    await told.fail(failed[3])
+    assert await told.look() == []
+    await told.later(1.01)
+    assert await told.look() == ["2 × A decision could not be applied"]
+    text = told.receiver.messages[1]["text"]
+    assert failed[2] in text
+    assert failed[3] in text
+    assert failed[0] not in text
+    await told.later(24)
+    assert await told.look() == []
+
+
+async def test_a_refusal_that_may_still_be_settled_is_no_failure_yet(told: Desk) -> None:
+    submission = await told.submission()
+    await told.fail(submission, seconds_ago=0)
+    assert await told.look() == []
+
+
+async def test_a_failure_that_was_decided_anew_is_not_told(told: Desk) -> None:
+    submission = await told.submission(status=Status.APPROVED)
+    await told.fail(submission)
+    await told.decided(submission, Outcome.APPROVE, ago=timedelta(0))
+    assert await told.look() == []
+
+
+async def test_more_than_a_message_can_hold_is_counted(told: Desk) -> None:
+    for _ in range(23):
+        await told.fail(await told.submission())
+    assert await told.look() == ["23 × A decision could not be applied"]
+    text = told.receiver.messages[0]["text"]
+    assert text.count("Submission ") == 20
+    assert "… and 3 more of these" in text
+
+
+async def test_a_subscription_is_told_when_it_is_lost_and_when_it_is_back(told: Desk) -> None:
+    for state, expected in [
+        ("enabled", []),
+        ("disabled", ["Prolific sends no webhooks"]),
+        ("unknown", []),
+        ("missing", ["Prolific sends no webhooks"]),
+        ("enabled", ["Prolific sends webhooks again"]),
+        ("disabled", ["Prolific sends no webhooks"]),
+        ("enabled", ["Prolific sends webhooks again"]),
+    ]:
+        await told.swept(state)
+        assert await told.look() == expected, state
+
+
+async def test_broken_rules_are_told_once_for_each_set_of_errors_and_when_they_are_mended(told: Desk) -> None:
+    told.rules.errors = (FINDING,)
+    assert await told.look() == ["Rule files have errors"]
+    assert "a.yaml:3:5 RUL017" in told.receiver.messages[0]["text"]
+    told.rules.errors = (FINDING, OTHER)
+    assert await told.look() == ["Rule files have errors"]
+    told.rules.errors = (FINDING,)
+    assert await told.look() == []
+    told.rules.errors = ()
+    assert await told.look() == [], "another replica may still find them broken"
+    await told.later(0.1)
+    assert await told.look() == ["The rule files are in order again"]
+    told.rules.errors = (FINDING,)
+    assert await told.look() == ["Rule files have errors"]
+
+
+async def test_silence_is_told_once_while_a_study_with_rules_is_active(told: Desk) -> None:
+    await told.study()
+    await told.submission()
+    await told.webhook(25)
+    assert await told.look() == ["No webhook for long"]
+    text = told.receiver.messages[0]["text"]
+    assert "25 hours ago" in text
+    assert f"1 study is active: {STUDY}" in text
+    assert await told.look() == []
+    await told.webhook(24.5)
+    assert await told.look() == ["No webhook for long"], "another silence"
+    await told.webhook(1)
+    assert await told.look() == []
+
+
+@pytest.mark.parametrize("case", ["not claimed", "no submissions", "not active", "over by now", "lately"])
+async def test_a_silence_that_means_nothing_is_not_told(told: Desk, case: str) -> None:
+    study = "65f0000000000000000000ff" if case == "not claimed" else STUDY
+    await told.study("COMPLETED" if case == "not active" else "ACTIVE", study)
+    if case != "no submissions":
+        await told.submission(study=study)
+    told.study_status = "COMPLETED" if case == "over by now" else "ACTIVE"
+    await told.webhook(23.9 if case == "lately" else 30)
+    assert await told.look() == []
+    assert bool(told.asked) == (case == "over by now")
+
+
+async def test_silence_is_told_also_where_prolific_can_not_be_asked_and_no_webhook_ever_came(
+    told: Desk,
+) -> None:
+    told.study_status = None
+    await told.study()
+    submission = await told.submission()
+    assert await told.look() == []
+    await told.sql(
+        "UPDATE submissions SET first_seen_at = now() - interval '2 days' WHERE id = %s", submission
+    )
+    assert await told.look() == ["No webhook for long"]
+    assert "2 days ago" in told.receiver.messages[0]["text"]
+
+
+async def test_holds_near_their_deadline_are_told_together_and_once(told: Desk) -> None:
+    near = [await told.hold(completed=18 * DAY, guard=Guard.LIMIT_REJECT) for _ in range(2)]
+    far = await told.hold(completed=16 * DAY, guard=Guard.LIMIT_REJECT)
+    assert await told.look() == ["2 × A held submission is near its deadline"]
+    text = told.receiver.messages[0]["text"]
+    assert all(one in text for one in near)
+    assert far not in text
+    assert "Prolific itself approves" in text
+    await told.resolve(near[0])
+    later = await told.hold(completed=19 * DAY, guard=Guard.LIMIT_REJECT)
+    await told.later(1)
+    assert await told.look() == [], "gathered for six hours"
+    await told.later(5.5)
+    assert await told.look() == ["A held submission is near its deadline"]
+    assert later in told.receiver.messages[1]["text"]
+
+
+async def test_nothing_that_a_person_wrote_is_told(told: Desk) -> None:
+    """Of every kind one: no participant, no reason, no evidence, no answer of Prolific's, no text of a rule."""
+    await told.breaker()
+    async with told.database.begin() as connection:
+        await add_pause(connection, STUDY, "Ada", MESSAGE)
+        await add_resume(connection, STUDY, "Ada", MESSAGE)
+    await told.hold(completed=19 * DAY)
+    await told.fail(await told.submission())
+    await told.submission(study="65f000000000000000000061", claimed=False)
+    await told.sql("UPDATE submissions SET first_seen_at = first_seen_at - interval '11 minutes'")
+    await told.study()
+    await told.webhook(30)
+    told.rules.errors = (FINDING,)
+    for state in ("disabled", "enabled"):
+        await told.swept(state)
+        await told.look()
+    told.rules.errors = ()
+    await told.later(25)
+    await told.look()
+    assert {kind for kind, result in told.counted if result == "sent"} == set(Kind)
+    said = str(told.receiver.messages)
+    for words in (MESSAGE, PARTICIPANT, "Ada", "too short"):
+        assert words not in said
+
+
+async def test_a_look_that_fails_keeps_no_other_from_telling(told: Desk) -> None:
+    await told.sql("ALTER TABLE submissions RENAME COLUMN status TO state")  # no hold can be looked for
+    await told.swept("disabled")
+    await told.breaker()
+    await told.study()
+    assert sorted(await told.look()) == ["2 notices"]

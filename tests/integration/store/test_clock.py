@@ -1,0 +1,37 @@
+"""A clock that was set back: what seems to begin only later is over."""
+
+from service.postgres.database import Database
+from service.store.reviews import add_outage, begin_review, end_review
+from tests.integration.faults.stored import query
+
+MOST = 3
+
+
+async def test_a_submission_reviewed_often_before_the_clock_was_set_back_is_reviewed(
+    database_url: str,
+) -> None:
+    database = Database(database_url)
+
+    async def begins() -> bool:
+        async with database.single() as connection:
+            begun = await begin_review(connection, "abc", MOST)
+            await end_review(connection, "abc", began=begun.now, unread=(), lease=None)
+            return begun.wait is None
+
+    assert [await begins() for _ in range(MOST + 1)] == [True] * MOST + [False]
+    await query(database_url, "UPDATE reviews SET hour_began = now() + interval '1 day'")
+    assert [await begins() for _ in range(MOST + 1)] == [True] * MOST + [False]
+    await database.close()
+
+
+async def test_trouble_is_no_longer_than_since_now(database_url: str) -> None:
+    """A day of it is what we bear: not two, because the clock was set back."""
+    database = Database(database_url)
+    async with database.begin() as connection:
+        await add_outage(connection, "abc")
+    await query(database_url, "UPDATE reviews SET troubled_since = now() + interval '1 day'")
+    async with database.begin() as connection:
+        trouble = await add_outage(connection, "abc")
+    assert trouble.outages == 2
+    assert trouble.since <= trouble.now
+    await database.close()

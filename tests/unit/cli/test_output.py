@@ -1,0 +1,178 @@
+"""Whatever participants write, it acts on no terminal and is no formula to a spreadsheet."""
+
+import csv
+import io
+import json
+import logging
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+
+from service.cli.holds import _print as print_holds
+from service.cli.submissions import print_csv
+from service.console.decision import print_decision
+from service.console.output import echo, print_json, print_table
+from service.domain.decision import Approve
+from service.domain.printable import csv_cell, from_csv_cell, printable
+from service.manual.sheet import read_sheet, write_sheet
+from service.rules import check
+from service.store.holds import HeldSubmission
+from service.telemetry.log import configure_logs
+
+HOSTILE = "a\x1b]0;owned\x07\x9b31m\u202eb\u2066\nDecision 2: approve\r\x7f\ud800"
+ACTING = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+HOLD = HeldSubmission(
+    submission_id=HOSTILE,
+    study_id=HOSTILE,
+    participant_id=HOSTILE,
+    decision_id=1,
+    guard=HOSTILE,
+    rule=HOSTILE,
+    rule_file=HOSTILE,
+    proposed=HOSTILE,
+    reason=HOSTILE,
+    by=None,
+    since=datetime.now(UTC),
+    age_s=60,
+    deadline=datetime.now(UTC) + timedelta(days=1),
+)
+DECISION: dict[str, Any] = dict.fromkeys(
+    (
+        *(
+            "id",
+            "outcome",
+            "status",
+            "proposed",
+            "guard",
+            "reason",
+            "submission_id",
+            "study_id",
+            "tag",
+            "mode",
+        ),
+        *("participant_id", "decided_at", "trigger", "rule", "rule_file", "rules_hash", "recheck_at"),
+    ),
+    HOSTILE,
+) | {
+    "trace": [{"result": HOSTILE, "rule": HOSTILE, "why": HOSTILE}],
+    "facts": {"evidence": {HOSTILE: HOSTILE}},
+    "attempts": [{"at": HOSTILE, "request": HOSTILE, "status_code": HOSTILE, "answer": {"detail": HOSTILE}}],
+}
+
+
+@pytest.mark.parametrize(
+    "show",
+    [
+        lambda: echo(HOSTILE),
+        lambda: print_table(("a",), [{"a": HOSTILE}]),
+        lambda: print_decision(DECISION),
+        lambda: print_holds([HOLD], datetime.now(UTC)),
+        lambda: print_json({HOSTILE: HOSTILE}),
+        lambda: print_csv([{"id": HOSTILE, "study_code": {HOSTILE: HOSTILE}}]),
+    ],
+    ids=["echo", "table", "decision", "holds", "json", "csv"],
+)
+def test_no_output_holds_a_character_that_acts(
+    show: Callable[[], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    show()
+    shown = capsys.readouterr().out.replace("\r\n", "\n")  # CSV ends its lines so
+    assert "owned" in shown
+    assert not ACTING.search(shown), ascii(shown)
+
+
+def test_a_text_of_several_lines_forges_no_line(capsys: pytest.CaptureFixture[str]) -> None:
+    print_decision(DECISION)
+    assert not [line for line in capsys.readouterr().out.splitlines() if line.startswith("Decision 2")]
+
+
+def test_json_is_the_same_value_with_escapes(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"text": HOSTILE, "name": "Zoë 😀"})
+    shown = capsys.readouterr().out
+    assert json.loads(shown) == {"text": HOSTILE, "name": "Zoë 😀"}
+    assert "Zoë 😀" in shown
+
+
+def test_what_people_write_in_every_language_stays_as_it_is() -> None:
+    for text in ("Zoë", "日本語", "שלום", "نمی‌خواهم", "👩‍👩‍👧", "fine – thanks", "100 %"):
+        assert printable(text) == text
+
+
+def test_findings_of_a_rule_file_are_printed_the_same_way(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.yaml").write_text("version: 1\nname: n\nstudies: [s1]\n\u202eevil: 1\n", encoding="utf-8")
+    echo(*map(str, check(tmp_path)))
+    assert "\\u202eevil" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("form", ["console", "json"])
+def test_logs_hold_no_character_that_acts(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs(form=form, level="info")
+    structlog.get_logger("a").warning(HOSTILE, why=HOSTILE, short="a\x1bb", all=[HOSTILE])
+    logging.getLogger("b").warning("said %s", HOSTILE)
+    structlog.get_logger("a").error("failed", exc_info=ValueError(HOSTILE))
+    shown = capsys.readouterr().err
+    assert "owned" in shown
+    assert not ACTING.search(shown), ascii(shown)
+
+
+FORMULAS = [
+    *("=1+1", "+1", "-1", "@SUM(A1)", " =1", "\u00a0=1", "\u3000+1", "\ufeff=1", "\u200b=1"),
+    *("＝1", "＋1", "－1", "＠a", " ＝1", "﹦1"),
+]
+
+
+@pytest.mark.parametrize("text", [*FORMULAS, "\t=1", "\r=1", "\n=1", "\n\n@x", "\nfine"])
+def test_a_cell_that_begins_as_a_formula_gets_an_apostrophe(text: str) -> None:
+    assert csv_cell(text).startswith("'")
+
+
+@pytest.mark.parametrize("text", [*FORMULAS, "fine", "it's", "'quoted'"])
+def test_a_sheet_is_read_without_the_apostrophe_that_was_added(text: str) -> None:
+    assert from_csv_cell(csv_cell(text)) == text.strip()
+
+
+@pytest.mark.parametrize("text", ["fine\n=1+1", "fine;=1+1", "fine\t @x", "fine;＝1", "fine\r\n-1"])
+def test_a_formula_behind_another_spreadsheets_separator_is_guarded(text: str) -> None:
+    assert csv_cell(text)[:6] in ("fine\n'", "fine;'", "fine\t'")
+
+
+@pytest.mark.parametrize("value", ["a=b", "1-2", "me@example.org", "C0MPL3TE", 3, -3, None, "it's; fine"])
+def test_other_cells_stay_as_they_are(value: object) -> None:
+    assert csv_cell(value) == value
+
+
+def test_a_sheet_of_holds_is_safe_in_a_terminal_and_in_a_spreadsheet() -> None:
+    buffer = io.StringIO()
+    reasons = [HOSTILE, " =1+1", "＝1", "a\n=1", ""]
+    holds = [replace(HOLD, submission_id=f"s{at}", reason=reason) for at, reason in enumerate(reasons)]
+    write_sheet(holds, buffer)
+    rows = list(csv.DictReader(io.StringIO(buffer.getvalue())))
+    assert not ACTING.search(buffer.getvalue().replace("\r\n", "\n"))
+    assert [row["reason"] for row in rows[1:]] == ["' =1+1", "'＝1", "a\n'=1", ""]
+    assert len(read_sheet(buffer.getvalue().encode(), "f.csv", Approve()).rows) == len(reasons)
+
+
+def test_commands_print_through_one_module_only() -> None:
+    service = Path(__file__).parents[3] / "service"
+    others = [
+        path
+        for folder in ("cli", "demo")
+        for path in (service / folder).glob("*.py")
+        if path.name != "output.py"
+    ]
+    for path in others:
+        assert not re.search(r"typer\.echo\(|(?<![\w.])(?:print|Text)\(", path.read_text()), path
+    writers = [
+        path.name
+        for path in service.rglob("*.py")
+        if "csv.writer(" in path.read_text() or "DictWriter(" in path.read_text()
+    ]
+    assert sorted(writers) == ["sheet.py", "submissions.py"], "their cells go through csv_cell"

@@ -1,0 +1,265 @@
+"""The chart and the service agree: on settings, routes, ports, metrics and commands."""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.routing import BaseRoute, Mount, Route
+
+from service.app import Parts, build
+from service.cli import app as commands
+from service.cli.serve import Only
+from service.errors import AutoreviewError
+from service.rulebook.current import RulesInForce
+from service.rules import load
+from service.settings import SECRETS, Settings, variables
+from service.telemetry.metrics import Metrics
+from tests.unit.deploy.chart import (
+    CI,
+    Object,
+    ci,
+    containers,
+    defaults,
+    deployment,
+    environment,
+    main_container,
+    of_kind,
+    pods,
+    render,
+)
+from tests.world import rules_text, write_rules
+
+OPERATING = {"/livez", "/healthz", "/readyz", "/metrics"}
+# The chart's business, or the image's: a container has one port, no data folder, and logs for machines.
+NOT_VALUES = {"AUTOREVIEW_PORT", "AUTOREVIEW_DATA_DIR", "AUTOREVIEW_LOG_FORMAT"}
+PORT = Settings.model_fields["port"].default
+
+every_ci_file = pytest.mark.parametrize("values", CI)
+
+
+@every_ci_file
+def test_every_variable_that_the_chart_sets_is_a_setting(values: str) -> None:
+    given = {name for container in containers(render(ci(values))) for name in environment(container)}
+    assert {name for name in given if name.startswith("AUTOREVIEW_")} <= variables()
+
+
+def test_every_setting_of_the_service_is_a_value_of_the_chart() -> None:
+    set_by_chart = {name for component in Only for name in environment(main_container(full(), component))}
+    by_file = {f"AUTOREVIEW_{name}" for name in SECRETS}
+    assert variables() - set_by_chart == by_file | NOT_VALUES
+
+
+def full() -> list[Object]:
+    """With every setting in use."""
+    return render(ci("production"))
+
+
+def test_the_values_reach_the_service_as_it_reads_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in environment(main_container(full(), "worker")).items():
+        monkeypatch.setenv(name, value)
+    settings = Settings.from_environment()
+    assert settings.mode == "live"
+    assert settings.public_url == "https://review.example.org"
+    assert settings.studies == ("60aca280709ee40ec37d4885", "123456789012345678901234")
+    assert settings.sweep_every.total_seconds() == 300
+    assert settings.rules_dir == Path("/rules")
+    assert settings.prolific_token_file == Path("/secrets/prolific-token")
+
+
+def test_large_numbers_and_none_at_all_are_passed_on_as_they_are() -> None:
+    given = environment(main_container(full(), "worker"))
+    assert given["AUTOREVIEW_LIMIT_REWARD_PER_DAY"] == "50000000"
+    assert given["AUTOREVIEW_LIMIT_REQUEST_RETURN_PER_DAY"] == "0"
+    assert not [name for name in environment(main_container(render(ci("minimal")), "web")) if "LIMIT" in name]
+
+
+def test_the_charts_defaults_are_the_services_own() -> None:
+    given = defaults()
+    own = {name: field.default for name, field in Settings.model_fields.items()}
+    assert given["mode"] == own["mode"]
+    assert given["logLevel"] == own["log_level"]
+    assert given["prolific"] == {"url": own["prolific_url"], "concurrency": own["prolific_concurrency"]}
+    assert given["sweepEvery"] == f"{own['sweep_every'].total_seconds() / 60:.0f}m"
+
+
+@every_ci_file
+def test_every_secret_file_named_is_mounted(values: str) -> None:
+    for pod in pods(render(ci(values))):
+        mounted = {
+            f"/secrets/{item['path']}"
+            for volume in pod.get("volumes", [])
+            for item in volume.get("secret", {}).get("items", [])
+        }
+        for container in pod.get("initContainers", []) + pod["containers"]:
+            assert {v for n, v in environment(container).items() if n.endswith("_FILE")} <= mounted
+
+
+def test_an_inline_secret_has_what_the_pods_ask_for() -> None:
+    objects = render(ci("demo"))
+    (secret,) = of_kind(objects, "Secret")
+    for pod in pods(of_kind(objects, "Deployment")):
+        (mounted,) = [one["secret"] for one in pod["volumes"] if "secret" in one]
+        assert mounted["secretName"] == secret["metadata"]["name"]
+        assert {item["key"] for item in mounted["items"]} == set(secret["stringData"])
+
+
+@every_ci_file
+def test_containers_run_commands_that_there_are(values: str) -> None:
+    known = {one.name or getattr(one.callback, "__name__", "") for one in commands.registered_commands}
+    for container in containers(render(ci(values))):
+        arguments = container.get("args")
+        if arguments is None:
+            assert container["command"][:3] == ["python", "-m", "service.web.probe"]
+        else:
+            assert arguments[0] in known
+            assert arguments[1:] in ([], *(["--only", half] for half in Only))
+
+
+@pytest.fixture
+def rules(tmp_path: Path) -> RulesInForce:
+    return RulesInForce(load(write_rules(tmp_path, rules_text())), datetime.now(UTC))
+
+
+def routes(rules: RulesInForce, parts: Parts) -> set[str]:
+    settings = Settings(prolific_token="t", webhook_secrets="s", admin_token="a", evidence_token="e")
+    service = build(settings, "postgresql://nobody@127.0.0.1:9/none", rules, parts=parts)
+    return set(_paths(service.web.routes))
+
+
+def _paths(found: list[BaseRoute], prefix: str = "") -> Iterator[str]:
+    for route in found:
+        if isinstance(route, Mount):
+            yield from _paths(route.routes, f"{prefix}{route.path}")
+        else:
+            assert isinstance(route, Route)
+            yield f"{prefix}{route.path}"
+
+
+@pytest.mark.parametrize("half", Only)
+def test_probes_and_scrapes_ask_routes_that_there_are(rules: RulesInForce, half: Only) -> None:
+    served = routes(rules, Parts(web=half is Only.WEB, worker=half is Only.WORKER))
+    container = main_container(full(), half)
+    asked = {container[f"{probe}Probe"]["httpGet"]["path"] for probe in ("startup", "liveness", "readiness")}
+    assert asked == {"/livez", "/readyz"}
+    (monitor,) = of_kind(full(), "ServiceMonitor")
+    assert asked | {monitor["spec"]["endpoints"][0]["path"]} <= served
+
+
+def test_with_all_switched_on_every_public_route_is_let_in_and_no_operating_one(rules: RulesInForce) -> None:
+    (ingress,) = of_kind(full(), "Ingress")
+    paths = [(one["path"], one["pathType"]) for one in ingress["spec"]["rules"][0]["http"]["paths"]]
+
+    def let_in(route: str) -> bool:
+        return any(route == path or (kind == "Prefix" and route.startswith(path)) for path, kind in paths)
+
+    served = routes(rules, Parts(worker=False))
+    assert {route for route in served if not let_in(route)} == OPERATING
+
+
+@every_ci_file
+def test_ports_meet(values: str) -> None:
+    objects = render(ci(values))
+    for half in Only:
+        container = main_container(objects, half)
+        assert [(port["name"], port["containerPort"]) for port in container["ports"]] == [("http", PORT)]
+        assert all(
+            container[f"{probe}Probe"]["httpGet"]["port"] == "http" for probe in ("liveness", "readiness")
+        )
+    for service in of_kind(objects, "Service"):
+        assert [port["targetPort"] for port in service["spec"]["ports"]] == ["http"]
+    for ingress in of_kind(objects, "Ingress"):
+        for path in ingress["spec"]["rules"][0]["http"]["paths"]:
+            backend = path["backend"]["service"]
+            assert backend["port"] == {"name": "http"}
+            assert backend["name"] in [one["metadata"]["name"] for one in of_kind(objects, "Service")]
+
+
+def test_the_network_policy_opens_the_services_port_and_the_databases_and_no_more() -> None:
+    policies = of_kind(full(), "NetworkPolicy")
+    inward = [port for one in policies for rule in one["spec"]["ingress"] for port in rule["ports"]]
+    outward = [
+        port["port"] for one in policies for rule in one["spec"].get("egress", []) for port in rule["ports"]
+    ]
+    assert {port["port"] for port in inward} == {PORT}
+    assert sorted(outward) == [53, 53, 443, 5432]
+    assert all(rule["from"] for one in policies for rule in one["spec"]["ingress"])
+
+
+def test_without_monitoring_nobody_comes_to_the_workers() -> None:
+    everyone, web = of_kind(render(ci("extras")), "NetworkPolicy")
+    assert "ingress" not in everyone["spec"]
+    assert everyone["spec"]["policyTypes"] == ["Ingress", "Egress"]
+    assert web["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "web"
+
+
+def alerts() -> dict[str, Object]:
+    (rule,) = of_kind(full(), "PrometheusRule")
+    return {one["alert"]: one for one in rule["spec"]["groups"][0]["rules"]}
+
+
+def exposed() -> set[str]:
+    return set(re.findall(r"^# TYPE (\S+) ", Metrics().exposition().decode(), flags=re.MULTILINE))
+
+
+@pytest.mark.parametrize("alert", alerts())
+def test_alerts_go_by_metrics_that_there_are(alert: str) -> None:
+    asked = set(re.findall(r"\bautoreview_\w+", alerts()[alert]["expr"]))
+    assert asked
+    assert asked <= exposed()
+
+
+def test_alerts_go_by_codes_that_there_are() -> None:
+    def codes(branch: type[AutoreviewError] = AutoreviewError) -> Iterator[str]:
+        for error in branch.__subclasses__():
+            yield error.code
+            yield from codes(error)
+
+    named = [re.findall(r'(?:code|result)=~?"([^"]+)"', one["expr"]) for one in alerts().values()]
+    asked = {code for group in named for some in group for code in some.split("|")}
+    assert asked == {"prolific_unauthorised", "prolific_token_refused", "signature"}
+    assert asked - {"signature"} <= set(codes())
+
+
+def foreign(expression: str) -> list[str]:
+    """The metrics in a PromQL expression that aren't limited to the pods of this release."""
+    metrics = re.findall(r"(\bautoreview_\w+)(?:\{([^}]*)\})?", expression)
+    return [name for name, labels in metrics if 'namespace="lab",pod=~"autoreview-' not in labels]
+
+
+def test_every_alert_says_what_to_do_and_is_of_this_release_only() -> None:
+    for alert in alerts().values():
+        assert alert["labels"]["severity"] in ("critical", "warning", "info")
+        assert set(alert["annotations"]) == {"summary", "description"}
+        assert foreign(alert["expr"]) == []
+
+
+def test_a_metric_without_labels_or_of_other_pods_is_found() -> None:
+    assert foreign("max(autoreview_failed) > 0") == ["autoreview_failed"]
+    assert foreign('autoreview_failed{namespace="lab"} > 0') == ["autoreview_failed"]
+
+
+def test_the_alert_of_missing_webhooks_is_there_only_if_asked_for() -> None:
+    assert "AutoreviewNoWebhooks" in alerts()
+    values = ci("production", monitoring={"prometheusRule": {"webhookHours": 0}})
+    (rule,) = of_kind(render(values), "PrometheusRule")
+    assert "AutoreviewNoWebhooks" not in [one["alert"] for one in rule["spec"]["groups"][0]["rules"]]
+
+
+def test_prometheus_sees_both_halves() -> None:
+    def found_by(selector: dict[str, str], objects: list[Object]) -> set[Any]:
+        return {
+            one["metadata"]["labels"].get("app.kubernetes.io/component")
+            for one in objects
+            if selector.items() <= one["metadata"]["labels"].items()
+        }
+
+    objects = full()
+    (monitor,) = of_kind(objects, "ServiceMonitor")
+    services = of_kind(objects, "Service")
+    assert found_by(monitor["spec"]["selector"]["matchLabels"], services) == {"web", "worker"}
+    (monitor,) = of_kind(render(ci("extras")), "PodMonitor")
+    templates = [deployment(objects, half)["spec"]["template"] for half in Only]
+    assert found_by(monitor["spec"]["selector"]["matchLabels"], templates) == {"web", "worker"}

@@ -1,0 +1,42 @@
+"""The examples in docs/operating.md for machines without Kubernetes name what there is."""
+
+import re
+from pathlib import Path
+
+import yaml
+
+from service import __version__
+from service.settings import variables
+
+ROOT = Path(__file__).parents[3]
+PAGE = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
+
+
+def block(language: str) -> str:
+    (found,) = re.findall(rf"```{language}\n(.*?)```", PAGE, flags=re.DOTALL)
+    return str(found)
+
+
+def test_the_compose_file_sets_what_the_service_reads_and_runs_its_commands() -> None:
+    compose = yaml.safe_load(block("yml"))
+    for name in ("migrate", "web", "worker"):
+        service = compose["services"][name]
+        assert service["image"] == f"autoreview:{__version__}"
+        assert set(service["environment"]) <= variables()
+        assert service["read_only"] is True
+    assert [compose["services"][name]["command"] for name in ("migrate", "web", "worker")] == [
+        ["migrate"],
+        ["serve", "--only", "web"],
+        ["serve", "--only", "worker"],
+    ]
+
+
+def test_the_unit_sets_what_the_service_reads() -> None:
+    named = re.findall(r"\b(AUTOREVIEW_\w+)=", block("ini"))
+    assert len(named) > 5
+    assert set(named) <= variables()
+
+
+def test_the_caddyfile_lets_through_what_the_outside_needs_and_nothing_else() -> None:
+    (paths,) = re.findall(r"@prolific path (.*)", block("caddy"))
+    assert paths.split() == ["/webhooks/prolific", "/evidence/*"]

@@ -1,0 +1,283 @@
+"""The table of guards: when each objects, and which of several names itself."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from service.domain.decision import DecisionStatus, Guard, Mode, Outcome
+from service.review import guards
+from service.review.guards import GUARDS, NEVER_EXPIRING, Case, guard
+from service.review.limits import Usage
+from service.rules import Limits
+from service.rules.limits import RejectLimit, ReturnLimit, RewardLimit
+from service.store.pauses import Scope
+from tests.unit.review.cases import (
+    NOW,
+    PAUSE,
+    STUDY,
+    ago,
+    asked,
+    breaker,
+    case,
+    known,
+    recorded,
+    submission,
+    unconfirmed,
+)
+
+APPROVE, REJECT, ASK, COMPLETE, HOLD = (
+    Outcome.APPROVE,
+    Outcome.REJECT,
+    Outcome.REQUEST_RETURN,
+    Outcome.COMPLETE,
+    Outcome.HOLD,
+)
+ACTING = (APPROVE, REJECT, ASK, COMPLETE)
+HELD_FOR = timedelta(hours=72)
+EXPIRED: dict[str, Any] = {"held_since": ago(hours=73)}
+
+
+def used_up() -> Usage:
+    """Each limit of the study is used up."""
+    limits = Limits(
+        reject=RejectLimit(per_day=0),
+        request_return=ReturnLimit(per_day=0),
+        approve=RewardLimit(reward_per_day=0),
+    )
+    return Usage(limits)
+
+
+def paused(study: bool = True) -> dict[str, Any]:
+    return {"study": Scope(STUDY, pause=PAUSE)} if study else {"service": Scope(None, pause=PAUSE)}
+
+
+# For each guard a case in which it is the one that objects.
+ONE_OF_EACH: dict[Guard, Case] = {
+    Guard.REOPENED: case(about=known(ended=True)),
+    Guard.WAITING: case(guard=Guard.WAITING),
+    Guard.UNDECIDABLE: case(guard=Guard.UNDECIDABLE),
+    Guard.MESSAGE: case(guard=Guard.MESSAGE),
+    Guard.NO_SUCH_CODE: case(COMPLETE, no_code="The study has no such code."),
+    Guard.ALREADY_ASKED: case(about=known(asked=asked())),
+    Guard.CONFLICTING_EVIDENCE: case(conflict="Source survey changed a value."),
+    Guard.REPLIED: case(about=known(replied="The participant wrote a message.")),
+    Guard.POLICY: case(policy="Too quick is no reason by itself."),
+    Guard.MODE: case(mode=Mode.APPROVE_ONLY),
+    Guard.PAUSED: case(about=known(**paused())),
+    Guard.LIMIT_REJECT: case(usage=used_up()),
+    Guard.LIMIT_REQUEST_RETURN: case(ASK, usage=used_up()),
+    Guard.LIMIT_REWARD: case(APPROVE, usage=used_up()),
+    Guard.HOLD_EXPIRED: case(HOLD, known(**EXPIRED), hold_at_most=HELD_FOR),
+}
+
+
+@pytest.mark.parametrize("name", Guard)
+def test_each_guard_can_be_the_one_that_objects(name: Guard) -> None:
+    found = guard(ONE_OF_EACH[name])
+    assert found.guard is name
+    assert found.action.outcome is (APPROVE if name is Guard.HOLD_EXPIRED else HOLD)
+    assert found.reason
+    assert (found.request is None) is (name is not Guard.HOLD_EXPIRED)
+
+
+def test_the_table_is_ordered_as_the_contract_says() -> None:
+    """What is certain before what is in doubt, what concerns the submission before what concerns the study."""
+    assert [name.value for name, _ in GUARDS] == [
+        "reopened",
+        "waiting",
+        "undecidable",
+        "message",
+        "no_such_code",
+        "already_asked",
+        "conflicting_evidence",
+        "replied",
+        "policy",
+        "mode",
+        "paused",
+        "limit.reject",
+        "limit.request_return",
+        "limit.reward",
+    ]
+    assert {name for name, _ in GUARDS} | {Guard.HOLD_EXPIRED} == set(Guard)
+
+
+# Each of these objects to a rejection; together the first of the table names itself, and so on without it.
+OBJECTIONS: tuple[tuple[Guard, dict[str, Any], dict[str, Any]], ...] = (
+    (Guard.REOPENED, {"ended": True}, {}),
+    (Guard.ALREADY_ASKED, {"asked": asked()}, {}),
+    (Guard.CONFLICTING_EVIDENCE, {}, {"conflict": "Changed."}),
+    (Guard.REPLIED, {"replied": "Wrote."}, {}),
+    (Guard.POLICY, {}, {"policy": "Policy."}),
+    (Guard.MODE, {}, {"mode": Mode.APPROVE_ONLY}),
+    (Guard.PAUSED, dict(paused()), {}),
+    (Guard.LIMIT_REJECT, {}, {"usage": used_up()}),
+)
+
+
+@pytest.mark.parametrize("first", range(len(OBJECTIONS)))
+def test_of_several_guards_the_first_of_the_table_names_itself(first: int) -> None:
+    about = {name: value for _, fields, _ in OBJECTIONS[first:] for name, value in fields.items()}
+    fields = {name: value for _, _, given in OBJECTIONS[first:] for name, value in given.items()}
+    assert guard(case(REJECT, known(**about), **fields)).guard is OBJECTIONS[first][0]
+
+
+def test_without_an_objection_the_action_and_its_request_stand() -> None:
+    for outcome in ACTING:
+        found = guard(case(outcome))
+        assert (found.action.outcome, found.guard, found.opens) == (outcome, None, None)
+        assert found.request
+    assert guard(case(HOLD)).request is None
+
+
+@pytest.mark.parametrize("fields", [{"ever_final": True}, {"ended": True}, {"decided": True}])
+def test_reopened_objects_to_what_was_ever_final_or_decided(fields: dict[str, Any]) -> None:
+    for outcome in Outcome:
+        assert guards.reopened(case(outcome, known(**fields)))
+    assert guards.reopened(case()) is None
+
+
+@pytest.mark.parametrize("name", [Guard.WAITING, Guard.UNDECIDABLE, Guard.MESSAGE])
+def test_guards_of_the_rules_keep_the_rules_own_reason(name: Guard) -> None:
+    assert guard(case(guard=name)).reason == f"Because of {name}."
+    assert guards.by_rules(name)(case()) is None
+
+
+def test_no_such_code_objects_with_its_reason() -> None:
+    assert guards.no_such_code(case(COMPLETE, no_code="None of it.")) == "None of it."
+    assert guards.no_such_code(case(COMPLETE)) is None
+
+
+@pytest.mark.parametrize("sent", ACTING)
+@pytest.mark.parametrize("wanted", Outcome)
+def test_already_asked_lets_only_the_like_follow_an_unconfirmed_request(
+    sent: Outcome, wanted: Outcome
+) -> None:
+    about = known(unconfirmed=unconfirmed(sent))
+    may_follow = wanted in {sent, HOLD}
+    assert (guards.already_asked(case(wanted, about)) is None) is may_follow
+
+
+def test_already_asked_waits_ten_minutes_for_an_unconfirmed_request() -> None:
+    before = case(APPROVE, known(unconfirmed=unconfirmed(REJECT, sent_at=ago(minutes=9, seconds=59))))
+    assert guard(before).guard is Guard.ALREADY_ASKED
+    after = case(APPROVE, known(unconfirmed=unconfirmed(REJECT, sent_at=ago(minutes=10))))
+    assert guard(after).guard is None
+
+
+@pytest.mark.parametrize(
+    ("wanted", "since", "may_follow"),
+    [
+        (APPROVE, timedelta(hours=1), True),
+        (HOLD, timedelta(hours=1), True),
+        (REJECT, timedelta(days=6, hours=23), False),
+        (REJECT, timedelta(days=7), True),
+        (ASK, timedelta(days=30), False),
+        (COMPLETE, timedelta(days=30), False),
+    ],
+)
+def test_already_asked_while_a_request_to_return_is_pending(
+    wanted: Outcome, since: timedelta, may_follow: bool
+) -> None:
+    about = known(asked=asked(NOW - since))
+    assert (guards.already_asked(case(wanted, about)) is None) is may_follow
+
+
+def test_already_asked_counts_a_request_that_somebody_else_made() -> None:
+    shown = submission(return_requested_at=ago(days=1))
+    assert guards.already_asked(case(ASK, known(shown)))
+    assert guards.already_asked(case(REJECT, known(shown)))
+    assert guards.already_asked(case(APPROVE, known(shown))) is None
+
+
+def test_conflicting_evidence_and_policy_object_with_their_reason() -> None:
+    assert guards.conflicting_evidence(case(conflict="Changed.")) == "Changed."
+    assert guards.policy(case(policy="Policy.")) == "Policy."
+    assert guards.conflicting_evidence(case()) is None
+    assert guards.policy(case()) is None
+
+
+@pytest.mark.parametrize("wanted", Outcome)
+def test_replied_objects_to_all_but_a_hold(wanted: Outcome) -> None:
+    assert (guards.replied(case(wanted, known(replied="Wrote."))) is None) is (wanted is HOLD)
+
+
+@pytest.mark.parametrize("mode", Mode)
+@pytest.mark.parametrize("wanted", Outcome)
+def test_mode_objects_in_approve_only_to_all_but_approvals(wanted: Outcome, mode: Mode) -> None:
+    objects = mode is Mode.APPROVE_ONLY and wanted not in {APPROVE, HOLD}
+    assert (guards.mode(case(wanted, mode=mode)) is not None) is objects
+
+
+@pytest.mark.parametrize("of_study", [True, False])
+@pytest.mark.parametrize("wanted", Outcome)
+def test_paused_objects_to_whatever_would_be_sent(wanted: Outcome, of_study: bool) -> None:
+    about = known(**paused(of_study))
+    assert (guards.paused(case(wanted, about)) is not None) is (wanted is not HOLD)
+    assert guards.paused(case(wanted, about, mode=Mode.OBSERVE)) is None
+
+
+def test_a_limit_that_is_reached_opens_its_breaker_and_an_open_one_is_not_opened_again() -> None:
+    reached = guard(case(REJECT, usage=used_up()))
+    assert reached.opens is not None
+    assert (reached.opens.guard, reached.opens.study) == (Guard.LIMIT_REJECT, STUDY)
+    about = known(study=Scope(STUDY, breakers=(breaker(Guard.LIMIT_REJECT),)))
+    held = guard(case(REJECT, about))
+    assert (held.guard, held.opens) == (Guard.LIMIT_REJECT, None)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "name"),
+    [
+        (REJECT, Guard.LIMIT_REJECT),
+        (ASK, Guard.LIMIT_REQUEST_RETURN),
+        (APPROVE, Guard.LIMIT_REWARD),
+        (COMPLETE, Guard.LIMIT_REWARD),
+    ],
+)
+def test_limits_object_to_their_own_outcome_only(wanted: Outcome, name: Guard) -> None:
+    for limit in (Guard.LIMIT_REJECT, Guard.LIMIT_REQUEST_RETURN, Guard.LIMIT_REWARD):
+        assert (guards.limited(limit)(case(wanted, usage=used_up())) is not None) is (limit is name)
+    assert guard(case(wanted, mode=Mode.OBSERVE, usage=used_up())).guard is None
+
+
+def test_a_decision_that_counts_already_is_not_counted_twice_but_an_open_breaker_holds_it() -> None:
+    pending = known(newest=recorded(REJECT))
+    assert guard(case(REJECT, pending, usage=used_up())).guard is None
+    scope = Scope(STUDY, breakers=(breaker(Guard.LIMIT_REJECT),))
+    assert guard(case(REJECT, known(newest=recorded(REJECT), study=scope))).guard is Guard.LIMIT_REJECT
+    observed = known(newest=recorded(REJECT, DecisionStatus.OBSERVED, mode=Mode.OBSERVE))
+    assert guard(case(REJECT, observed, usage=used_up())).guard is Guard.LIMIT_REJECT
+
+
+# A hold that is over
+
+
+def test_a_hold_ends_in_an_approval_when_nobody_resolved_it_in_time() -> None:
+    before = guard(case(HOLD, known(held_since=ago(hours=71)), hold_at_most=HELD_FOR))
+    assert (before.action.outcome, before.look_at) == (HOLD, ago(hours=71) + HELD_FOR)
+    after = guard(case(HOLD, known(**EXPIRED), hold_at_most=HELD_FOR))
+    assert (after.action.outcome, after.guard) == (APPROVE, Guard.HOLD_EXPIRED)
+    assert after.request == {"endpoint": "transition", "body": {"action": "APPROVE"}}
+
+
+@pytest.mark.parametrize("name", sorted(NEVER_EXPIRING))
+def test_some_holds_never_expire(name: Guard) -> None:
+    one = ONE_OF_EACH[name]
+    about = known(
+        **{**EXPIRED, "ended": name is Guard.REOPENED, **(paused() if name is Guard.PAUSED else {})}
+    )
+    found = guard(case(one.verdict.proposed, about, guard=one.verdict.guard, hold_at_most=HELD_FOR))
+    assert (found.action.outcome, found.guard) == (HOLD, name)
+
+
+def test_a_pause_and_the_reward_limit_hold_an_approval_that_a_hold_ends_in() -> None:
+    stopped = case(HOLD, known(**EXPIRED, **paused()), hold_at_most=HELD_FOR)
+    assert guard(stopped).guard is Guard.PAUSED
+    poor = case(HOLD, known(**EXPIRED), usage=used_up(), hold_at_most=HELD_FOR)
+    assert (guard(poor).guard, guard(poor).action.outcome) == (Guard.LIMIT_REWARD, HOLD)
+
+
+def test_a_pause_stops_the_clock_of_a_hold() -> None:
+    about = known(**EXPIRED, study=Scope(STUDY, resumed_at=ago(hours=1)))
+    assert guard(case(HOLD, about, hold_at_most=HELD_FOR)).look_at == ago(hours=1) + HELD_FOR
