@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 from service.rules.facts import FieldType, Plain, typed
 
@@ -35,13 +35,38 @@ class Validated:
     problems: tuple[tuple[str, str], ...]
 
 
+Origin = Literal["push", "http", "sql", "csv"]
+ORIGINS: tuple[Origin, ...] = ("push", "http", "sql", "csv")
+Encoding = Literal["base64", "hex"]
+ENCODINGS: tuple[Encoding, ...] = ("base64", "hex")
+DEFAULT_KEY = "submission_id"
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Where a platform puts the HMAC-SHA256 of its body, and how it is written."""
+
+    header: str
+    prefix: str = ""
+    encoding: Encoding = "base64"
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One source of evidence; ``wait`` is how long after completion it may still come."""
+    """One source of evidence; ``wait`` is how long after completion it may still come.
+
+    ``key`` is where a document names the submission, ``map`` where a field stands in it (JMESPath; else by the
+    field's own name). ``cors`` are the origins whose pages may send it from the participant's browser.
+    """
 
     name: str
     fields: Mapping[str, FieldType]
     wait: timedelta | None = None
+    origin: Origin = "push"
+    key: str = DEFAULT_KEY
+    map: Mapping[str, str] = field(default_factory=dict)
+    signature: Signature | None = None
+    cors: tuple[str, ...] = ()
 
     def facts(self) -> dict[str, FieldType]:
         named = {f"evidence.{self.name}.{field}": kind for field, kind in self.fields.items()}
@@ -55,20 +80,20 @@ class Source:
     def validate(self, payload: Mapping[str, Any]) -> Validated:
         values: dict[str, Plain] = {}
         problems: list[tuple[str, str]] = []
-        for field, value in payload.items():
-            if field == PARTICIPANT_ID:
+        for name, value in payload.items():
+            if name == PARTICIPANT_ID:
                 if value is not None and typed(FieldType.STRING, value) is None:
-                    problems.append((field, f"{field}: must be {WANTED[FieldType.STRING]}"))
+                    problems.append((name, f"{name}: must be {WANTED[FieldType.STRING]}"))
                 continue
-            kind = self.fields.get(field)
+            kind = self.fields.get(name)
             if kind is None:
-                problems.append((field, f"{field}: source {self.name} declares no such field"))
+                problems.append((name, f"{name}: source {self.name} declares no such field"))
             elif value is not None:
                 accepted = typed(kind, value)
                 if accepted is None:
-                    problems.append((field, f"{field}: must be {WANTED[kind]} ({kind})"))
+                    problems.append((name, f"{name}: must be {WANTED[kind]} ({kind})"))
                 else:
-                    values[field] = accepted
+                    values[name] = accepted
         return Validated(values, tuple(problems))
 
 

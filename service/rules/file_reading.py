@@ -12,9 +12,9 @@ from service.rules.actions import PlannedAction
 from service.rules.cases.case import Case
 from service.rules.catalogue import FACTS
 from service.rules.conditions import Conditions
-from service.rules.evidence import EVIDENCE_TYPES, RECEIVED, Source, name_problem
+from service.rules.evidence import EVIDENCE_TYPES, RECEIVED, Signature, Source, name_problem
 from service.rules.facts import FieldType
-from service.rules.format import document, rule_model
+from service.rules.format import document, rule_model, source_model
 from service.rules.format.case_model import Test
 from service.rules.format.document import Node, Scalar, Sequence
 from service.rules.format.findings import START, Code, Findings, Mark
@@ -47,7 +47,7 @@ def read_file(path: str, content: bytes, findings: Findings) -> tuple[RuleFile |
     head, rules, tests = parts.head(), parts.rules(), parts.tests()
     if head is None or findings.has_errors:
         return None, claims
-    evidence = {name: Source(name, said.fields_, said.wait) for name, said in head.evidence.items()}
+    evidence = {name: _source(name, said) for name, said in head.evidence.items()}
     fallback = OTHERWISE[head.otherwise]
     file = RuleFile(
         path=path,
@@ -199,6 +199,20 @@ class FileReader:
             for index, node in enumerate(nodes)
         ]
         return tuple(_case(line, test) for line, test in tests if test)
+
+
+def _source(name: str, said: source_model.Source) -> Source:
+    signed = said.signature
+    return Source(
+        name=name,
+        fields=said.fields_,
+        wait=said.wait,
+        origin=said.origin,
+        key=said.key,
+        map=said.map,
+        signature=Signature(signed.header, signed.prefix, signed.encoding) if signed else None,
+        cors=tuple(said.cors or ()),
+    )
 
 
 def _rule(said: rule_model.Rule) -> Rule:

@@ -1,0 +1,93 @@
+"""What a document of a survey platform says of a submission, read by the source that a rule file declares."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from service.domain.submission import IDENTIFIER
+from service.rules.conversion import convert, unfilled
+from service.rules.evidence import PARTICIPANT_ID, Source
+from service.rules.facts import FieldType, Plain
+from service.rules.paths import Unreadable, search
+
+Remarks = tuple[tuple[str, str], ...]
+"""Pairs of a field (or ``key``) and a sentence that names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """The declared fields of a document: ``values`` of those that have one, ``absent`` with nothing at their place.
+
+    ``problems`` are values that are refused, ``warnings`` placeholders that were never filled in: both are missing.
+    ``values`` also has ``participant_id`` where the document names a participant.
+    """
+
+    values: Mapping[str, Plain]
+    problems: Remarks = ()
+    warnings: Remarks = ()
+    absent: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A document as understood. ``submission`` is None where no key was found; ``problems`` then says why."""
+
+    submission: str | None
+    fields: Fields
+    problems: Remarks = ()
+
+
+def understand(source: Source, document: Mapping[str, Any]) -> Delivery:
+    """Read a document that was sent: the submission by ``key``, each field by ``map``, texts converted."""
+    submission, problem = find_key(source, document)
+    fields = read_fields(source, document)
+    problems = fields.problems
+    if problem:
+        problems = (("key", problem), *problems)
+    if len(fields.absent) == len(source.fields):
+        declared = ", ".join(source.map.get(name, name) for name in source.fields)
+        problems = (*problems, ("fields", f"the body has nothing at any field of {source.name}: {declared}"))
+    return Delivery(submission, fields, problems)
+
+
+def find_key(source: Source, document: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """Return the submission that a document names, or None and a sentence that says what is wrong."""
+    try:
+        found = search(source.key, document)
+    except Unreadable as error:
+        return None, f"{source.key} can't be evaluated: {error}"
+    if found is None or (isinstance(found, str) and not found.strip()):
+        return None, f"the body names no submission: there is nothing at {source.key}"
+    if not isinstance(found, str):
+        return None, f"the submission id at {source.key} must be a text"
+    if mistake := unfilled(found):
+        return None, f"the submission id at {source.key} is missing: {mistake}"
+    if not IDENTIFIER.fullmatch(found.strip()):
+        return None, f"what stands at {source.key} is no submission id: {found[:60]!r}"
+    return found.strip(), None
+
+
+def read_fields(source: Source, document: Mapping[str, Any]) -> Fields:
+    """Read each declared field of a document, and convert it to its type."""
+    values: dict[str, Plain] = {}
+    problems: list[tuple[str, str]] = []
+    warnings: list[tuple[str, str]] = []
+    absent: list[str] = []
+    for name, kind in {**source.fields, PARTICIPANT_ID: FieldType.STRING}.items():
+        where = source.map.get(name, name)
+        place = name if where == name else f"{name} (at {where})"
+        try:
+            found = search(where, document) if name in source.map else document.get(name)
+        except Unreadable as error:
+            problems.append((name, f"{place}: can't be evaluated: {error}"))
+            continue
+        converted = convert(kind, found)
+        if converted.problem:
+            problems.append((name, f"{place}: {converted.problem}"))
+        elif converted.warning:
+            warnings.append((name, f"{place}: {converted.warning}"))
+        elif converted.value is not None:
+            values[name] = converted.value
+        elif found is None and where not in document and name != PARTICIPANT_ID:
+            absent.append(name)
+    return Fields(values, tuple(problems), tuple(warnings), tuple(absent))
