@@ -5,8 +5,8 @@ from service.console.output import Json, echo, print_json
 
 def migrate(as_json: Json = False) -> None:
     """Bring the database to this version's schema; safe to run at the same time from several places."""
+    from service.cli.database import command_database
     from service.postgres.migrate import migrate as upgrade
-    from service.postgres.where import command_database
     from service.settings import Settings
 
     with command_database(Settings.from_environment()) as url:

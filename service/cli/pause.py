@@ -28,11 +28,11 @@ def pause(by: By, reason: Why, study: Study = None, as_json: Json = False) -> No
 
 
 def _pause(study: str | None, by: str, reason: str) -> Any:
-    from service.cli.database import ask
+    from service.cli.database import order
     from service.manual.pause import Unnamed, pause
 
     try:
-        return ask(lambda connection: pause(connection, study, by, reason))
+        return order(lambda connection: pause(connection, study, by, reason))
     except Unnamed as error:
         raise ConfigurationError(str(error)) from None
 

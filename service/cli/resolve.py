@@ -85,19 +85,19 @@ def _action(name: str | None, fields: dict[str, Any]) -> Action | None:
 
 
 def _resolve_one(submission: str, action: Action, by: str, note: str | None, *, as_json: bool) -> None:
-    from service.cli.database import ask
+    from service.cli.database import order
     from service.manual.actions import InvalidAction
     from service.manual.decide import resolve as decide
     from service.postgres.database import database_now
     from service.store.audit import show_decision
 
-    async def order(connection: Any) -> dict[str, Any] | None:
+    async def record(connection: Any) -> dict[str, Any] | None:
         now = await database_now(connection)
         recorded = await decide(connection, submission, action, by=by, note=note, now=now)
         return await show_decision(connection, recorded.id)
 
     try:
-        decision = ask(order)
+        decision = order(record)
     except InvalidAction as error:
         raise ConfigurationError(str(error)) from None
     assert decision is not None

@@ -70,7 +70,7 @@ def _run(rows: "Sequence[Row]", by: str, *, dry_run: bool) -> "list[Result]":
     from rich.console import Console
     from rich.progress import Progress
 
-    from service.cli.database import with_database
+    from service.cli.database import with_database, with_service
     from service.manual.batch import resolve_all
 
     results: list[Result] = []
@@ -83,7 +83,7 @@ def _run(rows: "Sequence[Row]", by: str, *, dry_run: bool) -> "list[Result]":
                 progress.advance(task)
 
     try:
-        with_database(work)
+        with_database(work) if dry_run else with_service(work)
     except BaseException:
         if results and not dry_run:
             echo(f"Stopped after {len(results)} of {len(rows)} rows; those are decided.", err=True)

@@ -25,11 +25,11 @@ def resume(by: By, reason: Why, study: Study = None, as_json: Json = False) -> N
 
 
 def _resume(study: str | None, by: str, reason: str) -> dict[str, Any]:
-    from service.cli.database import ask
+    from service.cli.database import order
     from service.manual.pause import Unnamed, resume
 
     try:
-        resumed = ask(lambda connection: resume(connection, study, by, reason))
+        resumed = order(lambda connection: resume(connection, study, by, reason))
     except Unnamed as error:
         raise ConfigurationError(str(error)) from None
     state: dict[str, Any] = plain(resumed.as_dict(study))

@@ -38,14 +38,14 @@ def retry(
 def _retry(submission: str | None) -> list[str]:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from service.cli.database import ask
+    from service.cli.database import order
     from service.store.decisions import failed_submissions
     from service.store.queue import enqueue_retry
 
-    async def order(connection: AsyncConnection) -> list[str]:
+    async def retry_failed(connection: AsyncConnection) -> list[str]:
         failed = await failed_submissions(connection, submission)
         for one in failed:
             await enqueue_retry(connection, one)
         return failed
 
-    return ask(order)
+    return order(retry_failed)

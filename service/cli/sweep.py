@@ -1,10 +1,13 @@
 """``autoreview sweep``: one look for what webhooks did not bring about."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from service.console.output import Json, echo, print_json
+
+if TYPE_CHECKING:
+    from service.postgres.database import Database
 
 MEANINGS = {
     "webhook_missed": "awaits review, and no webhook ever told so",
@@ -39,10 +42,7 @@ def sweep(as_json: Json = False) -> None:
 
 
 def _sweep() -> dict[str, Any]:
-    import asyncio
-
-    from service.postgres.database import Database
-    from service.postgres.where import command_database
+    from service.cli.database import with_service
     from service.prolific.client import Prolific
     from service.rules import load
     from service.settings import Settings
@@ -52,14 +52,9 @@ def _sweep() -> dict[str, Any]:
     token = settings.require("PROLIFIC_TOKEN", "Prolific's lists are read with it")
     book = load(settings.rules_dir)
 
-    async def swept(url: str) -> dict[str, Any]:
-        database = Database(url, pool_size=2)
+    async def swept(database: "Database") -> dict[str, Any]:
         async with Prolific(settings.prolific_url, token.read, concurrency=1) as prolific:
-            try:
-                sweeper = Sweeper(prolific, database, lambda: book, settings.studies)
-                return (await sweeper.sweep()).as_dict()
-            finally:
-                await database.close()
+            sweeper = Sweeper(prolific, database, lambda: book, settings.studies)
+            return (await sweeper.sweep()).as_dict()
 
-    with command_database(settings) as url:
-        return asyncio.run(swept(url))
+    return with_service(swept)

@@ -6,14 +6,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from service.doctor.check import Unwell
 from service.domain.decision import Mode
 from service.errors import ConfigurationError
-from service.ops.health import FRESH
-from service.postgres.database import HINTS, Database, database_now
-from service.postgres.embedded import running_url
+from service.postgres.database import HINTS, Database
 from service.postgres.migrate import advice, head
-from service.postgres.where import external_url
+from service.postgres.where import external_url, service_url
 from service.rules import InvalidRules, load
 from service.settings import SECRETS, Settings
-from service.store.audit import worker_heartbeat
+from service.store.workers import FRESH, heartbeat_age
 from service.web.address import webhook_url
 from service.web.outgoing import http_client
 
@@ -53,7 +51,7 @@ class OwnSide:
     async def database(self) -> str:
         """Never starts one: an embedded database runs as long as its service does."""
         external = external_url(self._settings)
-        url = external or running_url(self._settings.data_dir)
+        url = service_url(self._settings)
         if url is None:
             raise Unwell(
                 f"none runs: AUTOREVIEW_DATABASE_URL is not set, and no service is at work on the folder "
@@ -84,10 +82,9 @@ class OwnSide:
     async def worker(self) -> str:
         assert self._database
         async with self._database.connect() as connection:
-            last, now = await worker_heartbeat(connection), await database_now(connection)
-        if last is None:
+            age = await heartbeat_age(connection)
+        if age is None:
             raise Unwell("none is at work", SERVE)
-        age = now - last
         if age > FRESH:
             raise Unwell(f"the last sign of life came {age.total_seconds():.0f} s ago", SERVE)
         return f"at work, last sign of life {age.total_seconds():.0f} s ago"

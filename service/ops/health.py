@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -13,9 +12,9 @@ from service.errors import AutoreviewError
 from service.postgres.database import HINTS, Database, kind_of, within
 from service.postgres.migrate import advice
 from service.rulebook.current import RulesInForce
+from service.store.workers import FRESH
 
 PATIENCE = 2.0  # seconds a check may take
-FRESH = timedelta(seconds=30)  # how old a worker's last sign of life may be
 
 Check = Callable[[], Coroutine[None, None, str]]
 """Says in a few words what it found; raises where it is not well."""

@@ -26,8 +26,10 @@ LOCK_PATIENCE = 0.3  # seconds; ``running_url`` holds the lock for an instant
 
 
 @contextmanager
-def embedded_postgres(data_dir: Path) -> Iterator[str]:
+def embedded_postgres(data_dir: Path, *, create: bool = True) -> Iterator[str]:
     """PostgreSQL as a child process, its data below ``data_dir``; yields its URL.
+
+    Without ``create`` only a database that is there already is started.
 
     To be entered from the main thread: on Linux the server stops when the thread that started it ends, which
     is how it doesn't outlive a killed service.
@@ -47,7 +49,9 @@ def embedded_postgres(data_dir: Path) -> Iterator[str]:
             data_dir = make_data_dir(data_dir)
             stack.enter_context(_locked(data_dir / "lock"))
             (data_dir / "postgres.url").unlink(missing_ok=True)  # a killed service's
-            url = stack.enter_context(running_server(find_home(data_dir), data_dir / "postgres.log"))
+            url = stack.enter_context(
+                running_server(find_home(data_dir), data_dir / "postgres.log", create=create)
+            )
             stack.enter_context(_announced(data_dir / "postgres.url", url))
         yield url
 

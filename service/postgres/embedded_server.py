@@ -40,12 +40,14 @@ SETTINGS = {
 
 
 @contextmanager
-def running_server(home: Home, log: Path) -> Iterator[str]:
+def running_server(home: Home, log: Path, *, create: bool = True) -> Iterator[str]:
     """Yields the URL. The server lives as long as the thread that starts it, on Linux even after kill -9."""
     await_old_server(home.data)
     for leftover in home.folder.glob("data.new-*"):
         shutil.rmtree(leftover, ignore_errors=True)
     if not home.data.is_dir():
+        if not create:
+            raise DatabaseError(f"There is no database in {home.folder}: its creation was interrupted.")
         _create_data(home)
     _shorten(log)
     password = read_own(home.password_file, home.uid)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from service.errors import ConfigurationError
 from service.postgres.connection import connect
@@ -10,6 +11,20 @@ from service.postgres.explanation import explained
 from service.postgres.migrate import migrate
 from service.postgres.parameters import connection_parameters
 from service.settings import Settings
+
+SET = "Set AUTOREVIEW_DATA_DIR to the data folder of the service, or AUTOREVIEW_DATABASE_URL to its database."
+
+
+class NoDatabase(ConfigurationError):
+    """There is no database yet."""
+
+    code = "no_database"
+
+
+class NotAtWork(ConfigurationError):
+    """No service is at work, so an order to it would have no effect."""
+
+    code = "not_at_work"
 
 
 def external_url(settings: Settings) -> str | None:
@@ -25,9 +40,20 @@ def external_url(settings: Settings) -> str | None:
     return url
 
 
+def service_url(settings: Settings) -> str | None:
+    """The database that is set, else the one that runs on the data folder; None if none runs there."""
+    return external_url(settings) or running_url(settings.data_dir)
+
+
 def database_exists(settings: Settings) -> bool:
     """Whether there is a database already: the one that is set, or an embedded one in the data folder."""
-    return external_url(settings) is not None or (settings.data_dir / "postgres").is_dir()
+    return external_url(settings) is not None or has_data(settings.data_dir)
+
+
+def has_data(data_dir: Path) -> bool:
+    """Whether the folder has an embedded database; as root it may be a link."""
+    own = data_dir / "postgres"
+    return own.is_symlink() or own.is_dir()
 
 
 @contextmanager
@@ -39,22 +65,26 @@ def service_database(settings: Settings) -> Iterator[str]:
         return
     with embedded_postgres(settings.data_dir) as url, explained():
         migrate(url)
-        _forget_workers(url)
+        forget_workers(url)
         yield url
-
-
-def _forget_workers(url: str) -> None:
-    """Whoever worked on this folder before is dead, since we hold its lock: its jobs are free at once."""
-    with connect(url) as connection:
-        connection.execute("DELETE FROM procrastinate_workers")
 
 
 @contextmanager
-def command_database(settings: Settings) -> Iterator[str]:
-    """The database of a command: the running service's embedded one if there is one."""
-    if url := external_url(settings) or running_url(settings.data_dir):
-        with explained():
-            yield url
-        return
-    with service_database(settings) as url:
+def stopped_database(settings: Settings) -> Iterator[str]:
+    """The database of a data folder that no service is at work on, for the time of a command. Creates nothing.
+
+    Raises NoDatabase where the folder has none.
+    """
+    if not has_data(settings.data_dir):
+        raise NoDatabase(f"There is no database in the data folder {settings.data_dir.absolute()}. {SET}")
+    with embedded_postgres(settings.data_dir, create=False) as url, explained():
+        forget_workers(url)
         yield url
+
+
+def forget_workers(url: str) -> None:
+    """Whoever worked on this folder before is dead, since we hold its lock: its jobs are free at once."""
+    with connect(url) as connection:
+        [[is_migrated]] = connection.execute("SELECT to_regclass('procrastinate_workers') IS NOT NULL")
+        if is_migrated:
+            connection.execute("DELETE FROM procrastinate_workers")

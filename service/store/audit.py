@@ -143,11 +143,3 @@ async def job_counts(connection: AsyncConnection) -> JobCounts:
         """),
     )
     return JobCounts(**rows.mappings().one())
-
-
-async def worker_heartbeat(connection: AsyncConnection) -> datetime | None:
-    """When any worker last said that it lives."""
-    found: datetime | None = await connection.scalar(
-        sa.text("SELECT max(last_heartbeat) FROM procrastinate_workers")
-    )
-    return found

@@ -62,16 +62,22 @@ async def test_a_pause_without_who_and_why_or_of_an_empty_study_is_wrong_usage(
 
 
 async def test_commands_find_the_running_services_own_database(tmp_path: Path) -> None:
-    """And what one process pauses stays paused in the next."""
+    """And what one process pauses stays paused in the next. Between them no order is taken, only questions."""
     rules, data = write_rules(tmp_path / "rules", HOLD), tmp_path / "data"
     settings = complete_settings(rules, data)
+    there: dict[str, object] = {"data_dir": data}
     try:
         async with serving(settings, tmp_path / "log") as running:
-            there: dict[str, object] = {"data_dir": data}
             paused = await autoreview("pause", "--by", "Ada", "--reason", "x", settings=there)
             assert paused.returncode == 0, paused.stderr
             assert await running.stop() == 0
-        after = await autoreview("resume", "--by", "Ada", "--reason", "x", "--json", settings=there)
-        assert [one["by"] for one in json.loads(after.stdout)["closed"]] == ["Ada"]
+        between = await autoreview("resume", "--by", "Ada", "--reason", "x", settings=there)
+        assert (between.returncode, between.stdout) == (2, "")
+        read = await autoreview("holds", "--json", settings=there)
+        assert (read.returncode, json.loads(read.stdout)) == (0, [])
+        assert f"No service is at work on {data}" in read.stderr
+        async with serving(settings, tmp_path / "log"):
+            after = await autoreview("resume", "--by", "Ada", "--reason", "x", "--json", settings=there)
+            assert [one["by"] for one in json.loads(after.stdout)["closed"]] == ["Ada"]
     finally:
         delete_database(data)

@@ -9,7 +9,6 @@ from typing import Any
 import psycopg
 import pytest
 
-from service.app import Parts
 from service.domain.submission import Status
 from service.sandbox.studies import STROOP, TWO_PARTS
 from tests.conftest import Start
@@ -245,7 +244,7 @@ async def test_mistakes_in_a_sheet_are_told_all_at_once_before_anything_is_done(
 async def test_a_sheet_that_says_nothing_is_wrong_usage_and_an_empty_queue_is_fine(
     start: Start, command: Command
 ) -> None:
-    async with start(HOLD, parts=Parts(web=True, worker=False)):
+    async with start(HOLD):
         nothing = await command(
             "resolve", "--from", "-", "--by", "Ada", stdin=b"submission_id,action\nabc,\n"
         )

@@ -5,7 +5,7 @@ from uuid import uuid4
 import psycopg
 
 from service.app import Parts
-from service.ops.health import FRESH
+from service.store.workers import FRESH
 from tests.conftest import Start, named
 from tests.world import World, until
 
