@@ -91,8 +91,17 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _stop)
     try:
         app()
+    except RulesError as error:
+        from service.cli.findings import print_findings
+        from service.rules import InvalidRules
+
+        if isinstance(error, InvalidRules):
+            print_findings(error.findings, err=True)
+        else:
+            echo(*str(error).split("\n"), err=True)
+        sys.exit(2)
     except AutoreviewError as error:
         echo(*str(error).split("\n"), err=True)
-        sys.exit(2 if isinstance(error, ConfigurationError | RulesError | DatabaseError) else 1)
+        sys.exit(2 if isinstance(error, ConfigurationError | DatabaseError) else 1)
     except KeyboardInterrupt:
         sys.exit(130)

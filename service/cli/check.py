@@ -25,16 +25,16 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Check rule files: every finding as file:line:column: CODE message. Exit 1 if any is an error."""
-    from service.rules import check as check_rules
+    from service.cli.findings import print_findings, summary
+    from service.rules import check_counted
 
-    findings = check_rules(path or rules_dir())
+    checked = check_counted(path or rules_dir())
     counts = ("error", "warning") if strict else ("error",)
-    wrong = [finding for finding in findings if finding.severity in counts]
+    wrong = [finding for finding in checked.findings if finding.severity in counts]
     if as_json:
-        print_json({"ok": not wrong, "findings": [finding.as_json() for finding in findings]})
+        findings = [finding.as_json() for finding in checked.findings]
+        print_json({"ok": not wrong, "files": checked.files, "rules": checked.rules, "findings": findings})
     else:
-        for finding in findings:
-            echo(str(finding))
-        if not findings:
-            echo("ok")
+        print_findings(checked.findings)
+        echo(summary(checked.files, checked.rules, checked.findings))
     raise typer.Exit(1 if wrong else 0)

@@ -48,6 +48,7 @@ def run_tests(
 
 
 def _loaded(where: Path, as_json: bool) -> "RuleBook":
+    from service.cli.findings import print_findings
     from service.rules import InvalidRules, load
 
     try:
@@ -57,8 +58,7 @@ def _loaded(where: Path, as_json: bool) -> "RuleBook":
             findings = [finding.as_json() for finding in error.findings]
             print_json({"ok": False, "tests": [], "unreached": [], "findings": findings})
         else:
-            for finding in error.findings:
-                echo(str(finding))
+            print_findings(error.findings)
         raise typer.Exit(1) from None
 
 

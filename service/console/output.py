@@ -4,6 +4,7 @@ Every text goes through here, so that none of a participant's acts on the termin
 """
 
 import json
+import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
@@ -16,8 +17,9 @@ from rich.text import Text
 from service.domain.plain import plain
 from service.domain.printable import printable, printable_json
 
-__all__ = ["Json", "console", "echo", "plain", "print_json", "print_table", "text"]
+__all__ = ["Json", "console", "echo", "plain", "print_json", "print_table", "printable", "text", "width"]
 
+UNBOUNDED = 10_000  # columns
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 
@@ -37,9 +39,14 @@ def text(value: object, style: str = "") -> Text:
     return Text(printable(str(value)), style=style)
 
 
-def console(*, quiet: bool = False) -> Console:
-    """Standard output; wide enough for ids where it is not a terminal."""
-    return Console(width=None if sys.stdout.isatty() else 160, highlight=False, quiet=quiet)
+def width() -> int:
+    """Return the columns of the terminal. A pipe or file has no bound: its lines are for other programs."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else UNBOUNDED
+
+
+def console(*, quiet: bool = False, err: bool = False) -> Console:
+    """Return standard output or standard error."""
+    return Console(width=width(), highlight=False, quiet=quiet, stderr=err)
 
 
 def print_table(

@@ -1,6 +1,6 @@
 """The way of rules: YAML files in, verdicts out."""
 
-from service.rules.book import RuleBook, check, load
+from service.rules.book import RuleBook, check, check_counted, load
 from service.rules.cases.junit import failure_lines, junit_xml
 from service.rules.cases.run import CaseResult, Failure, run, unreached
 from service.rules.catalogue import CATALOGUE, FACTS, origin
@@ -33,6 +33,7 @@ __all__ = [
     "Source",
     "Validated",
     "check",
+    "check_counted",
     "failure_lines",
     "junit_xml",
     "load",

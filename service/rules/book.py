@@ -57,9 +57,24 @@ def _of(severity: Severity, findings: list[Finding]) -> tuple[Finding, ...]:
     return tuple(finding for finding in findings if finding.severity == severity)
 
 
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """The findings in a folder or file, and how many files and rules were read."""
+
+    findings: list[Finding]
+    files: int
+    rules: int
+
+
 def check(path: Path) -> list[Finding]:
-    """What ``load`` would say, warnings too, in the order of files and lines."""
-    return _read_all(path)[1]
+    """Return the findings that ``load`` would raise, and the warnings, in the order of files and lines."""
+    return check_counted(path).findings
+
+
+def check_counted(path: Path) -> Checked:
+    reads, findings = _read_all(path)
+    rules = sum(subject.startswith("rules[") for read in reads for subject in read.findings.subjects)
+    return Checked(findings, len(reads), rules)
 
 
 def _read_all(path: Path) -> tuple[list[Read], list[Finding]]:

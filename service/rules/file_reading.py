@@ -16,8 +16,8 @@ from service.rules.evidence import EVIDENCE_TYPES, RECEIVED, Signature, Source, 
 from service.rules.facts import FieldType
 from service.rules.format import document, rule_model, source_model
 from service.rules.format.case_model import Test
-from service.rules.format.document import Node, Scalar, Sequence
-from service.rules.format.findings import START, Code, Findings, Mark
+from service.rules.format.document import BREAK, Node, Scalar, Sequence
+from service.rules.format.findings import START, Code, Findings, Mark, shortened
 from service.rules.format.given_model import CODES
 from service.rules.format.model import File
 from service.rules.format.reading import Claims, Reading, find, read
@@ -38,10 +38,12 @@ def read_file(path: str, content: bytes, findings: Findings) -> tuple[RuleFile |
     if not content.strip():
         findings.add(Code.EMPTY, START, "", "the file is empty")
         return None, claims
+    findings.lines = BREAK.split(content.decode("utf-8", "replace").removeprefix("\ufeff"))
     text = _decoded(content, findings)
     tree = document.read(text, findings) if text is not None else None
     if text is None or tree is None:
         return None, claims
+    findings.subjects = _subjects(tree)
     reading = _reading(tree, claims)
     parts = FileReader(tree, reading, findings)
     head, rules, tests = parts.head(), parts.rules(), parts.tests()
@@ -78,6 +80,20 @@ def _decoded(content: bytes, findings: Findings) -> str | None:
         at = Mark(before.count(b"\n") + 1, column)
         findings.add(Code.UNREADABLE, at, "", "not UTF-8: save the file as UTF-8")
         return None
+
+
+def _subjects(tree: Node) -> dict[str, str]:
+    """Return how findings call each rule and test, by its path: by name, without a name by its number."""
+    return {
+        f"{kind}s[{index}]": f"{kind} {_name(node) or index + 1}"
+        for kind in ("rule", "test")
+        for index, node in enumerate(_items(_at(tree, f"{kind}s")))
+    }
+
+
+def _name(node: Node) -> str:
+    name = _at(node, "name")
+    return f"‘{shortened(name.value)}’" if isinstance(name, Scalar) and name.value.strip() else ""
 
 
 def _reading(tree: Node, claims: Claims) -> Reading:

@@ -1,5 +1,7 @@
-"""What is wrong with a rule file: every finding has a place, a stable code and a sentence."""
+"""Findings in rule files: each has a place, a stable code and a message."""
 
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple
@@ -9,7 +11,7 @@ from service.rules.lint.policy import Policy
 
 
 class Code(StrEnum):
-    """Stable: scripts and rules/README.md name them. What each means stands in ``MEANINGS``."""
+    """Stable: scripts and rules/README.md name them. ``MEANINGS`` explains each."""
 
     UNREADABLE = "RUL001"
     SYNTAX = "RUL002"
@@ -77,14 +79,20 @@ class Mark(NamedTuple):
 
 
 START = Mark(1, 1)
+INDEX = re.compile(r"\[\d+\]")
+ITEM = re.compile(r"(?:rules|tests)\[\d+\]")
 
 Severity = Literal["error", "warning", "allowed"]
-"""``allowed``: against policy, and the rule says why it is so all the same."""
+"""``allowed``: a policy finding that the rule accepts with ``allow`` and ``because``."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Finding:
-    """Something wrong at one place; ``path`` is where in the file's structure (``rules[0].when``)."""
+    """A problem at one place of a file.
+
+    ``path`` is the place in the file's structure (``rules[0].when``), ``subject`` the same for people
+    (``rule ‘too fast’, when``), ``source`` the line of the file.
+    """
 
     file: str
     line: int
@@ -93,15 +101,17 @@ class Finding:
     path: str
     message: str
     severity: Severity = "error"
+    subject: str = field(default="", compare=False)
+    source: str = field(default="", compare=False)
 
     @property
     def place(self) -> str:
-        """Where it is and its code, without any of the file's content."""
+        """Return file, line, column and code: nothing of the file's content."""
         return f"{self.file}:{self.line}:{self.column}: {self.code}"
 
     def __str__(self) -> str:
-        subject = f" {self.path}" if self.path else ""
-        return f"{self.place}{subject}: {self.message}"
+        subject = self.subject or self.path
+        return f"{self.place} {self.severity} {f'{subject}: ' if subject else ''}{self.message}"
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -109,10 +119,15 @@ class Finding:
 
 @dataclass(slots=True)
 class Findings:
-    """Collects the findings of one file, so that all of them are told at once."""
+    """Collects the findings of one file, so that all of them are reported at once.
+
+    ``lines`` are the file's; ``subjects`` names rules and tests, by their paths (``rules[0]``).
+    """
 
     file: str
     found: dict[Finding, None] = field(default_factory=dict)
+    lines: Sequence[str] = ()
+    subjects: Mapping[str, str] = field(default_factory=dict)
 
     def add(
         self,
@@ -122,8 +137,18 @@ class Findings:
         message: str,
         severity: Severity = "error",
     ) -> None:
-        finding = Finding(self.file, at.line, at.column, code.value, path, message, severity)
+        source = self.lines[at.line - 1] if at.line <= len(self.lines) else ""
+        subject = self._subject(path)
+        finding = Finding(self.file, at.line, at.column, code.value, path, message, severity, subject, source)
         self.found[finding] = None
+
+    def _subject(self, path: str) -> str:
+        """Return the place as people call it: rules and tests by name, other items by the list they stand in."""
+        item = ITEM.match(path)
+        if item is None or item[0] not in self.subjects:
+            return INDEX.sub("", path)
+        key = INDEX.sub("", path[item.end() :]).removeprefix(".")
+        return f"{self.subjects[item[0]]}, {key}" if key else self.subjects[item[0]]
 
     @property
     def has_errors(self) -> bool:
@@ -136,3 +161,9 @@ class InvalidRules(RulesError):
     def __init__(self, findings: list[Finding]) -> None:
         self.findings = findings
         super().__init__("\n".join(str(finding) for finding in findings))
+
+
+def shortened(text: str) -> str:
+    """Return a text for messages: on one line, 60 characters or a little more."""
+    line = " ".join(text.split())
+    return line if len(line) <= 60 else f"{line[:60]}…"

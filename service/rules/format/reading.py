@@ -13,10 +13,10 @@ from service.rules.conditions import Conditions
 from service.rules.facts import FieldType
 from service.rules.format import document, values
 from service.rules.format.document import Node, Scalar, plain
-from service.rules.format.findings import Code, Findings, Mark
+from service.rules.format.findings import Code, Findings, Mark, shortened
 from service.rules.format.given_model import evidence_model
 from service.rules.format.positions import place
-from service.rules.format.values import Closed, described, detail, refuse_all, refused, shortened, wrong
+from service.rules.format.values import Closed, described, detail, refuse_all, refused, wrong
 from service.rules.lint.hints import unknown_fact
 from service.rules.rule import Condition
 from service.rules.templates import Template, TemplateError

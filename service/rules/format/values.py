@@ -28,7 +28,7 @@ from pydantic_core.core_schema import with_info_plain_validator_function
 
 from service.domain.duration import parse as parse_duration
 from service.rules.format.document import Scalar
-from service.rules.format.findings import Code
+from service.rules.format.findings import Code, shortened
 from service.rules.lint.hints import did_you_mean
 
 NUMBER = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
@@ -142,12 +142,6 @@ class Closed(BaseModel):
             text = "Extra inputs are not permitted" if kind == Code.UNKNOWN_KEY else "{message}"
             kind = PydanticCustomError(kind, text, context_of)
         return InitErrorDetails(type=kind, loc=loc, input=problem["input"], ctx=context_of)
-
-
-def shortened(text: str) -> str:
-    """For messages: one line, not endless."""
-    line = " ".join(text.split())
-    return line if len(line) <= 60 else f"{line[:60]}…"
 
 
 def described(value: object) -> str:

@@ -40,7 +40,7 @@ tests:
     expect: {outcome: approve}
 """
 FAILING = TEXT.replace("expect: {outcome: approve}", "expect: {outcome: reject, rule: crashed}")
-WARNING = "POL007 rules[0].when: technical problems are no ground to reject"
+WARNING = "POL007 warning rule ‘crashed’, when: technical problems are no ground to reject"
 
 
 def autoreview(*arguments: str | Path) -> Result:
@@ -144,7 +144,7 @@ def test_rules_with_errors_are_told_instead_of_tested(write: Path) -> None:
     write.write_text(TEXT.replace("otherwise: approve", "otherwise: pay"), encoding="utf-8")
     ended = autoreview("test", "rules")
     assert ended.exit_code == 1
-    assert "rules/a.yaml:19:12: RUL008 otherwise" in ended.stdout
+    assert "rules/a.yaml:19:12: RUL008 error otherwise" in ended.stdout
     told = json.loads(autoreview("test", "--json").stdout)
     assert (told["ok"], told["tests"]) == (False, [])
     assert "RUL008" in {finding["code"] for finding in told["findings"]}

@@ -346,7 +346,7 @@ def test_aliases_that_explode_are_refused(found: CheckText) -> None:
 
 def test_a_file_over_a_mebibyte_is_refused(found: CheckText) -> None:
     [finding] = found("# " + "x" * 1024 * 1024)
-    assert str(finding).endswith("a.yaml:1:1: RUL001: is larger than 1 MiB")
+    assert str(finding).endswith("a.yaml:1:1: RUL001 error is larger than 1 MiB")
 
 
 def test_all_errors_are_told_at_once_in_the_order_of_lines(found: CheckText) -> None:
@@ -378,7 +378,7 @@ def test_invalid_rules_say_every_line(tmp_path: Path) -> None:
         load(path)
     assert isinstance(caught.value, RulesError)
     assert str(caught.value) == (
-        f"{path}:10:11: RUL012 rules[0].when: no fact is called submission.pac; did you mean `submission.pace`?"
+        f"{path}:10:11: RUL012 error rule ‘first’, when: no fact is called submission.pac; did you mean `submission.pace`?"
     )
     assert caught.value.findings == check(path)
 
@@ -393,6 +393,8 @@ def test_a_finding_as_json_has_every_part(found: CheckText) -> None:
         "path": "",
         "message": "the file is empty",
         "severity": "error",
+        "subject": "",
+        "source": "",
     }
 
 

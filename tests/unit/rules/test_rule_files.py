@@ -176,7 +176,9 @@ def test_a_study_that_no_file_claims_has_none(tmp_path: Path) -> None:
 def test_two_files_for_one_study_are_told_with_both_names(tmp_path: Path) -> None:
     first, second = write(tmp_path, "a.yaml", "[s1]"), write(tmp_path, "b.yaml", "[s0, s1]")
     [finding] = check(tmp_path)
-    assert str(finding) == f"{second}:3:15: RUL010 studies: study s1 is named by both {first} and {second}"
+    assert (
+        str(finding) == f"{second}:3:15: RUL010 error studies: study s1 is named by both {first} and {second}"
+    )
 
 
 def test_two_files_for_all_are_told_with_both_names(tmp_path: Path) -> None:
@@ -202,7 +204,7 @@ def test_findings_name_files_as_the_caller_did(tmp_path: Path, monkeypatch: pyte
     (tmp_path / "rules" / "a.yaml").touch()
     monkeypatch.chdir(tmp_path)
     assert [str(finding) for finding in check(Path("rules"))] == [
-        "rules/a.yaml:1:1: RUL003: the file is empty"
+        "rules/a.yaml:1:1: RUL003 error the file is empty"
     ]
 
 

@@ -198,7 +198,7 @@ def test_warnings_keep_no_file_from_loading_and_come_with_the_book(tmp_path: Pat
     book = load(path)
     assert len(book.files) == 1
     assert [str(finding) for finding in book.warnings] == [
-        f"{path}:28:11: POL007 rules[0].when: {ADVICE[Policy.TECHNICAL]}"
+        f"{path}:28:11: POL007 warning rule ‘r’, when: {ADVICE[Policy.TECHNICAL]}"
     ]
     assert book.allowed == ()
 
