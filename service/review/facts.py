@@ -7,6 +7,7 @@ from typing import Any
 from service.domain.decision import Facts
 from service.domain.submission import PARTICIPANT, Study, Submission
 from service.rules import RuleFile, Source
+from service.rules.facts import SEEN_AT
 
 NO_CODE = "NOCODE"  # what Prolific shows where no code was entered (reference 2.1)
 
@@ -20,11 +21,13 @@ def facts_of(
     completed_by: datetime,
     now: datetime,
     statistics: Facts | None = None,
+    seen_at: Mapping[str, datetime] | None = None,
 ) -> Facts:
     """Return all that is known of a submission.
 
     ``evidence`` is the newest payload of each source; ``completed_by`` stands in for a completion time that
-    Prolific does not give; ``statistics`` are the groups of facts that are computed over other submissions.
+    Prolific does not give; ``statistics`` are the groups of facts that are computed over other submissions;
+    ``seen_at`` is when each group was fetched, received or counted, from which the trace has its ages.
     """
     since = submission.completed_at or completed_by
     return {
@@ -36,6 +39,7 @@ def facts_of(
         },
         **(statistics or {}),
         "now": _text(now),
+        SEEN_AT: {group: _text(at) for group, at in (seen_at or {}).items()},
     }
 
 

@@ -1,6 +1,8 @@
 """Gathering: what Prolific shows of a submission, and what the database knows of it."""
 
-from dataclasses import dataclass, replace
+import time
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -14,6 +16,7 @@ from service.review.statistics import statistics_of
 from service.review.study_cache import StudyCache
 from service.review.study_lists import StudyLists
 from service.rules import RuleBook, RuleFile
+from service.rules.rulefile import STUDY, SUBMISSION
 from service.store.counting import Window, newest_outcomes, number_in_a_day, reward_in_a_day
 from service.store.history import review_history
 from service.store.queue import Lease
@@ -21,11 +24,22 @@ from service.store.queue import Lease
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What Prolific shows; ``study`` is fetched only where a rule file claims the submission."""
+    """What Prolific shows; ``study`` is fetched only where a rule file claims the submission.
+
+    ``at`` and ``study_at`` are monotonic times: they become ages, so that two clocks are never compared.
+    """
 
     submission: Submission
     rule_file: RuleFile | None
     study: Study | None
+    at: float = field(default_factory=time.monotonic)
+    study_at: float = field(default_factory=time.monotonic)
+
+    def seen_at(self, now: datetime) -> dict[str, datetime]:
+        """Return when each group of facts was fetched, by the clock of ``now``."""
+        elapsed = time.monotonic()
+        seen = {SUBMISSION: now - timedelta(seconds=elapsed - self.at)}
+        return seen | {STUDY: now - timedelta(seconds=elapsed - self.study_at)} if self.study else seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +53,7 @@ class Gatherer:
     async def fetch(self, submission_id: str, prolific: Prolific, rules: RuleBook) -> Fetched:
         """Fetch the submission, with its study and, if the rules ask for statistics, the study's list."""
         submission = await prolific.submission(submission_id)
+        at = time.monotonic()
         if submission.study_id is None:
             return Fetched(submission, None, None)
         rule_file = rules.file_for(submission.study_id, submission.parent_study_id)
@@ -47,7 +62,7 @@ class Gatherer:
         study = await self.studies.get(submission.study_id, prolific)
         if rule_file.groups:
             await self.lists.refresh(submission.study_id, prolific, parent_id=submission.parent_study_id)
-        return Fetched(submission, rule_file, study)
+        return Fetched(submission, rule_file, study, at, self.studies.fetched_at(submission.study_id))
 
     async def known(self, connection: AsyncConnection, fetched: Fetched, lease: Lease | None = None) -> Known:
         """Store what was fetched and read what the database knows; exact while the study's lock is held."""
@@ -65,7 +80,7 @@ class Gatherer:
         if rule_file and rule_file.groups:
             statistics = await statistics_of(connection, submission, rule_file)
         now = self.clock() if self.clock else history.now
-        return Known(submission, fetched.study, statistics, history, now)
+        return Known(submission, fetched.study, statistics, history, now, seen_at=fetched.seen_at(now))
 
 
 async def usage_of(

@@ -21,6 +21,7 @@ from service.review.facts import facts_of, still_to_come
 from service.review.guards import LOOK_AGAIN, Case, Guarded, guard, request_for
 from service.review.known import Known
 from service.review.limits import Excess, Usage
+from service.rules.facts import SEEN_AT
 from service.rules.rulefile import STATS, RuleFile
 from service.store.history import Version
 
@@ -106,7 +107,7 @@ def still_asks_to_return(known: Known, proposal: Proposal) -> bool:
 
 def _basis(decision: Decision) -> tuple[Any, ...]:
     """What a decision rests on, without what our own request changes."""
-    facts = {name: value for name, value in decision.facts.items() if name != "now"}
+    facts = {name: value for name, value in decision.facts.items() if name not in ("now", SEEN_AT)}
     submission = facts.get("submission") or {}
     facts["submission"] = {name: value for name, value in submission.items() if name not in OWN_EFFECTS}
     return facts, decision.rule, decision.rules_hash, decision.mode
@@ -121,6 +122,7 @@ def _facts(known: Known, rule_file: RuleFile, evidence: Mapping[str, Mapping[str
         completed_by=known.completed_by,
         now=known.now,
         statistics=known.statistics,
+        seen_at=known.all_seen_at,
     )
 
 

@@ -1,7 +1,7 @@
 """All that is known of a submission when it is judged."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,7 +22,8 @@ class Known:
     """A submission as Prolific shows it, its study, statistics over others, and its history here.
 
     ``now`` is the time to decide by. ``replied`` says why the participant counts as having answered a request to
-    return, None if they did not or nobody looked.
+    return, None if they did not or nobody looked. ``seen_at`` is when each group of facts was fetched, as far as
+    it is not the history's.
     """
 
     submission: Submission
@@ -31,6 +32,15 @@ class Known:
     history: History
     now: datetime
     replied: str | None = None
+    seen_at: Mapping[str, datetime] = field(default_factory=dict)
+
+    @property
+    def all_seen_at(self) -> dict[str, datetime]:
+        """When each group of facts was fetched, received or counted."""
+        received = {
+            f"evidence.{version.source}": version.received_at for version in reversed(self.history.evidence)
+        }
+        return {**self.seen_at, **dict.fromkeys(self.statistics, self.now), **received}
 
     @property
     def evidence(self) -> dict[str, Mapping[str, Any]]:

@@ -33,6 +33,10 @@ class StudyCache:
                 self._kept[study_id] = (self.timer(), await self._fetch(study_id, prolific))
         return self._kept[study_id][1]
 
+    def fetched_at(self, study_id: str) -> float:
+        """Return when the study was fetched, by ``timer``."""
+        return self._kept[study_id][0]
+
     def _is_fresh(self, study_id: str) -> bool:
         return study_id in self._kept and self.timer() - self._kept[study_id][0] < FRESH
 

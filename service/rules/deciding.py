@@ -45,19 +45,19 @@ def decide(
     text_doubt = sentences.text_lacks(proposal.rule, missing, sheet.too_long) if missing else None
     if to_come and (doubts or text_doubt):
         said = [*doubts, text_doubt] if text_doubt else doubts
-        return _held(proposal, Guard.WAITING, sentences.waiting(to_come, said))
+        return _held(proposal, sheet, Guard.WAITING, sentences.waiting(to_come, said))
     blocking = [asked for asked in proposal.unknown if asked.rule.blocks(proposal.plan.outcome)]
     if blocking:
         said = [sentences.cannot_rule_out(asked.rule.name, asked.why) for asked in blocking]
-        return _held(proposal, Guard.UNDECIDABLE, sentences.undecidable(said))
+        return _held(proposal, sheet, Guard.UNDECIDABLE, sentences.undecidable(said))
     if text_doubt:
-        return _held(proposal, Guard.MESSAGE, sentences.held_by_text(text_doubt))
+        return _held(proposal, sheet, Guard.MESSAGE, sentences.held_by_text(text_doubt))
     if not proposal.plan.texts:
-        return _acted(proposal, proposal.plan.action)
+        return _acted(proposal, sheet, proposal.plan.action)
     action = proposal.plan.filled(sheet)
     if problem := text_problem(action, proposal.rule):
-        return _held(proposal, Guard.MESSAGE, sentences.held_by_text(problem))
-    return _acted(proposal, action)
+        return _held(proposal, sheet, Guard.MESSAGE, sentences.held_by_text(problem))
+    return _acted(proposal, sheet, action)
 
 
 def _propose(rules: Sequence[Rule], otherwise: PlannedAction, sheet: FactSheet, bound: Bound) -> Proposal:
@@ -70,7 +70,7 @@ def _propose(rules: Sequence[Rule], otherwise: PlannedAction, sheet: FactSheet, 
     return Proposal(otherwise, None, "", None, None, tuple(trace))
 
 
-def _acted(proposal: Proposal, action: Action) -> Verdict:
+def _acted(proposal: Proposal, sheet: FactSheet, action: Action) -> Verdict:
     why = action.reason if isinstance(action, Hold) else proposal.why
     reason = sentences.decided(action.outcome, proposal.rule, why)
     if proposal.unknown:
@@ -81,13 +81,13 @@ def _acted(proposal: Proposal, action: Action) -> Verdict:
         rule=proposal.rule,
         guard=None,
         reason=reason,
-        trace=_trace(proposal),
+        trace=_trace(proposal, sheet),
         tag=proposal.tag,
         recheck_after=proposal.recheck_after,
     )
 
 
-def _held(proposal: Proposal, guard: Guard, reason: str) -> Verdict:
+def _held(proposal: Proposal, sheet: FactSheet, guard: Guard, reason: str) -> Verdict:
     """The rule's tag and timer belong to its action, which isn't taken."""
     return Verdict(
         proposed=proposal.plan.outcome,
@@ -95,9 +95,14 @@ def _held(proposal: Proposal, guard: Guard, reason: str) -> Verdict:
         rule=proposal.rule,
         guard=guard,
         reason=reason,
-        trace=_trace(proposal),
+        trace=_trace(proposal, sheet),
     )
 
 
-def _trace(proposal: Proposal) -> tuple[dict[str, object], ...]:
-    return tuple(asked.as_trace() for asked in proposal.trace)
+def _trace(proposal: Proposal, sheet: FactSheet) -> tuple[dict[str, object], ...]:
+    origins = {fact: origin for asked in proposal.trace for fact, origin in asked.rule.when.facts.items()}
+    seen = {
+        fact: {"fact": fact, "value": sheet.values.get(fact), "source": origin, "age_s": sheet.age(fact)}
+        for fact, origin in origins.items()
+    }
+    return tuple(asked.as_trace(seen) for asked in proposal.trace)

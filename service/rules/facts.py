@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -21,6 +21,9 @@ class FieldType(StrEnum):
     TIMESTAMP = "timestamp"
     """Prolific's times only: evidence has none."""
 
+
+SEEN_AT = "seen_at"
+"""Beside the facts: when each group of them was fetched, received or counted, ``{"evidence.survey": …}``."""
 
 INT_BOUND = 2**63
 LONGEST_TEXT = 10_000
@@ -78,11 +81,13 @@ def parse_time(text: str) -> datetime | None:
 class FactSheet:
     """What is known of one submission, flat: a fact that isn't here is missing.
 
-    ``too_long`` are texts that are known but over LONGEST_TEXT, so that they count as missing.
+    ``too_long`` are texts that are known but over LONGEST_TEXT, so that they count as missing. ``ages`` are
+    seconds by group of facts.
     """
 
     values: Mapping[str, Plain]
     too_long: tuple[str, ...] = ()
+    ages: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def read(cls, facts: Facts, types: Mapping[str, FieldType]) -> "FactSheet":
@@ -94,10 +99,25 @@ class FactSheet:
                 too_long.append(name)
             elif value is not None:
                 values[name] = value
-        return cls(values, tuple(too_long))
+        return cls(values, tuple(too_long), _ages(facts))
+
+    def age(self, name: str) -> int | None:
+        """Return the age of a value in seconds; None if it is missing or its time was not recorded."""
+        return self.ages.get(name.rpartition(".")[0]) if name in self.values else None
 
     def missing(self, names: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(name for name in names if name not in self.values)
+
+
+def _ages(facts: Facts) -> dict[str, int]:
+    """Return the age of each group in seconds; facts recorded by earlier versions have none."""
+    now, seen = facts.get("now"), facts.get(SEEN_AT)
+    until = parse_time(now) if isinstance(now, str) else None
+    if until is None or not isinstance(seen, dict):
+        return {}
+    times = {group: parse_time(at) for group, at in seen.items() if isinstance(at, str)}
+    ages = {group: max(0, int((until - at).total_seconds())) for group, at in times.items() if at}
+    return {"": 0, **ages}
 
 
 def _dig(facts: Any, name: str) -> Any:

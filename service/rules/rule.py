@@ -1,5 +1,6 @@
 """One rule, and what comes of asking it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -8,6 +9,7 @@ from typing import Any, NamedTuple
 from service.domain.decision import Outcome
 from service.rules import sentences
 from service.rules.actions import PlannedAction
+from service.rules.catalogue import origin
 from service.rules.cel import Bound, Program, Undecided
 from service.rules.facts import FactSheet
 
@@ -26,6 +28,14 @@ class Result(StrEnum):
     UNKNOWN = "unknown"
 
 
+class State(StrEnum):
+    """What one condition came to."""
+
+    MET = "met"
+    NOT_MET = "not met"
+    UNKNOWN = "unknown"
+
+
 @dataclass(frozen=True, slots=True)
 class Condition:
     """``facts`` are those the source names, in order."""
@@ -39,11 +49,15 @@ Doubt = tuple[Condition, Undecided]
 
 
 class Answer(NamedTuple):
-    """``doubts`` are what kept it from being known, ``decided_by`` the conditions that made it so."""
+    """``doubts`` are what kept it from being known, ``decided_by`` the conditions that made it so.
+
+    ``states`` are those of all conditions, in order.
+    """
 
     result: Result
     doubts: tuple[Doubt, ...]
     decided_by: tuple[Condition, ...]
+    states: tuple[State, ...]
 
 
 VERDICTS = {  # the answer of one condition that settles it, to what; and what it is when none does
@@ -55,30 +69,37 @@ VERDICTS = {  # the answer of one condition that settles it, to what; and what i
 
 @dataclass(frozen=True, slots=True)
 class When:
-    """A single condition is ``all`` of one."""
+    """A single condition is ``all`` of one. ``facts`` are those that its conditions read, with who says so."""
 
     quantifier: Quantifier
     conditions: tuple[Condition, ...]
-    facts: tuple[str, ...]
+    facts: Mapping[str, str]
 
     @classmethod
     def of(cls, quantifier: Quantifier, conditions: tuple[Condition, ...]) -> "When":
-        facts = dict.fromkeys(fact for condition in conditions for fact in condition.facts)
-        return cls(quantifier, conditions, tuple(facts))
+        facts = {fact: origin(fact) for condition in conditions for fact in condition.facts}
+        return cls(quantifier, conditions, facts)
 
     def evaluate(self, bound: Bound) -> Answer:
-        """In three-valued logic."""
+        """In three-valued logic. Every condition is evaluated, because the trace shows the state of each."""
         settling, settled, else_ = VERDICTS[self.quantifier]
+        answers = [condition.program.evaluate(bound) for condition in self.conditions]
+        states = tuple(_state(answer) for answer in answers)
         doubts: list[Doubt] = []
-        for condition in self.conditions:
-            answer = condition.program.evaluate(bound)
+        for condition, answer in zip(self.conditions, answers, strict=True):
             if answer is settling:
-                return Answer(settled, (), (condition,))
+                return Answer(settled, (), (condition,), states)
             if isinstance(answer, Undecided):
                 doubts.append((condition, answer))
         if doubts:
-            return Answer(Result.UNKNOWN, tuple(doubts), tuple(condition for condition, _ in doubts))
-        return Answer(else_, (), self.conditions)
+            return Answer(Result.UNKNOWN, tuple(doubts), tuple(condition for condition, _ in doubts), states)
+        return Answer(else_, (), self.conditions, states)
+
+
+def _state(answer: bool | Undecided) -> State:
+    if isinstance(answer, Undecided):
+        return State.UNKNOWN
+    return State.MET if answer else State.NOT_MET
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +111,7 @@ class Asked:
     values: dict[str, Any]
     why: str
     decided_by: tuple[Condition, ...]
+    states: tuple[State, ...]
 
     @property
     def decides(self) -> bool:
@@ -100,15 +122,28 @@ class Asked:
         """Whether it might decide if more were known."""
         return self.result is Result.UNKNOWN and not self.rule.is_observed
 
-    def as_trace(self) -> dict[str, Any]:
-        """Of several conditions also which of them decided, of an observed rule also what it would decide."""
+    def as_trace(self, seen: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+        """Return the rule's entry in the trace.
+
+        Of several conditions it also says how they are combined and which of them decided, of an observed rule
+        also what it would decide. ``seen`` are the entries of the facts, which conditions share.
+        """
         trace: dict[str, Any] = {
             "rule": self.rule.name,
             "result": self.result.value,
             "values": self.values,
             "why": self.why,
+            "conditions": [
+                {
+                    "text": condition.source,
+                    "state": state.value,
+                    "facts": [seen[fact] for fact in condition.facts],
+                }
+                for condition, state in zip(self.rule.when.conditions, self.states, strict=True)
+            ],
         }
         if len(self.rule.when.conditions) > 1:
+            trace["when"] = self.rule.when.quantifier.value
             trace["decided_by"] = [condition.source for condition in self.decided_by]
         if self.rule.is_observed:
             would = self.rule.plan.outcome.value if self.result is Result.MATCHED else None
@@ -134,12 +169,12 @@ class Rule:
     is_observed: bool = False
 
     def ask(self, sheet: FactSheet, bound: Bound) -> Asked:
-        result, doubts, decided_by = self.when.evaluate(bound)
+        result, doubts, decided_by, states = self.when.evaluate(bound)
         values = {fact: sheet.values.get(fact) for fact in self.when.facts}
         why = _why_unknown(doubts, sheet) if result is Result.UNKNOWN else sentences.seen(values)
         if self.is_observed:
             why = sentences.observed(why, self.plan.outcome if result is Result.MATCHED else None)
-        return Asked(self, result, values, why, decided_by)
+        return Asked(self, result, values, why, decided_by, states)
 
     def blocks(self, outcome: Outcome) -> bool:
         """Whether not knowing this rule keeps a later one from deciding on ``outcome``."""

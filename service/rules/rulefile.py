@@ -15,7 +15,7 @@ from service.rules.limits import Limits
 from service.rules.lint.policy import withheld
 from service.rules.rule import Rule
 
-STATS, PARTICIPANT = "stats", "participant"
+SUBMISSION, STUDY, STATS, PARTICIPANT = "submission", "study", "stats", "participant"
 
 
 def groups_read(rules: Sequence[Rule], fallback: PlannedAction) -> frozenset[str]:

@@ -3,11 +3,15 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 
 from service.rules.facts import Plain
 
-PART = re.compile(r"\{\{|\}\}|\{(?P<fact>[^{}]*)\}|(?P<lone>[{}])")
+PART = re.compile(r"\{\{|\}\}|\{(?P<fact>[^{}:]*)(?::(?P<form>[^{}]*))?\}|(?P<lone>[{}])")
+FORM = re.compile(r"\.\df")
 LONGEST_VALUE = 500  # characters of one filled value
+DIGITS = 3  # significant digits of a number with a fraction
+EXACT_BELOW = 1e15  # a double holds every whole number up to here
 
 
 class TemplateError(Exception):
@@ -16,14 +20,18 @@ class TemplateError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """``literals`` and ``facts`` alternate, a literal first and last."""
+    """``literals`` and ``facts`` alternate, a literal first and last.
+
+    ``forms`` has the format that follows each fact's name, ``.1f``; None where there is none.
+    """
 
     literals: tuple[str, ...]
     facts: tuple[str, ...]
+    forms: tuple[str | None, ...]
 
     @classmethod
     def parse(cls, text: str) -> "Template":
-        literals, facts, done = [""], [], 0
+        literals, facts, forms, done = [""], list[str](), list[str | None](), 0
         for part in PART.finditer(text):
             literals[-1] += text[done : part.start()]
             done = part.end()
@@ -33,9 +41,10 @@ class Template:
                 literals[-1] += part.group()[0]
             else:
                 facts.append(part["fact"])
+                forms.append(part["form"])
                 literals.append("")
         literals[-1] += text[done:]
-        return cls(tuple(literals), tuple(facts))
+        return cls(tuple(literals), tuple(facts), tuple(forms))
 
     @property
     def own_text(self) -> str:
@@ -44,15 +53,26 @@ class Template:
 
     def fill(self, values: Mapping[str, Plain]) -> str:
         filled = [self.literals[0]]
-        for fact, literal in zip(self.facts, self.literals[1:], strict=True):
-            filled += (written(values[fact])[:LONGEST_VALUE] if fact in values else "", literal)
+        for fact, form, literal in zip(self.facts, self.forms, self.literals[1:], strict=True):
+            value = values.get(fact)
+            filled += ("" if value is None else _filled(value, form)[:LONGEST_VALUE], literal)
         return "".join(filled).strip()
 
 
+def _filled(value: Plain, form: str | None) -> str:
+    return format(value, form) if form and isinstance(value, int | float) else written(value)
+
+
 def written(value: Plain) -> str:
-    """As people write it: 2, 0.5, true."""
+    """Return a value for people: 2, 0.5, -3.42, true. The facts of a decision keep every digit."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
-        return str(int(value))
-    return str(value)
+    return _rounded(value) if isinstance(value, float) else str(value)
+
+
+def _rounded(number: float) -> str:
+    if number.is_integer():
+        return str(int(number)) if abs(number) < EXACT_BELOW else str(number)
+    text = f"{number:.{DIGITS}g}"
+    # Format `g` changes to an exponent from 1000 on: 1234.5 is 1230 for people, not 1.23e+03.
+    return text if abs(number) < 1e-4 else f"{Decimal(text):f}"

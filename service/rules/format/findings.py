@@ -57,7 +57,7 @@ MEANINGS: dict[Code, str] = {
     Code.CONDITION_TYPE: "a condition compares different types, or its result is not true or false",
     Code.REFUSED_FUNCTION: "has() or dyn() in a condition",
     Code.BAD_LITERAL: "a duration, time, zone or pattern in a condition that can never be read",
-    Code.TEMPLATE: "a placeholder in a text to people that names no fact, or a lone brace",
+    Code.TEMPLATE: "a placeholder in a text to people that names no fact or has a format other than decimals, or a lone brace",
     Code.MESSAGE_TOO_SHORT: "a rejection's message has under 100 characters without what is filled in",
     Code.ACTION_COUNT: "a rule has no action, or several",
     Code.DUPLICATE_NAME: "two rules of a file have the same name",

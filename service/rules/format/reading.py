@@ -1,12 +1,12 @@
 """Validates nodes of a file against the model, and reports each error at its place."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
-from pydantic_core import PydanticCustomError
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from service.domain.decision import MESSAGE_LENGTH
 from service.rules.conditions import Conditions
@@ -19,7 +19,7 @@ from service.rules.format.positions import place
 from service.rules.format.values import Closed, described, detail, refuse_all, refused, wrong
 from service.rules.lint.hints import unknown_fact
 from service.rules.rule import Condition
-from service.rules.templates import Template, TemplateError
+from service.rules.templates import FORM, Template, TemplateError
 
 Model = TypeVar("Model", bound=Closed)
 
@@ -73,7 +73,19 @@ class Reading:
         refuse_all(
             detail(wrong(Code.TEMPLATE, f"{{{fact}}}: {unknown_fact(fact, self.types)}")) for fact in strange
         )
+        refuse_all(self._form_problems(template))
         return template
+
+    def _form_problems(self, template: Template) -> Iterator[InitErrorDetails]:
+        for fact, form in zip(template.facts, template.forms, strict=True):
+            kind = self.types[fact]
+            if form is not None and not FORM.fullmatch(form):
+                message = f"{{{fact}:{form}}}: write the number of decimals as `{{{fact}:.1f}}`"
+            elif form and kind not in (FieldType.INT, FieldType.DOUBLE, None):
+                message = f"{{{fact}:{form}}}: decimals are for numbers, {fact} is of type {kind}"
+            else:
+                continue
+            yield detail(wrong(Code.TEMPLATE, message))
 
     def condition(self, value: object) -> Condition:
         return self.conditions.read(value)

@@ -107,5 +107,27 @@ async def test_a_decision_tells_everything_the_contract_names(start: Start) -> N
             "guard", "rule", "rule_file", "rules_hash", "mode", "action", "tag", "by", "note", "reason", "trace",
             "facts", "status", "attempts", "recheck_at",
         }  # fmt: skip
-        assert set(decision["facts"]) == {"submission", "study", "evidence", "now"}
+        assert set(decision["facts"]) == {"submission", "study", "evidence", "now", "seen_at"}
         assert set(decision["attempts"][0]) == {"at", "request", "status_code", "answer"}
+
+
+async def test_trace_has_each_condition_with_its_state_and_each_value_with_source_and_age(
+    start: Start,
+) -> None:
+    when = "{all: [evidence.survey.attention_failed >= 2, submission.pace > 0.0, evidence.survey.consented]}"
+    async with start(rules_text(f"[{{name: failed, when: {when}, hold: Look.}}]")) as world:
+        submission = world.completed()
+        await world.push(submission.id, {"attention_failed": 0})
+        [rule] = (await world.reviewed(submission))["trace"]
+    assert [condition["state"] for condition in rule["conditions"]] == ["not met", "met", "unknown"]
+    assert [condition["text"] for condition in rule["conditions"]][1] == "submission.pace > 0.0"
+    seen = {fact["fact"]: fact for condition in rule["conditions"] for fact in condition["facts"]}
+    failed, pace = seen["evidence.survey.attention_failed"], seen["submission.pace"]
+    assert (failed["value"], failed["source"], pace["source"]) == (0, "evidence survey", "this service")
+    assert all(0 <= fact["age_s"] < 600 for fact in (failed, pace))
+    assert seen["evidence.survey.consented"] == {
+        "fact": "evidence.survey.consented",
+        "value": None,
+        "source": "evidence survey",
+        "age_s": None,
+    }

@@ -48,6 +48,20 @@ def test_a_match_says_what_it_saw(loaded: LoadText, facts: Facts) -> None:
             "result": "matched",
             "values": {"evidence.survey.failed": 2},
             "why": "evidence.survey.failed was 2.",
+            "conditions": [
+                {
+                    "text": "evidence.survey.failed >= 2",
+                    "state": "met",
+                    "facts": [
+                        {
+                            "fact": "evidence.survey.failed",
+                            "value": 2,
+                            "source": "evidence survey",
+                            "age_s": None,
+                        }
+                    ],
+                }
+            ],
         },
     )
 

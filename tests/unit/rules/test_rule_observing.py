@@ -47,6 +47,7 @@ def test_what_it_would_do_is_recorded_and_not_done(loaded: LoadText, facts: Fact
             "result": "matched",
             "values": {"evidence.survey.failed": 2},
             "why": f"evidence.survey.failed was 2. Only observed: it would {outcome.value.replace('_', ' ')}.",
+            "conditions": verdict.trace[0]["conditions"],
             "observe": True,
             "would": outcome.value,
         },
