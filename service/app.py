@@ -37,6 +37,7 @@ from service.rulebook.current import RulesInForce
 from service.rulebook.watcher import RuleWatcher
 from service.settings import Settings
 from service.store.queue import job_app
+from service.store.workers import settings_of
 from service.sweep.scheduled import ScheduledSweep
 from service.sweep.sweeper import Sweeper
 from service.telemetry.metrics import CONTENT_TYPE, Metrics
@@ -91,7 +92,12 @@ def build(
         pool_size=budget.engine,
         on_error=lambda kind: metrics.database_errors.labels(kind).inc(),
     )
-    jobs = job_app(database.connections, size=budget.jobs or 1, on_heartbeat=health.note_heartbeat)
+    jobs = job_app(
+        database.connections,
+        size=budget.jobs or 1,
+        on_heartbeat=health.note_heartbeat,
+        settings=settings_of(settings),
+    )
     watcher = RuleWatcher(rules, database, settings.mode, metrics, reviews_again=parts.worker)
     writer = InboxWriter(database)
     prolific = _prolific(settings) if parts.worker else None
@@ -147,7 +153,7 @@ def _reviewer(
         gatherer=gatherer,
         recorder=Recorder(database, metrics),
         failures=FailureCounter(database, metrics),
-        service_limits=service_limits(settings),
+        service_limits=service_limits(settings_of(settings)),
     )
 
 

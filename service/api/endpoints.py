@@ -29,6 +29,7 @@ from service.store.inbox import events_of, inbox_counts
 from service.store.pauses import Scope, scopes
 from service.store.schedule import Run, last_run
 from service.store.submissions import submission_as_seen, unclaimed_count
+from service.store.workers import highest_mode, workers_at_work
 from service.web.bearer import Bearer
 from service.web.http import problem
 
@@ -98,12 +99,14 @@ class Api:
             observed = [asdict(rule) for rule in await observed_rules(connection)]
             brakes = await scopes(connection)
             sweep = await last_run(connection, "sweep")
+            workers = await workers_at_work(connection)
         service = brakes.get(None) or Scope(None)
         pauses = [one for scope in brakes.values() for one in scope.as_dicts() if one["kind"] == "pause"]
         breakers = [breaker.as_dict() for scope in brakes.values() for breaker in scope.breakers]
         state: dict[str, Any] = {
             "version": __version__,
-            "mode": self.mode.value,
+            "mode": (highest_mode(workers) or self.mode).value,
+            "workers": [worker.as_dict() for worker in workers],
             "paused": service.pause is not None,
             "pauses": pauses,
             "rules": rules_state(self.rules),

@@ -9,8 +9,8 @@ from typing import TypeVar
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.console.output import echo
-from service.errors import ConfigurationError
-from service.postgres.database import Database
+from service.errors import ConfigurationError, DatabaseError
+from service.postgres.database import HINTS, Database
 from service.postgres.explanation import explained
 from service.postgres.where import SET, NotAtWork, external_url, has_data, service_url, stopped_database
 from service.settings import Settings
@@ -58,6 +58,8 @@ def with_service(work: Callable[[Database], Awaitable[Result]]) -> Result:
         raise NotAtWork(_idle(settings))
 
     async def checked(database: Database) -> Result:
+        if not await database.takes_writes():
+            raise DatabaseError(f"{HINTS['read_only'].capitalize()}. Use the primary server.")
         if not await _is_at_work(database):
             raise NotAtWork(_idle(settings))
         return await work(database)

@@ -10,6 +10,7 @@ from service.domain.decision import Decision, Mode
 
 if TYPE_CHECKING:
     from service.review.explain import Explanation
+    from service.rulebook.at_work import AtWork
 
 
 def explain(
@@ -20,38 +21,33 @@ def explain(
 
     Exit 1 if Prolific doesn't know the submission, or no rule file claims its study.
     """
-    found = _ask(submission)
+    found, service = _ask(submission)
     if as_json:
-        print_json(as_dict(found))
+        print_json(as_dict(found) | {"service": service.as_dict()})
     else:
-        print_explanation(found)
+        print_explanation(found, service)
 
 
-def _ask(submission: str) -> "Explanation":
+def _ask(submission: str) -> "tuple[Explanation, AtWork]":
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from service.cli.database import ask
     from service.prolific.client import Prolific
-    from service.review.explain import Explanation
     from service.review.explain import explain as explained
     from service.review.limits import service_limits
-    from service.rules import load
+    from service.rulebook.at_work import at_work
     from service.settings import Settings
 
     settings = Settings.from_environment()
     token = settings.require("PROLIFIC_TOKEN", "the submission is fetched from Prolific with it")
-    book = load(settings.rules_dir)
 
-    async def question(connection: AsyncConnection) -> Explanation:
+    async def question(connection: AsyncConnection) -> "tuple[Explanation, AtWork]":
+        found = await at_work(connection, settings)
         async with Prolific(settings.prolific_url, token.read, concurrency=1) as prolific:
+            limits = service_limits(found.settings)
             return await explained(
-                submission,
-                prolific,
-                connection,
-                book,
-                settings.mode,
-                service_limits(settings),
-            )
+                submission, prolific, connection, found.book, found.settings.mode, limits
+            ), found
 
     return ask(question)
 
@@ -75,14 +71,14 @@ def as_dict(found: "Explanation") -> dict[str, Any]:
     }
 
 
-def print_explanation(found: "Explanation") -> None:
+def print_explanation(found: "Explanation", service: "AtWork") -> None:
     """The sentence first, then what it rests on."""
     out, decision = console(), found.decision
     out.print(text(found.summary, style="bold"))
     guard = f" (the rules say {decision.proposed}, held by {decision.guard})" if decision.guard else ""
     for name, value in (
         ("outcome", f"{decision.outcome}{guard}"),
-        ("mode", decision.mode),
+        ("mode", f"{decision.mode} ({service.origin})"),
         ("rule file", f"{decision.rule_file} {decision.rules_hash}"),
         ("would send", _sent(decision)),
         ("on record", _on_record(found)),

@@ -44,17 +44,18 @@ def sweep(as_json: Json = False) -> None:
 def _sweep() -> dict[str, Any]:
     from service.cli.database import with_service
     from service.prolific.client import Prolific
-    from service.rules import load
+    from service.rulebook.at_work import at_work
     from service.settings import Settings
     from service.sweep.sweeper import Sweeper
 
     settings = Settings.from_environment()
     token = settings.require("PROLIFIC_TOKEN", "Prolific's lists are read with it")
-    book = load(settings.rules_dir)
 
     async def swept(database: "Database") -> dict[str, Any]:
+        async with database.connect() as connection:
+            found = await at_work(connection, settings)
         async with Prolific(settings.prolific_url, token.read, concurrency=1) as prolific:
-            sweeper = Sweeper(prolific, database, lambda: book, settings.studies)
+            sweeper = Sweeper(prolific, database, lambda: found.book, found.settings.studies)
             return (await sweeper.sweep()).as_dict()
 
     return with_service(swept)

@@ -1,20 +1,25 @@
 """What the service itself needs: its database with a worker at it, its rules, its public address."""
 
+import asyncio
+from collections.abc import Sequence
+
 import httpx
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.doctor.check import Unwell
 from service.domain.decision import Mode
-from service.errors import ConfigurationError
+from service.errors import AutoreviewError, ConfigurationError
 from service.postgres.database import HINTS, Database
 from service.postgres.migrate import advice, head
 from service.postgres.where import external_url, service_url
-from service.rules import InvalidRules, load
+from service.rules import InvalidRules, RuleBook, load
 from service.settings import SECRETS, Settings
-from service.store.workers import FRESH, heartbeat_age
+from service.store.rulebooks import newest_hashes
+from service.store.workers import FRESH, Worker, WorkerSettings, heartbeat_age, workers_at_work
 from service.web.address import webhook_url
 from service.web.outgoing import http_client
 
+PATIENCE = 5.0  # seconds
 SERVE = "Start the service: `autoreview serve`."
 MODES = {
     Mode.OBSERVE: "everything is decided and recorded, nothing applied",
@@ -45,8 +50,25 @@ class OwnSide:
                 problems.append(str(error))
         if problems:
             raise ConfigurationError("\n".join(problems))
+        if workers := await self._workers():
+            return f"of the service at work: {_settings_of(workers)}"
         mode = self._settings.mode
-        return f"mode {mode.value}: {MODES[mode]}"
+        return f"mode {mode.value}: {MODES[mode]}; no service is at work that has another"
+
+    async def _workers(self) -> tuple[Worker, ...]:
+        """The workers at work; none where the database does not answer, which is a check of its own."""
+        database = None
+        try:
+            if (url := service_url(self._settings)) is None:
+                return ()
+            database = Database(url, pool_size=1)
+            async with asyncio.timeout(PATIENCE), database.connect() as connection:
+                return await workers_at_work(connection)
+        except (SQLAlchemyError, AutoreviewError, TimeoutError):
+            return ()
+        finally:
+            if database:
+                await database.close()
 
     async def database(self) -> str:
         """Never starts one: an embedded database runs as long as its service does."""
@@ -97,7 +119,20 @@ class OwnSide:
             raise Unwell(f"errors: {len(wrong)}, the first: {wrong[0]}", "Run `autoreview check`.") from None
         if not book.files:
             raise Unwell(f"no file in {self._settings.rules_dir}", "Write one: see rules/README.md.")
+        if await self._differs(book):
+            raise Unwell(
+                f"the service has other rules in force than {self._settings.rules_dir}",
+                "A change takes five seconds. Else set AUTOREVIEW_RULES_DIR to the folder of the service.",
+            )
         return f"files: {len(book.files)}, warnings: {len(book.warnings)}"
+
+    async def _differs(self, book: RuleBook) -> bool:
+        """Whether the service at work has other rules in force, as far as the database tells."""
+        if self._database is None or not await self._workers():
+            return False
+        async with self._database.connect() as connection:
+            in_force = await newest_hashes(connection)
+        return in_force is not None and in_force != {file.path: file.hash for file in book.files}
 
     async def public_url(self) -> str:
         if self._settings.public_url is None:
@@ -119,6 +154,21 @@ class OwnSide:
                 "Let the proxy pass that path on to the service as it is.",
             )
         return f"{target} leads to the service"
+
+
+def _settings_of(workers: Sequence[Worker]) -> str:
+    """Describe mode and limits of the workers, each combination once."""
+    found = dict.fromkeys(_described(worker.settings) for worker in workers if worker.settings)
+    if len(found) > 1:
+        return f"a change is under way, workers differ: {' / '.join(found)}"
+    return next(iter(found), "its mode is unknown: it is of an older version")
+
+
+def _described(settings: WorkerSettings) -> str:
+    limits = [f"{name} {limit}" for name, limit in settings.limits.items() if limit is not None]
+    return f"mode {settings.mode.value}: {MODES[settings.mode]}" + (
+        f"; limits of the service: {', '.join(limits)}" if limits else ""
+    )
 
 
 def _is_ours(answer: httpx.Response) -> bool:

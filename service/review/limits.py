@@ -10,8 +10,8 @@ from math import floor
 
 from service.domain.decision import Guard, Outcome
 from service.rules import Limits
-from service.settings import Settings
 from service.store.pauses import Scope
+from service.store.workers import WorkerSettings
 
 ALWAYS_ALLOWED = 3  # rejections that no share forbids
 
@@ -36,12 +36,12 @@ class ServiceLimits:
         return any(limit is not None for limit in (self.rejections, self.requests_to_return, self.reward))
 
 
-def service_limits(settings: Settings) -> ServiceLimits:
+def service_limits(settings: WorkerSettings) -> ServiceLimits:
     """Return the limits that the settings ask for."""
     return ServiceLimits(
-        rejections=settings.limit_reject_per_day,
-        requests_to_return=settings.limit_request_return_per_day,
-        reward=settings.limit_reward_per_day,
+        rejections=settings.limits.get("reject_per_day"),
+        requests_to_return=settings.limits.get("request_return_per_day"),
+        reward=settings.limits.get("reward_per_day"),
     )
 
 

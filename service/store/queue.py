@@ -28,6 +28,7 @@ from service.errors import AutoreviewError
 from service.postgres.connection import Connection, Connections
 from service.postgres.database import kind_of
 from service.postgres.requirements import WORKER
+from service.store.workers import RECORD, WorkerSettings
 
 REVIEW = "review"
 RETRY = "retry"
@@ -39,11 +40,17 @@ log = structlog.get_logger(__name__)
 
 
 class Connector(PsycopgConnector):
-    """Procrastinate's way to the database, over this service's connections; ``on_heartbeat`` is called after each."""
+    """Procrastinate's way to the database, over this service's connections; ``on_heartbeat`` is called after each.
 
-    def __init__(self, *, on_heartbeat: Callable[[], None], **pool: Any) -> None:
+    ``settings`` are recorded with each worker that is registered.
+    """
+
+    def __init__(
+        self, *, on_heartbeat: Callable[[], None], settings: WorkerSettings | None, **pool: Any
+    ) -> None:
         super().__init__(**pool)
         self._on_heartbeat = on_heartbeat
+        self._settings = settings
 
     # That a job ended or is to be tried again, above all: else it would look as if this living worker still had it.
     @stamina.retry(on=lambda error: kind_of(error) == "unreachable", attempts=3, wait_initial=0.1)
@@ -57,6 +64,9 @@ class Connector(PsycopgConnector):
         """Execute a statement that returns a row; registering a worker is its first heartbeat."""
         row: dict[str, Any] = await super().execute_query_one_async(query, **arguments)
         if query == queries["register_worker"]:
+            if self._settings:
+                recorded = json.dumps(self._settings.as_dict())
+                await super().execute_query_async(RECORD, worker_id=row["worker_id"], settings=recorded)
             self._on_heartbeat()
         return row
 
@@ -111,14 +121,19 @@ class Jobs(JobManager):
 
 
 def job_app(
-    connections: Connections, *, size: int = WORKER.jobs, on_heartbeat: Callable[[], None] = lambda: None
+    connections: Connections,
+    *,
+    size: int = WORKER.jobs,
+    on_heartbeat: Callable[[], None] = lambda: None,
+    settings: WorkerSettings | None = None,
 ) -> App:
-    """Procrastinate's app on this database; no connection is opened yet.
+    """Procrastinate's app on this database; no connection is opened yet. Its worker records ``settings``.
 
     Each of its statements is a transaction by itself: autocommit saves it BEGIN and COMMIT.
     """
     connector = Connector(
         on_heartbeat=on_heartbeat,
+        settings=settings,
         connection_class=Connection,
         kwargs={"connections": connections},
         min_size=1,

@@ -14,12 +14,13 @@ from service.store.tables import (
     submissions,
     tallies,
     turns,
+    worker_settings,
 )
 
 _CHANGED = {
     table.name for table in (inbox, evidence, submissions, studies, reviews, turns, notices, decision_states)
 }
-_DELETED = {table.name for table in (inbox, tallies)}  # their rows, by pruning
+_DELETED = {table.name for table in (inbox, tallies, worker_settings)}  # old rows
 _JOBS = (
     "procrastinate_jobs",
     "procrastinate_events",

@@ -28,13 +28,13 @@ async def keep_book(
         for name, content in book.items()
     ]
     await connection.execute(insert(rule_files).values(kept).on_conflict_do_nothing())
-    if await _newest(connection) != dict(hashes):
+    if await newest_hashes(connection) != dict(hashes):
         await connection.execute(sa.insert(rule_books).values(files=dict(hashes)))
 
 
 async def last_good_book(connection: AsyncConnection) -> Book | None:
     """The book that was loaded last by any process; None if none ever was."""
-    hashes = await _newest(connection)
+    hashes = await newest_hashes(connection)
     if hashes is None:
         return None
     rows = await connection.execute(
@@ -44,8 +44,8 @@ async def last_good_book(connection: AsyncConnection) -> Book | None:
     return {name: texts[found].encode() for name, found in hashes.items()}
 
 
-async def _newest(connection: AsyncConnection) -> dict[str, str] | None:
-    """Name and hash of each file of the newest book."""
+async def newest_hashes(connection: AsyncConnection) -> dict[str, str] | None:
+    """Return name and hash of each file of the book that was loaded last; None if none ever was."""
     found: dict[str, str] | None = await connection.scalar(
         sa.select(rule_books.c.files).order_by(rule_books.c.id.desc()).limit(1)
     )

@@ -205,6 +205,15 @@ turns = sa.Table(
     sa.Column("said", JSONB(none_as_null=True)),
 )
 
+# What each worker was started with, so that commands and other replicas report the settings of the service at work.
+worker_settings = sa.Table(
+    "worker_settings",
+    metadata,
+    sa.Column("worker_id", sa.BigInteger, primary_key=True, autoincrement=False),  # of procrastinate_workers
+    sa.Column("since", _moment, nullable=False, server_default=_now),
+    sa.Column("settings", JSONB, nullable=False),
+)
+
 # The heads of all versions of the service that work on this schema. A migration adds its own; one that takes
 # something away removes those that need it.
 schema_heads = sa.Table(

@@ -21,7 +21,7 @@ from service.sandbox.server import shipped_state
 from service.sandbox.studies import STROOP, TWO_PARTS
 from tests.conftest import Start
 from tests.process import autoreview, complete_settings, serving
-from tests.world import EVIDENCE, MESSAGE, TOKEN, World, bearer, rules_text, write_rules
+from tests.world import EVIDENCE, MESSAGE, TOKEN, World, bearer, rules_text, until, write_rules
 
 RULES = rules_text(f"""
   - name: no consent
@@ -91,6 +91,44 @@ async def test_it_says_what_the_review_then_decides(start: Start, tmp_path: Path
     assert (found["rules"][3]["rule"], found["rules"][3]["result"]) == ("empty", "not asked")
 
 
+async def test_mode_limits_and_rules_are_those_of_the_service_at_work(start: Start, tmp_path: Path) -> None:
+    """Another mode, limit or rules folder of the shell changes nothing."""
+    others = write_rules(tmp_path / "others", rules_text(otherwise="hold"))
+    shell = {"mode": "observe", "rules_dir": others, "limit_reward_per_day": 0}
+    async with start(rules_text(), mode="approve-only", limit_reject_per_day=5) as world:
+        decided = await world.reviewed(world.completed())
+        found = await told(world, tmp_path, world.completed().id, **shell)
+        assert (found["mode"], found["outcome"], found["guard"]) == ("approve-only", "approve", None)
+        assert found["rules_hash"] == decided["rules_hash"]
+        [worker] = found["service"]["workers"]
+        assert (worker["mode"], worker["limits"]["reject_per_day"]) == ("approve-only", 5)
+        shown = await explain(world, tmp_path, world.completed().id, **shell)
+        assert "approve-only (of the service at work)" in shown.stdout
+        status = await world.api("status")
+        assert (status["mode"], [one["mode"] for one in status["workers"]]) == (
+            "approve-only", ["approve-only"],
+        )  # fmt: skip
+
+
+async def test_during_a_rolling_change_the_modes_of_all_workers_are_told(
+    start: Start, tmp_path: Path, database_url: str
+) -> None:
+    async with start(RULES, mode="observe") as before, start(RULES, mode="live") as after:
+        await until(lambda: workers(after, 2), "both workers")
+        found = await told(after, tmp_path, after.completed().id)
+        assert sorted(one["mode"] for one in found["service"]["workers"]) == ["live", "observe"]
+        for replica in (before, after):
+            assert (await replica.api("status"))["mode"] == "live", "a review may be applied"
+        shown = await explain(after, tmp_path, after.completed().id)
+        assert "at work are live and observe: a change is under way" in shown.stdout
+    with psycopg.connect(database_url) as connection:
+        assert connection.execute("SELECT count(*) FROM procrastinate_workers").fetchone() == (0,)
+
+
+async def workers(world: World, number: int) -> bool:
+    return len((await world.api("status"))["workers"]) == number
+
+
 async def test_nothing_is_applied_or_recorded(start: Start, tmp_path: Path, database_url: str) -> None:
     async with start(RULES, parts=WEB) as world:
         submission = world.completed()
@@ -157,8 +195,6 @@ async def test_guards_are_told_too(start: Start, tmp_path: Path) -> None:
         await world.settled(second.id)
         held = await told(world, tmp_path, second.id)
         assert (held["outcome"], held["proposed"], held["guard"]) == ("hold", "reject", "limit.reject")
-        cautious = await told(world, tmp_path, second.id, mode="approve-only")
-        assert cautious["guard"] == "mode"
 
 
 async def test_a_decision_on_record_that_a_review_would_repeat_is_named(start: Start, tmp_path: Path) -> None:

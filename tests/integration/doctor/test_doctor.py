@@ -103,6 +103,7 @@ async def test_a_service_in_good_health_passes_every_check(
         report = json.loads(ended.stdout)
         assert [check for check in report["checks"] if not check["ok"]] == []
         assert (ended.returncode, report["ok"]) == (0, True)
+        assert report["checks"][0]["detail"].startswith("of the service at work: mode live: ")
         assert [check["name"] for check in report["checks"]] == list(ALL)
         assert all(set(check) == {"name", "ok", "detail", "fix"} for check in report["checks"])
         lines = (await asyncio.to_thread(autoreview, "doctor", settings=settings)).stdout.splitlines()
