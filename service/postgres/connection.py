@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import AsyncGenerator
 from contextlib import suppress
+from traceback import clear_frames
 from typing import Any, Self, TypeVar
 from weakref import WeakSet
 
@@ -113,11 +114,12 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
         connections: Connections = options.pop("connections")
         connections.check_open()
         try:
-            connection = await super().connect(conninfo_for(connections.url), **options)
-        except psycopg.OperationalError as error:
-            if not refuses_options(error):
-                raise
-            connection = await super().connect(conninfo_for(connections.url, pooled=True), **options)
+            connection = await cls._connect(connections.url, **options)
+        except asyncio.CancelledError as error:
+            # The half-open socket is freed with psycopg's frames, which SQLAlchemy's greenlets keep until the next
+            # garbage collection. Until then the server's process waits for a password, and holds up DROP DATABASE.
+            clear_frames(error.__traceback__)
+            raise
         try:
             await connection.begin_session(connections.url)
         except BaseException:
@@ -125,6 +127,15 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
             raise
         connections.add(connection)
         return connection
+
+    @classmethod
+    async def _connect(cls, url: str, **options: Any) -> Self:
+        try:
+            return await super().connect(conninfo_for(url), **options)
+        except psycopg.OperationalError as error:
+            if not refuses_options(error):
+                raise
+        return await super().connect(conninfo_for(url, pooled=True), **options)
 
     async def begin_session(self, url: str) -> None:
         """Put the session in order, once. Raises DatabaseError if the service can't work on the database."""
