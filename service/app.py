@@ -15,6 +15,8 @@ from service.api.endpoints import Api
 from service.api.manual import ManualApi
 from service.domain.submission import Study
 from service.evidence.endpoint import EvidenceEndpoint
+from service.evidence.fetching import Fetcher
+from service.evidence.sources import Clients
 from service.intake.endpoint import WebhookEndpoint
 from service.intake.writer import InboxWriter
 from service.notify.notifier import Notifier
@@ -108,6 +110,7 @@ def build(
         gatherer = Gatherer(studies, StudyLists(database, metrics), clock)
         reviewer = _reviewer(settings, prolific, database, rules, gatherer, metrics)
         register_tasks(jobs, reviewer, database, metrics)
+        chores.append(_fetcher(settings, database, rules, metrics).run)
         chores.append(_sweep(settings, prolific, database, rules, metrics).run)
         chores.append(Pruning(database, metrics, settings.inbox_retention).run)
         chores.append(_notifier(settings, prolific, database, rules, studies, metrics).run)
@@ -155,6 +158,12 @@ def _reviewer(
         failures=FailureCounter(database, metrics),
         service_limits=service_limits(settings_of(settings)),
     )
+
+
+def _fetcher(settings: Settings, database: Database, rules: RulesInForce, metrics: Metrics) -> Fetcher:
+    path = rules.folder or settings.rules_dir
+    folder = path if path.is_dir() else path.parent
+    return Fetcher(rules, Clients(folder, settings.source_secret), database, metrics)
 
 
 def _sweep(

@@ -27,6 +27,8 @@ SECRETS = (
     "EVIDENCE_TOKEN",
     "NOTIFY_URLS",
 )
+SOURCE = re.compile(r"AUTOREVIEW_SOURCE_[A-Z_][A-Z0-9_]*")
+"""The secret of a source of evidence, with the source's name in upper case; ``…_FILE`` names a file that has it."""
 # What Kubernetes injects into each pod for a Service of this name.
 KUBERNETES = re.compile(r"^AUTOREVIEW_(SERVICE_(HOST|PORT)(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)$")
 
@@ -171,6 +173,14 @@ class Settings(BaseSettings):
             raise ConfigurationError(f"Both {variable} and {variable}_FILE are set: keep one of them.")
         return Secret(variable, value=value, file=file) if value or file else None
 
+    def source_secret(self, source: str) -> Secret | None:
+        """Return the secret of a source of evidence, from its file if it has one; None if unset."""
+        variable = f"{PREFIX}SOURCE_{source.upper()}"
+        value, file = os.environ.get(variable), os.environ.get(f"{variable}_FILE")
+        if value and file:
+            raise ConfigurationError(f"Both {variable} and {variable}_FILE are set: keep one of them.")
+        return Secret(variable, value=value, file=Path(file) if file else None) if value or file else None
+
     def require(self, name: str, purpose: str) -> Secret:
         """The secret, or a ConfigurationError that names the variable to set and what it is for."""
         found = self.secret(name)
@@ -190,7 +200,7 @@ def refuse_unknown(environ: Mapping[str, str]) -> None:
     problems = []
     # In any case of letters, since pydantic would read those too.
     for name in sorted(name for name in environ if name.upper().startswith(PREFIX)):
-        if name in known or KUBERNETES.match(name):
+        if name in known or KUBERNETES.match(name) or SOURCE.fullmatch(name):
             continue
         nearest = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.0)
         problems.append(f"Unknown setting {name}: did you mean {nearest[0]}?")

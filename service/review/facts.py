@@ -1,14 +1,17 @@
 """The facts that rules decide on: one nested JSON object, missing facts absent."""
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from service.domain.decision import Facts
 from service.domain.submission import PARTICIPANT, Study, Submission
 from service.rules import RuleFile, Source
-from service.rules.facts import SEEN_AT
+from service.rules.evidence import RECEIVED
+from service.rules.facts import PROBLEMS, SEEN_AT
+from service.store.fetches import Fetch
 
+LAST_ATTEMPT = timedelta(minutes=1)  # in which the attempt at the end of a source's time is made
 NO_CODE = "NOCODE"  # what Prolific shows where no code was entered (reference 2.1)
 
 
@@ -22,37 +25,53 @@ def facts_of(
     now: datetime,
     statistics: Facts | None = None,
     seen_at: Mapping[str, datetime] | None = None,
+    fetches: Sequence[Fetch] = (),
 ) -> Facts:
     """Return all that is known of a submission.
 
     ``evidence`` is the newest payload of each source; ``completed_by`` stands in for a completion time that
     Prolific does not give; ``statistics`` are the groups of facts that are computed over other submissions;
     ``seen_at`` is when each group was fetched, received or counted, from which the trace has its ages.
+    ``fetches`` is what came of asking sources; ``problems`` of the facts says why those have no value.
     """
     since = submission.completed_at or completed_by
+    asked = {fetch.source: fetch for fetch in fetches}
+    problems = _problems(rule_file, asked, evidence, since, now)
     return {
         "submission": _known(_submission_facts(submission, study)),
         "study": _known(_study_facts(study)) if study else {},
         "evidence": {
-            name: _evidence_facts(source, evidence.get(name), since, now)
+            name: _evidence_facts(source, evidence.get(name), asked.get(name), since, now)
             for name, source in rule_file.evidence.items()
         },
         **(statistics or {}),
+        **({PROBLEMS: problems} if problems else {}),
         "now": _text(now),
         SEEN_AT: {group: _text(at) for group, at in (seen_at or {}).items()},
     }
 
 
-def still_to_come(rule_file: RuleFile, facts: Facts, completed_at: datetime) -> datetime | None:
-    """When the first of the sources that are still waited for is given up; None if none is."""
+def still_to_come(
+    rule_file: RuleFile, facts: Facts, completed_at: datetime, now: datetime
+) -> datetime | None:
+    """When the first of the sources that are still waited for is given up; None if none is.
+
+    A source that is asked is waited for until a first attempt ended, also after its time.
+    """
     return min(
         (
-            completed_at + source.wait
-            for name, source in rule_file.evidence.items()
-            if source.wait and "received" not in facts["evidence"][name]
+            until if (until := completed_at + (source.wait or timedelta(0))) > now else now + LAST_ATTEMPT
+            for name, source in to_come(rule_file, facts).items()
         ),
         default=None,
     )
+
+
+def to_come(rule_file: RuleFile, facts: Facts) -> dict[str, Source]:
+    """Return the sources that may still have something to say."""
+    return {
+        name: source for name, source in rule_file.evidence.items() if RECEIVED not in facts["evidence"][name]
+    }
 
 
 def _submission_facts(submission: Submission, study: Study | None) -> dict[str, Any]:
@@ -111,14 +130,44 @@ def _code_type(entered: str | None, study: Study | None) -> str | None:
 
 
 def _evidence_facts(
-    source: Source, said: Mapping[str, Any] | None, since: datetime, now: datetime
+    source: Source,
+    said: Mapping[str, Any] | None,
+    fetch: Fetch | None,
+    since: datetime,
+    now: datetime,
 ) -> dict[str, Any]:
     if said is None:
-        waiting = source.wait is not None and now < since + source.wait
-        return {} if waiting else {"received": False}
+        return {} if _may_come(source, fetch, since, now) else {RECEIVED: False}
     # Checked when it was pushed; the file may have changed since, or the study was not known then.
     accepted = source.validate(said).values
-    return {**_known(accepted), "received": True}
+    return {**_known(accepted), RECEIVED: True}
+
+
+def _may_come(source: Source, fetch: Fetch | None, since: datetime, now: datetime) -> bool:
+    """Whether a source may still answer: its time is not over, or it was not asked yet as it is declared now."""
+    until = since + (source.wait or timedelta(0))
+    if now < until or not source.is_asked:
+        return now < until
+    if fetch is None or fetch.declaration != source.declaration or fetch.result is None:
+        return True
+    return not fetch.is_over and now < until + LAST_ATTEMPT
+
+
+def _problems(
+    rule_file: RuleFile,
+    asked: Mapping[str, Fetch],
+    evidence: Mapping[str, Mapping[str, Any]],
+    since: datetime,
+    now: datetime,
+) -> dict[str, str]:
+    """Say of each source that was asked, and will not be again, what kept it from answering in full."""
+    return {
+        name: fetch.reason
+        for name, fetch in asked.items()
+        if fetch.reason
+        and name in rule_file.evidence
+        and (name in evidence or not _may_come(rule_file.evidence[name], fetch, since, now))
+    }
 
 
 def _known(facts: Mapping[str, Any]) -> dict[str, Any]:

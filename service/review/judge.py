@@ -17,7 +17,7 @@ from service.domain.decision import (
     Verdict,
 )
 from service.prolific.errors import NoSuchCode
-from service.review.facts import facts_of, still_to_come
+from service.review.facts import facts_of, still_to_come, to_come
 from service.review.guards import LOOK_AGAIN, Case, Guarded, guard, request_for
 from service.review.known import Known
 from service.review.limits import Excess, Usage
@@ -105,6 +105,18 @@ def still_asks_to_return(known: Known, proposal: Proposal) -> bool:
     return is_pending and proposal.outcome is Outcome.REQUEST_RETURN
 
 
+def sources_to_ask(known: Known, proposal: Proposal) -> dict[str, tuple[str, datetime]]:
+    """Return the sources that the rules wait for and that are not asked yet: declaration and last time, by name."""
+    if proposal.verdict.guard is not Guard.WAITING:
+        return {}
+    asked = {(fetch.source, fetch.declaration) for fetch in known.history.fetches}
+    return {
+        name: (source.declaration, known.completed_by + (source.wait or timedelta(0)))
+        for name, source in to_come(proposal.rule_file, proposal.facts).items()
+        if source.is_asked and (name, source.declaration) not in asked
+    }
+
+
 def _basis(decision: Decision) -> tuple[Any, ...]:
     """What a decision rests on, without what our own request changes."""
     facts = {name: value for name, value in decision.facts.items() if name not in ("now", SEEN_AT)}
@@ -123,6 +135,7 @@ def _facts(known: Known, rule_file: RuleFile, evidence: Mapping[str, Mapping[str
         now=known.now,
         statistics=known.statistics,
         seen_at=known.all_seen_at,
+        fetches=known.history.fetches,
     )
 
 
@@ -174,7 +187,7 @@ def _recheck_at(known: Known, proposal: Proposal, guarded: Guarded) -> datetime 
     verdict, outcome, now = proposal.verdict, guarded.action.outcome, known.now
     times = [guarded.look_at]
     if guarded.guard is Guard.WAITING:
-        times.append(still_to_come(proposal.rule_file, proposal.facts, known.completed_by))
+        times.append(still_to_come(proposal.rule_file, proposal.facts, known.completed_by, now))
     if guarded.guard is None and outcome is Outcome.REQUEST_RETURN:
         times.append(now + (verdict.recheck_after or ANSWER_TIME))
     elif guarded.guard is None and verdict.recheck_after:

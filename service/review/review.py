@@ -27,7 +27,7 @@ from service.prolific.errors import NotFound, Resting, Unreadable
 from service.review.apply import Failed, apply, settled
 from service.review.failures import FailureCounter
 from service.review.gather import Fetched, Gatherer, usage_of
-from service.review.judge import judge, propose, still_asks_to_return
+from service.review.judge import judge, propose, sources_to_ask, still_asks_to_return
 from service.review.known import Known
 from service.review.limits import ServiceLimits
 from service.review.next_step import Decide, LookAgain, Resend, Settle, Skip, has_reached, next_step
@@ -37,6 +37,7 @@ from service.review.retry_policy import MOST_IN_AN_HOUR, RetryLater, look_again,
 from service.rules import RuleBook
 from service.store.decisions import Recorded, add_answer, add_attempt, lock_for_review
 from service.store.evidence import is_all_known
+from service.store.fetches import ask_sources
 from service.store.queue import Lease, LeaseLost, cancel_timer
 from service.store.reviews import Answer, Begun, begin_review, end_review, give_up
 from service.store.submissions import see_submission
@@ -252,6 +253,8 @@ class Reviewer:
         if decision.guard is Guard.PAUSED and known.unconfirmed:
             raise RetryLater(WHILE_PAUSED, "it is paused, and what was sent before may yet arrive")
         recording = await self.recorder.record(connection, known, decision, opens, again=job.again)
+        if asked := sources_to_ask(known, proposal):
+            await ask_sources(connection, submission.id, asked)
         if recording.attempt is None:
             return Finished(recording, unread)
         return Send(recording, recording.attempt, unread)

@@ -42,7 +42,7 @@ def decide(
     proposal = _propose(rules, otherwise, sheet, bound)
     missing = proposal.plan.missing(sheet) if proposal.plan.texts else ()
     doubts = [sentences.cannot_rule_out(asked.rule.name, asked.why) for asked in proposal.unknown]
-    text_doubt = sentences.text_lacks(proposal.rule, missing, sheet.too_long) if missing else None
+    text_doubt = sentences.text_lacks(proposal.rule, missing, sheet) if missing else None
     if to_come and (doubts or text_doubt):
         said = [*doubts, text_doubt] if text_doubt else doubts
         return _held(proposal, sheet, Guard.WAITING, sentences.waiting(to_come, said))

@@ -1,5 +1,6 @@
 """What the researcher knows: the sources a rule file declares, and what they may send."""
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -40,6 +41,7 @@ ORIGINS: tuple[Origin, ...] = ("push", "http", "sql", "csv")
 Encoding = Literal["base64", "hex"]
 ENCODINGS: tuple[Encoding, ...] = ("base64", "hex")
 DEFAULT_KEY = "submission_id"
+RETRY_EVERY = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,8 @@ class Source:
     """One source of evidence; ``wait`` is how long after completion it may still come.
 
     ``key`` is where a document names the submission, ``map`` where a field stands in it (JMESPath; else by the
-    field's own name). ``cors`` are the origins whose pages may send it from the participant's browser.
+    field's own name). ``cors`` are the origins whose pages may send it from the participant's browser. A source
+    that is asked has its ``url``, ``query`` or ``file``, and is asked ``retry_every`` so long.
     """
 
     name: str
@@ -67,6 +70,22 @@ class Source:
     map: Mapping[str, str] = field(default_factory=dict)
     signature: Signature | None = None
     cors: tuple[str, ...] = ()
+    url: str | None = None
+    query: str | None = None
+    file: str | None = None
+    retry_every: timedelta = RETRY_EVERY
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether this service asks the source, instead of being called by it."""
+        return self.origin != "push"
+
+    @property
+    def declaration(self) -> str:
+        """A short hash of all that decides what comes of asking the source."""
+        asked = (self.origin, self.url, self.query, self.file, self.key, sorted(self.map.items()))
+        declared = repr((self.name, sorted(self.fields.items()), asked))
+        return hashlib.sha256(declared.encode()).hexdigest()[:16]
 
     def facts(self) -> dict[str, FieldType]:
         named = {f"evidence.{self.name}.{field}": kind for field, kind in self.fields.items()}

@@ -25,6 +25,8 @@ class FieldType(StrEnum):
 SEEN_AT = "seen_at"
 """Beside the facts: when each group of them was fetched, received or counted, ``{"evidence.survey": …}``."""
 
+PROBLEMS = "problems"
+"""Beside the facts: what kept a source from answering, by its name. No condition can read it; reasons quote it."""
 INT_BOUND = 2**63
 LONGEST_TEXT = 10_000
 """Characters of a text that conditions and messages see. A longer one is missing: the time of a pattern grows with it."""
@@ -82,12 +84,13 @@ class FactSheet:
     """What is known of one submission, flat: a fact that isn't here is missing.
 
     ``too_long`` are texts that are known but over LONGEST_TEXT, so that they count as missing. ``ages`` are
-    seconds by group of facts.
+    seconds by group of facts. ``problems`` says of sources of evidence what kept them from answering.
     """
 
     values: Mapping[str, Plain]
     too_long: tuple[str, ...] = ()
     ages: Mapping[str, int] = field(default_factory=dict)
+    problems: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, facts: Facts, types: Mapping[str, FieldType]) -> "FactSheet":
@@ -99,7 +102,8 @@ class FactSheet:
                 too_long.append(name)
             elif value is not None:
                 values[name] = value
-        return cls(values, tuple(too_long), _ages(facts))
+        problems = facts.get(PROBLEMS)
+        return cls(values, tuple(too_long), _ages(facts), problems if isinstance(problems, dict) else {})
 
     def age(self, name: str) -> int | None:
         """Return the age of a value in seconds; None if it is missing or its time was not recorded."""

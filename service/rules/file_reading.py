@@ -12,7 +12,7 @@ from service.rules.actions import PlannedAction
 from service.rules.cases.case import Case
 from service.rules.catalogue import FACTS
 from service.rules.conditions import Conditions
-from service.rules.evidence import EVIDENCE_TYPES, RECEIVED, Signature, Source, name_problem
+from service.rules.evidence import EVIDENCE_TYPES, RECEIVED, RETRY_EVERY, Signature, Source, name_problem
 from service.rules.facts import FieldType
 from service.rules.format import document, rule_model, source_model
 from service.rules.format.case_model import Test
@@ -228,6 +228,10 @@ def _source(name: str, said: source_model.Source) -> Source:
         map=said.map,
         signature=Signature(signed.header, signed.prefix, signed.encoding) if signed else None,
         cors=tuple(said.cors or ()),
+        url=said.url,
+        query=said.query,
+        file=said.file,
+        retry_every=said.retry_every or RETRY_EVERY,
     )
 
 

@@ -189,4 +189,4 @@ def _why_unknown(doubts: tuple[Doubt, ...], sheet: FactSheet) -> str:
             missing |= dict.fromkeys(sheet.missing(condition.facts))
         else:
             errors[answer.why] = None
-    return sentences.unknowable(missing, errors, sheet.too_long)
+    return sentences.unknowable(missing, errors, sheet)

@@ -1,11 +1,11 @@
 """Every sentence of a decision that people read: reasons, and what the trace says of each rule."""
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from service.domain.decision import Outcome
 from service.rules.facts import LONGEST_TEXT as LONGEST_FACT
-from service.rules.facts import Plain
+from service.rules.facts import FactSheet, Plain
 from service.rules.templates import written
 
 LONGEST_TEXT = 80  # characters of a text fact in a sentence; the trace has it whole
@@ -51,8 +51,8 @@ def cannot_rule_out(rule: str, why: str) -> str:
     return f"can't rule out {quoted(rule)}: {why.removesuffix('.')}"
 
 
-def text_lacks(decider: str | None, missing: Iterable[str], too_long: Container[str] = ()) -> str:
-    return f"the text of {_decider(decider)} can't be filled in: {missing_facts(missing, too_long)}"
+def text_lacks(decider: str | None, missing: Iterable[str], sheet: FactSheet) -> str:
+    return f"the text of {_decider(decider)} can't be filled in: {missing_facts(missing, sheet)}"
 
 
 def text_too_short(decider: str | None, length: int, wanted: int) -> str:
@@ -92,19 +92,22 @@ def seen_values(values: Mapping[str, Plain | None]) -> str:
     return seen(values).removesuffix(".")
 
 
-def unknowable(missing: Iterable[str], errors: Iterable[str], too_long: Container[str] = ()) -> str:
+def unknowable(missing: Iterable[str], errors: Iterable[str], sheet: FactSheet) -> str:
     names = list(missing)
-    said = [missing_facts(names, too_long)] if names else []
+    said = [missing_facts(names, sheet)] if names else []
     said += [f"the condition can't be evaluated ({error})" for error in errors]
     return f"{'; '.join(said)}."
 
 
-def missing_facts(names: Iterable[str], too_long: Container[str] = ()) -> str:
-    """Which facts are missing, those apart that are there but too long."""
+def missing_facts(names: Iterable[str], sheet: FactSheet) -> str:
+    """Which facts are missing and what kept their sources from answering, and which are there but too long."""
     listed = list(names)
-    long = [name for name in listed if name in too_long]
-    absent = [name for name in listed if name not in too_long]
-    said = [f"{_listed(absent)} {_are(absent)} missing"] if absent else []
+    long = [name for name in listed if name in sheet.too_long]
+    absent = [name for name in listed if name not in sheet.too_long]
+    sources = dict.fromkeys(name.split(".")[1] for name in absent if name.startswith("evidence."))
+    problems = [f"{source}: {sheet.problems[source]}" for source in sources if source in sheet.problems]
+    why = f" ({'; '.join(problems)})" if problems else ""
+    said = [f"{_listed(absent)} {_are(absent)} missing{why}"] if absent else []
     said += [f"{_listed(long)} {_are(long)} over {LONGEST_FACT:,} characters"] if long else []
     return " and ".join(said)
 

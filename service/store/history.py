@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.domain.decision import Outcome
 from service.domain.submission import Submission
 from service.store.decisions import DONE, STATUS_OF, UNCLEAR, Recorded, held_since, recorded_from
+from service.store.fetches import Fetch
 from service.store.inbox import IS_FINAL
 from service.store.pauses import Scope, scopes_from
 from service.store.queue import Lease
@@ -55,7 +56,7 @@ class History:
     ``first_seen_at`` is None and ``ever_final`` False for a submission never fetched before. ``ended`` is True
     if a webhook ever reported a final status, ``decided`` if approve, reject or complete was applied. ``evidence``
     has the newest payloads of each source and the first since completion, newest first, without the ``conflicts``
-    that name another participant; ``unread`` are the ids of evidence rows that no finished review has read.
+    that name another participant; ``fetches`` are the sources that were asked; ``unread`` are the ids of evidence rows that no finished review has read.
     """
 
     now: datetime
@@ -65,6 +66,7 @@ class History:
     decided: bool
     evidence: Sequence[Version]
     conflicts: int
+    fetches: Sequence[Fetch]
     unread: Sequence[int]
     newest: Recorded | None
     asked: ReturnAsked | None
@@ -103,6 +105,10 @@ _HISTORY = f"""
                                 ORDER BY e.id LIMIT {VERSIONS}))
             ) v) AS evidence,
            (SELECT count(*) FROM evidence e WHERE e.submission_id = asked.id AND {OF_ANOTHER}) AS conflicts,
+           (SELECT jsonb_agg(jsonb_build_object(
+                'source', f.source, 'declaration', f.declaration, 'result', f.result, 'reason', f.reason,
+                'is_over', f.due_at IS NULL))
+            FROM fetches f WHERE f.submission_id = asked.id) AS fetches,
            (SELECT array_agg(e.id) FROM evidence e
             WHERE e.submission_id = asked.id AND e.handled_at IS NULL) AS unread,
            (SELECT to_jsonb(d) || jsonb_build_object('status', {STATUS_OF}) FROM decisions d
@@ -222,6 +228,7 @@ def _history(row: Mapping[Any, Any], study: str | None) -> History:
         decided=row["decided"],
         evidence=[_version(one) for one in row["evidence"] or ()],
         conflicts=row["conflicts"],
+        fetches=[Fetch(**one) for one in row["fetches"] or ()],
         unread=row["unread"] or (),
         newest=recorded_from(row["newest"]) if row["newest"] else None,
         asked=_asked(row["asked"]) if row["asked"] else None,

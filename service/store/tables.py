@@ -51,6 +51,24 @@ evidence = sa.Table(
     sa.Index("evidence_unhandled", "submission_id", postgresql_where=_unhandled),
 )
 
+# A source that is asked about a submission: ``until`` when, ``due_at`` next (null: no more), and what its last
+# attempt that ended came to: found, not_yet or failed. ``declaration`` is a hash of the source as the rule file has it.
+fetches = sa.Table(
+    "fetches",
+    metadata,
+    sa.Column("submission_id", sa.Text, primary_key=True),
+    sa.Column("source", sa.Text, primary_key=True),
+    sa.Column("declaration", sa.Text, nullable=False),
+    sa.Column("until", _moment, nullable=False),
+    sa.Column("due_at", _moment),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("failures", sa.Integer, nullable=False, server_default="0"),  # in a row
+    sa.Column("result", sa.Text),
+    sa.Column("reason", sa.Text),
+    sa.Column("ended_at", _moment),
+    sa.Index("fetches_due", "source", "due_at", postgresql_where=sa.text("due_at IS NOT NULL")),
+)
+
 submissions = sa.Table(
     "submissions",
     metadata,

@@ -26,6 +26,12 @@ class Metrics:
             "autoreview_wrong_tokens", "Requests without the right bearer token, by its setting.", "token"
         )
         self.evidence = self._counter("autoreview_evidence", "Evidence pushed, by HTTP status.", "status")
+        self.evidence_fetches = self._counter(
+            "autoreview_evidence_fetches",
+            "Sources asked for evidence, by what came of it.",
+            "source",
+            "result",
+        )
         self.evidence_conflicts = self._counter(
             "autoreview_evidence_conflicts",
             "Decisions that ignored evidence which names another participant.",

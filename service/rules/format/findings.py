@@ -21,7 +21,6 @@ class Code(StrEnum):
     MISSING_KEY = "RUL006"
     WRONG_TYPE = "RUL007"
     BAD_VALUE = "RUL008"
-    NOT_SUPPORTED_YET = "RUL009"
     STUDY_CLAIMED_TWICE = "RUL010"
     CONDITION_SYNTAX = "RUL011"
     UNKNOWN_NAME = "RUL012"
@@ -50,7 +49,6 @@ MEANINGS: dict[Code, str] = {
     Code.MISSING_KEY: "a key that must be there is not",
     Code.WRONG_TYPE: "a text, number, list or mapping where another is wanted",
     Code.BAD_VALUE: "the right type, but not a value that is allowed",
-    Code.NOT_SUPPORTED_YET: "part of the format, built by a later version",
     Code.STUDY_CLAIMED_TWICE: "two files name one study, or two say `studies: all`",
     Code.CONDITION_SYNTAX: "a condition that is not CEL",
     Code.UNKNOWN_NAME: "a condition or a test names a fact, or a condition a function, that doesn't exist",

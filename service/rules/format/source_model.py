@@ -1,13 +1,14 @@
 """How a rule file declares a source of evidence."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, ConfigDict, Field
 from pydantic_core import InitErrorDetails
 
+from service.rules.asking import file_problem, query_problem, url_problem
 from service.rules.evidence import (
     CEL_WORDS,
     DEFAULT_KEY,
@@ -41,14 +42,15 @@ from service.rules.format.values import (
 from service.rules.lint.hints import did_you_mean
 from service.rules.paths import BadPath, compiled
 
-LATER_ORIGINS: tuple[Origin, ...] = ("http", "sql", "csv")
 KEYS: Mapping[str, frozenset[str]] = {
     "push": frozenset({"key", "map", "signature", "cors"}),
-    "http": frozenset({"map"}),
-    "sql": frozenset(),
-    "csv": frozenset({"key", "map"}),
+    "http": frozenset({"url", "map", "retry_every"}),
+    "sql": frozenset({"query", "retry_every"}),
+    "csv": frozenset({"file", "key", "map", "retry_every"}),
 }
 """The keys that only some origins have, by origin."""
+NEEDED: Mapping[str, str] = {"http": "url", "sql": "query", "csv": "file"}
+OWN_KEYS = sorted(frozenset[str]().union(*KEYS.values()))
 HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
 
@@ -79,18 +81,6 @@ def _field_type(value: object) -> FieldType:
 FieldKind = Annotated[
     FieldType, Reads(lambda value, _: _field_type(value), {"enum": [kind.value for kind in EVIDENCE_TYPES]})
 ]
-
-
-def _path(value: object) -> str:
-    said = text(value)
-    try:
-        compiled(said)
-    except BadPath as error:
-        raise wrong(Code.BAD_VALUE, str(error), offset=error.offset) from None
-    return said
-
-
-Path = Annotated[str, Reads(lambda value, _: _path(value), TEXT_SCHEMA)]
 
 
 def _header(value: object) -> str:
@@ -134,15 +124,34 @@ PageOrigin = Annotated[
 ]
 
 
-class Source(Closed):
-    """What one source of evidence sends, and how long it may take."""
+def _checked(read: Callable[[str], str | None], **schema: Any) -> Reads:
+    """Read a text; ``read`` returns what is wrong with it."""
 
-    origin: Annotated[Origin, Reads(lambda value, _: chosen(text(value), ORIGINS), {"const": "push"})] = (
-        Field(
-            alias="from",
-            description="`push`: sent to /evidence/<source>, by PUT or POST."
-            f" ({', '.join(LATER_ORIGINS)}: not supported yet.)",
-        )
+    def value(given: object) -> str:
+        said = text(given)
+        if problem := read(said):
+            raise wrong(Code.BAD_VALUE, problem)
+        return said
+
+    return Reads(lambda given, _: value(given), TEXT_SCHEMA | schema)
+
+
+def _own_schema(origin: str) -> dict[str, Any]:
+    """Return what the JSON Schema says of the keys of an origin: its own, those it needs, and no other's."""
+    foreign = dict.fromkeys([key for key in OWN_KEYS if key not in KEYS[origin]], False)
+    needed = {"required": [NEEDED[origin]]} if origin in NEEDED else {}
+    return {"properties": {"from": {"const": origin}, **foreign}, **needed}
+
+
+class Source(Closed):
+    """What one source of evidence has to say, and how long it may take."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [_own_schema(origin) for origin in ORIGINS]})
+
+    origin: Annotated[Origin, one_of(ORIGINS)] = Field(
+        alias="from",
+        description="`push`: sent to /evidence/<source>, by PUT or POST. `http`: fetched from a server. "
+        "`sql`: queried from a database. `csv`: read from a file.",
     )
     fields_: Annotated[dict[Name, FieldKind], filled(Code.EMPTY, "names no field")] = Field(
         alias="fields",
@@ -153,14 +162,36 @@ class Source(Closed):
     wait: Duration | None = Field(
         None, description="How long after completion it may still come.", examples=["30m", "1h"]
     )
-    key: Path = Field(
+    url: Annotated[str, _checked(url_problem)] | None = Field(
+        None,
+        description="Of `http`: the address, with the submission's ids filled in.",
+        examples=["https://survey.example.org/api/results/{submission.id}"],
+    )
+    query: Annotated[str, _checked(query_problem)] | None = Field(
+        None,
+        description="Of `sql`: a query that finds one row, each column a field. The database's URL is "
+        "AUTOREVIEW_SOURCE_<NAME>.",
+        examples=["SELECT failed AS attention_failed FROM results WHERE session_id = :submission_id"],
+    )
+    file: Annotated[str, _checked(file_problem)] | None = Field(
+        None,
+        description="Of `csv`: the file, relative to the rule file; read again when it changes.",
+        examples=["exports/survey.csv"],
+    )
+    retry_every: Duration | None = Field(
+        None,
+        description="Of `http`, `sql` and `csv`: how often to ask while `wait` runs; default 1m.",
+        examples=["1m"],
+    )
+    key: Text = Field(
         DEFAULT_KEY,
-        description="Where the body of a POST names the submission (JMESPath).",
+        description="Where the body of a POST names the submission (JMESPath); of `csv` the column that does.",
         examples=["SESSION_ID", "form_response.hidden.session_id"],
     )
-    map: dict[Annotated[str, AfterValidator(_mapped_name)], Path] = Field(
+    map: dict[Annotated[str, AfterValidator(_mapped_name)], Text] = Field(
         {},
-        description="Where a field stands in the body (JMESPath); without: by the field's own name.",
+        description="Where a field stands in the body (JMESPath), of `csv` its column; without: by the "
+        "field's own name.",
         examples=[{"recaptcha": "Q_RecaptchaScore", "attention_failed": "checks.failed"}],
     )
     signature: Signature | None = Field(None)
@@ -172,24 +203,35 @@ class Source(Closed):
     )
 
     @classmethod
-    def settled(cls, given: dict[str, Any]) -> Iterable[InitErrorDetails]:
-        """Yield that it is from where a later version looks: its other keys are that version's."""
-        origin = given.get("from")
-        if isinstance(origin, Scalar) and origin.value in LATER_ORIGINS:
-            message = f"`from: {origin.value}` is not supported yet"
-            yield detail(wrong(Code.NOT_SUPPORTED_YET, message), "from")
-
-    @classmethod
     def together(cls, given: dict[str, Any]) -> Iterable[InitErrorDetails]:
         origin = given.get("from")
         own = KEYS.get(origin.value) if isinstance(origin, Scalar) else None
-        if own is not None:
-            for key in sorted(frozenset().union(*KEYS.values()) & given.keys() - own):
+        if isinstance(origin, Scalar) and own is not None:
+            for key in [key for key in OWN_KEYS if key in given and key not in own]:
                 users = " or ".join(f"`from: {name}`" for name, keys in KEYS.items() if key in keys)
                 message = f"`{key}` is a key of {users}"
                 yield detail(wrong(Code.UNKNOWN_KEY, message, key=True), key)
+            needed = NEEDED.get(origin.value)
+            if needed and needed not in given:
+                message = f"`{needed}` is missing: `from: {origin.value}` needs it"
+                yield detail(wrong(Code.MISSING_KEY, message))
+            if origin.value != "csv":
+                yield from _bad_paths(given)
         declared, mapped = given.get("fields"), given.get("map")
         if isinstance(declared, dict) and isinstance(mapped, dict):
             for name in mapped.keys() - declared.keys() - {PARTICIPANT_ID}:
                 message = f"`{name}` is no field of this source{did_you_mean(name, declared)}"
                 yield detail(wrong(Code.UNKNOWN_NAME, message, key=True), "map", name)
+
+
+def _bad_paths(given: dict[str, Any]) -> Iterable[InitErrorDetails]:
+    """Yield what is wrong with JMESPath expressions. In a CSV file they are names of columns."""
+    mapped = given.get("map")
+    said: list[tuple[tuple[str, ...], object]] = [(("key",), given.get("key"))]
+    said += [(("map", name), value) for name, value in mapped.items()] if isinstance(mapped, dict) else []
+    for place, value in said:
+        if isinstance(value, Scalar) and value.value.strip():
+            try:
+                compiled(value.value)
+            except BadPath as error:
+                yield detail(wrong(Code.BAD_VALUE, str(error), offset=error.offset), *place)

@@ -105,8 +105,8 @@ def test_stored_evidence_that_no_longer_fits_counts_as_missing(rule_file: RuleFi
 
 def test_the_wait_ends_that_long_after_completion(rule_file: RuleFile) -> None:
     completed = NOW - timedelta(minutes=5)
-    assert still_to_come(rule_file, facts(rule_file), completed) == NOW + timedelta(minutes=25)
-    assert still_to_come(rule_file, facts(rule_file, {}), completed) is None
+    assert still_to_come(rule_file, facts(rule_file), completed, NOW) == NOW + timedelta(minutes=25)
+    assert still_to_come(rule_file, facts(rule_file, {}), completed, NOW) is None
 
 
 def test_a_study_that_cannot_be_had_leaves_its_facts_missing(rule_file: RuleFile) -> None:

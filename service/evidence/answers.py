@@ -1,0 +1,71 @@
+"""What of a source's answer is stored: the declared fields, each converted to its type."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from service.evidence.asked import Answered, Failed, NotYet, Outcome
+from service.rules import Source
+from service.rules.conversion import convert
+from service.rules.delivery import Fields, read_fields
+from service.rules.evidence import PARTICIPANT_ID
+from service.rules.facts import FieldType, Plain
+
+LARGEST = 64 * 1024  # bytes of what is stored, as of what is pushed
+
+
+@dataclass(frozen=True, slots=True)
+class Usable:
+    """Values to store; ``problem`` names the fields that are missing because they can't be used."""
+
+    values: Mapping[str, Plain]
+    problem: str | None = None
+
+
+def used(source: Source, outcome: Outcome) -> Usable | NotYet | Failed:
+    """Read the declared fields of an answer. One without any value is *not yet*, or failed if it has wrong ones."""
+    if not isinstance(outcome, Answered):
+        return outcome
+    fields = _cells(source, outcome) if source.origin == "csv" else _values(source, outcome.document)
+    said = [sentence for _, sentence in (*fields.problems, *fields.warnings)]
+    said += [f"{name}: the answer has no {source.map.get(name, name)}" for name in fields.absent]
+    if not fields.values.keys() - {PARTICIPANT_ID}:
+        return Failed("; ".join(said)) if said else NotYet("the answer has no value yet")
+    if len(json.dumps(dict(fields.values))) > LARGEST:
+        return Failed(f"the answer has more than {LARGEST:,} bytes in declared fields")
+    return Usable(fields.values, "; ".join(said) or None)
+
+
+def _values(source: Source, document: Mapping[str, Any]) -> Fields:
+    if source.origin == "sql":
+        document = {name: _as_declared(source.fields.get(name), value) for name, value in document.items()}
+    return read_fields(source, document)
+
+
+def _cells(source: Source, answer: Answered) -> Fields:
+    """Read a row of a CSV file. ``map`` has names of columns, which are no expressions."""
+    values: dict[str, Plain] = {}
+    problems: list[tuple[str, str]] = []
+    warnings: list[tuple[str, str]] = []
+    absent: list[str] = []
+    for name, kind in {**source.fields, PARTICIPANT_ID: FieldType.STRING}.items():
+        column = source.map.get(name, name)
+        if column not in answer.document:
+            absent += [name] * (name != PARTICIPANT_ID)
+            continue
+        converted = convert(kind, answer.document[column])
+        if said := converted.problem or converted.warning:
+            (problems if converted.problem else warnings).append(
+                (name, f"{answer.place}, column {column}: {said}")
+            )
+        elif converted.value is not None:
+            values[name] = converted.value
+    return Fields(values, tuple(problems), tuple(warnings), tuple(absent))
+
+
+def _as_declared(kind: FieldType | None, value: object) -> object:
+    """SQLite and MySQL have no type for truth: they say 1 and 0."""
+    if kind is FieldType.BOOL and isinstance(value, int) and value in (0, 1):
+        return bool(value)
+    return value

@@ -1,0 +1,135 @@
+"""Sources that are asked about submissions: who is to be asked when, and what came of it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+LEASE = timedelta(seconds=60)  # for one attempt; after that its process counts as dead, and it is made again
+FOUND, NOT_YET, FAILED = "found", "not_yet", "failed"
+LONGEST_REASON = 500  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """What asking a source came to so far; ``result`` and ``reason`` are None until a first attempt ended.
+
+    ``is_over`` is True when it will not be asked again.
+    """
+
+    source: str
+    declaration: str
+    result: str | None
+    reason: str | None
+    is_over: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """An attempt to make now, the ``attempts``-th; ``failures`` are those in a row before it."""
+
+    submission_id: str
+    source: str
+    declaration: str
+    participant_id: str | None
+    study_id: str | None
+    parent_id: str | None
+    status: str | None
+    until: datetime
+    attempts: int
+    failures: int
+
+
+# A source that was declared otherwise before is asked anew: what came of it then says nothing of it now.
+_ASK = sa.text("""
+    INSERT INTO fetches AS f (submission_id, source, declaration, until, due_at)
+    SELECT :submission, source, declaration, until, clock_timestamp()
+    FROM jsonb_to_recordset(CAST(:asked AS jsonb)) AS new (source text, declaration text, until timestamptz)
+    ON CONFLICT (submission_id, source) DO UPDATE SET
+        declaration = excluded.declaration, until = excluded.until, due_at = excluded.due_at,
+        attempts = 0, failures = 0, result = NULL, reason = NULL, ended_at = NULL
+    WHERE f.declaration <> excluded.declaration
+""")
+
+# Each source by itself, so that one that hangs keeps none of the others from being asked.
+_TAKE = sa.text("""
+    WITH due AS (
+        SELECT f.submission_id, f.source
+        FROM jsonb_each_text(CAST(:free AS jsonb)) AS wanted (source, number) CROSS JOIN LATERAL (
+            SELECT submission_id, source FROM fetches
+            WHERE source = wanted.source AND due_at <= clock_timestamp()
+            ORDER BY due_at LIMIT CAST(wanted.number AS integer) FOR UPDATE SKIP LOCKED
+        ) f
+    ), taken AS (
+        UPDATE fetches f SET due_at = clock_timestamp() + :lease, attempts = attempts + 1
+        FROM due WHERE f.submission_id = due.submission_id AND f.source = due.source
+        RETURNING f.*
+    )
+    SELECT t.submission_id, t.source, t.declaration, s.participant_id, s.study_id,
+           s.data ->> 'parent_study_id' AS parent_id, s.status, t.until, t.attempts, t.failures
+    FROM taken t LEFT JOIN submissions s ON s.id = t.submission_id
+    ORDER BY t.ended_at NULLS FIRST
+""")
+
+# Only of the attempt that is under way: one that was taken for dead meanwhile says nothing more.
+_END = sa.text("""
+    UPDATE fetches SET
+        due_at = CASE WHEN CAST(:after AS interval) IS NULL THEN NULL
+                      ELSE least(clock_timestamp() + CAST(:after AS interval), greatest(until, clock_timestamp())) END,
+        result = :result, reason = :reason, failures = :failures, ended_at = clock_timestamp()
+    WHERE submission_id = :submission AND source = :source AND declaration = :declaration AND attempts = :attempts
+""")
+
+
+_POSTPONE = sa.text("""
+    UPDATE fetches SET due_at = clock_timestamp() + :after, attempts = attempts + 1
+    WHERE submission_id = :submission AND source = :source AND attempts = :attempts
+""")
+
+
+async def ask_sources(
+    connection: AsyncConnection, submission: str, asked: Mapping[str, tuple[str, datetime]]
+) -> None:
+    """Have sources asked about a submission, as part of the transaction: declaration and last time, by source."""
+    rows = [
+        {"source": source, "declaration": declaration, "until": until.isoformat()}
+        for source, (declaration, until) in asked.items()
+    ]
+    await connection.execute(_ASK, {"submission": submission, "asked": json.dumps(rows)})
+
+
+async def take_due(connection: AsyncConnection, free: Mapping[str, int]) -> list[Due]:
+    """Take attempts that are due, of each source as many as given. They come back if they don't end in time."""
+    rows = await connection.execute(_TAKE, {"free": json.dumps(dict(free)), "lease": LEASE})
+    return [Due(**row) for row in rows.mappings()]
+
+
+async def end_fetch(
+    connection: AsyncConnection, due: Due, result: str, reason: str | None, *, after: timedelta | None
+) -> bool:
+    """Record what an attempt came to, and the next one ``after`` this time, None: no more.
+
+    Return False if another process has made the attempt meanwhile.
+    """
+    values: dict[str, Any] = {
+        "submission": due.submission_id,
+        "source": due.source,
+        "declaration": due.declaration,
+        "attempts": due.attempts,
+        "result": result,
+        "reason": reason[:LONGEST_REASON] if reason else None,
+        "failures": due.failures + 1 if result == FAILED else 0,
+        "after": after,
+    }
+    ended = await connection.execute(_END, values)
+    return ended.rowcount == 1
+
+
+async def postpone_fetch(connection: AsyncConnection, due: Due, after: timedelta) -> None:
+    """Have an attempt that was not made, made later."""
+    values = {"submission": due.submission_id, "source": due.source, "attempts": due.attempts, "after": after}
+    await connection.execute(_POSTPONE, values)
