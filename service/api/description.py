@@ -66,7 +66,10 @@ def _records() -> dict[str, Any]:
         },
         "/api/decisions/{id}": {
             "get": _read(
-                "One decision with facts, trace and attempts", named("Decision"), [_in_path("id")], 404
+                "One decision with facts, trace, attempts and what would have changed it",
+                named("ExplainedDecision"),
+                [_in_path("id")],
+                404,
             )
         },
         "/api/submissions/{id}": {

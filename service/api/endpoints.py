@@ -15,6 +15,7 @@ from service.domain.decision import Mode
 from service.domain.plain import plain
 from service.postgres.database import Database
 from service.rulebook.current import RulesInForce
+from service.rulebook.recorded import explained_decision
 from service.rules import RuleBook
 from service.store.audit import (
     DecisionFilter,
@@ -22,7 +23,6 @@ from service.store.audit import (
     job_counts,
     list_decisions,
     observed_rules,
-    show_decision,
 )
 from service.store.evidence import evidence_of
 from service.store.inbox import events_of, inbox_counts
@@ -67,8 +67,7 @@ class Api:
         wanted = request.path_params["id"]
         found = None
         if wanted.isascii() and wanted.isdigit() and len(wanted) < 19:
-            async with self.database.connect() as connection:
-                found = await show_decision(connection, int(wanted))
+            found = await explained_decision(self.database, int(wanted))
         return (
             JSONResponse(plain(found))
             if found

@@ -40,33 +40,43 @@ EVENT = object_of(
         "handled": {"type": "boolean"},
     }
 )
-DECISION = object_of(
-    {
-        "id": NUMBER,
-        "submission_id": TEXT,
-        "study_id": MAYBE_TEXT,
-        "participant_id": MAYBE_TEXT,
-        "decided_at": TIME,
-        "trigger": {"enum": list(Trigger)},
+DECISION_FIELDS: dict[str, Schema] = {
+    "id": NUMBER,
+    "submission_id": TEXT,
+    "study_id": MAYBE_TEXT,
+    "participant_id": MAYBE_TEXT,
+    "decided_at": TIME,
+    "trigger": {"enum": list(Trigger)},
+    "outcome": {"enum": list(Outcome)},
+    "proposed": {"enum": list(Outcome)},
+    "guard": {"enum": [*Guard, None]},
+    "rule": MAYBE_TEXT,
+    "rule_file": MAYBE_TEXT,
+    "rules_hash": MAYBE_TEXT,
+    "mode": {"enum": list(Mode)},
+    "action": {"type": ["object", "null"]},
+    "tag": MAYBE_TEXT,
+    "by": MAYBE_TEXT,
+    "note": MAYBE_TEXT,
+    "reason": TEXT,
+    "trace": {"type": "array", "items": ANYTHING},
+    "facts": ANYTHING,
+    "status": {"enum": list(DecisionStatus)},
+    "attempts": {"type": "array", "items": ATTEMPT},
+    "recheck_at": MAYBE_TIME,
+}
+DECISION = object_of(DECISION_FIELDS)
+COUNTERFACTUAL: Schema = {
+    "type": ["object", "null"],
+    "description": "The smallest change of one fact that leads to another outcome; null if no single fact decides.",
+    "properties": {
+        "fact": TEXT,
+        "value": {"type": ["boolean", "number", "string"]},
         "outcome": {"enum": list(Outcome)},
-        "proposed": {"enum": list(Outcome)},
-        "guard": {"enum": [*Guard, None]},
-        "rule": MAYBE_TEXT,
-        "rule_file": MAYBE_TEXT,
-        "rules_hash": MAYBE_TEXT,
-        "mode": {"enum": list(Mode)},
-        "action": {"type": ["object", "null"]},
-        "tag": MAYBE_TEXT,
-        "by": MAYBE_TEXT,
-        "note": MAYBE_TEXT,
-        "reason": TEXT,
-        "trace": {"type": "array", "items": ANYTHING},
-        "facts": ANYTHING,
-        "status": {"enum": list(DecisionStatus)},
-        "attempts": {"type": "array", "items": ATTEMPT},
-        "recheck_at": MAYBE_TIME,
-    }
-)
+    },
+    "required": ["fact", "value", "outcome"],
+}
+EXPLAINED = object_of(DECISION_FIELDS | {"counterfactual": COUNTERFACTUAL})
 
 HEARD = object_of(
     {
@@ -103,6 +113,7 @@ ACTION = {
 SCHEMAS: dict[str, Schema] = {
     "Error": object_of({"error": TEXT, "message": TEXT}),
     "Decision": DECISION,
+    "ExplainedDecision": EXPLAINED,
     "Heard": HEARD,
     "Hold": HOLD,
     "Action": ACTION,

@@ -72,10 +72,10 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show one decision whole: its facts, the trace of its rules, its attempts."""
-    from service.cli.database import ask
-    from service.store.audit import show_decision
+    from service.cli.database import with_database
+    from service.rulebook.recorded import explained_decision
 
-    row = ask(lambda connection: show_decision(connection, decision))
+    row = with_database(lambda database: explained_decision(database, decision))
     if row is None:
         echo(f"There is no decision {decision}.", err=True)
         raise typer.Exit(1)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from service.console.decision import fact_value
 from service.console.output import Json, console, plain, print_json, text
 from service.domain.decision import Decision, Mode
 
@@ -66,6 +67,7 @@ def as_dict(found: "Explanation") -> dict[str, Any]:
         "tag": decision.tag,
         "recheck_at": decision.recheck_at,
         "rules": list(found.rules),
+        "counterfactual": found.counterfactual.as_json() if found.counterfactual else None,
         "facts": decision.facts,
         "last_decision": {"id": last.id, "status": last.status, "same": found.same_as_last} if last else None,
     }
@@ -84,10 +86,12 @@ def print_explanation(found: "Explanation", service: "AtWork") -> None:
         ("on record", _on_record(found)),
     ):
         out.print(text(f"  {name:12} {value}"))
+    if found.counterfactual:
+        out.print(text(f"  {found.counterfactual}"))
     for entry in found.rules:
         out.print(text(f"  {entry['result']:12} {entry['rule']}: {entry['why']}"))
         for fact in entry["facts"]:
-            value = "missing" if fact["value"] is None else json.dumps(fact["value"], ensure_ascii=False)
+            value = "missing" if fact["value"] is None else fact_value(fact["value"])
             out.print(text(f"    {fact['fact']} = {value}  ({fact['source']})"))
 
 

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from service.console.output import console, text
+from service.domain.numbers import rounded
 
 
 def print_decision(row: dict[str, Any]) -> None:
@@ -31,14 +32,22 @@ def print_decision(row: dict[str, Any]) -> None:
         out.print("  rules")
     for entry in row["trace"]:
         out.print(text(f"    {entry['result']:12} {entry['rule']}: {entry['why']}"))
+    if change := row.get("counterfactual"):
+        value = fact_value(change["value"])
+        out.print(text(f"  would have changed it: {change['fact']} {value}, then {change['outcome']}"))
     out.print("  facts")
     for name, value in _flat(row["facts"]):
-        out.print(text(f"    {name:40} {json.dumps(value, ensure_ascii=False)}"))
+        out.print(text(f"    {name:40} {fact_value(value)}"))
     for attempt in row["attempts"]:
         out.print(text(f"  sent at {attempt['at']}: {json.dumps(attempt['request'], ensure_ascii=False)}"))
         out.print(
             text(f"    answer {attempt['status_code']}: {json.dumps(attempt['answer'], ensure_ascii=False)}")
         )
+
+
+def fact_value(value: Any) -> str:
+    """Return a fact's value for people."""
+    return rounded(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
 
 
 def _flat(facts: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

@@ -20,6 +20,7 @@ from service.review.known import Known, compared_since
 from service.review.limits import ServiceLimits
 from service.review.statistics import statistics_of
 from service.rules import RuleBook, RuleFile
+from service.rules.counterfactual import Counterfactual, of_decision
 from service.store.decisions import Recorded
 from service.store.history import history_of
 
@@ -36,13 +37,15 @@ class NothingToExplain(AutoreviewError):
 class Explanation:
     """``rules`` are all of the file's, those after the deciding one as *not asked*.
 
-    Each is ``{rule, result, why, facts: [{fact, value, source}]}``; ``last`` is the decision on record.
+    Each is ``{rule, result, why, conditions, facts: [{fact, value, source}]}``; ``last`` is the decision on record.
+    ``counterfactual`` is what would change the outcome.
     """
 
     submission: Submission
     decision: Decision
     rules: tuple[dict[str, Any], ...]
     last: Recorded | None
+    counterfactual: Counterfactual | None
 
     @property
     def summary(self) -> str:
@@ -87,7 +90,8 @@ async def explain(
     usage = await usage_of(connection, proposal.outcome, known, rule_file, service_limits)
     decision, _ = judge(known, proposal, usage, Trigger.PERSON)
     at = {version.source: version.received_at for version in reversed(history.evidence)}
-    return Explanation(submission, decision, _rules(rule_file, decision, known, at), history.newest)
+    change = of_decision(rule_file, decision.facts, decision.outcome, decision.guard)
+    return Explanation(submission, decision, _rules(rule_file, decision, known, at), history.newest, change)
 
 
 async def _fetched(

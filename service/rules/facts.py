@@ -109,6 +109,11 @@ class FactSheet:
         """Return the age of a value in seconds; None if it is missing or its time was not recorded."""
         return self.ages.get(name.rpartition(".")[0]) if name in self.values else None
 
+    def changed(self, name: str, value: Plain) -> "FactSheet":
+        """Return the sheet with another value of one fact."""
+        too_long = tuple(fact for fact in self.too_long if fact != name)
+        return FactSheet({**self.values, name: value}, too_long, self.ages)
+
     def missing(self, names: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(name for name in names if name not in self.values)
 

@@ -59,13 +59,23 @@ class RuleFile:
 
     def decide(self, facts: Facts) -> Verdict:
         """Pure: the same facts give the same verdict, byte for byte. Never raises, whatever the facts."""
-        sheet = FactSheet.read(facts, self.types)
+        return self.decide_on(FactSheet.read(facts, self.types))
+
+    def decide_on(self, sheet: FactSheet) -> Verdict:
+        """As ``decide``, of facts that were read."""
         bound = self.environment.bind(sheet.values, self.types)
         to_come = [name for name, source in self.evidence.items() if source.received not in sheet.values]
         return decide(self.rules, self.fallback, sheet, bound, to_come)
 
+    def outcome(self, sheet: FactSheet) -> Outcome:
+        """Return what comes of the rules, their own guards and policy; the other guards look at the world."""
+        verdict = self.decide_on(sheet)
+        return Outcome.HOLD if self._withheld(verdict, sheet) else verdict.action.outcome
+
     def policy_problem(self, verdict: Verdict, facts: Facts) -> str | None:
         """Why policy keeps this rejection from being sent by itself; the guard ``policy`` holds it then."""
+        return self._withheld(verdict, FactSheet.read(facts, self.types))
+
+    def _withheld(self, verdict: Verdict, sheet: FactSheet) -> str | None:
         allow = next((rule.allow for rule in self.rules if rule.name == verdict.rule), frozenset())
-        outlier = FactSheet.read(facts, self.types).values.get("stats.fast_outlier") is True
-        return withheld(verdict.action, allow, outlier)
+        return withheld(verdict.action, allow, sheet.values.get("stats.fast_outlier") is True)

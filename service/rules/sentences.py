@@ -87,6 +87,11 @@ def _said_of_a_number(name: str, value: float | None) -> str:
     return f"{name} is missing" if value is None else f"{name} was {_shown(value)}"
 
 
+def would_change(fact: str, value: Plain, outcome: Outcome) -> str:
+    """Say what would have changed a decision."""
+    return f"With {fact} {_shown(value)} the outcome would have been {outcome.replace('_', ' ')}."
+
+
 def seen_values(values: Mapping[str, Plain | None]) -> str:
     """Every fact a rule read, whatever it made of it."""
     return seen(values).removesuffix(".")

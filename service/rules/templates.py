@@ -3,15 +3,13 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 
+from service.domain.numbers import rounded
 from service.rules.facts import Plain
 
 PART = re.compile(r"\{\{|\}\}|\{(?P<fact>[^{}:]*)(?::(?P<form>[^{}]*))?\}|(?P<lone>[{}])")
 FORM = re.compile(r"\.\df")
 LONGEST_VALUE = 500  # characters of one filled value
-DIGITS = 3  # significant digits of a number with a fraction
-EXACT_BELOW = 1e15  # a double holds every whole number up to here
 
 
 class TemplateError(Exception):
@@ -67,12 +65,4 @@ def written(value: Plain) -> str:
     """Return a value for people: 2, 0.5, -3.42, true. The facts of a decision keep every digit."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return _rounded(value) if isinstance(value, float) else str(value)
-
-
-def _rounded(number: float) -> str:
-    if number.is_integer():
-        return str(int(number)) if abs(number) < EXACT_BELOW else str(number)
-    text = f"{number:.{DIGITS}g}"
-    # Format `g` changes to an exponent from 1000 on: 1234.5 is 1230 for people, not 1.23e+03.
-    return text if abs(number) < 1e-4 else f"{Decimal(text):f}"
+    return rounded(value) if isinstance(value, float) else str(value)

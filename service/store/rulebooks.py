@@ -44,6 +44,23 @@ async def last_good_book(connection: AsyncConnection) -> Book | None:
     return {name: texts[found].encode() for name, found in hashes.items()}
 
 
+@dataclass(frozen=True, slots=True)
+class KeptFile:
+    """A rule file as it was in force."""
+
+    name: str
+    text: str
+
+
+async def kept_file(connection: AsyncConnection, found: str) -> KeptFile | None:
+    """Return the rule file of a hash; None if it was never in force here."""
+    rows = await connection.execute(
+        sa.select(rule_files.c.file, rule_files.c.text).where(rule_files.c.hash == found)
+    )
+    row = rows.one_or_none()
+    return KeptFile(row.file, row.text) if row else None
+
+
 async def newest_hashes(connection: AsyncConnection) -> dict[str, str] | None:
     """Return name and hash of each file of the book that was loaded last; None if none ever was."""
     found: dict[str, str] | None = await connection.scalar(

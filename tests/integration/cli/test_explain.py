@@ -84,6 +84,8 @@ async def test_it_says_what_the_review_then_decides(start: Start, tmp_path: Path
     assert {name: found[name] for name in same} == {name: decision[name] for name in same}
     assert found["outcome"] == "reject"
     assert found["summary"] == decision["reason"]
+    change = {"fact": "evidence.survey.attention_failed", "value": 1, "outcome": "approve"}
+    assert found["counterfactual"] == change
     passed = {"now": None, "seen_at": None}
     assert found["facts"] | passed == decision["facts"] | passed
     asked = [(rule["rule"], rule["result"], rule["why"]) for rule in found["rules"][:3]]

@@ -101,11 +101,11 @@ async def test_a_decision_tells_everything_the_contract_names(start: Start) -> N
         submission = world.completed()
         listed = await world.reviewed(submission)
         decision = await world.api(f"decisions/{listed['id']}")
-        assert decision == listed
+        assert decision == listed | {"counterfactual": None}
         assert set(decision) == {
             "id", "submission_id", "study_id", "participant_id", "decided_at", "trigger", "outcome", "proposed",
             "guard", "rule", "rule_file", "rules_hash", "mode", "action", "tag", "by", "note", "reason", "trace",
-            "facts", "status", "attempts", "recheck_at",
+            "facts", "status", "attempts", "recheck_at", "counterfactual",
         }  # fmt: skip
         assert set(decision["facts"]) == {"submission", "study", "evidence", "now", "seen_at"}
         assert set(decision["attempts"][0]) == {"at", "request", "status_code", "answer"}
@@ -131,3 +131,14 @@ async def test_trace_has_each_condition_with_its_state_and_each_value_with_sourc
         "source": "evidence survey",
         "age_s": None,
     }
+
+
+async def test_a_decision_says_which_change_of_one_fact_would_have_changed_it(start: Start) -> None:
+    async with start(rules_text(f"{REJECT}\n")) as world:
+        submission = world.completed()
+        await world.push(submission.id, {"attention_failed": 3})
+        listed = await world.reviewed(submission)
+        decision = await world.api(f"decisions/{listed['id']}")
+    assert decision["outcome"] == "reject"
+    change = {"fact": "evidence.survey.attention_failed", "value": 1, "outcome": "approve"}
+    assert decision == listed | {"counterfactual": change}
