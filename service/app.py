@@ -27,6 +27,7 @@ from service.postgres.database import Clock, Database
 from service.postgres.migrate import head
 from service.postgres.requirements import WORKER, Budget
 from service.prolific.client import Prolific
+from service.review.decide import Decider
 from service.review.failures import FailureCounter
 from service.review.gather import Gatherer
 from service.review.limits import service_limits
@@ -38,7 +39,7 @@ from service.review.worker import register_tasks
 from service.rulebook.current import RulesInForce
 from service.rulebook.watcher import RuleWatcher
 from service.settings import Settings
-from service.store.queue import job_app
+from service.store.job_app import job_app
 from service.store.workers import settings_of
 from service.sweep.scheduled import ScheduledSweep
 from service.sweep.sweeper import Sweeper
@@ -147,16 +148,18 @@ def _reviewer(
     gatherer: Gatherer,
     metrics: Metrics,
 ) -> Reviewer:
+    recorder = Recorder(database, metrics)
     return Reviewer(
         prolific=prolific,
         database=database,
-        rules=rules,
         mode=settings.mode,
         metrics=metrics,
-        gatherer=gatherer,
-        recorder=Recorder(database, metrics),
+        decider=Decider(
+            database, rules, settings.mode, metrics, gatherer, recorder, service_limits(settings_of(settings))
+        ),
+        recorder=recorder,
         failures=FailureCounter(database, metrics),
-        service_limits=service_limits(settings_of(settings)),
+        clock=gatherer.clock,
     )
 
 

@@ -28,7 +28,7 @@ from service.store.evidence import evidence_of
 from service.store.inbox import events_of, inbox_counts
 from service.store.pauses import Scope, scopes
 from service.store.schedule import Run, last_run
-from service.store.submissions import submission_as_seen, unclaimed_count
+from service.store.submissions import load_submission, unclaimed_count
 from service.store.workers import highest_mode, workers_at_work
 from service.web.bearer import Bearer
 from service.web.http import problem
@@ -78,7 +78,7 @@ class Api:
         wanted = request.path_params["id"]
         async with self.database.connect() as connection:
             found: dict[str, Any] = {
-                "submission": await submission_as_seen(connection, wanted),
+                "submission": await load_submission(connection, wanted),
                 "events": await events_of(connection, wanted),
                 "evidence": await evidence_of(connection, wanted),
                 "decisions": await list_decisions(connection, DecisionFilter(submission=wanted), limit=1000),
@@ -124,7 +124,7 @@ class Api:
 
 def swept(run: Run | None) -> dict[str, Any]:
     """What the last sweep did, and whether Prolific's subscription points here; null before the first."""
-    said = dict(run.said or {}) if run else {}
+    said = dict(run.result or {}) if run else {}
     subscription = said.pop("subscription", None)
     times = {"began_at": run.began_at, "ended_at": run.ended_at} if run else {}
     return {"sweep": times | said if run else None, "subscription": subscription}

@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from service.doctor.check import Unwell
 from service.domain.decision import Mode
 from service.errors import AutoreviewError, ConfigurationError
-from service.postgres.database import HINTS, Database
+from service.postgres.database import ERROR_HINTS, Database
 from service.postgres.migrate import advice, head
 from service.postgres.where import external_url, service_url
 from service.rules import InvalidRules, RuleBook, load
@@ -83,7 +83,7 @@ class OwnSide:
         self._database = Database(url, pool_size=1)
         try:
             if not await self._database.takes_writes():
-                raise Unwell(HINTS["read_only"], "Point AUTOREVIEW_DATABASE_URL at the primary server.")
+                raise Unwell(ERROR_HINTS["read_only"], "Point AUTOREVIEW_DATABASE_URL at the primary server.")
         except SQLAlchemyError as error:
             why = getattr(error, "orig", None) or type(error).__name__
             raise Unwell(

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from service.domain.decision import Trigger
 from service.domain.webhook import Event
-from service.postgres.database import HINTS, Database, kind_of, within
+from service.postgres.database import ERROR_HINTS, Database, kind_of, within
 from service.store.holds import held_among
 from service.store.inbox import add_events
 from service.store.queue import enqueue_reviews, fire_timers
@@ -100,7 +100,7 @@ class InboxWriter:
                 # One event the database won't take must not take the others with it.
                 return [(await self._commit([event]))[0] for event in events]
             tell = (
-                log.debug if kind_of(error) in HINTS else log.warning
+                log.debug if kind_of(error) in ERROR_HINTS else log.warning
             )  # the kinds known are told by Database
             tell("inbox.not_stored", events=len(events), error=str(why))
             return [Receipt.NOT_STORED] * len(events)

@@ -34,10 +34,10 @@ from service.store.decisions import (
     record,
     supersede,
 )
-from service.store.holds import told_last, told_since
+from service.store.holds import status_reported_last, status_reported_since_fetch
 from service.store.inbox import events_of
 from service.store.queue import cancel_timer, enqueue_decided
-from service.store.submissions import study_as_seen, study_of, submission_as_seen
+from service.store.submissions import load_study, load_submission, study_of
 from service.store.tables import attempts
 
 log = structlog.get_logger(__name__)
@@ -70,7 +70,7 @@ async def resolve(
     """
     by, note = _named(by, note)
     study_id = await _locked(connection, submission_id)
-    seen = await submission_as_seen(connection, submission_id)
+    seen = await load_submission(connection, submission_id)
     last = await newest(connection, submission_id)
     await _refuse_what_is_decided(connection, submission_id, seen, last)
     if last and action.outcome in {Outcome.REJECT, Outcome.COMPLETE}:
@@ -131,7 +131,9 @@ async def _refuse_what_is_decided(
     status = Status.parse(str((seen or {}).get("status", "")))
     if seen is not None and status is not Status.AWAITING_REVIEW:
         raise AlreadyDecided(f"It does not await review: Prolific showed it as {status.value}.")
-    if told := await (told_since if seen else told_last)(connection, submission_id):
+    if told := await (status_reported_since_fetch if seen else status_reported_last)(
+        connection, submission_id
+    ):
         raise AlreadyDecided(f"It no longer awaits review: Prolific's webhook told that it is {told}.")
 
 
@@ -180,7 +182,7 @@ def _who(decision: Decision) -> str:
 
 async def _request(connection: AsyncConnection, study_id: str | None, action: Action) -> ActionRequest | None:
     """What Prolific is to be sent; a code is looked for in the study as it was seen last."""
-    study = await study_as_seen(connection, study_id or "")
+    study = await load_study(connection, study_id or "")
     try:
         return action_request(action, study)
     except NoSuchCode as error:

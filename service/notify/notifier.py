@@ -12,7 +12,7 @@ from service.notify.causes import LOOKS, Look, broken_rules, unclaimed
 from service.notify.channels import send, urls_in
 from service.notify.sentences import message
 from service.notify.silence import AskStudy, look_for_silence
-from service.postgres.database import HINTS, Database, kind_of
+from service.postgres.database import ERROR_HINTS, Database, kind_of
 from service.postgres.periodic import run_every
 from service.rulebook.current import RulesInForce
 from service.secret import Secret
@@ -62,7 +62,7 @@ class Notifier:
             try:
                 await look()
             except Exception as error:
-                if kind_of(error) in HINTS:
+                if kind_of(error) in ERROR_HINTS:
                     raise
                 log.exception("notify.look_crashed")
 

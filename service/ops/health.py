@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from service.errors import AutoreviewError
-from service.postgres.database import HINTS, Database, kind_of, within
+from service.postgres.database import ERROR_HINTS, Database, kind_of, within
 from service.postgres.migrate import advice
 from service.rulebook.current import RulesInForce
 from service.store.workers import FRESH
@@ -64,13 +64,13 @@ async def _ask(check: Check) -> tuple[bool, str]:
     except AutoreviewError as error:
         return False, str(error)
     except Exception as error:
-        return False, HINTS.get(kind_of(error)) or type(error).__name__
+        return False, ERROR_HINTS.get(kind_of(error)) or type(error).__name__
 
 
 def database_check(database: Database) -> Check:
     async def check() -> str:
         if not await database.takes_writes():
-            raise NotReady(HINTS["read_only"])
+            raise NotReady(ERROR_HINTS["read_only"])
         if trouble := database.trouble():
             raise NotReady(trouble)
         return "reachable"

@@ -17,7 +17,7 @@ from service.postgres.connection import Connection, Connections
 from service.postgres.requirements import WEB
 from service.postgres.session import RESTORE_LOCALLY
 
-HINTS = {
+ERROR_HINTS = {
     "disk_full": "the database's disk is full: nothing is stored until there is room",
     "read_only": "the database takes no writes: a standby, or default_transaction_read_only",
     "forbidden": "the database refuses what the service does: grant the role the right that the error names",
@@ -37,7 +37,7 @@ log = structlog.get_logger(__name__)
 class Database:
     """Connections to one PostgreSQL. Opens none until it is asked; a lost one is replaced.
 
-    ``on_error`` is called with the kind of each error: one of ``HINTS``, or ``other``.
+    ``on_error`` is called with the kind of each error: one of ``ERROR_HINTS``, or ``other``.
     """
 
     def __init__(
@@ -71,9 +71,9 @@ class Database:
         kind = kind_of(context.original_exception)
         self._on_error(kind)
         now, before = self._timer(), self._last.get(kind, float("-inf"))
-        if kind in HINTS and now - before >= REMEMBERED:
+        if kind in ERROR_HINTS and now - before >= REMEMBERED:
             event = f"database.{kind}"
-            log.error(event, hint=HINTS[kind], error=str(context.original_exception))
+            log.error(event, hint=ERROR_HINTS[kind], error=str(context.original_exception))
             self._last[kind] = now
 
     def _check_idle(self, connection: Any, record: sa.pool.ConnectionPoolEntry, _: Any) -> None:
@@ -88,7 +88,7 @@ class Database:
     def trouble(self) -> str | None:
         """Why writing failed within the last minute although the database answers; None if it did not."""
         recent = (
-            HINTS[kind]
+            ERROR_HINTS[kind]
             for kind in ("disk_full", "read_only", "forbidden")
             if self._timer() - self._last.get(kind, float("-inf")) < REMEMBERED
         )
@@ -163,7 +163,7 @@ class Schema:
 
 
 def kind_of(error: BaseException | None) -> str:
-    """What kind of the database's trouble an error tells of, whatever wraps it: one of ``HINTS``, or ``other``."""
+    """What kind of the database's trouble an error tells of, whatever wraps it: one of ``ERROR_HINTS``, or ``other``."""
     while error and not isinstance(error, psycopg.Error | sa.exc.TimeoutError):
         error = error.__cause__
     if isinstance(error, sa.exc.TimeoutError):  # all connections wait for an answer

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from service.postgres.database import HINTS, kind_of
+from service.postgres.database import ERROR_HINTS, kind_of
 
 BACK_OFF = 5.0  # seconds at least until the next look, after trouble of the database
 
@@ -23,7 +23,7 @@ async def run_every(name: str, every: float, look: Callable[[], Awaitable[object
         try:
             await look()
         except Exception as error:
-            if kind_of(error) in HINTS:
+            if kind_of(error) in ERROR_HINTS:
                 log.debug(no_database, why=str(error))
                 pause = max(every, BACK_OFF)
             else:

@@ -1,1 +1,1 @@
-"""The review of one submission: gather facts, decide, guard, record, apply, record the answer."""
+"""Reviews: fetch a submission, decide it by rules and guards, record the decision, apply it."""

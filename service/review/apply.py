@@ -1,4 +1,4 @@
-"""Applying a decision: send its request, and judge by what comes back what became of it."""
+"""Apply a decision: send its request, and derive its status from the answer."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,7 @@ from service.store.reviews import Answer
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What became of a request that succeeded; ``shown`` is the status that was reliably shown."""
+    """The result of a request that succeeded. ``shown`` is the status in an answer that is reliable, else None."""
 
     status: DecisionStatus
     answer: dict[str, Any]
@@ -29,10 +29,10 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """What became of a request that failed: the retry policy decides what follows.
+    """The result of a request that failed. The retry policy decides what follows.
 
-    After a refusal the submission is fetched, to see whether somebody was faster: ``shown``, or ``not_shown`` says
-    why that failed too.
+    After a refusal the submission is fetched, because somebody else may have decided it first: ``shown`` is the
+    submission, ``not_shown`` the error of that fetch.
     """
 
     error: ProlificError
@@ -45,20 +45,20 @@ class Failed:
 
 
 async def apply(recorded: Recorded, prolific: Prolific) -> Applied | Failed:
-    """Send the decision's request, once, and fetch the submission where the answer leaves a doubt."""
+    """Send the decision's request once. Fetch the submission if the answer does not confirm the outcome."""
     try:
         answer = await _send(recorded, prolific)
         shown = answer if _is_confirmed(recorded, answer) else await _fetch(recorded, answer, prolific)
     except ProlificError as error:
         return await _failed(recorded, error, prolific)
     status = DecisionStatus.APPLIED if _is_confirmed(recorded, shown) else DecisionStatus.SUPERSEDED
-    # Prolific's own example of an answer to a request to return says RETURNED, although that is only asked for.
+    # Prolific's documented answer to a request to return shows RETURNED, although the participant was only asked.
     reliable = shown.status if isinstance(shown, Submission) else None
     return Applied(status, _summary(answer, shown), reliable)
 
 
 def settled(recorded: Recorded, submission: Submission) -> DecisionStatus:
-    """What a fetched submission shows of a decision whose answer is not known."""
+    """Return the status that a fetched submission shows of a decision whose answer is unknown."""
     return DecisionStatus.ALREADY if has_reached(recorded, submission) else DecisionStatus.SUPERSEDED
 
 
@@ -71,9 +71,9 @@ async def _send(recorded: Recorded, prolific: Prolific) -> Submission | ReturnRe
 
 
 async def _fetch(recorded: Recorded, answer: Submission | ReturnRequest, prolific: Prolific) -> Submission:
-    """Fetch a submission whose 2xx shows another status than was wanted.
+    """Fetch a submission after a 2xx that shows another status than the wanted one.
 
-    Raise Unreadable where that does not show either what became of the request.
+    Raise Unreadable if the fetched status does not show the result either.
     """
     why = f"{recorded.decision.outcome} was answered with {answer.status}"
     try:
@@ -95,7 +95,7 @@ async def _failed(recorded: Recorded, error: ProlificError, prolific: Prolific) 
 
 
 def _is_confirmed(recorded: Recorded, answer: Submission | ReturnRequest) -> bool:
-    """Whether a 2xx shows what was wanted. Who was asked to return mostly has not done so yet."""
+    """Return True if a 2xx shows the wanted status. A request to return leaves AWAITING REVIEW until the return."""
     asked = recorded.decision.outcome is Outcome.REQUEST_RETURN
     return has_reached(recorded, answer) or (asked and answer.status is Status.AWAITING_REVIEW)
 
@@ -109,5 +109,5 @@ def _summary(answer: Submission | ReturnRequest, shown: Submission | ReturnReque
 def _error_summary(error: ProlificError) -> dict[str, Any]:
     answer: dict[str, Any] = {"error": error.code, "message": str(error)}
     if isinstance(error, Unreachable):
-        answer["sent"] = error.sent  # False: no connection, so it can't have arrived
+        answer["sent"] = error.sent  # False: no connection was made, so the request can't have arrived
     return answer | ({"body": error.answer} if isinstance(error, Refused) and error.answer else {})

@@ -1,4 +1,4 @@
-"""What would be decided of a submission now, with every rule and fact; nothing is applied or written."""
+"""Explain a submission: what would be decided now, with every rule and fact. Nothing is applied or written."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,10 +35,11 @@ class NothingToExplain(AutoreviewError):
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """``rules`` are all of the file's, those after the deciding one as *not asked*.
+    """The decision that a review would make now.
 
-    Each is ``{rule, result, why, conditions, facts: [{fact, value, source}]}``; ``last`` is the decision on record.
-    ``counterfactual`` is what would change the outcome.
+    ``rules`` are all rules of the file, those after the deciding one with the result *not asked*. Each is
+    ``{rule, result, why, conditions, facts: [{fact, value, source}]}``. ``last`` is the newest recorded decision,
+    ``counterfactual`` the change of one fact that would change the outcome.
     """
 
     submission: Submission
@@ -49,7 +50,7 @@ class Explanation:
 
     @property
     def summary(self) -> str:
-        """One sentence, and before it what keeps a review from deciding at all."""
+        """Return one sentence, preceded by what keeps a review from deciding at all."""
         reason = self.decision.reason
         if self.submission.status is not Status.AWAITING_REVIEW:
             status = self.submission.status.value
@@ -60,7 +61,7 @@ class Explanation:
 
     @property
     def same_as_last(self) -> bool:
-        """Whether a review now would add no decision to the one on record."""
+        """Return True if a review now would record no new decision."""
         return self.last is not None and is_repeat(self.last.decision, self.decision)
 
 
@@ -72,7 +73,7 @@ async def explain(
     mode: Mode,
     service_limits: ServiceLimits,
 ) -> Explanation:
-    """Decide as a review would, without its locks: limits are as of now. Raises NothingToExplain."""
+    """Decide as a review would, without its locks: limits are as of now. Raise NothingToExplain."""
     submission, study, rule_file = await _fetched(submission_id, prolific, book)
     await connection.execute(sa.text("SET TRANSACTION READ ONLY"))
     history = await history_of(

@@ -1,4 +1,4 @@
-"""Where each fact of a review comes from, in words for people."""
+"""The source of each fact of a review, for people."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -6,19 +6,19 @@ from datetime import UTC, datetime
 from service.review.known import Known
 from service.rules.rulefile import PARTICIPANT, STATS
 
-RECKONED = {
-    "submission.pace": "reckoned: the time taken against the study's estimate",
-    "submission.code_type": "reckoned: the code entered, among those of Prolific's study",
+COMPUTED = {
+    "submission.pace": "computed: the time taken divided by the study's estimate",
+    "submission.code_type": "computed: the entered code, looked up in Prolific's study",
 }
 
 
 def source_of(fact: str, known: Known, pushed: Mapping[str, datetime]) -> str:
-    """Prolific's submission or study, a source of evidence and when it pushed, or what it was reckoned from."""
+    """Return where a fact comes from: Prolific, an evidence source and the time of its push, or a computation."""
     group, _, rest = fact.partition(".")
     if fact == "submission.time_taken" and not known.submission.time_taken:
-        return "reckoned: from Prolific's two times"
-    if fact in RECKONED:
-        return RECKONED[fact]
+        return "computed: from Prolific's two times"
+    if fact in COMPUTED:
+        return COMPUTED[fact]
     if group == "evidence":
         return _evidence(rest.partition(".")[0], pushed)
     if group == STATS and not known.statistics.get(STATS):
@@ -26,8 +26,8 @@ def source_of(fact: str, known: Known, pushed: Mapping[str, datetime]) -> str:
     return {
         "submission": "Prolific's submission",
         "study": "Prolific's study",
-        STATS: "reckoned: over the study's submissions",
-        PARTICIPANT: "reckoned: over the participant's other submissions seen",
+        STATS: "computed: over the study's submissions",
+        PARTICIPANT: "computed: over the participant's other submissions",
     }.get(group, "this machine's clock")
 
 

@@ -1,4 +1,4 @@
-"""The facts that rules decide on: one nested JSON object, missing facts absent."""
+"""The facts that rules decide on: one nested JSON object. Missing facts are absent."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -11,8 +11,9 @@ from service.rules.evidence import RECEIVED
 from service.rules.facts import PROBLEMS, SEEN_AT
 from service.store.fetches import Fetch
 
-LAST_ATTEMPT = timedelta(minutes=1)  # in which the attempt at the end of a source's time is made
-NO_CODE = "NOCODE"  # what Prolific shows where no code was entered (reference 2.1)
+# The time that the last attempt of a source has after its ``wait``.
+LAST_ATTEMPT = timedelta(minutes=1)
+NO_CODE = "NOCODE"  # what Prolific shows for a submission without a code
 
 
 def facts_of(
@@ -27,12 +28,12 @@ def facts_of(
     seen_at: Mapping[str, datetime] | None = None,
     fetches: Sequence[Fetch] = (),
 ) -> Facts:
-    """Return all that is known of a submission.
+    """Return the facts of a submission.
 
-    ``evidence`` is the newest payload of each source; ``completed_by`` stands in for a completion time that
-    Prolific does not give; ``statistics`` are the groups of facts that are computed over other submissions;
-    ``seen_at`` is when each group was fetched, received or counted, from which the trace has its ages.
-    ``fetches`` is what came of asking sources; ``problems`` of the facts says why those have no value.
+    ``evidence`` is the newest payload of each source, ``completed_by`` replaces a completion time that Prolific
+    does not give, ``statistics`` are the groups of facts computed over other submissions. ``seen_at`` is when each
+    group was fetched, received or counted: the trace computes its ages from that. ``fetches`` are the results of
+    sources that were asked. ``problems`` of the facts says why those have no value.
     """
     since = submission.completed_at or completed_by
     asked = {fetch.source: fetch for fetch in fetches}
@@ -54,9 +55,9 @@ def facts_of(
 def still_to_come(
     rule_file: RuleFile, facts: Facts, completed_at: datetime, now: datetime
 ) -> datetime | None:
-    """When the first of the sources that are still waited for is given up; None if none is.
+    """Return when the ``wait`` of the first missing source ends, None if no source is awaited.
 
-    A source that is asked is waited for until a first attempt ended, also after its time.
+    A source that is asked is awaited until its first attempt ended, even after its ``wait``.
     """
     return min(
         (
@@ -107,7 +108,7 @@ def _study_facts(study: Study) -> dict[str, Any]:
 
 
 def time_taken(submission: Submission) -> int | None:
-    """Seconds, as Prolific counted them; the detail has only the two times (reference 2.1)."""
+    """Return the time taken in seconds. A single submission from the API may have only its two times."""
     if submission.time_taken:
         return submission.time_taken
     if submission.started_at and submission.completed_at:
@@ -131,20 +132,20 @@ def _code_type(entered: str | None, study: Study | None) -> str | None:
 
 def _evidence_facts(
     source: Source,
-    said: Mapping[str, Any] | None,
+    payload: Mapping[str, Any] | None,
     fetch: Fetch | None,
     since: datetime,
     now: datetime,
 ) -> dict[str, Any]:
-    if said is None:
+    if payload is None:
         return {} if _may_come(source, fetch, since, now) else {RECEIVED: False}
-    # Checked when it was pushed; the file may have changed since, or the study was not known then.
-    accepted = source.validate(said).values
+    # The payload was validated when it was pushed, but the rule file may have changed since.
+    accepted = source.validate(payload).values
     return {**_known(accepted), RECEIVED: True}
 
 
 def _may_come(source: Source, fetch: Fetch | None, since: datetime, now: datetime) -> bool:
-    """Whether a source may still answer: its time is not over, or it was not asked yet as it is declared now."""
+    """Return True if a source may still answer: its ``wait`` runs, or it was not asked as it is declared now."""
     until = since + (source.wait or timedelta(0))
     if now < until or not source.is_asked:
         return now < until
@@ -160,7 +161,7 @@ def _problems(
     since: datetime,
     now: datetime,
 ) -> dict[str, str]:
-    """Say of each source that was asked, and will not be again, what kept it from answering in full."""
+    """Return why each source that was asked, and is not asked again, did not answer completely."""
     return {
         name: fetch.reason
         for name, fetch in asked.items()

@@ -27,20 +27,20 @@ class FailureCounter:
     metrics: Metrics
 
     async def retry_delay(self, submission_id: str, error: ProlificError) -> timedelta | None:
-        """Count the error; after how long to try again, None to give up."""
+        """Count the error. Return the delay before the next try, None when retries are exhausted."""
         self.metrics.prolific_errors.labels(error.code).inc()
         if affects_every_call(error):
             return wait_for_all(error)
         add = add_refusal if is_refusal(error) else add_outage
         async with self.database.begin() as connection:
-            trouble = await add(connection, submission_id)
-        return retry_delay(error, trouble)
+            failures = await add(connection, submission_id)
+        return retry_delay(error, failures)
 
     async def killed_delay(self, connection: AsyncConnection, submission_id: str) -> timedelta | None:
-        """Count a review whose process ended during it; after how long to try again, None to give up."""
+        """Count a review whose process ended during it. Return the delay, None when retries are exhausted."""
         return killed_delay(await add_outage(connection, submission_id))
 
     async def crash_delay(self, submission_id: str) -> timedelta | None:
-        """Count an error of our own; after how long to try again. Without a database it raises."""
+        """Count an internal error. Return the delay, None when retries are exhausted. Raise without a database."""
         async with self.database.begin() as connection:
             return exponential_delay(await add_outage(connection, submission_id))

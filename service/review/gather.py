@@ -1,4 +1,4 @@
-"""Gathering: what Prolific shows of a submission, and what the database knows of it."""
+"""Gather what a decision depends on: the submission at Prolific, and its history in the database."""
 
 import time
 from dataclasses import dataclass, field, replace
@@ -24,9 +24,9 @@ from service.store.queue import Lease
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What Prolific shows; ``study`` is fetched only where a rule file claims the submission.
+    """What Prolific shows. ``study`` is fetched only if a rule file claims the submission.
 
-    ``at`` and ``study_at`` are monotonic times: they become ages, so that two clocks are never compared.
+    ``at`` and ``study_at`` are monotonic times. They become ages, so that two clocks are never compared.
     """
 
     submission: Submission
@@ -44,14 +44,14 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True)
 class Gatherer:
-    """Gathers all that a decision rests on."""
+    """Gathers everything that a decision depends on."""
 
     studies: StudyCache
     lists: StudyLists
     clock: Clock | None = None
 
     async def fetch(self, submission_id: str, prolific: Prolific, rules: RuleBook) -> Fetched:
-        """Fetch the submission, with its study and, if the rules ask for statistics, the study's list."""
+        """Fetch the submission, its study and, if the rules use statistics, the study's list."""
         submission = await prolific.submission(submission_id)
         at = time.monotonic()
         if submission.study_id is None:
@@ -65,7 +65,7 @@ class Gatherer:
         return Fetched(submission, rule_file, study, at, self.studies.fetched_at(submission.study_id))
 
     async def known(self, connection: AsyncConnection, fetched: Fetched, lease: Lease | None = None) -> Known:
-        """Store what was fetched and read what the database knows; exact while the study's lock is held."""
+        """Store the fetched submission and load its history; exact while the study's lock is held."""
         submission, rule_file = fetched.submission, fetched.rule_file
         history = await review_history(
             connection,
@@ -90,11 +90,9 @@ async def usage_of(
     rule_file: RuleFile,
     service_limits: ServiceLimits,
 ) -> Usage | None:
-    """Count what limits a decision of this outcome; None where no limit can apply, and nothing is read.
-
-    A hold may end in an approval, so what is paid is counted for it too, and for whatever ``hold_at_most`` may end.
-    """
+    """Count what limits a decision of this outcome. Return None, and read nothing, if no limit applies."""
     limits, submission, now = rule_file.limits, known.submission, known.now
+    # A hold may end in an approval (`hold_at_most`), so rewards are counted for it too.
     guard = GUARDS.get(outcome, GUARDS[Outcome.APPROVE])
     rewards = (limits.approve.reward_per_day, service_limits.reward)
     is_open = any(scope.breakers for scope in (known.history.study, known.history.service))
@@ -121,7 +119,7 @@ async def usage_of(
 
 
 async def _with_rewards(connection: AsyncConnection, usage: Usage, known: Known) -> Usage:
-    """Sum what was paid, where that is limited."""
+    """Sum the rewards paid, if they are limited."""
     submission, now = known.submission, known.now
     guard = GUARDS[Outcome.APPROVE]
     own = Window(submission.study_id, known.history.study.windows.get(guard, 0), submission.id)

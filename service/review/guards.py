@@ -1,8 +1,8 @@
-"""Guards: why a proposed outcome becomes *hold*. One table, in the order in which they are asked.
+"""Guards: why a proposed outcome becomes *hold*. One table, in the order in which they are checked.
 
-Rules look at facts, guards at the world: what was sent before, the mode, pauses, limits. The first guard that
-objects names itself in the decision. At the end a hold that nobody resolved in time becomes an approval, which
-pauses and limits may hold again.
+Rules look at facts. Guards look at the circumstances: earlier requests, the mode, pauses, limits. The first guard
+that objects is named in the decision. At the end, a hold that nobody resolved within `hold_at_most` becomes an
+approval, which pauses and limits may hold again.
 """
 
 from collections.abc import Callable
@@ -26,15 +26,15 @@ from service.review.known import Known
 from service.review.limits import Excess, Usage, excess, pays
 from service.store.decisions import Recorded
 
-LOOK_AGAIN = timedelta(minutes=1)  # for as long as such a request is not confirmed
+UNCONFIRMED_DELAY = timedelta(minutes=1)  # between fetches while a request is not confirmed
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What guards look at.
+    """What guards check.
 
-    ``request`` is what Prolific would be sent, ``no_code`` why it can't be sent. ``conflict`` says which evidence
-    changed to the participant's disadvantage, ``policy`` why Prolific's policy forbids to send this by itself.
+    ``request`` is the request to Prolific, ``no_code`` why there is none. ``conflict`` names evidence that changed
+    to the participant's disadvantage, ``policy`` the reason why Prolific's policy requires a person.
     """
 
     known: Known
@@ -54,7 +54,7 @@ class Case:
 
     @property
     def acts(self) -> bool:
-        """Whether something would be sent."""
+        """Return True if a request would be sent."""
         return self.outcome is not Outcome.HOLD and self.mode is not Mode.OBSERVE
 
     @property
@@ -68,7 +68,7 @@ class Case:
 
 
 def _counts_already(newest: Recorded | None, outcome: Outcome) -> bool:
-    """Whether the submission's newest decision counts as one of this outcome: deciding so again adds none."""
+    """Return True if the submission's newest decision already counts as one of this outcome."""
     last = newest.decision if newest else None
     if last is None or last.trigger is Trigger.PERSON or last.mode is Mode.OBSERVE:
         return False
@@ -77,9 +77,9 @@ def _counts_already(newest: Recorded | None, outcome: Outcome) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Guarded:
-    """An action that stands, with its request; a Hold where a guard objected.
+    """The action that stands, with its request, or a Hold if a guard objected.
 
-    ``look_at`` is when time alone may change what comes of a hold; ``opens`` the limit whose breaker is to open.
+    ``look_at`` is when the passing of time may change a hold, ``opens`` the limit whose breaker is to open.
     """
 
     action: Action
@@ -91,14 +91,14 @@ class Guarded:
 
 
 def reopened(case: Case) -> str | None:
-    """It awaits review although it was decided before: somebody at Prolific undid that."""
+    """It awaits review although it was decided before: somebody reopened it at Prolific."""
     if not case.known.was_decided:
         return None
     return "It was decided or given up before; a person should look at it again."
 
 
 def by_rules(guard: Guard) -> Callable[[Case], str | None]:
-    """The rules themselves could not decide."""
+    """The rules could not decide."""
 
     def check(case: Case) -> str | None:
         return case.verdict.reason if case.verdict.guard is guard else None
@@ -107,15 +107,15 @@ def by_rules(guard: Guard) -> Callable[[Case], str | None]:
 
 
 def no_such_code(case: Case) -> str | None:
-    """A *complete* needs a code of the study that only a researcher may use."""
+    """A *complete* needs a completion code of the study that only a researcher may use."""
     return case.no_code
 
 
 def already_asked(case: Case) -> str | None:
-    """Another request is still open: to the participant, or to Prolific.
+    """An earlier request is still open, to the participant or to Prolific.
 
-    While a request to return is pending only approve or hold may follow, reject once its time is over. A request
-    that may have arrived is followed by its like only, until Prolific has had time to show what became of it.
+    While a request to return is pending, only approve or hold may follow, and reject after the time to answer. A
+    request that may have arrived may only be repeated until Prolific has had time to show its result.
     """
     if case.outcome is Outcome.HOLD:
         return None
@@ -127,8 +127,8 @@ def _unconfirmed(case: Case) -> str | None:
     if sent is None or case.outcome is sent.decision.decision.outcome:
         return None
     return (
-        f"Decision {sent.decision.id} ({sent.decision.decision.outcome}) may have reached Prolific, and now the "
-        f"rules say {case.outcome}. Held until Prolific shows what became of it."
+        f"Decision {sent.decision.id} ({sent.decision.decision.outcome}) may have reached Prolific, and the "
+        f"rules now say {case.outcome}. Held until Prolific shows the result."
     )
 
 
@@ -144,12 +144,12 @@ def _return_pending(case: Case) -> str | None:
 
 
 def conflicting_evidence(case: Case) -> str | None:
-    """A source changed a value after completion, and the outcome is worse for it."""
+    """A source changed a value after completion, and the outcome got worse."""
     return case.conflict
 
 
 def replied(case: Case) -> str | None:
-    """The participant answered the request to return: no rule acts on their silence."""
+    """The participant replied to the request to return: a person reads the reply."""
     return case.known.replied if case.outcome is not Outcome.HOLD else None
 
 
@@ -159,7 +159,7 @@ def policy(case: Case) -> str | None:
 
 
 def mode(case: Case) -> str | None:
-    """In approve-only mode everything but an approval is held."""
+    """In approve-only mode every outcome but an approval is held."""
     if case.mode is not Mode.APPROVE_ONLY or case.outcome in {Outcome.APPROVE, Outcome.HOLD}:
         return None
     return f"The mode is approve-only, and the rules say {case.outcome}."
@@ -174,7 +174,7 @@ def paused(case: Case) -> str | None:
 
 
 def limited(guard: Guard) -> Callable[[Case], str | None]:
-    """A limit is used up, or its breaker is open."""
+    """A limit is reached, or its breaker is open."""
 
     def check(case: Case) -> str | None:
         found = case.excess
@@ -184,7 +184,7 @@ def limited(guard: Guard) -> Callable[[Case], str | None]:
 
 
 Check = Callable[[Case], str | None]
-"""Return why the outcome is held, None if it may stand."""
+"""Return why the outcome is held, None if the guard does not object."""
 
 GUARDS: tuple[tuple[Guard, Check], ...] = (
     (Guard.REOPENED, reopened),
@@ -203,16 +203,15 @@ GUARDS: tuple[tuple[Guard, Check], ...] = (
     (Guard.LIMIT_REWARD, limited(Guard.LIMIT_REWARD)),
 )
 
-# What may hold an approval that a hold ends in.
+# The guards that may hold an approval by `hold_at_most`.
 AFTER_EXPIRY = tuple(row for row in GUARDS if row[0] in {Guard.PAUSED, Guard.LIMIT_REWARD})
 
-# Holds that no time ends: evidence is still to come, nothing is sent anyway, or a colleague reopened it.
+# Holds that `hold_at_most` never ends: evidence is awaited, nothing is sent during a pause, or a colleague reopened it.
 NEVER_EXPIRING = frozenset({Guard.WAITING, Guard.PAUSED, Guard.REOPENED})
-"""``hold_at_most`` (guard ``hold_expired``) ends every hold but these."""
 
 
 def guard(case: Case) -> Guarded:
-    """Return what stands of a verdict: its action, or the hold of the first guard that objects."""
+    """Return the verdict's action, or the hold of the first guard that objects."""
     found = _first(GUARDS, case)
     if not _is_for_a_person(found, case):
         return found
@@ -241,14 +240,14 @@ def _is_for_a_person(found: Guarded, case: Case) -> bool:
 
 
 def _hold_began(case: Case) -> datetime:
-    """Since when people could look at it: a pause stops the clock."""
+    """Return since when people could resolve the hold: a pause stops the clock."""
     history = case.known.history
     resumed = [at for at in (history.study.resumed_at, history.service.resumed_at) if at]
     return max([history.held_since or case.known.now, *resumed])
 
 
 def _expired(found: Guarded, case: Case) -> Guarded:
-    """Nobody resolved the hold in time: the participant is paid."""
+    """Return the approval of a hold that was not resolved in time."""
     assert case.hold_at_most
     hours = case.hold_at_most / timedelta(hours=1)
     reason = f"Nobody looked at it for {hours:g} hours, so it is approved. It was held: {found.reason}"
@@ -260,5 +259,5 @@ def _expired(found: Guarded, case: Case) -> Guarded:
 
 
 def request_for(action: Action, study: Study | None) -> ActionRequest | None:
-    """The request for an action, None for a hold. Raise NoSuchCode where the study has no code for it."""
+    """Return the request for an action, None for a hold. Raise NoSuchCode if the study has no code for it."""
     return action_request(action, study)

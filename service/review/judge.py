@@ -1,4 +1,4 @@
-"""From all that is known of a submission to its decision. Pure: nothing is fetched, read or written here."""
+"""Judge a submission: from everything known to a decision. Pure: nothing is fetched, read or written here."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -18,16 +18,16 @@ from service.domain.decision import (
 )
 from service.prolific.errors import NoSuchCode
 from service.review.facts import facts_of, still_to_come, to_come
-from service.review.guards import LOOK_AGAIN, Case, Guarded, guard, request_for
+from service.review.guards import UNCONFIRMED_DELAY, Case, Guarded, guard, request_for
 from service.review.known import Known
 from service.review.limits import Excess, Usage
 from service.rules.facts import SEEN_AT
 from service.rules.rulefile import STATS, RuleFile
 from service.store.history import Version
 
-LIST_AGAIN = timedelta(minutes=10)
+STUDY_LIST_DELAY = timedelta(minutes=10)
 
-# How bad an outcome is for the participant. A hold is paid on day 21.
+# How bad an outcome is for the participant. Prolific pays a hold on day 21.
 SEVERITY = {
     Outcome.APPROVE: 0,
     Outcome.HOLD: 1,
@@ -36,13 +36,13 @@ SEVERITY = {
     Outcome.REJECT: 4,
 }
 
-# Facts that our own request changes: they make no new decision by themselves.
+# Facts that our own request changes. A change of these alone makes no new decision.
 OWN_EFFECTS = frozenset({"status", "return_requested", "return_requested_at"})
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What the rules say of the facts, before guards."""
+    """The verdict of the rules on the facts, before guards."""
 
     facts: Facts
     verdict: Verdict
@@ -51,12 +51,12 @@ class Proposal:
 
     @property
     def outcome(self) -> Outcome:
-        """What would be done: *hold* where the rules themselves could not decide."""
+        """Return the proposed outcome: *hold* if the rules could not decide."""
         return self.verdict.action.outcome
 
 
 def propose(known: Known, rule_file: RuleFile, mode: Mode) -> Proposal:
-    """Ask the rules. ``mode`` is the service's; the lesser of that and the rule file's counts."""
+    """Evaluate the rules. The mode is the lesser of the service's ``mode`` and the rule file's."""
     facts = _facts(known, rule_file, known.evidence)
     return Proposal(facts, rule_file.decide(facts), rule_file, mode.at_most(rule_file.mode))
 
@@ -64,7 +64,7 @@ def propose(known: Known, rule_file: RuleFile, mode: Mode) -> Proposal:
 def judge(
     known: Known, proposal: Proposal, usage: Usage | None, trigger: Trigger
 ) -> tuple[Decision, Excess | None]:
-    """Ask the guards; return the decision, and the limit whose breaker it opens."""
+    """Check the guards. Return the decision, and the limit whose breaker it opens."""
     verdict, rule_file, submission = proposal.verdict, proposal.rule_file, known.submission
     guarded = guard(_case(known, proposal, usage))
     decision = Decision(
@@ -91,13 +91,13 @@ def judge(
 
 
 def is_repeat(last: Decision, new: Decision) -> bool:
-    """Whether a review came to the same as the last one. Time that went by is nothing new."""
+    """Return True if a review leads to the same decision as the last one. The time alone makes no difference."""
     same = (last.outcome, last.guard, last.action) == (new.outcome, new.guard, new.action)
     return same and _basis(last) == _basis(new)
 
 
 def still_asks_to_return(known: Known, proposal: Proposal) -> bool:
-    """Whether a request to return of ours is pending, and the rules still propose it: there is nothing to add."""
+    """Return True if our request to return is pending and the rules still propose it: there is nothing to record."""
     newest = known.history.newest
     if known.history.asked is None or known.ask_again_at is None or newest is None:
         return False
@@ -118,7 +118,7 @@ def sources_to_ask(known: Known, proposal: Proposal) -> dict[str, tuple[str, dat
 
 
 def _basis(decision: Decision) -> tuple[Any, ...]:
-    """What a decision rests on, without what our own request changes."""
+    """Return what a decision depends on, without what our own request changes."""
     facts = {name: value for name, value in decision.facts.items() if name not in ("now", SEEN_AT)}
     submission = facts.get("submission") or {}
     facts["submission"] = {name: value for name, value in submission.items() if name not in OWN_EFFECTS}
@@ -154,10 +154,10 @@ def _case(known: Known, proposal: Proposal, usage: Usage | None) -> Case:
 
 
 def _conflict(known: Known, proposal: Proposal) -> str | None:
-    """Say which source changed a value after completion so that the outcome got worse; None if none did.
+    """Return which source changed a value after completion so that the outcome got worse, None if none did.
 
-    Each earlier payload is tried: with the values that it had and that were changed since, would the rules have
-    been kinder? A value that was missing before is no change.
+    Each earlier payload is judged: if its values that changed since lead to a better outcome, the evidence
+    conflicts. A value that was missing before is no change.
     """
     for source in proposal.rule_file.evidence:
         versions = known.versions(source)
@@ -174,7 +174,7 @@ def _conflict(known: Known, proposal: Proposal) -> str | None:
 
 
 def _changed(earlier: Version, newest: Version) -> dict[str, Any]:
-    """The values of a payload that the newest payload of its source has otherwise, or no longer."""
+    """Return the values of an earlier payload that the newest payload of its source changes or lacks."""
     return {
         name: value
         for name, value in earlier.payload.items()
@@ -183,7 +183,7 @@ def _changed(earlier: Version, newest: Version) -> dict[str, Any]:
 
 
 def _recheck_at(known: Known, proposal: Proposal, guarded: Guarded) -> datetime | None:
-    """When time alone may change what comes of a review."""
+    """Return when the passing of time may change the decision."""
     verdict, outcome, now = proposal.verdict, guarded.action.outcome, known.now
     times = [guarded.look_at]
     if guarded.guard is Guard.WAITING:
@@ -193,11 +193,11 @@ def _recheck_at(known: Known, proposal: Proposal, guarded: Guarded) -> datetime 
     elif guarded.guard is None and verdict.recheck_after:
         times.append(now + verdict.recheck_after)
     if guarded.guard is not None and known.statistics.get(STATS) == {}:
-        times.append(now + LIST_AGAIN)  # Prolific's list was never read: no reason to leave it to a person
+        times.append(now + STUDY_LIST_DELAY)  # statistics are missing until Prolific's list was read
     if outcome is Outcome.HOLD:
         times.append(_if_later(known.answer_until, now))
     if known.unconfirmed and (outcome is Outcome.HOLD or proposal.mode is Mode.OBSERVE):
-        times.append(now + LOOK_AGAIN)
+        times.append(now + UNCONFIRMED_DELAY)
     return min((time for time in times if time), default=None)
 
 

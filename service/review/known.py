@@ -1,4 +1,4 @@
-"""All that is known of a submission when it is judged."""
+"""Everything that a decision depends on."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,11 +9,11 @@ from service.domain.decision import ANSWER_TIME, Facts
 from service.domain.submission import Study, Submission
 from service.store.history import History, Unconfirmed, Version
 
-# How long a request whose answer is lost may still show at Prolific. After that, what Prolific shows counts.
+# How long a request without an answer may take to show at Prolific. After that, the status that Prolific shows counts.
 SETTLED_AFTER = timedelta(minutes=10)
 
-# Prolific's clock and the database's are compared only where nothing else is known, and then this much is added
-# in the participant's favour: messages count as replies from earlier on, the time to answer is longer.
+# Prolific's clock and the database's may differ. Where their times must be compared, this margin is added in the
+# participant's favour: earlier messages count as replies, and the time to answer is longer.
 CLOCK_MARGIN = timedelta(minutes=5)
 
 
@@ -21,9 +21,9 @@ CLOCK_MARGIN = timedelta(minutes=5)
 class Known:
     """A submission as Prolific shows it, its study, statistics over others, and its history here.
 
-    ``now`` is the time to decide by. ``replied`` says why the participant counts as having answered a request to
-    return, None if they did not or nobody looked. ``seen_at`` is when each group of facts was fetched, as far as
-    it is not the history's.
+    ``now`` is the time of the decision. ``replied`` says why the participant counts as having replied to a request
+    to return, None without a reply or a lookup. ``seen_at`` is when each group of facts was fetched, if the history
+    does not say so.
     """
 
     submission: Submission
@@ -44,39 +44,39 @@ class Known:
 
     @property
     def evidence(self) -> dict[str, Mapping[str, Any]]:
-        """The newest payload of each source."""
+        """Return the newest payload of each source."""
         return {version.source: version.payload for version in reversed(self.history.evidence)}
 
     def versions(self, source: str) -> list[Version]:
-        """What a source sent after completion, newest first."""
+        """Return a source's payloads after completion, newest first."""
         since = compared_since(self.submission)
         found = [version for version in self.history.evidence if version.source == source]
         return [version for version in found if since is None or version.received_at >= since]
 
     @property
     def completed_by(self) -> datetime:
-        """When it was completed, or first seen where Prolific gives no time."""
+        """Return the time of completion, or of the first fetch if Prolific gives none."""
         return self.submission.completed_at or self.history.first_seen_at or self.now
 
     @property
     def was_decided(self) -> bool:
-        """Whether it was ever seen in a final status, or decided by a person or the rules."""
+        """Return True if it was ever seen in a final status, or decided by a person or the rules."""
         return self.history.ever_final or self.history.ended or self.history.decided
 
     @property
     def unconfirmed(self) -> Unconfirmed | None:
-        """A request that may have arrived, for as long as Prolific may still show it."""
+        """Return a request that may have arrived, while Prolific may still show its result."""
         sent = self.history.unconfirmed
         return sent if sent and self.history.now - sent.sent_at < SETTLED_AFTER else None
 
     @property
     def was_asked(self) -> bool:
-        """Whether the participant was asked to return it, by this service or by somebody else."""
+        """Return True if the participant was asked to return it, by this service or by somebody else."""
         return self.history.asked is not None or self.submission.return_requested_at is not None
 
     @property
     def answer_until(self) -> datetime | None:
-        """By when the participant may answer a request to return, by the database's clock."""
+        """Return the end of the participant's time to answer a request to return, by the database's clock."""
         asked, shown = self.history.asked, self.submission.return_requested_at
         time = asked.recheck_at - asked.decided_at if asked and asked.recheck_at else ANSWER_TIME
         if asked and not _is_another(shown, asked.sent_at):
@@ -85,19 +85,17 @@ class Known:
 
     @property
     def ask_again_at(self) -> datetime | None:
-        """When to ask the rules again while they still propose the request to return; None: no more.
-
-        Rules measure the time to answer from when Prolific says that it asked, and its clock may be ahead: where
-        they don't say otherwise yet when the time is over, they are asked once more.
-        """
+        """Return when to decide again while the rules still propose the request to return, None if never."""
         until = self.answer_until
+        # Rules measure the time to answer from Prolific's time of the request, and its clock may be ahead. If they
+        # don't propose another outcome when the time is over, they are evaluated again after the margin.
         if until is None or self.now < until:
             return until
         return until + CLOCK_MARGIN if self.now < until + CLOCK_MARGIN else None
 
     @property
     def replies_since(self) -> datetime | None:
-        """From when on a message counts as a reply to the request to return, by Prolific's clock."""
+        """Return the time from which messages count as replies to the request to return, by Prolific's clock."""
         asked, shown = self.history.asked, self.submission.return_requested_at
         if shown is not None and not (asked and _is_another(shown, asked.sent_at)):
             return shown
@@ -105,13 +103,13 @@ class Known:
 
 
 def compared_since(submission: Submission) -> datetime | None:
-    """From when on a source's values count as sent after completion; None: whenever they were.
+    """Return the time from which a source's values count as sent after completion; None: all of them do.
 
-    When it was received is by the database's clock, when it was completed by Prolific's.
+    The database's clock gives the time of receipt, Prolific's the time of completion.
     """
     return submission.completed_at - CLOCK_MARGIN if submission.completed_at else None
 
 
 def _is_another(shown: datetime | None, sent_at: datetime) -> bool:
-    """Whether Prolific shows a request that was made after ours: it shows the newest only."""
+    """Return True if Prolific shows a request made after ours: it shows only the newest."""
     return shown is not None and shown > sent_at + CLOCK_MARGIN

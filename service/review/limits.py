@@ -1,6 +1,6 @@
-"""Limits: what exceeds one is held, and opens a circuit breaker that a named person closes.
+"""Limits. A decision beyond a limit is held, and opens a circuit breaker that a named person closes.
 
-Pure. The counts are exact only under the study's lock: nobody else records a decision that counts meanwhile.
+Pure. The counts are exact only under the study's lock, which excludes other decisions that count.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from service.rules import Limits
 from service.store.pauses import Scope
 from service.store.workers import WorkerSettings
 
-ALWAYS_ALLOWED = 3  # rejections that no share forbids
+ALWAYS_ALLOWED = 3  # rejections, whatever their share
 
 GUARDS = {
     Outcome.REJECT: Guard.LIMIT_REJECT,
@@ -25,7 +25,7 @@ GUARDS = {
 
 @dataclass(frozen=True, slots=True)
 class ServiceLimits:
-    """Limits over all studies in 24 hours; None where there is none. The reward is in minor units."""
+    """Limits over all studies in 24 hours, None if not set. The reward is in minor units."""
 
     rejections: int | None = None
     requests_to_return: int | None = None
@@ -37,7 +37,7 @@ class ServiceLimits:
 
 
 def service_limits(settings: WorkerSettings) -> ServiceLimits:
-    """Return the limits that the settings ask for."""
+    """Return the limits in the settings."""
     return ServiceLimits(
         rejections=settings.limits.get("reject_per_day"),
         requests_to_return=settings.limits.get("request_return_per_day"),
@@ -47,10 +47,10 @@ def service_limits(settings: WorkerSettings) -> ServiceLimits:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """How much of the limits other submissions have used: of the study's, and of the whole service's.
+    """How much of the limits other submissions have used, in the study and in the whole service.
 
     ``outcomes`` are those of the study's last submissions, newest first. Counts are of the outcome in question,
-    rewards in minor units. An empty one allows everything: for outcomes and studies without a limit.
+    rewards in minor units. The default allows everything.
     """
 
     limits: Limits = field(default_factory=Limits)
@@ -64,7 +64,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Excess:
-    """Why one more is too many. ``is_new`` unless the scope's breaker is open already: then it is to be opened."""
+    """Why one more decision exceeds a limit. ``is_new`` is True unless the scope's breaker is open already."""
 
     study: str | None
     guard: Guard
@@ -83,8 +83,8 @@ def excess(
 ) -> Excess | None:
     """Return what one more decision of this outcome exceeds: the study's limit, else the service's, else None.
 
-    ``pays`` is in minor units, None where it is not known. A decision that is ``already_counted`` is not
-    judged by the counts again, but an open breaker holds it too.
+    ``pays`` is in minor units, None if unknown. A decision that is ``already_counted`` does not count again, but
+    an open breaker holds it too.
     """
     guard = GUARDS.get(outcome)
     if guard is None:
@@ -133,7 +133,7 @@ def _service_excess(outcome: Outcome, pays: Decimal | None, usage: Usage) -> str
 
 
 def _share_excess(last: tuple[Outcome, ...], limits: Limits) -> str | None:
-    """One more rejection beside those of the study's last ``of_last - 1`` other submissions."""
+    """Check one more rejection against those among the study's last ``of_last - 1`` other submissions."""
     number, rejections = len(last) + 1, last.count(Outcome.REJECT) + 1
     allowed = max(ALWAYS_ALLOWED, floor(limits.reject.share * number))
     if rejections <= allowed:
@@ -154,7 +154,7 @@ def _reward_excess(paid: Decimal, pays: Decimal | None, per_day: int | None, whe
     if per_day is None:
         return None
     if pays is None:
-        return f"What it pays is not known, and the limit is {per_day} in 24 hours for {where}."
+        return f"The reward is not known, and the limit is {per_day} minor units in 24 hours for {where}."
     if paid + pays <= per_day:
         return None
     return (
@@ -168,7 +168,7 @@ def _plain(amount: Decimal) -> str:
 
 
 def pays(outcome: Outcome, request: Mapping[str, object] | None, reward: int | None) -> Decimal | None:
-    """Return what a decision pays, in minor units; None where the study's reward is not known."""
+    """Return what a decision pays in minor units, None if the study's reward is not known."""
     if outcome not in {Outcome.APPROVE, Outcome.COMPLETE}:
         return Decimal(0)
     body = (request or {}).get("body")

@@ -1,33 +1,33 @@
-"""What a review does with a submission that was fetched. Pure.
+"""The next step for a fetched submission. Pure.
 
     fetched status and newest decision                          next step
     ----------------------------------------------------------  ------------------------------------------
-    a request may have arrived, and Prolific shows              Settle: already, or superseded
-    an outcome; or a pending decision is overtaken by one
+    a request may have arrived, or a decision is pending,       Settle: already, or superseded
+    and Prolific shows an outcome
     ... and Prolific is still processing                        LookAgain
-    awaits no review                                            Skip
+    does not await review                                       Skip
     awaits review, a person decided, not sent or failed         Resend (failed: only on `retry`)
     awaits review, a person decided otherwise                   Skip: a person's decision is never overruled
-    awaits review, failed, and nothing new but a sweep          Skip
+    awaits review, failed, found by a sweep without news        Skip
     awaits review, no rule file claims its study                Skip, counted as unclaimed
-    awaits review                                               Decide: ask the rules, whatever was decided before
+    awaits review                                               Decide: evaluate the rules again
 
-A decision that was recorded and not sent is never sent as it is: the rules are asked again, and only if they come
-to the same is its request sent. What its request did before, and whether it may be repeated:
+A recorded decision that was not sent is never sent unchecked: the rules are evaluated again, and its request is
+sent only if they lead to the same decision. What happens to an earlier request:
 
-    the earlier request          the rules say the same     the rules say otherwise
+    the earlier request          same decision again        another decision
     ---------------------------  -------------------------  ---------------------------------------------------
-    was refused, or never left   sent again                 decided again, the earlier decision is superseded
+    was refused, or never sent   sent again                 decided again, the earlier decision is superseded
     may have arrived: approve,   sent again: repeating it   held (`already_asked`) and fetched every minute until
-    reject, complete             does no harm               Prolific shows an outcome, ten minutes at most; then
+    reject, complete             is harmless                Prolific shows an outcome, ten minutes at most; then
                                                             decided again
     may have arrived: request    sent again unless          the same
     to return                    Prolific shows it
     any, by a person             sent again                 a person's decision does not depend on the rules
 
-A person may decide at any time: their decision supersedes what is pending, whether it may have arrived or not.
-Nothing is sent while the rules only observe or a pause is on, and what may have arrived is fetched as above.
-After a Settle that leaves the submission awaiting review (it was asked to be returned) the next step is asked again.
+A manual decision supersedes a pending one at any time, even if its request may have arrived.
+In observe mode and during a pause nothing is sent, and submissions whose request may have arrived are fetched as above.
+After a Settle that leaves the submission awaiting review (a request to return) the next step is determined again.
 """
 
 from dataclasses import dataclass
@@ -46,23 +46,23 @@ REACHED = {
     Outcome.HOLD: set[Status](),
 }
 
-# Ways in which a decision that was sent can end; if its submission still awaits review, somebody reopened it.
+# The final statuses of a decision that was sent. If its submission still awaits review, somebody reopened it.
 ENDED = frozenset({DecisionStatus.APPLIED, DecisionStatus.ALREADY, DecisionStatus.SUPERSEDED})
 
-# Statuses that don't show what became of a request: Prolific may still be at it.
+# Submission statuses that don't show the result of a request: Prolific may still be processing it.
 UNSETTLED = frozenset({Status.PROCESSING, Status.UNKNOWN})
 
 
 @dataclass(frozen=True, slots=True)
 class Settle:
-    """Prolific shows what became of these decisions, the oldest first."""
+    """Settle these decisions by what Prolific shows, oldest first."""
 
     decisions: tuple[Recorded, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Resend:
-    """Send a person's decision, whatever the rules say."""
+    """Send a manual decision. It does not depend on the rules."""
 
     decision: Recorded
 
@@ -76,7 +76,7 @@ class LookAgain:
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """Leave the submission as it is. ``event`` is the name that the log gives to the reason."""
+    """Leave the submission unchanged. ``event`` is the reason's log event."""
 
     event: str
     ends_timer: bool = False
@@ -85,7 +85,7 @@ class Skip:
 
 @dataclass(frozen=True, slots=True)
 class Decide:
-    """Ask the rules."""
+    """Evaluate the rules."""
 
 
 NextStep = Settle | Resend | LookAgain | Skip | Decide
@@ -94,14 +94,14 @@ NextStep = Settle | Resend | LookAgain | Skip | Decide
 def next_step(
     submission: Submission, history: History, *, is_claimed: bool, again: bool, only_looks: bool
 ) -> NextStep:
-    """Return what to do with a submission.
+    """Return the next step for a submission.
 
-    ``again`` is a person's `retry` of what failed, ``only_looks`` a sweep that found nothing new.
+    ``again`` is True for the `retry` command, ``only_looks`` for a sweep without news.
     """
     newest, awaits = history.newest, submission.status is Status.AWAITING_REVIEW
     if decisions := _open_decisions(history, again=again):
         if history.unconfirmed and submission.status in UNSETTLED:
-            return LookAgain(f"What was sent is not confirmed, and the status is {submission.status}.")
+            return LookAgain(f"The request is not confirmed, and the status is {submission.status}.")
         if not awaits or has_reached(decisions[0], submission):
             return Settle(decisions)
     if not awaits:
@@ -115,16 +115,12 @@ def next_step(
 
 
 def _open_decisions(history: History, *, again: bool) -> tuple[Recorded, ...]:
-    """The decisions whose outcome is not known yet: one that may have arrived, and the newest if it is pending."""
+    """Return the decisions whose result is unknown: one that may have arrived, and the newest if it is pending."""
     found, newest = [history.unconfirmed.decision] if history.unconfirmed else [], history.newest
-    is_open = (
-        newest is not None
-        and newest.decision.action is not None
-        and (newest.status is DecisionStatus.PENDING or (again and has_failed(newest)))
-    )
-    if newest and is_open and newest.id not in {one.id for one in found}:
-        found.append(newest)
-    return tuple(found)
+    if newest is None or newest.decision.action is None or newest.id in {one.id for one in found}:
+        return tuple(found)
+    is_open = newest.status is DecisionStatus.PENDING or (again and has_failed(newest))
+    return (*found, newest) if is_open else tuple(found)
 
 
 def has_failed(recorded: Recorded) -> bool:
@@ -132,7 +128,7 @@ def has_failed(recorded: Recorded) -> bool:
 
 
 def has_reached(recorded: Recorded, submission: Submission | ReturnRequest) -> bool:
-    """Whether the submission is where the decision wanted it."""
+    """Return True if the submission has the status that the decision wanted."""
     outcome = recorded.decision.outcome
     if outcome is Outcome.REQUEST_RETURN and submission.return_requested_at is not None:
         return True

@@ -1,4 +1,4 @@
-"""Recording decisions: under the study's lock, with the attempt, the timer and the breaker that belong to them."""
+"""Record decisions under the study's lock, with their attempt, timer and breaker."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -7,9 +7,12 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.domain.decision import Decision, DecisionStatus, Mode, Outcome, Trigger
+from service.domain.submission import Status, Submission
 from service.errors import AutoreviewError, ProlificError
 from service.postgres.database import Database
 from service.prolific.errors import NotFound, Refused
+from service.review.apply import settled
+from service.review.job import Recording
 from service.review.judge import is_repeat
 from service.review.known import Known
 from service.review.limits import Excess
@@ -35,19 +38,6 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Recording:
-    """A decision in the database; its request is to be sent if there is an ``attempt``.
-
-    ``ignores_evidence`` is True if a payload that names another participant was left out.
-    """
-
-    recorded: Recorded
-    attempt: int | None = None
-    is_new: bool = False
-    ignores_evidence: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Recorder:
     """Adds decisions to the audit trail."""
 
@@ -63,10 +53,10 @@ class Recorder:
         *,
         again: bool,
     ) -> Recording:
-        """Write the decision and the attempt to send it, in one statement. Only under the study's lock.
+        """Write the decision and the attempt to send it in one statement. Requires the study's lock.
 
-        One that repeats the newest adds no row: that one is sent instead, if it is pending, or failed and to be
-        tried ``again``.
+        A decision that repeats the newest one adds no row: the newest is sent if it is pending, or if it failed
+        and ``again`` is True.
         """
         last = known.history.newest
         if last and is_repeat(last.decision, decision):
@@ -99,14 +89,14 @@ class Recorder:
         if opens:
             await _open(connection, opens, last)
         if decision.trigger is Trigger.RECHECK and decision.recheck_at:
-            # The timer was due before the decision's own time came, or that is to be looked at regularly.
+            # The timer fired early, or the decision is checked at regular intervals.
             await self.set_timer(connection, decision.submission_id, decision.recheck_at)
         if last.status is DecisionStatus.PENDING or (again and has_failed(last)):
             return Recording(last, await add_attempt(connection, last.id, last.decision.action))
         return Recording(last)
 
     def report(self, recording: Recording | None) -> None:
-        """Log and count a new decision, once its transaction is committed."""
+        """Log and count a new decision. Call after the commit."""
         if recording is None or not recording.is_new:
             return
         recorded, decision = recording.recorded, recording.recorded.decision
@@ -123,10 +113,25 @@ class Recorder:
             status=recorded.status.value,
         )
 
+    async def settle(
+        self, connection: AsyncConnection, decisions: tuple[Recorded, ...], submission: Submission
+    ) -> Recorded:
+        """Record what Prolific shows of decisions whose answer is unknown. Return the last of them."""
+        found = decisions[-1]
+        for decision in decisions:
+            status = settled(decision, submission)
+            attempt = await add_attempt(connection, decision.id, None)
+            await add_answer(connection, attempt, status, None, {"status": submission.status.value})
+            self.metrics.applications.labels(status.value).inc()
+            found = replace(decision, status=status)
+        if submission.status is not Status.AWAITING_REVIEW:
+            await cancel_timer(connection, submission.id)
+        return found
+
     async def record_failure(
         self, submission_id: str, trigger: Trigger, mode: Mode, error: Exception, now: datetime
     ) -> Recorded:
-        """Record that the submission can't be reviewed for good: a *failed* that people see."""
+        """Record a failed decision: the submission can't be reviewed, or its pending decision can't be applied."""
         reason, code = _why_not(error), error.code if isinstance(error, AutoreviewError) else "internal_error"
         async with self.database.begin() as connection:
             await lock_study(connection, await study_of(connection, submission_id) or "")
@@ -134,11 +139,11 @@ class Recorder:
             if last and last.status is DecisionStatus.FAILED and last.decision.reason == reason:
                 return last
             if last and trigger is Trigger.SWEEP and await _is_unconfirmed(connection, last):
-                return last  # it was only looked at, and is still to be settled by what Prolific shows
+                return last  # the sweep only fetches it: what Prolific shows still settles it
             if last and last.decision.trigger is Trigger.PERSON and last.status is not DecisionStatus.PENDING:
-                return last  # a person's decision stands, whatever Prolific shows
+                return last  # a manual decision stands, whatever Prolific shows
             if last and last.status is DecisionStatus.PENDING:
-                recorded = last  # what was to be done can't be
+                recorded = last
             else:
                 recorded = await record(connection, _failure(submission_id, trigger, mode, reason, now))
             attempt = await add_attempt(connection, recorded.id, {"endpoint": "submission", "body": None})
@@ -154,7 +159,7 @@ class Recorder:
 
 
 async def _open(connection: AsyncConnection, excess: Excess, recorded: Recorded) -> None:
-    """The first decision beyond a limit opens its breaker."""
+    """Open the breaker of a limit, at the first decision beyond it."""
     await open_breaker(connection, excess.study, excess.guard, excess.reason, recorded.id)
     log.error("breaker.open", study_id=excess.study, guard=excess.guard.value, reason=excess.reason)
 
@@ -170,7 +175,7 @@ def _why_not(error: Exception) -> str:
         return str(error)
     if isinstance(error, ProlificError):
         return f"Prolific did not show the submission: {error}"
-    return f"Its review ended in an error again and again: {type(error).__name__}: {error}"
+    return f"Each of its reviews ended in an error: {type(error).__name__}: {error}"
 
 
 def _failure(submission_id: str, trigger: Trigger, mode: Mode, reason: str, now: datetime) -> Decision:

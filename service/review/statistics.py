@@ -11,34 +11,36 @@ from service.review.facts import time_taken
 from service.rules.rulefile import PARTICIPANT, STATS, RuleFile
 from service.store.statistics import Times, past_of_participant, times_of_study
 
-AT_LEAST = 30  # submissions, below which nobody is called an outlier
-OUTLYING = 3  # standard deviations
+AT_LEAST = 30  # submissions; with fewer, no submission counts as an outlier
+OUTLIER = 3  # standard deviations
 
 
 async def statistics_of(connection: AsyncConnection, submission: Submission, rule_file: RuleFile) -> Facts:
-    """The groups that the file reads, from what is in the database; the others are absent.
+    """Compute the groups of facts that the file uses, from the database. Other groups are absent.
 
-    ``stats`` is empty, all of it missing, while Prolific's list of the study was never read. ``participant``
-    counts the participant's other submissions: of all studies seen, this one left out.
+    ``stats`` is empty until Prolific's list of the study was read completely. ``participant`` counts the
+    participant's other submissions in all studies seen, without this one.
     """
     groups, found = rule_file.groups, Facts()
     if STATS in groups:
         times = await times_of_study(connection, submission.study_id or "", without=submission.id)
         found[STATS] = stats_facts(times, time_taken(submission)) if times else {}
     if PARTICIPANT in groups:
-        someone = submission.participant_id
-        past = await past_of_participant(connection, someone, without=submission.id) if someone else None
+        participant = submission.participant_id
+        past = (
+            await past_of_participant(connection, participant, without=submission.id) if participant else None
+        )
         found[PARTICIPANT] = asdict(past) if past else {}
     return found
 
 
 def stats_facts(times: Times, taken: int | None) -> dict[str, Any]:
-    """The numbers, and how ``taken`` seconds compare with them; what they can't tell is absent."""
+    """Return the statistics, and how ``taken`` seconds compare with them. Unknown values are absent."""
     facts = {name: value for name, value in asdict(times).items() if value is not None}
     if taken is None or times.mean is None or times.sd is None:
         return facts
     if times.sd:
         facts["z"] = (taken - times.mean) / times.sd
     if times.count >= AT_LEAST:
-        facts["fast_outlier"] = taken < times.mean - OUTLYING * times.sd
+        facts["fast_outlier"] = taken < times.mean - OUTLIER * times.sd
     return facts

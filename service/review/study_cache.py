@@ -1,4 +1,4 @@
-"""Studies change seldom and each review needs one: fetched once, then kept for a minute."""
+"""A cache of studies: each review needs one, and studies seldom change."""
 
 import asyncio
 import time
@@ -10,35 +10,35 @@ from service.domain.submission import Study
 from service.postgres.database import Database
 from service.prolific.client import Prolific
 from service.prolific.errors import NotFound
-from service.store.submissions import see_study
+from service.store.submissions import save_study
 
-FRESH = 60.0  # seconds
+MAX_AGE = 60.0  # seconds
 
 
 @dataclass(slots=True)
 class StudyCache:
-    """Studies as Prolific shows them, at most ``FRESH`` seconds old."""
+    """Studies as Prolific shows them, at most ``MAX_AGE`` seconds old."""
 
     database: Database
     timer: Callable[[], float] = time.monotonic
-    _kept: dict[str, tuple[float, Study | None]] = field(default_factory=dict)
+    _cached: dict[str, tuple[float, Study | None]] = field(default_factory=dict)
     _fetching: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
     async def get(self, study_id: str, prolific: Prolific) -> Study | None:
-        """Return the study, None if Prolific knows none. Raise ProlificError where it can't be asked."""
+        """Return the study, None if Prolific knows no such study. Raise ProlificError if it can't be fetched."""
         if self._is_fresh(study_id):
-            return self._kept[study_id][1]
+            return self._cached[study_id][1]
         async with self._fetching[study_id]:
             if not self._is_fresh(study_id):
-                self._kept[study_id] = (self.timer(), await self._fetch(study_id, prolific))
-        return self._kept[study_id][1]
+                self._cached[study_id] = (self.timer(), await self._fetch(study_id, prolific))
+        return self._cached[study_id][1]
 
     def fetched_at(self, study_id: str) -> float:
         """Return when the study was fetched, by ``timer``."""
-        return self._kept[study_id][0]
+        return self._cached[study_id][0]
 
     def _is_fresh(self, study_id: str) -> bool:
-        return study_id in self._kept and self.timer() - self._kept[study_id][0] < FRESH
+        return study_id in self._cached and self.timer() - self._cached[study_id][0] < MAX_AGE
 
     async def _fetch(self, study_id: str, prolific: Prolific) -> Study | None:
         try:
@@ -46,5 +46,5 @@ class StudyCache:
         except NotFound:
             return None
         async with self.database.begin() as connection:
-            await see_study(connection, study)
+            await save_study(connection, study)
         return study

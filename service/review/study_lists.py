@@ -1,4 +1,4 @@
-"""Prolific's list of a study, kept among the submissions seen: what statistics are reckoned over."""
+"""Prolific's list of a study, stored with the submissions seen: the statistics are computed over it."""
 
 import asyncio
 import time
@@ -12,21 +12,21 @@ from service.errors import ProlificError
 from service.postgres.database import Database, database_now
 from service.prolific.client import Prolific
 from service.prolific.filters import SubmissionFilter
-from service.store.submissions import mark_listed, see_list
+from service.store.submissions import mark_listed, save_list
 from service.telemetry.metrics import Metrics
 
-FRESH = 600.0  # seconds
-AGAIN = 60.0  # seconds after a list that failed
+REFRESH_EVERY = 600.0  # seconds
+RETRY_AFTER = 60.0  # seconds, after a list that failed
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
 class StudyLists:
-    """Reads a study's list when its rules ask for statistics: once per process, then every ten minutes.
+    """Reads a study's list if its rules use statistics: once per process, then every ten minutes.
 
-    A list that fails or is incomplete does not stop a review. What was read of it is kept, it is read again a
-    minute later, and statistics stay unknown until one list was complete.
+    A list that fails or is incomplete does not stop a review. Its rows are stored, it is read again a minute
+    later, and statistics stay unknown until one list was complete.
     """
 
     database: Database
@@ -34,17 +34,17 @@ class StudyLists:
     timer: Callable[[], float] = time.monotonic
     _due: dict[str, float] = field(default_factory=dict)
     _read: set[str] = field(default_factory=set)
-    _turns: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
+    _locks: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
     async def refresh(self, study_id: str, prolific: Prolific, *, parent_id: str | None = None) -> None:
-        """Read the list if it is due. Who comes while it is read waits only for the first one.
+        """Read the list if it is due. Only the first read of a study makes other reviews wait.
 
-        ``parent_id`` is the study that this one is a part of: rows of a list don't name it.
+        ``parent_id`` is the study's parent: rows of a list don't name it.
         """
-        turn = self._turns[study_id]
-        if turn.locked() and study_id in self._read:
+        lock = self._locks[study_id]
+        if lock.locked() and study_id in self._read:
             return
-        async with turn:
+        async with lock:
             if self.timer() < self._due.get(study_id, float("-inf")):
                 return
             try:
@@ -52,18 +52,18 @@ class StudyLists:
             except ProlificError as error:
                 self.metrics.prolific_errors.labels(error.code).inc()
                 log.warning("study.list_failed", study_id=study_id, error=str(error), code=error.code)
-                self._due[study_id] = self.timer() + AGAIN
+                self._due[study_id] = self.timer() + RETRY_AFTER
             else:
                 self._read.add(study_id)
-                self._due[study_id] = self.timer() + FRESH
+                self._due[study_id] = self.timer() + REFRESH_EVERY
 
     async def _fetch(self, study_id: str, prolific: Prolific, parent_id: str | None) -> None:
-        """Store all pages, then mark the list as read. Raise ProlificError, and mark nothing, if rows are missing."""
+        """Store all pages, then mark the list as read. Raise ProlificError without the mark if rows are missing."""
         async with self.database.connect() as connection:
             asked_at = await database_now(connection)
         async for page in prolific.pages(SubmissionFilter(study=study_id)):
             rows = [replace(row, parent_study_id=parent_id) for row in page.results]
             async with self.database.begin() as connection:
-                await see_list(connection, rows, claimed=True, asked_at=asked_at)
+                await save_list(connection, rows, claimed=True, asked_at=asked_at)
         async with self.database.begin() as connection:
             await mark_listed(connection, study_id)

@@ -1,4 +1,4 @@
-"""The worker: runs reviews from the queue, rings timers, takes over what a killed worker left."""
+"""The worker: runs reviews from the queue, fires timers, takes over the jobs of dead workers."""
 
 import asyncio
 import random
@@ -18,17 +18,18 @@ from procrastinate.worker import Worker
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.domain.decision import Trigger
-from service.postgres.database import HINTS, Database, database_now, kind_of, within
+from service.postgres.database import ERROR_HINTS, Database, database_now, kind_of, within
 from service.postgres.periodic import run_every
+from service.review.job import ReviewJob
 from service.review.retry_policy import RetryLater, ReviewKilled
-from service.review.review import Reviewer, ReviewJob
+from service.review.review import Reviewer
 from service.store.decisions import newest
+from service.store.job_app import Jobs
 from service.store.queue import (
     QUEUE,
     RETRY,
     REVIEW,
-    WAKE,
-    Jobs,
+    TIMER,
     Lease,
     LeaseLost,
     Orphan,
@@ -38,30 +39,33 @@ from service.store.queue import (
 )
 from service.telemetry.metrics import Metrics
 
-HEARTBEAT = 2.5  # seconds between a worker's signs of life
-SOON = 3  # seconds
-LONGEST_REVIEW = 900.0  # seconds; one that is under way for longer lost its end
-STALLED = 10.0  # seconds without one, and its jobs are given to others
+HEARTBEAT = 2.5  # seconds
+RETRY_IN = 3  # seconds
+LONGEST_REVIEW = 900.0  # seconds; the end of a longer one was lost
+HEARTBEAT_TIMEOUT = 10.0  # seconds; after that the jobs of a worker go to others
 RESCUE = "rescue"
 RESCUE_EVERY = 5.0  # seconds
 HOURLY = "0 * * * *"
-CLOCK_PATIENCE = 2.0  # seconds to wait for the database's clock
+CLOCK_TIMEOUT = 2.0  # seconds
 
 log = structlog.get_logger(__name__)
 
 
 class RetryAlways(BaseRetryStrategy):
-    """Every job is taken up again: when ``Tasks.put_off`` says, or soon. An error in here would end it for good."""
+    """Retry every job: at the time that ``Tasks.retry_later`` sets, or soon.
+
+    Must not raise: Procrastinate marks the job failed for good if it does.
+    """
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:  # noqa: ARG002
         if isinstance(exception, JobRetry):
             return exception.retry_decision
-        return RetryDecision(retry_in={"seconds": SOON})
+        return RetryDecision(retry_in={"seconds": RETRY_IN})
 
 
 @dataclass(frozen=True, slots=True)
 class Tasks:
-    """What the worker does, one method for each task."""
+    """The worker's tasks, one method each."""
 
     jobs: Jobs
     reviewer: Reviewer
@@ -72,30 +76,28 @@ class Tasks:
         await self._review(context, submission_id, Trigger(trigger), again=False)
 
     async def retry(self, context: JobContext, submission_id: str) -> None:
-        """Send once more what failed; it keeps the trigger that it had."""
+        """Send a failed decision again, with its own trigger."""
         async with self.database.connect() as connection:
             last = await newest(connection, submission_id)
         trigger = last.decision.trigger if last else Trigger.SWEEP
         await self._review(context, submission_id, trigger, again=True)
 
-    async def wake(self, submission_id: str, trigger: str) -> None:
+    async def fire_timer(self, submission_id: str, trigger: str) -> None:
         async with self.database.begin() as connection:
             await enqueue_reviews(connection, [submission_id], Trigger(trigger))
 
-    async def put_off(
+    async def retry_later(
         self,
         run: Callable[[], Awaitable[None]],
         context: JobContext,  # noqa: ARG002
         worker: Worker,  # noqa: ARG002
     ) -> None:
-        """Around each task: a next try when the table of treatments says, or soon where only the database was away.
-
-        By the database's clock, since jobs are due by that; by our own only where it can't be asked.
-        """
+        """Run a task. After an error, schedule its next try as the retry policy says, or in a few seconds."""
         try:
             await run()
         except Exception as error:
             after = error.after.total_seconds() if isinstance(error, RetryLater) else random.uniform(2, 5)  # noqa: S311
+            # Jobs are due by the database's clock, which may differ from this machine's.
             at = await self._now() + timedelta(seconds=ceil(after))
             raise JobRetry(RetryDecision(retry_at=at)) from error
 
@@ -105,28 +107,28 @@ class Tasks:
                 return await database_now(connection)
 
         try:
-            return await within(CLOCK_PATIENCE, ask())
+            return await within(CLOCK_TIMEOUT, ask())
         except Exception:
             return datetime.now(UTC)
 
-    async def rescue(self, timestamp: int = 0) -> None:  # noqa: ARG002 - periodic tasks are told their time
-        """Give the jobs of workers that are dead to those that live; a review that kills them ends as *failed*."""
+    async def rescue(self, timestamp: int = 0) -> None:  # noqa: ARG002 - Procrastinate passes the scheduled time
+        """Give the jobs of dead workers to live ones. Record a failed decision for reviews that exhausted retries."""
         given_up = list[Orphan]()
         async with self.database.begin() as connection:
-            for job in await take_orphans(connection, STALLED, LONGEST_REVIEW):
+            for job in await take_orphans(connection, HEARTBEAT_TIMEOUT, LONGEST_REVIEW):
                 after = await self._delay(connection, job)
                 if after is None:
                     given_up.append(job)
                 else:
                     await put_back(connection, job, after)
                     log.warning("job.rescued", task=job.task, after_s=ceil(after.total_seconds()), **job.args)
-        # A crash before this leaves unread events or a pending decision: the sweep finds those.
+        # After a crash at this point unread events or a pending decision remain: the sweep finds them.
         for job in given_up:
             trigger = Trigger(job.args.get("trigger", Trigger.SWEEP))
             await self.reviewer.give_up(ReviewJob(job.args["submission_id"], trigger), ReviewKilled())
 
     async def _delay(self, connection: AsyncConnection, job: Orphan) -> timedelta | None:
-        """Return how long to wait with a job whose worker is dead; None for a review that is given up."""
+        """Return the delay for a job whose worker is dead, None for a review that exhausted its retries."""
         if job.task not in {REVIEW, RETRY}:
             return timedelta(0)
         return await self.reviewer.failures.killed_delay(connection, job.args["submission_id"])
@@ -150,7 +152,8 @@ class Tasks:
             log.warning("review.lease_lost", tries=tries)
         except Exception as error:
             self.metrics.reviews.labels("crashed").inc()
-            if kind_of(error) in HINTS:
+            # The database is away or was restarted: not a failure of the review.
+            if kind_of(error) in ERROR_HINTS:
                 raise
             log.exception("review.crashed", tries=tries)
             after = await self.reviewer.crash_delay(job, error)
@@ -164,24 +167,30 @@ class Tasks:
 
 
 def register_tasks(app: App, reviewer: Reviewer, database: Database, metrics: Metrics) -> None:
-    """Teach the app its tasks."""
+    """Register the worker's tasks with the app."""
     assert isinstance(app.job_manager, Jobs)
     tasks = Tasks(app.job_manager, reviewer, database, metrics)
     for name, task in ((REVIEW, tasks.review), (RETRY, tasks.retry)):
-        teach = app.task(
-            name=name, queue=QUEUE, retry=RetryAlways(), pass_context=True, task_middleware=[tasks.put_off]
+        register = app.task(
+            name=name,
+            queue=QUEUE,
+            retry=RetryAlways(),
+            pass_context=True,
+            task_middleware=[tasks.retry_later],
         )
-        teach(task)
-    app.task(name=WAKE, queue=QUEUE, retry=RetryAlways(), task_middleware=[tasks.put_off])(tasks.wake)
-    # ``run_worker`` does not wait for its turn in the queue. As a job it is there for what older versions enqueue,
-    # and because Procrastinate watches over its heartbeat only as long as it has something periodic beside it.
+        register(task)
+    app.task(name=TIMER, queue=QUEUE, retry=RetryAlways(), task_middleware=[tasks.retry_later])(
+        tasks.fire_timer
+    )
+    # ``run_worker`` runs the rescue without a job. It is registered as a periodic job because older versions enqueue
+    # it, and because Procrastinate monitors its heartbeat only while it has a periodic task.
     rescue = app.task(name=RESCUE, queue=QUEUE, queueing_lock=RESCUE, priority=1)(tasks.rescue)
     app.periodic(cron=HOURLY)(rescue)
 
 
 async def run_worker(app: App, *, concurrency: int, stopping: asyncio.Event) -> None:
-    """Work until told to stop, then end what is under way; a lost database is waited for."""
-    # Beside the jobs: all slots may be taken by calls that are slow, and the backlog be long.
+    """Work until ``stopping`` is set, then finish running jobs. Reconnect after a lost database."""
+    # Not as a job: slow calls may take all slots, and a long backlog would delay it.
     rescuing = asyncio.create_task(run_every(RESCUE, RESCUE_EVERY, app.tasks[RESCUE]))
     try:
         await _keep_working(app, concurrency, stopping)
@@ -195,7 +204,7 @@ async def _keep_working(app: App, concurrency: int, stopping: asyncio.Event) -> 
             async with app.open_async():
                 await _work(app, concurrency, stopping)
         except Exception as error:
-            if kind_of(error) in HINTS:
+            if kind_of(error) in ERROR_HINTS:
                 log.debug("worker.no_database", why=str(error))
             else:
                 log.exception("worker.interrupted")
@@ -210,7 +219,7 @@ async def _work(app: App, concurrency: int, stopping: asyncio.Event) -> None:
             install_signal_handlers=False,
             fetch_job_polling_interval=1.0,
             update_heartbeat_interval=HEARTBEAT,
-            stalled_worker_timeout=STALLED,
+            stalled_worker_timeout=HEARTBEAT_TIMEOUT,
             delete_jobs=DeleteJobCondition.SUCCESSFUL.value,
         ),
     )
@@ -220,7 +229,7 @@ async def _work(app: App, concurrency: int, stopping: asyncio.Event) -> None:
     if running.done():
         running.result()
         return
-    running.cancel()  # Procrastinate takes it as: fetch no more, end what is under way
+    running.cancel()  # Procrastinate then fetches no more jobs and finishes the running ones
     with suppress(asyncio.CancelledError):
         await running
 

@@ -19,7 +19,7 @@ from service.rulebook.current import RulesInForce
 from service.rules import Code, Finding, InvalidRules, RuleBook, RuleFile, load
 from service.rules.files import NotAllowed, read_rules
 from service.store.queue import enqueue_reviews
-from service.store.rulebooks import RulesVersion, decided_under_other_rules, keep_book
+from service.store.rulebooks import RulesVersion, decided_under_other_rules, save_book
 from service.telemetry.metrics import Metrics
 
 EVERY = 1.0  # seconds between two looks at the folder
@@ -102,7 +102,7 @@ class RuleWatcher:
         if not (await self.database.schema()).works_for(head()):
             return
         async with self.database.begin() as connection:
-            await keep_book(connection, contents(book), hashes(book))
+            await save_book(connection, contents(book), hashes(book))
             if self.reviews_again:
                 waiting = await decided_under_other_rules(
                     connection, partial(version_in_force, book, self.mode)

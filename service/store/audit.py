@@ -1,4 +1,4 @@
-"""Reading the audit trail: lists, one decision whole, counts."""
+"""Read the audit trail: lists, single decisions, counts."""
 
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -13,7 +13,7 @@ from service.store.tallies import tallied
 
 
 def _attempts() -> sa.ColumnElement[Any]:
-    """A decision's attempts with their answers, oldest first."""
+    """Return the expression for a decision's attempts with their answers, oldest first."""
     attempt = sa.func.jsonb_build_object(
         "at",
         attempts.c.at,
@@ -42,7 +42,7 @@ WHOLE = sa.select(decisions, decision_states.c.status, _attempts().label("attemp
 
 @dataclass(frozen=True, slots=True)
 class DecisionFilter:
-    """Which decisions; times bound ``decided_at``, ``until`` excluded."""
+    """A filter of decisions. ``since`` and ``until`` bound ``decided_at``, ``until`` excluded."""
 
     submission: str | None = None
     study: str | None = None
@@ -78,7 +78,7 @@ FILTERS = tuple(field.name for field in fields(DecisionFilter))
 async def list_decisions(
     connection: AsyncConnection, wanted: DecisionFilter, *, limit: int, before: int | None = None
 ) -> list[dict[str, Any]]:
-    """Decisions newest first, each whole; those with an id below ``before``."""
+    """Return decisions with all their data, newest first, those with an id below ``before`` if given."""
     query = WHOLE.where(*wanted.conditions())
     if before is not None:
         query = query.where(decisions.c.id < before)
@@ -87,14 +87,14 @@ async def list_decisions(
 
 
 async def show_decision(connection: AsyncConnection, decision: int) -> dict[str, Any] | None:
-    """One decision with its facts, trace and attempts; None if there is none of this id."""
+    """Return a decision with its facts, trace and attempts, None if the id is unknown."""
     rows = await connection.execute(WHOLE.where(decisions.c.id == decision))
     row = rows.mappings().one_or_none()
     return dict(row) if row else None
 
 
 async def decision_counts(connection: AsyncConnection) -> dict[str, dict[str, int]]:
-    """How many decisions by outcome and by status."""
+    """Count decisions by outcome and by status."""
     counts: dict[str, dict[str, int]] = {"outcome": {}, "status": {}}
     for (outcome, status), number in (await tallied(connection, "decisions")).items():
         counts["outcome"][outcome] = counts["outcome"].get(outcome, 0) + number
@@ -104,7 +104,7 @@ async def decision_counts(connection: AsyncConnection) -> dict[str, dict[str, in
 
 @dataclass(frozen=True, slots=True)
 class ObservedRule:
-    """What a rule under observation ``would`` have done, and to how many submissions."""
+    """The outcome that a rule under observation ``would`` have had, and for how many submissions."""
 
     rule_file: str | None
     rule: str
@@ -113,7 +113,7 @@ class ObservedRule:
 
 
 async def observed_rules(connection: AsyncConnection) -> list[ObservedRule]:
-    """What rules under observation would have done, and to how many submissions."""
+    """Return what rules under observation would have decided, and for how many submissions."""
     return [
         ObservedRule(file or None, rule, would, number)
         for (file, rule, would), number in (await tallied(connection, "observed")).items()
@@ -122,14 +122,14 @@ async def observed_rules(connection: AsyncConnection) -> list[ObservedRule]:
 
 @dataclass(frozen=True, slots=True)
 class JobCounts:
-    """Jobs that are due, and since when the oldest of them is."""
+    """The number of jobs that are due, and since when the oldest of them is."""
 
     queued: int
     oldest: datetime | None
 
 
 async def job_counts(connection: AsyncConnection) -> JobCounts:
-    """Count the jobs that are due; timers of later are not."""
+    """Count the jobs that are due. Timers in the future are not."""
     rows = await connection.execute(
         sa.text("""
             SELECT queued, least(scheduled_at, (

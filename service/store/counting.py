@@ -19,9 +19,9 @@ DAY = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The submissions that count: those of ``study`` (None: of all studies) but ``without``.
+    """The submissions that count: those of ``study`` (None: of all studies) except ``without``.
 
-    Of each the newest decision with an id above ``after`` counts.
+    The newest decision of each with an id above ``after`` counts.
     """
 
     study: str | None
@@ -45,7 +45,7 @@ class Window:
     def _counts(self, decision: sa.FromClause) -> sa.ColumnElement[bool]:
         return sa.and_(
             decision.c.id > self.after,
-            decision.c.study_id.is_not(None),  # the others only say that a review failed
+            decision.c.study_id.is_not(None),  # null: a review that failed
             decision.c.trigger != Trigger.PERSON.value,
             decision.c.mode != Mode.OBSERVE.value,
             decision.c.guard.is_distinct_from(Guard.WAITING.value),
@@ -67,12 +67,10 @@ async def number_in_a_day(
 
 
 async def reward_in_a_day(connection: AsyncConnection, window: Window, now: datetime) -> Decimal:
-    """Sum what was approved or completed in the last 24 hours, in minor units.
-
-    A completion counts with its share of the reward where it has one, else as a whole.
-    """
+    """Sum the rewards approved or completed in the last 24 hours, in minor units."""
     reward = decisions.c.facts["study"]["reward"].astext.cast(sa.Numeric)
     share = decisions.c.action["body"]["completion_code_data"]["percentage_of_reward"].astext.cast(sa.Numeric)
+    # A completion pays a share of the reward, or all of it if it names none.
     pays = [Outcome.APPROVE.value, Outcome.COMPLETE.value]
     paid = (
         window.newest()

@@ -1,4 +1,4 @@
-"""The audit trail: decisions, attempts at applying them, and their answers. Rows are only added."""
+"""The audit trail: decisions, attempts to apply them, and their answers. Rows are only added."""
 
 import json
 from collections.abc import Mapping
@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service.domain import moment
 from service.domain.decision import Decision, DecisionStatus, Guard, Mode, Outcome, Trigger
 from service.store.tables import answers, attempts, decision_states, decisions
 
@@ -20,7 +20,7 @@ SERVICE = "autoreview:decisions"
 SUBMISSION = "autoreview:submission"
 
 
-# A decision's status, which triggers keep: what its newest attempt came to, else what its kind implies.
+# A decision's status. Triggers keep it: the newest attempt's result, else what the outcome implies.
 STATUS: sa.ColumnElement[str] = (
     sa.select(decision_states.c.status)
     .where(decision_states.c.decision_id == decisions.c.id)
@@ -28,16 +28,16 @@ STATUS: sa.ColumnElement[str] = (
     .scalar_subquery()
 )
 
-# The same of a decision ``d``, for statements written as text.
+# The status of a decision ``d``, for statements written as text.
 STATUS_OF = "(SELECT status FROM decision_states WHERE decision_id = d.id)"
 
-# Of an attempt ``a`` with its answer ``n``: that something was sent and no answer shows that it was refused.
-# A 2xx or 3xx is unclear too unless it was recorded as applied: what came back was not what was wanted.
+# Of an attempt ``a`` with its answer ``n``: a request was sent, and no answer shows that it was refused.
+# A 2xx or 3xx that was not recorded as applied is unclear too: the answer did not show the wanted status.
 UNCLEAR = """a.request ->> 'endpoint' IN ('transition', 'request-return')
     AND (n.attempt_id IS NULL OR n.status_code IS NULL OR n.status_code >= 500 OR n.status_code < 400)
     AND coalesce(n.answer -> 'sent' <> 'false', true)"""
 
-# Of a decision ``d``: that it is the newest of its submission.
+# Of a decision ``d``: it is the newest of its submission.
 IS_NEWEST = "d.id = (SELECT max(x.id) FROM decisions x WHERE x.submission_id = d.submission_id)"
 
 
@@ -48,9 +48,9 @@ def newest_decision(submission: str) -> str:
 
 DONE = f"('{DecisionStatus.APPLIED}', '{DecisionStatus.ALREADY}')"
 
-# A decision ``h`` that goes on with a hold for a person. A person's own hold counts in any mode, the rules' hold only
-# where the service applies decisions. An expired hold whose approval was not applied (a pause, a refusal) goes on:
-# the participant waits as before. Once the approval was applied, a later hold is a new one.
+# A decision ``h`` that continues a hold for manual review. A person's hold counts in any mode, the rules' hold only if
+# the service applies decisions. An expired hold whose approval was not applied (a pause, a refusal) continues, since
+# the participant still waits. After the approval was applied, a later hold is a new one.
 _HOLD_GOES_ON = f"""(
     h.outcome = '{Outcome.HOLD}' AND h.guard IS DISTINCT FROM '{Guard.WAITING}'
         AND (h.mode <> '{Mode.OBSERVE}' OR h.trigger = '{Trigger.PERSON}')
@@ -61,7 +61,7 @@ _HOLD_GOES_ON = f"""(
 def held_since(submission: str) -> str:
     """Return the SQL expression for when the hold of a submission began; ``submission`` is its id in SQL.
 
-    The time is that of the first decision of the newest run of holds. It is null without a hold.
+    That is the time of the first decision in the newest run of holds, null without a hold.
     """
     return f"""(
         SELECT min(h.decided_at) FROM decisions h
@@ -70,31 +70,9 @@ def held_since(submission: str) -> str:
                                WHERE h.submission_id = {submission} AND NOT {_HOLD_GOES_ON}), 0))"""  # noqa: S608
 
 
-def _may_have_arrived() -> sa.ColumnElement[bool]:
-    """Whether something of a decision was sent and no answer tells that it was refused."""
-    unclear = sa.or_(
-        answers.c.attempt_id.is_(None),
-        answers.c.status_code.is_(None),
-        answers.c.status_code >= 500,
-        answers.c.status_code < 400,  # taken, or redirected, and what came back is not what was wanted
-    )
-    unclear = sa.and_(unclear, sa.func.coalesce(answers.c.answer["sent"] != sa.literal(False, JSONB), True))
-    asked = attempts.c.request["endpoint"].astext.in_(["transition", "request-return"])
-    return (
-        sa.select(attempts.c.id)
-        .select_from(attempts.outerjoin(answers))
-        .where(attempts.c.decision_id == decisions.c.id, asked, unclear)
-        .correlate(decisions)
-        .exists()
-    )
-
-
-MAY_HAVE_ARRIVED = _may_have_arrived()
-
-
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A decision on disk, with how far it came."""
+    """A decision in the database, with its status."""
 
     id: int
     decision: Decision
@@ -124,7 +102,7 @@ _COLUMNS = tuple(field.name for field in fields(Decision))
 
 
 async def record(connection: AsyncConnection, decision: Decision) -> Recorded:
-    """Add the decision; pending, held or observed until an attempt says more."""
+    """Add the decision. Its status is pending, held or observed until an attempt changes it."""
     recorded, _ = await record_and_attempt(connection, decision, send=False)
     return recorded
 
@@ -132,15 +110,15 @@ async def record(connection: AsyncConnection, decision: Decision) -> Recorded:
 async def record_and_attempt(
     connection: AsyncConnection, decision: Decision, *, send: bool
 ) -> tuple[Recorded, int | None]:
-    """Add the decision and, to ``send`` its request at once, the attempt; return it with the attempt's id."""
-    row_of = {name: getattr(decision, name) for name in _COLUMNS}
-    found = await connection.execute(_RECORD, {"decision": json.dumps(row_of, default=_text), "send": send})
+    """Add the decision and, with ``send``, the attempt. Return the decision and the attempt's id."""
+    values = {name: getattr(decision, name) for name in _COLUMNS}
+    found = await connection.execute(_RECORD, {"decision": json.dumps(values, default=_text), "send": send})
     row, attempt = found.one()
     return Recorded(row, decision, decision.first_status), attempt
 
 
 async def newest(connection: AsyncConnection, submission: str) -> Recorded | None:
-    """The submission's last decision."""
+    """Return the submission's newest decision."""
     rows = await connection.execute(
         sa.select(decisions, STATUS.label("status"))
         .where(decisions.c.submission_id == submission)
@@ -152,7 +130,7 @@ async def newest(connection: AsyncConnection, submission: str) -> Recorded | Non
 
 
 async def add_attempt(connection: AsyncConnection, decision: int, request: Mapping[str, Any] | None) -> int:
-    """The intent, on disk before Prolific is called."""
+    """Add an attempt. It is stored before Prolific is called, so that a crash leaves a trace of the request."""
     found = await connection.execute(
         sa.insert(attempts).values(decision_id=decision, request=request).returning(attempts.c.id)
     )
@@ -167,7 +145,7 @@ async def add_answer(
     status_code: int | None,
     answer: Any,
 ) -> None:
-    """What came of an attempt; ``pending`` where it is to be tried again."""
+    """Add the answer to an attempt. The status is pending if the attempt is to be repeated."""
     await connection.execute(
         sa.insert(answers).values(
             attempt_id=attempt, status=status.value, status_code=status_code, answer=answer
@@ -176,20 +154,26 @@ async def add_answer(
 
 
 async def supersede(connection: AsyncConnection, last: Recorded, by: Recorded) -> None:
-    """A decision that was never sent gives way to the one that later facts led to."""
+    """Mark a decision that was never sent as superseded by a newer one."""
     attempt = await add_attempt(connection, last.id, None)
-    answer = {"message": f"Decision {by.id} took its place before it was sent."}
+    answer = {"message": f"Decision {by.id} replaced it before it was sent."}
     await add_answer(connection, attempt, DecisionStatus.SUPERSEDED, None, answer)
 
 
+_MAY_HAVE_ARRIVED = sa.text(f"""
+    SELECT EXISTS (
+        SELECT FROM attempts a LEFT JOIN answers n ON n.attempt_id = a.id WHERE a.decision_id = :decision AND {UNCLEAR}
+    )
+""")  # noqa: S608 - nothing of it comes from outside
+
+
 async def may_have_arrived(connection: AsyncConnection, decision: int) -> bool:
-    """Whether Prolific may have taken an attempt though no answer says so: a crash, a timeout, a 5xx, no JSON."""
-    found = await connection.scalar(sa.select(MAY_HAVE_ARRIVED).where(decisions.c.id == decision))
-    return bool(found)
+    """Return True if Prolific may have processed an attempt without an answer: after a crash, a timeout, a 5xx."""
+    return bool(await connection.scalar(_MAY_HAVE_ARRIVED, {"decision": decision}))
 
 
 async def is_being_sent(connection: AsyncConnection, decision: int) -> bool:
-    """Whether a request of the decision was sent within the longest time a call may take, and has no answer yet."""
+    """Return True if a request of the decision was sent within ``LONGEST_CALL`` and has no answer yet."""
     found = await connection.scalar(
         sa.select(
             sa.exists()
@@ -214,7 +198,7 @@ _FAILED = sa.text(f"""
 
 
 async def failed_submissions(connection: AsyncConnection, submission: str | None = None) -> list[str]:
-    """Submissions whose newest decision failed, or this one if its did; the longest failed first."""
+    """Return submissions whose newest decision failed, oldest first, or only this one."""
     return list(await connection.scalars(_FAILED, {"submission": submission}))
 
 
@@ -227,27 +211,27 @@ _LOCK_ALONE = sa.text(_LOCK.format(lock="pg_advisory_xact_lock"))
 
 
 async def lock_for_review(connection: AsyncConnection, study: str, submission: str, *, alone: bool) -> None:
-    """Until the transaction ends nobody else decides: limits are exact, and one decision follows another.
+    """Exclude other decisions until the transaction ends, so that limits are exact.
 
-    The service's lock comes before the study's, and that before the submission's, everywhere. The first is
-    shared by studies unless the service has limits of its own (``alone``).
+    ``alone`` also excludes decisions of other studies, for limits of the whole service.
     """
+    # Every transaction takes the locks in this order (service, study, submission), so that none deadlock.
     names = {"service": SERVICE, "study": f"{SERVICE}:{study}", "submission": f"{SUBMISSION}:{submission}"}
     await connection.execute(_LOCK_ALONE if alone else _LOCK_SHARED, names)
 
 
 async def lock_submission(connection: AsyncConnection, submission: str) -> None:
-    """Until the transaction ends nobody else decides this submission, whatever its study turns out to be."""
+    """Exclude other decisions of this submission until the transaction ends, even if its study is unknown."""
     await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_key(f"{SUBMISSION}:{submission}"))))
 
 
 async def lock_study(connection: AsyncConnection, study: str) -> None:
-    """Until the transaction ends nobody else records a decision of this study: limits are exact."""
+    """Exclude other decisions of this study until the transaction ends."""
     await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_key(f"{SERVICE}:{study}"))))
 
 
 async def lock_service(connection: AsyncConnection) -> None:
-    """Until the transaction ends nobody else records a decision, pauses or resumes."""
+    """Exclude all decisions, pauses and resumes until the transaction ends."""
     await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_key(SERVICE))))
 
 
@@ -256,7 +240,7 @@ def _key(name: str) -> sa.ColumnElement[int]:
 
 
 def recorded_from(row: Mapping[str, Any]) -> Recorded:
-    """Read a decision's row, its times as they are or as JSON has them."""
+    """Return the decision of a row, whose times may be ISO 8601 text from JSON."""
     row = dict(row)
     found, status = row.pop("id"), DecisionStatus(row.pop("status"))
     again = row["recheck_at"]
@@ -267,14 +251,10 @@ def recorded_from(row: Mapping[str, Any]) -> Recorded:
         "guard": Guard(row["guard"]) if row["guard"] else None,
         "mode": Mode(row["mode"]),
         "trace": tuple(row["trace"]),
-        "decided_at": _moment(row["decided_at"]),
-        "recheck_at": _moment(again) if again else None,
+        "decided_at": moment.from_row(row["decided_at"]),
+        "recheck_at": moment.from_row(again) if again else None,
     }
     return Recorded(found, Decision(**row | typed), status)
-
-
-def _moment(value: datetime | str) -> datetime:
-    return datetime.fromisoformat(value) if isinstance(value, str) else value
 
 
 def _text(value: datetime) -> str:

@@ -1,4 +1,4 @@
-"""Evidence as it was pushed: only added, the newest of a source counts."""
+"""Pushed evidence: rows are only added, the newest of a source counts."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from service.store.tables import evidence, submissions
 PARTICIPANT_ID = "participant_id"
 MOST_SHOWN = 100  # payloads, of up to 64 KiB each
 
-_IS_ALL_KNOWN = sa.text("""
+_HAS_ONLY_EVIDENCE = sa.text("""
     SELECT EXISTS (SELECT FROM evidence WHERE submission_id = :id)
        AND NOT EXISTS (SELECT FROM submissions WHERE id = :id)
        AND NOT EXISTS (SELECT FROM inbox WHERE submission_id = :id)
@@ -21,28 +21,28 @@ _IS_ALL_KNOWN = sa.text("""
 async def add_evidence(
     connection: AsyncConnection, source: str, submission: str, payload: dict[str, Any]
 ) -> None:
-    """Store what the source says now; what it said before stays as history.
+    """Store a payload of a source. Earlier payloads stay as history.
 
-    A ``participant_id`` in the payload says whom it is about: a review ignores another participant's.
+    A ``participant_id`` in the payload names its subject: a review ignores another participant's.
     """
-    about = payload.get(PARTICIPANT_ID)
+    subject = payload.get(PARTICIPANT_ID)
     await connection.execute(
         sa.insert(evidence).values(
-            source=source, submission_id=submission, payload=payload, participant_id=about
+            source=source, submission_id=submission, payload=payload, participant_id=subject
         )
     )
 
 
-async def is_all_known(connection: AsyncConnection, submission: str) -> bool:
-    """Return True if evidence is all that was ever stored of the submission: no event, decision or look at it."""
-    found = await connection.scalar(_IS_ALL_KNOWN, {"id": submission})
+async def has_only_evidence(connection: AsyncConnection, submission: str) -> bool:
+    """Return True if only evidence was ever stored of the submission: no event, fetch or decision."""
+    found = await connection.scalar(_HAS_ONLY_EVIDENCE, {"id": submission})
     return bool(found)
 
 
 async def evidence_of(connection: AsyncConnection, submission: str) -> list[dict[str, Any]]:
     """Return the newest payloads pushed for a submission, newest first: ``source, received_at, payload, conflict``.
 
-    ``conflict`` is True where the payload names another participant than the submission's: it is ignored.
+    ``conflict`` is True if the payload names another participant than the submission's: it is ignored.
     """
     conflict = sa.and_(
         evidence.c.participant_id.is_not(None),

@@ -1,4 +1,4 @@
-"""What the database knows of a submission that is under review: one statement, one snapshot."""
+"""The history of a submission under review: one statement, one snapshot."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -16,11 +16,10 @@ from service.store.fetches import Fetch
 from service.store.inbox import IS_FINAL
 from service.store.pauses import Scope, scopes_from
 from service.store.queue import Lease
-from service.store.submissions import row_of
+from service.store.submissions import SAVE_SUBMISSION, submission_row
 
-VERSIONS = (
-    10  # of the evidence of a source that are compared: the newest ones, and the first since completion
-)
+# Payloads of a source that are compared: the newest ones, and the first ones since completion.
+VERSIONS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +33,7 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class ReturnAsked:
-    """A request to return that was applied: decided and sent when, and the time left to the participant."""
+    """A request to return that was applied. ``recheck_at`` ends the participant's time to answer."""
 
     sent_at: datetime
     decided_at: datetime
@@ -43,7 +42,7 @@ class ReturnAsked:
 
 @dataclass(frozen=True, slots=True)
 class Unconfirmed:
-    """A request that Prolific may have taken, although no answer says so, nor that a later one decided it."""
+    """A request that Prolific may have processed, although neither an answer nor a later decision confirms it."""
 
     decision: Recorded
     sent_at: datetime
@@ -51,12 +50,13 @@ class Unconfirmed:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """As of ``now`` by the database's clock, in which all its times are but those inside decisions' facts.
+    """The history of a submission. All times but those inside facts are by the database's clock, ``now`` too.
 
-    ``first_seen_at`` is None and ``ever_final`` False for a submission never fetched before. ``ended`` is True
-    if a webhook ever reported a final status, ``decided`` if approve, reject or complete was applied. ``evidence``
-    has the newest payloads of each source and the first since completion, newest first, without the ``conflicts``
-    that name another participant; ``fetches`` are the sources that were asked; ``unread`` are the ids of evidence rows that no finished review has read.
+    ``first_seen_at`` is None and ``ever_final`` False for a submission never fetched before. ``ended`` is True if
+    a webhook ever reported a final status, ``decided`` if approve, reject or complete was applied. ``evidence`` has
+    the newest payloads of each source and the first since completion, newest first, without the ``conflicts`` that
+    name another participant. ``fetches`` are the sources that were asked. ``unread`` are the ids of evidence rows
+    that no finished review has handled.
     """
 
     now: datetime
@@ -81,7 +81,7 @@ class History:
 # Evidence whose payload names a participant who is not the submission's.
 OF_ANOTHER = "e.participant_id IS NOT NULL AND e.participant_id IS DISTINCT FROM asked.participant"
 
-# What a source says of the submission. Its first values since completion can't be pushed out by later ones.
+# A source's own payloads. Later ones never displace the first since completion, which a conflict is judged by.
 _OWN = f"""SELECT e.id FROM evidence e
     WHERE e.submission_id = asked.id AND e.source = wanted.source AND NOT ({OF_ANOTHER})"""  # noqa: S608
 
@@ -138,23 +138,11 @@ _HISTORY = f"""
     FROM (SELECT CAST(:id AS text) AS id, CAST(:study AS text) AS study, CAST(:participant AS text) AS participant,
                  CAST(:since AS timestamptz) AS since) AS asked LEFT JOIN seen s ON true
 """  # noqa: S608 - nothing of it comes from outside
-# A final status once seen is never forgotten.
-_SEE = """
-    INSERT INTO submissions AS s (id, study_id, participant_id, status, ever_final, claimed, data)
-    SELECT id, study_id, participant_id, status, ever_final, claimed, data
-    FROM jsonb_to_record(CAST(:seen AS jsonb)) AS new (
-        id text, study_id text, participant_id text, status text, ever_final boolean, claimed boolean, data jsonb)
-    ON CONFLICT (id) DO UPDATE SET
-        study_id = excluded.study_id, participant_id = excluded.participant_id, status = excluded.status,
-        ever_final = s.ever_final OR excluded.ever_final, claimed = excluded.claimed, seen_at = now(),
-        data = excluded.data
-    RETURNING first_seen_at, ever_final
-"""
-_SEEN = "SELECT first_seen_at, ever_final FROM submissions WHERE id = :id"
+_LOAD_SEEN = "SELECT first_seen_at, ever_final FROM submissions WHERE id = :id"
 _HOLD_LEASE = """(SELECT 1 FROM procrastinate_jobs j
     WHERE j.id = :job AND j.attempts = :attempts AND j.status = 'doing' FOR SHARE)"""
-_REVIEW = sa.text(_HISTORY.replace("{seen}", _SEE).replace("{lease}", _HOLD_LEASE))
-_READ_ONLY = sa.text(_HISTORY.replace("{seen}", _SEEN).replace("{lease}", "1"))
+_REVIEW = sa.text(_HISTORY.replace("{seen}", SAVE_SUBMISSION).replace("{lease}", _HOLD_LEASE))
+_READ_ONLY = sa.text(_HISTORY.replace("{seen}", _LOAD_SEEN).replace("{lease}", "1"))
 
 
 async def review_history(
@@ -167,16 +155,16 @@ async def review_history(
     holds_end: bool,
     lease: Lease | None,
 ) -> History:
-    """Store the submission as it was just fetched, and read all that is known of it, in one statement.
+    """Save the fetched submission and load its history in one statement.
 
-    Exact for as long as the study's lock is held. The row of the lease's job stays locked until the transaction
-    ends, so that no other worker takes it over. ``sources`` are those that the rule file declares, ``holds_end``
-    asks for the time it has been held. Evidence is compared ``since`` completion, None: all of it.
+    Exact while the study's lock is held. The row of the lease's job stays locked until the transaction ends, so
+    that no other worker takes it over. ``sources`` are those that the rule file declares, ``holds_end`` asks for
+    the start of the hold. Evidence ``since`` that time is compared, None: all of it.
     """
     values = _values(
         submission.id, submission.study_id, submission.participant_id, sources, since, holds_end=holds_end
     )
-    values |= {"seen": json.dumps(row_of(submission, claimed=claimed))}
+    values |= {"seen": json.dumps(submission_row(submission, claimed=claimed))}
     values |= {"job": lease.job_id, "attempts": lease.attempts} if lease else {"job": None, "attempts": None}
     found = await connection.execute(_REVIEW, values)
     history = _history(found.mappings().one(), submission.study_id)
@@ -193,7 +181,7 @@ async def history_of(
     since: datetime | None = None,
     holds_end: bool = False,
 ) -> History:
-    """Read all that is known of a submission, and write nothing."""
+    """Load the history of a submission without writing anything."""
     values = _values(submission, study, participant, sources, since, holds_end=holds_end)
     found = await connection.execute(_READ_ONLY, values)
     return _history(found.mappings().one(), study)

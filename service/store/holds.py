@@ -1,4 +1,4 @@
-"""The queue of what waits for a person."""
+"""Submissions that are held for manual review."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ from service.domain.submission import Status
 from service.store.decisions import STATUS_OF, held_since, newest_decision
 from service.store.inbox import IS_FINAL, NEWEST_FIRST
 
-REVIEWED_BY_PROLIFIC = timedelta(days=21)  # just after midnight GMT (reference 2.4)
+REVIEWED_BY_PROLIFIC = timedelta(days=21)  # just after midnight GMT
 
 
 @dataclass(frozen=True, slots=True)
 class HeldSubmission:
-    """A submission that is held for a person, as the API and the command line show it.
+    """A submission that is held for manual review, as the API and the command line show it.
 
-    ``since`` is when the hold began, ``deadline`` when Prolific approves by itself. ``by`` names the person who
-    holds it, None where the rules or a guard do.
+    ``since`` is when the hold began, ``deadline`` when Prolific approves it. ``by`` names the person who holds it,
+    None if the rules or a guard do.
     """
 
     submission_id: str
@@ -40,7 +40,7 @@ class HeldSubmission:
 
 @dataclass(frozen=True, slots=True)
 class HoldCount:
-    """How many submissions of a study one guard or rule holds, and when the oldest of these decisions was made."""
+    """The number of submissions of a study that one guard or rule holds, and the time of the oldest decision."""
 
     study_id: str | None
     guard: str | None
@@ -49,9 +49,9 @@ class HoldCount:
     oldest: datetime
 
 
-# A final status that a webhook reported since the submission was last fetched: a hint that nobody has to look at
-# it any more, until the review that it calls for has fetched it. Only the newest event by Prolific's time counts.
-_TOLD = f"""
+# A final status that a webhook reported after the last fetch of the submission: it needs no manual review, until the
+# review that the webhook starts has fetched it. Prolific's own time decides which event is the newest.
+_REPORTED = f"""
     SELECT e.status FROM (
         SELECT e.status, e.received_at FROM inbox e
         WHERE e.submission_id = s.id AND e.readable ORDER BY {NEWEST_FIRST} LIMIT 1
@@ -65,7 +65,7 @@ _HOLDS = f"""
     WHERE s.status = 'AWAITING REVIEW'
       AND {STATUS_OF} = 'held'
       AND d.guard IS DISTINCT FROM 'waiting'
-      AND NOT EXISTS ({_TOLD})
+      AND NOT EXISTS ({_REPORTED})
       AND (CAST(:study AS text) IS NULL OR s.study_id = :study)
       AND (CAST(:rule AS text) IS NULL OR d.rule = :rule)
       AND (CAST(:guard AS text) IS NULL OR d.guard = :guard)
@@ -100,10 +100,7 @@ async def list_holds(
     limit: int | None = 1000,
     after: tuple[datetime, str] | None = None,
 ) -> list[HeldSubmission]:
-    """Return what is held for a person, newest first, after a (since, submission) where that is given.
-
-    ``limit`` None is all of them.
-    """
+    """Return held submissions, newest first, those after a (since, submission) if given. ``limit`` None: all."""
     asked = {"study": study, "rule": rule, "guard": guard, "limit": limit}
     bounds = {"after": after[0], "after_id": after[1]} if after else {"after": None, "after_id": None}
     rows = await connection.execute(_LISTED, asked | bounds)
@@ -111,13 +108,13 @@ async def list_holds(
 
 
 async def count_holds(connection: AsyncConnection, study: str | None = None) -> list[HoldCount]:
-    """How many are held, by study, guard and rule, and since when the oldest decision of each is."""
+    """Count held submissions by study, guard and rule."""
     rows = await connection.execute(_COUNTED, {"study": study, "rule": None, "guard": None})
     return [HoldCount(**row) for row in rows.mappings()]
 
 
 async def held_among(connection: AsyncConnection, submissions: Sequence[str]) -> list[str]:
-    """Return which of the submissions were held when they were last decided, and awaited review when last fetched."""
+    """Return which of the submissions are held, by their newest decision, and awaited review when last fetched."""
     rows = await connection.scalars(
         sa.text(f"""
             SELECT s.id FROM submissions s
@@ -129,17 +126,19 @@ async def held_among(connection: AsyncConnection, submissions: Sequence[str]) ->
     return list(rows)
 
 
-async def told_since(connection: AsyncConnection, submission: str) -> str | None:
-    """The final status that a webhook told of the submission since it was last seen."""
+async def status_reported_since_fetch(connection: AsyncConnection, submission: str) -> str | None:
+    """Return the final status that a webhook reported after the last fetch of the submission."""
     found: str | None = await connection.scalar(
-        sa.text(f"SELECT told.status FROM submissions s, LATERAL ({_TOLD}) told WHERE s.id = :id LIMIT 1"),  # noqa: S608
+        sa.text(
+            f"SELECT reported.status FROM submissions s, LATERAL ({_REPORTED}) reported WHERE s.id = :id LIMIT 1"  # noqa: S608
+        ),
         {"id": submission},
     )
     return found
 
 
-async def told_last(connection: AsyncConnection, submission: str) -> str | None:
-    """Return the final status that the newest webhook reported of a submission that was never fetched."""
+async def status_reported_last(connection: AsyncConnection, submission: str) -> str | None:
+    """Return the final status in the newest webhook of a submission that was never fetched."""
     found: str | None = await connection.scalar(
         sa.text(f"""
             SELECT e.status FROM inbox e WHERE e.submission_id = :id AND e.readable
@@ -151,7 +150,7 @@ async def told_last(connection: AsyncConnection, submission: str) -> str | None:
 
 
 def deadline(completed_at: datetime) -> datetime:
-    """When Prolific approves by itself what nobody reviewed: the 21st day's first moment, GMT."""
+    """Return when Prolific approves a submission that nobody reviewed: 0:00 GMT of the 21st day."""
     return datetime.combine((completed_at.astimezone(UTC) + REVIEWED_BY_PROLIFIC).date(), time(), UTC)
 
 
@@ -162,7 +161,7 @@ def _hold(row: dict[str, Any], now: datetime) -> HeldSubmission:
 
 
 async def held_or_observed(connection: AsyncConnection, study: str | None) -> list[str]:
-    """Submissions that await review and were held, not by a person, or only observed; oldest decision first."""
+    """Return submissions that await review and are held, not by a person, or observed; oldest decision first."""
     rows = await connection.scalars(
         sa.text(f"""
             SELECT s.id FROM submissions s

@@ -1,4 +1,4 @@
-"""The inbox: each webhook answered 2xx, whole and once."""
+"""The inbox: each webhook answered with 2xx, complete and once."""
 
 import json
 from base64 import b64encode
@@ -18,17 +18,17 @@ from service.store.tallies import tallied
 
 
 def normalised(status: str) -> str:
-    """Return the SQL expression for a status column in any of Prolific's spellings as the name of a ``Status``."""
+    """Return the SQL expression that turns a status column in any of Prolific's spellings into a ``Status`` name."""
     return f"upper(regexp_replace(btrim({status}), '[ _-]+', '_', 'g'))"
 
 
-# Of an event ``e``: that its status is final.
+# Of an event ``e``: its status is final.
 IS_FINAL = "{} IN ({})".format(
     normalised("e.status"), ", ".join(f"'{status.name}'" for status in sorted(FINAL))
 )
 
-# Of events ``e``: newest first, by Prolific's own time (X-Timestamp, whose unit is not documented). Deliveries
-# arrive in any order, and a retry hours later. Without a readable time, by when they were received.
+# Of events ``e``: newest first by Prolific's own time (X-Timestamp, in an undocumented unit), else by the time of
+# receipt. Deliveries arrive in any order, and a retry hours later.
 NEWEST_FIRST = (
     "CASE WHEN e.sent_at ~ '^[0-9]{1,20}(\\.[0-9]{1,9})?$' THEN CAST(e.sent_at AS numeric) END DESC NULLS LAST, "
     "e.received_at DESC"
@@ -37,7 +37,7 @@ NEWEST_FIRST = (
 MOST_SHOWN = 1000  # events of a submission
 
 
-# The batch goes as one JSON text: an array for each column costs psycopg several times as much.
+# The batch is sent as one JSON text: one array per column takes psycopg several times as long.
 _ADD = sa.text("""
     INSERT INTO inbox (event_id, signature, sent_at, event_type, submission_id, participant_id, status, body,
                        readable, handled_at)
@@ -52,10 +52,10 @@ _ADD = sa.text("""
 
 
 async def add_events(connection: AsyncConnection, events: Sequence[Event]) -> list[Event]:
-    """Store the events that are new, and return them, each once.
+    """Store new events and return them, each once.
 
-    An event is a duplicate if its signature is known, or its id with the same body. The id alone isn't signed:
-    another body under a known id is another event, and is stored under an id made of both.
+    An event is a duplicate if its signature is known, or its id with the same body. The signature does not cover
+    the id: another body with a known id is another event, and is stored under an id made of both.
     """
     stored: list[Event] = []
     left: Sequence[Event] = events
@@ -71,14 +71,14 @@ async def add_events(connection: AsyncConnection, events: Sequence[Event]) -> li
 
 
 def _one_for_each_id(events: Sequence[Event]) -> tuple[dict[str, Event], list[Event]]:
-    """Events by id, and those that share an id with another body. Copies are left out."""
+    """Return events by id, and those that share an id with another body. Copies are dropped."""
     batch: dict[str, Event] = {}
     others = [event for event in events if batch.setdefault(event.event_id, event).body != event.body]
     return batch, others
 
 
 async def _insert(connection: AsyncConnection, events: Mapping[str, Event]) -> set[str]:
-    """Store events by key; returns the keys that are new."""
+    """Store events by key. Return the new keys."""
     rows = [
         {
             "event_id": key,
@@ -92,7 +92,7 @@ async def _insert(connection: AsyncConnection, events: Mapping[str, Event]) -> s
             "readable": event.readable,
             "review": event.calls_for_review,
         }
-        # In one order everywhere: two replicas that got the same events must not wait for each other.
+        # In the same order in each process: two replicas that got the same events would otherwise deadlock.
         for key, event in sorted(events.items())
     ]
     return set((await connection.execute(_ADD, {"events": json.dumps(rows)})).scalars())
@@ -116,7 +116,7 @@ def _id_with_body(event: Event) -> str:
 
 
 async def events_of(connection: AsyncConnection, submission: str) -> list[dict[str, Any]]:
-    """A submission's newest events as the API gives them, newest first."""
+    """Return a submission's newest events as the API gives them, newest first."""
     rows = await connection.execute(
         sa.select(
             inbox.c.event_id,
@@ -133,14 +133,14 @@ async def events_of(connection: AsyncConnection, submission: str) -> list[dict[s
 
 
 async def last_event_at(connection: AsyncConnection) -> datetime | None:
-    """When the last webhook was taken in."""
+    """Return when the last webhook was received."""
     found: datetime | None = await connection.scalar(sa.select(sa.func.max(inbox.c.received_at)))
     return found
 
 
 @dataclass(frozen=True, slots=True)
 class InboxCounts:
-    """How many events ever came, when the last did, and how many could not be read; pruned ones count."""
+    """The number of all events, when the last one arrived, and how many were unreadable. Pruned ones count."""
 
     events: int
     last_at: datetime | None
@@ -148,7 +148,7 @@ class InboxCounts:
 
 
 async def inbox_counts(connection: AsyncConnection) -> InboxCounts:
-    """Count the events that ever came."""
+    """Count all events, pruned ones too."""
     counts = await tallied(connection, "events")
     return InboxCounts(
         events=sum(counts.values()),

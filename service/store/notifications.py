@@ -1,4 +1,4 @@
-"""What people are told: an outbox. Rows are written once for each kind and key, sent after, and tried again."""
+"""The outbox of notifications: rows are written once per kind and key, sent afterwards, and retried."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -28,7 +28,7 @@ _UNREPORTED_BRAKES = sa.text("""
     ORDER BY id
 """)
 
-# A refusal is a failure only if what is fetched after it does not settle the decision: that takes a moment.
+# Settled by the fetch that follows a refusal, a decision is no failure: a few seconds are left for that.
 _UNREPORTED_FAILURES = sa.text(f"""
     SELECT answer.attempt_id, d.submission_id, d.study_id, d.outcome, answer.status_code
     FROM decision_states state
@@ -60,7 +60,7 @@ _UNCLAIMED_STUDIES = sa.text("""
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """A notice that is to be sent now, for the ``tries``-th time."""
+    """A notification to send now, for the ``tries``-th time."""
 
     id: int
     kind: str
@@ -73,7 +73,7 @@ class Notification:
 
 @dataclass(frozen=True, slots=True)
 class UnreportedBrake:
-    """A pause, a resume or a breaker (``kind``) that no notification tells of yet."""
+    """A pause, a resume or a breaker (``kind``) without a notification."""
 
     id: int
     at: datetime
@@ -85,7 +85,7 @@ class UnreportedBrake:
 
 @dataclass(frozen=True, slots=True)
 class UnreportedFailure:
-    """A decision that failed; ``status_code`` is Prolific's, None without an answer."""
+    """A failed decision without a notification. ``status_code`` is Prolific's, None without an answer."""
 
     attempt_id: int
     submission_id: str
@@ -113,12 +113,12 @@ async def add_notification(
     *,
     every: timedelta = timedelta(0),
 ) -> None:
-    """Have it told as soon as this transaction is committed; nothing if this kind and key was told before.
+    """Write a notification, to be sent after the commit. Do nothing if this kind and key exist already.
 
-    With ``every`` notices of the kind gather: they are due together, this long after the last that was sent.
+    With ``every``, notifications of the kind are collected and sent together, this long after the last message.
     """
     last = sa.select(sa.func.max(notices.c.sent_at)).where(notices.c.kind == kind).scalar_subquery()
-    due_at = sa.func.greatest(sa.func.now(), last + every)  # of nulls it takes no notice
+    due_at = sa.func.greatest(sa.func.now(), last + every)  # GREATEST ignores NULL
     new = insert(notices).values(kind=kind, key=key, title=title, text=text, due_at=due_at)
     await connection.execute(new.on_conflict_do_nothing(index_elements=["kind", "key"]))
 
@@ -131,7 +131,7 @@ async def was_notified(connection: AsyncConnection, kind: str, key: str) -> bool
 
 
 async def newest_of(connection: AsyncConnection, *kinds: str) -> tuple[int, datetime | None]:
-    """The id of the newest notice of these kinds, and when it was written; 0 if there is none."""
+    """Return the id and time of the newest notification of these kinds, 0 and None without one."""
     rows = await connection.execute(
         sa.select(notices.c.id, notices.c.at)
         .where(notices.c.kind.in_(kinds))
@@ -143,25 +143,26 @@ async def newest_of(connection: AsyncConnection, *kinds: str) -> tuple[int, date
 
 
 async def claim_due(connection: AsyncConnection) -> list[Notification]:
-    """What is to be sent now, oldest first. Each is due again later already, unless ``mark_sent`` comes before.
+    """Return the notifications to send now, oldest first.
 
-    So nothing is lost when a process is killed while it sends; what was sent and not marked is sent twice.
+    Each is scheduled for a retry at once, so that none is lost if the process is killed while it sends. One that
+    was sent and not marked with ``mark_sent`` is sent twice.
     """
     rows = await connection.execute(_CLAIM, {"tries": TRIES})
-    return sorted((Notification(**row) for row in rows.mappings()), key=lambda notice: notice.id)
+    return sorted((Notification(**row) for row in rows.mappings()), key=lambda notification: notification.id)
 
 
 async def mark_sent(connection: AsyncConnection, sent: list[Notification]) -> None:
-    """These went out, as one message."""
-    ids = [notice.id for notice in sent]
+    """Mark notifications as sent, as one message."""
+    ids = [notification.id for notification in sent]
     await connection.execute(sa.update(notices).where(notices.c.id.in_(ids)).values(sent_at=sa.func.now()))
 
 
 async def sent_lately(connection: AsyncConnection) -> tuple[int, timedelta | None]:
-    """How many messages went out within the last hour, and how long ago the last of them did."""
+    """Return how many messages were sent within the last hour, and how long ago the last one was."""
     last = sa.func.max(notices.c.sent_at)
     row = await connection.execute(
-        # Two times, no interval: behind an older PgBouncer psycopg can't know in which style that comes.
+        # Two times instead of an interval: behind an older PgBouncer psycopg can't know the style in which one arrives.
         sa.select(sa.func.count(notices.c.sent_at.distinct()), last, sa.func.now()).where(
             notices.c.sent_at > sa.func.now() - timedelta(hours=1)
         )

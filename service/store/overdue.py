@@ -1,4 +1,4 @@
-"""What should have been reviewed or applied, and no job is there to do it."""
+"""Overdue work: submissions without the job that should review them or apply their decision."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -18,22 +18,21 @@ RECENT = timedelta(days=30)  # Prolific itself approves on day 21
 class Cause(StrEnum):
     """Why a sweep has a submission reviewed."""
 
-    WEBHOOK_MISSED = (
-        "webhook_missed"  # Prolific lists it as awaiting review, and nothing was ever heard of that
-    )
-    NOT_REVIEWED = "not_reviewed"  # a webhook or evidence came, and the review of it never ended
+    # Prolific lists it as awaiting review, and no webhook reported it.
+    WEBHOOK_MISSED = "webhook_missed"
+    NOT_REVIEWED = "not_reviewed"  # a webhook or evidence arrived, and no review handled it
     NOT_APPLIED = "not_applied"  # decided, and never sent
-    UNCONFIRMED = "unconfirmed"  # sent, and no answer tells whether it arrived; given up or not
-    TIMER_MISSED = "timer_missed"  # it was to be looked at again by now
-    UNDONE = "undone"  # decided and done, and it awaits review again or still
-    GONE = "gone"  # it awaits review as far as we know, and Prolific lists it no more
+    UNCONFIRMED = "unconfirmed"  # sent, and no answer shows whether it arrived
+    TIMER_MISSED = "timer_missed"  # its timer should have fired
+    UNDONE = "undone"  # decided and applied, and it still or again awaits review
+    GONE = "gone"  # it awaits review in the database, and Prolific does not list it
 
 
 NO_JOB = """NOT EXISTS (
     SELECT FROM procrastinate_jobs j WHERE j.lock = {submission} AND j.status IN ('todo', 'doing')
 )"""
 
-# Of what is listed as awaiting review at ``asked_at``; a minute is left for what is on its way.
+# Submissions listed as awaiting review at ``asked_at``. A minute is left for answers that are being stored.
 _LISTED = sa.text(f"""
     SELECT listed.id,
            CASE WHEN d.id IS NOT NULL THEN 'undone'
@@ -53,7 +52,7 @@ _LISTED = sa.text(f"""
               AND d.outcome IN ('approve', 'reject', 'complete'))
 """)  # noqa: S608 - nothing of it comes from outside
 
-# A decision that nothing newer took the place of: sent or not, and not known to have arrived.
+# Decisions without a newer one that are not known to have arrived, sent or not.
 _PENDING = sa.text(f"""
     SELECT d.submission_id, EXISTS (SELECT FROM attempts a WHERE a.decision_id = d.id) AS sent
     FROM decision_states state JOIN decisions d ON d.id = state.decision_id
@@ -81,7 +80,7 @@ _UNHANDLED = sa.text(f"""
 async def unprocessed_in_list(
     connection: AsyncConnection, listed: Sequence[str], asked_at: datetime
 ) -> dict[str, Cause]:
-    """Which of the submissions that Prolific listed at ``asked_at`` as awaiting review need one, and why."""
+    """Return which submissions that Prolific listed at ``asked_at`` as awaiting review need a review, and why."""
     rows = await connection.execute(
         _LISTED, {"listed": list(listed), "before": asked_at - timedelta(minutes=1)}
     )
@@ -91,9 +90,9 @@ async def unprocessed_in_list(
 async def missing_from_list(
     connection: AsyncConnection, study: str, listed: Sequence[str], asked_at: datetime
 ) -> dict[str, Cause]:
-    """Which of a study's submissions await review as far as we know, though Prolific did not list them.
+    """Return which of a study's submissions await review in the database, although Prolific did not list them.
 
-    Each is looked at once an hour at most, whatever comes of it: were the list wrong, that costs little.
+    Each is returned at most once an hour, so that a wrong list costs little.
     """
     rows = await connection.scalars(
         sa.text(f"""
@@ -110,9 +109,9 @@ async def missing_from_list(
 
 
 async def pending_without_job(connection: AsyncConnection, now: datetime) -> dict[str, Cause]:
-    """Decisions older than a minute that are still pending, and events and evidence without a review.
+    """Return decisions pending for more than a minute, and events and evidence without a review.
 
-    Of those that failed the ones that may have arrived, each once an hour at most: Prolific may never show it.
+    A failed decision that may have arrived is returned at most once an hour: Prolific may never show it.
     """
     pending = await connection.execute(
         _PENDING,
@@ -127,7 +126,7 @@ async def pending_without_job(connection: AsyncConnection, now: datetime) -> dic
 
 
 async def overdue_timers(connection: AsyncConnection) -> list[str]:
-    """Submissions that were to be looked at again a minute ago, and neither were nor will be."""
+    """Return submissions whose timer should have fired a minute ago and does not exist."""
     rows = await connection.scalars(
         sa.text(f"""
             SELECT s.id FROM decisions d JOIN submissions s ON s.id = d.submission_id

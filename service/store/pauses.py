@@ -1,6 +1,6 @@
-"""What holds decisions back for a whole study or the whole service: pauses, and breakers that limits opened.
+"""Pauses and circuit breakers: they hold decisions of a study or the whole service.
 
-Rows are only added: the newest say what is so now, for all replicas, whatever restarts.
+Rows are only added. The newest rows are in force, for all replicas and after every restart.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,13 +11,14 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service.domain import moment
 from service.domain.decision import Guard
 from service.store.tables import brakes, decisions
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """``study`` is None for the whole service."""
+    """A pause of a study, or of the whole service if ``study`` is None."""
 
     study: str | None
     at: datetime
@@ -27,7 +28,7 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Breaker:
-    """Open since a limit, the ``guard``, was reached. ``study`` is None where it is the service's limit."""
+    """A circuit breaker that opened when a limit, the ``guard``, was reached. ``study`` is None for the service's."""
 
     id: int
     study: str | None
@@ -49,9 +50,9 @@ class Breaker:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The brakes of a study, or (``study`` None) of the service.
+    """The pause and breakers in force for a study, or for the service if ``study`` is None.
 
-    ``windows``: for each breaker that was closed, the decision after which its limit counts anew.
+    ``windows``: for each breaker that was closed, the decision after which its limit counts again.
     ``resumed_at``: when its last pause ended.
     """
 
@@ -81,13 +82,13 @@ class Scope:
 
 
 async def scopes(connection: AsyncConnection) -> dict[str | None, Scope]:
-    """All that ever had a brake, by study."""
+    """Return the scopes of all that ever had a pause or breaker, by study."""
     rows = await connection.execute(sa.select(brakes).order_by(brakes.c.id))
     return _scopes(rows.mappings())
 
 
 async def scopes_of(connection: AsyncConnection, study: str | None) -> tuple[Scope, Scope]:
-    """The study's brakes and the service's."""
+    """Return the study's scope and the service's."""
     rows = await connection.execute(
         sa.select(brakes)
         .where(sa.or_(brakes.c.study_id == study, brakes.c.study_id.is_(None)))
@@ -103,12 +104,12 @@ def scopes_from(rows: Iterable[Any], study: str | None) -> tuple[Scope, Scope]:
 
 
 async def add_pause(connection: AsyncConnection, study: str | None, by: str, reason: str) -> None:
-    """From the commit on nothing of the study (None: at all) is sent automatically."""
+    """Pause automatic decisions for a study, or for the whole service if None. Takes effect at commit."""
     await _add(connection, study_id=study, kind="pause", by=by, reason=reason)
 
 
 async def add_resume(connection: AsyncConnection, study: str | None, by: str, reason: str) -> None:
-    """End the pause and close the breakers, whose limits count anew. Only under the study's lock."""
+    """End the pause and close the breakers, whose limits then count from zero. Requires the study's lock."""
     newest = await connection.scalar(sa.select(sa.func.max(decisions.c.id)))
     await _add(connection, study_id=study, kind="resume", by=by, reason=reason, decision_id=newest)
 
@@ -116,7 +117,7 @@ async def add_resume(connection: AsyncConnection, study: str | None, by: str, re
 async def open_breaker(
     connection: AsyncConnection, study: str | None, guard: Guard, reason: str, decision: int
 ) -> None:
-    """A limit was reached: what it limits is held until a named person resumes. Only under the study's lock."""
+    """Open the breaker of a limit: what it limits is held until a named person resumes. Requires the study's lock."""
     await _add(
         connection, study_id=study, kind="open", guard=guard.value, reason=reason, decision_id=decision
     )
@@ -127,17 +128,17 @@ async def _add(connection: AsyncConnection, **row: Any) -> None:
 
 
 def _scopes(rows: Iterable[Any]) -> dict[str | None, Scope]:
-    """From the history of each scope to what it comes to: a resume ends all that came before it."""
+    """Derive each scope from its rows. A resume ends everything before it."""
     found: dict[str | None, Scope] = {}
     for row in rows:
-        study, at = row["study_id"], _moment(row["at"])
+        study, at = row["study_id"], moment.from_row(row["at"])
         scope = found.get(study) or Scope(study)
         match row["kind"]:
             case "pause":
                 pause = Pause(study, at, row["by"] or "", row["reason"])
                 found[study] = replace(scope, pause=pause)
             case "resume":
-                # A pause that ends is no reason to allow more: only what reached its limit begins anew.
+                # Only a limit that opened its breaker counts from zero: the end of a pause must not allow more rejections.
                 closed = {breaker.guard: row["decision_id"] or 0 for breaker in scope.breakers}
                 ended = at if scope.pause else scope.resumed_at
                 found[study] = Scope(study, windows={**scope.windows, **closed}, resumed_at=ended)
@@ -147,7 +148,3 @@ def _scopes(rows: Iterable[Any]) -> dict[str | None, Scope]:
                 )
                 found[study] = replace(scope, breakers=(*scope.breakers, breaker))
     return found
-
-
-def _moment(value: datetime | str) -> datetime:
-    return datetime.fromisoformat(value) if isinstance(value, str) else value

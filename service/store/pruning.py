@@ -1,4 +1,4 @@
-"""Removing what no review, fact or list will need: events that were handled, jobs that ended."""
+"""Pruning: delete what no review, fact or list needs. Those are handled events and ended jobs."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,14 +13,14 @@ BATCH = 5_000  # events in one transaction
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """A batch: the number of events deleted, until when handled ones were looked at, whether that is all of them."""
+    """A deleted batch: the number of events, the ``handled_at`` it reached, and whether it was the last one."""
 
     deleted: int
     until: datetime
     is_all: bool
 
 
-# In the order in which they were handled, so that each is looked at once.
+# In the order of ``handled_at``, so that each event is read once.
 _BATCH = sa.text("""
     SELECT greatest(CAST(:since AS timestamptz), coalesce((
                SELECT handled_at FROM inbox
@@ -29,8 +29,8 @@ _BATCH = sa.text("""
     FROM (SELECT now() - :retention AS last) AS bound
 """)
 
-# A submission that ended stays known as ended, and a participant's past stays what it was: both rest on the events
-# that report an end and, where there is one, on the newest event. The newest of all shows when webhooks last came.
+# Kept are the events that show that a submission ended, and its newest event: participant statistics depend on both.
+# The newest event of all is kept to show when webhooks last arrived.
 _PRUNE = sa.text(f"""
     WITH old AS (
         SELECT e.event_id, e.submission_id FROM inbox e
@@ -45,7 +45,7 @@ _PRUNE = sa.text(f"""
                             ORDER BY {NEWEST_FIRST} LIMIT 1))
 """)  # noqa: S608 - nothing of it comes from outside
 
-# Jobs that succeed are deleted at once, with their events; left are those that failed or were cancelled.
+# Procrastinate deletes jobs that succeed at once, with their events. Failed and cancelled ones are left.
 _PRUNE_JOBS = sa.text("""
     DELETE FROM procrastinate_jobs j
     WHERE j.status IN ('succeeded', 'failed', 'cancelled', 'aborted')
@@ -56,7 +56,7 @@ _PRUNE_JOBS = sa.text("""
 async def prune_events(
     connection: AsyncConnection, since: datetime | None, retention: timedelta, batch: int = BATCH
 ) -> Pruned:
-    """Delete a batch of the events handled after ``since``, at least ``retention`` ago, that nothing needs."""
+    """Delete a batch of unneeded events handled after ``since`` and at least ``retention`` ago."""
     values = {"since": since, "retention": retention, "batch": batch - 1}
     bounds = (await connection.execute(_BATCH, values)).one()
     deleted = await connection.execute(_PRUNE, {"since": since, "until": bounds.until})
@@ -64,6 +64,6 @@ async def prune_events(
 
 
 async def prune_jobs(connection: AsyncConnection, retention: timedelta) -> int:
-    """Delete the jobs that ended at least ``retention`` ago, with their events; return their number."""
+    """Delete jobs that ended at least ``retention`` ago, with their events. Return their number."""
     deleted = await connection.execute(_PRUNE_JOBS, {"retention": retention})
     return deleted.rowcount

@@ -1,153 +1,28 @@
-"""The jobs, on the same PostgreSQL: written in the transaction that gives cause to them.
+"""The queue of jobs in PostgreSQL. A job is written in the transaction that causes it.
 
-A submission's id is the lock, so no two reviews of one run at once. A timer has no lock: waiting for its
-time it would keep back each later job of its lock (Procrastinate asks jobs of one lock in order). It has a
-queueing lock, by which it is found and cancelled.
+A submission's id is the lock, so that no two reviews of a submission run at once. A timer has no lock, because
+Procrastinate runs jobs of a lock in order and a timer would delay all later ones. It has a queueing lock, by which
+it is found and cancelled.
 """
 
-import asyncio
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, LiteralString
+from typing import Any
 
-import psycopg
 import sqlalchemy as sa
-import stamina
-import structlog
-from procrastinate import App, PsycopgConnector
-from procrastinate.connector import BaseConnector, Notify
-from procrastinate.jobs import Job, Notification, Status
-from procrastinate.manager import JobManager, NotificationCallback
-from procrastinate.sql import queries
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.domain.decision import Trigger
 from service.errors import AutoreviewError
-from service.postgres.connection import Connection, Connections
-from service.postgres.database import kind_of
-from service.postgres.requirements import WORKER
-from service.store.workers import RECORD, WorkerSettings
 
 REVIEW = "review"
 RETRY = "retry"
-WAKE = "wake"
+TIMER = "wake"
 QUEUE = "reviews"
-POOL_TIMEOUT = 15.0  # seconds to wait for a connection; psycopg's 30 would be late after a failover
-
-log = structlog.get_logger(__name__)
-
-
-class Connector(PsycopgConnector):
-    """Procrastinate's way to the database, over this service's connections; ``on_heartbeat`` is called after each.
-
-    ``settings`` are recorded with each worker that is registered.
-    """
-
-    def __init__(
-        self, *, on_heartbeat: Callable[[], None], settings: WorkerSettings | None, **pool: Any
-    ) -> None:
-        super().__init__(**pool)
-        self._on_heartbeat = on_heartbeat
-        self._settings = settings
-
-    # That a job ended or is to be tried again, above all: else it would look as if this living worker still had it.
-    @stamina.retry(on=lambda error: kind_of(error) == "unreachable", attempts=3, wait_initial=0.1)
-    async def execute_query_async(self, query: LiteralString, **arguments: Any) -> None:
-        """Execute a statement; retry it if the connection dropped."""
-        await super().execute_query_async(query, **arguments)
-        if query == queries["update_heartbeat"]:
-            self._on_heartbeat()
-
-    async def execute_query_one_async(self, query: LiteralString, **arguments: Any) -> dict[str, Any]:
-        """Execute a statement that returns a row; registering a worker is its first heartbeat."""
-        row: dict[str, Any] = await super().execute_query_one_async(query, **arguments)
-        if query == queries["register_worker"]:
-            if self._settings:
-                recorded = json.dumps(self._settings.as_dict())
-                await super().execute_query_async(RECORD, worker_id=row["worker_id"], settings=recorded)
-            self._on_heartbeat()
-        return row
-
-    async def listen_notify(self, on_notification: Notify, channels: Iterable[str]) -> None:
-        """Listen, or behind a pooler leave finding jobs to polling: notifications would reach whoever comes next."""
-        async with self.pool.connection() as connection:
-            is_pooled = getattr(connection, "is_pooled", False)
-        if is_pooled:
-            log.info("worker.polls", hint="a connection pooler passes no notifications on")
-            await asyncio.Event().wait()
-        await super().listen_notify(on_notification, channels)
-
-
-async def _autocommit(connection: psycopg.AsyncConnection[Any]) -> None:
-    await connection.set_autocommit(True)
-
-
-class Jobs(JobManager):
-    """Procrastinate's jobs, without two of its costs.
-
-    Jobs that ended together with their work, in one transaction, are left alone. And a notification that arrives
-    while an empty fetch is under way is not lost (the worker forgets it after the fetch, and the job would wait
-    for the next poll): then the fetch is repeated.
-    """
-
-    def __init__(self, connector: BaseConnector) -> None:
-        super().__init__(connector)
-        self.ended: set[int] = set()
-        self._notifications = 0
-
-    async def listen_for_jobs(
-        self, *, on_notification: NotificationCallback, queues: Iterable[str] | None = None
-    ) -> None:
-        async def count(*, channel: str, notification: Notification) -> None:
-            self._notifications += 1
-            await on_notification(channel=channel, notification=notification)
-
-        await super().listen_for_jobs(on_notification=count, queues=queues)
-
-    async def fetch_job(self, queues: Iterable[str] | None, worker_id: int) -> Job | None:
-        while True:
-            seen = self._notifications
-            job = await super().fetch_job(queues, worker_id)
-            if job or seen == self._notifications:
-                return job
-
-    async def finish_job(self, job: Job, status: Status, delete_job: bool) -> None:
-        if job.id in self.ended:
-            self.ended.discard(job.id)
-        else:
-            await super().finish_job(job, status, delete_job)
-
-
-def job_app(
-    connections: Connections,
-    *,
-    size: int = WORKER.jobs,
-    on_heartbeat: Callable[[], None] = lambda: None,
-    settings: WorkerSettings | None = None,
-) -> App:
-    """Procrastinate's app on this database; no connection is opened yet. Its worker records ``settings``.
-
-    Each of its statements is a transaction by itself: autocommit saves it BEGIN and COMMIT.
-    """
-    connector = Connector(
-        on_heartbeat=on_heartbeat,
-        settings=settings,
-        connection_class=Connection,
-        kwargs={"connections": connections},
-        min_size=1,
-        max_size=size,
-        timeout=POOL_TIMEOUT,
-        configure=_autocommit,
-    )
-    app = App(connector=connector)
-    app.job_manager = Jobs(app.connector)
-    return app
-
-
-# Procrastinate's own function, which its Python calls too, with the batch as one JSON text: its way of handing
-# over a batch costs psycopg several times as much.
+# Procrastinate's own function, with the batch as one JSON text: Procrastinate's way of passing a batch takes psycopg
+# several times as long.
 _DEFER = sa.text("""
     SELECT procrastinate_defer_jobs_v1(array_agg(
         ROW(:queue, task, priority, lock, timer, args, scheduled_at)::procrastinate_job_to_defer_v1 ORDER BY place))
@@ -157,16 +32,16 @@ _DEFER = sa.text("""
 
 
 class LeaseLost(AutoreviewError):
-    """This worker was taken for dead meanwhile, and its job given to another."""
+    """The job went to another worker, because this one missed its heartbeats."""
 
     code = "lease_lost"
 
 
 @dataclass(slots=True)
 class Lease:
-    """A job as its worker took it; when it is given to another worker, its attempts are one more.
+    """A worker's claim to a job. When the job goes to another worker, its ``attempts`` increase by one.
 
-    ``ended`` is set once the job was deleted in the transaction that stored what came of it.
+    ``ended`` is set when the job was deleted in the transaction that stored its result.
     """
 
     job_id: int
@@ -176,7 +51,7 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Orphan:
-    """A job that was taken from a dead worker."""
+    """A job taken from a dead worker."""
 
     queue: str
     task: str
@@ -187,31 +62,31 @@ class Orphan:
 
     @property
     def is_first(self) -> bool:
-        """Whether a person waits for it, so that it goes before all others."""
+        """Return True if a person waits for it. Such jobs run before all others."""
         return self.task == RETRY or self.args.get("trigger") == Trigger.PERSON.value
 
 
 async def enqueue_reviews(connection: AsyncConnection, submissions: Iterable[str], trigger: Trigger) -> None:
-    """A review of each of the submissions, as part of the connection's transaction."""
+    """Enqueue a review of each submission, in the connection's transaction."""
     await _defer(
         connection,
         [_job(REVIEW, submission, lock=submission, trigger=trigger.value) for submission in submissions],
     )
 
 
-async def take_orphans(connection: AsyncConnection, silent: float, longest: float) -> list[Orphan]:
-    """Remove the jobs whose workers are dead, or that take longer than any review can, and return them.
+async def take_orphans(connection: AsyncConnection, heartbeat_timeout: float, longest: float) -> list[Orphan]:
+    """Delete the jobs whose workers are dead, or that run longer than any review can, and return them.
 
-    ``silent`` and ``longest`` are in seconds. They are put back as new jobs, because a worker that only slept
-    ends its job when it wakes: that must not be the one that another has by then. Any number of workers may
-    ask for this at once.
+    ``heartbeat_timeout`` and ``longest`` are in seconds. The caller puts the jobs back as new ones: a worker that
+    was only suspended ends its own job when it resumes, not the one that another worker has by then. Any number of
+    workers may call this at once.
     """
-    rows = await connection.execute(_ORPHANS, {"silent": silent, "longest": longest})
+    rows = await connection.execute(_ORPHANS, {"silent": heartbeat_timeout, "longest": longest})
     return [Orphan(**row) for row in rows.mappings()]
 
 
 async def put_back(connection: AsyncConnection, orphan: Orphan, after: timedelta) -> None:
-    """Write the job anew: at once before all that waits, since it had its turn, else after this time."""
+    """Write the job again, to run after this time. Without a delay it runs first, since it was running before."""
     values = {
         "queue": orphan.queue,
         "task": orphan.task,
@@ -226,33 +101,30 @@ async def put_back(connection: AsyncConnection, orphan: Orphan, after: timedelta
 
 
 async def enqueue_decided(connection: AsyncConnection, submission: str) -> None:
-    """A review for what a person decided: before all others, also one of it that waits for its next try."""
+    """Enqueue the review that sends a manual decision, before all others."""
     trigger = Trigger.PERSON.value
     await _defer(connection, [_job(REVIEW, submission, lock=submission, first=True, trigger=trigger)])
 
 
 async def enqueue_retry(connection: AsyncConnection, submission: str) -> None:
-    """Another try for what failed, before all reviews."""
+    """Enqueue the retry of a failed decision, before all reviews."""
     await _defer(connection, [_job(RETRY, submission, lock=submission, first=True)])
 
 
 async def set_timer(connection: AsyncConnection, submission: str, at: datetime, trigger: Trigger) -> None:
-    """A review of the submission not before ``at``, whatever restarts in between.
-
-    A submission has one timer: this one takes an earlier one's place. Only for who holds the study's lock.
-    """
+    """Schedule a review of the submission at ``at``. Replaces its earlier timer. Requires the study's lock."""
     await cancel_timer(connection, submission)
-    timer = _job(WAKE, submission, timer=_timer(submission), at=at, trigger=trigger.value)
+    timer = _job(TIMER, submission, timer=_timer(submission), at=at, trigger=trigger.value)
     await _defer(connection, [timer])
 
 
 async def fire_timers(connection: AsyncConnection, submissions: Sequence[str]) -> None:
-    """The submissions' timers ring now, where they have one: something says that they were answered."""
-    await connection.execute(_RING, {"timers": [_timer(submission) for submission in submissions]})
+    """Let the submissions' timers fire now: a webhook may report the participant's answer."""
+    await connection.execute(_FIRE, {"timers": [_timer(submission) for submission in submissions]})
 
 
 async def cancel_timer(connection: AsyncConnection, submission: str) -> None:
-    """The submission's timer, if it has one, won't ring."""
+    """Cancel the submission's timer, if it has one."""
     await connection.execute(_CANCEL, {"timer": _timer(submission)})
 
 
@@ -276,7 +148,7 @@ _ORPHANS = sa.text("""
     )
     SELECT queue_name AS queue, task_name AS task, lock, queueing_lock AS timer, args, attempts FROM dead ORDER BY id
 """)
-# A timer that was set since then takes the place of one that was ringing.
+# The unique queueing lock drops a timer that was firing if a newer one was set.
 _PUT_BACK = sa.text("""
     INSERT INTO procrastinate_jobs (
         queue_name, task_name, priority, lock, queueing_lock, args, attempts, scheduled_at)
@@ -288,7 +160,7 @@ _CANCEL = sa.text("""
     SELECT procrastinate_cancel_job_v1(id, false, true)
     FROM procrastinate_jobs WHERE queueing_lock = :timer AND status = 'todo'
 """)
-_RING = sa.text("""
+_FIRE = sa.text("""
     UPDATE procrastinate_jobs SET scheduled_at = NULL WHERE queueing_lock = ANY(:timers) AND status = 'todo'
 """)
 

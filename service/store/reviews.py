@@ -1,4 +1,4 @@
-"""How the reviews of each submission fare: their number in an hour, their failures in a row, and their end."""
+"""The reviews of each submission: their number in an hour, their failures in a row, and their end."""
 
 import json
 from collections.abc import Sequence
@@ -20,10 +20,10 @@ HOUR = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """What a review begins with, at ``now`` by the database's clock.
+    """The state at the start of a review, at ``now`` by the database's clock.
 
-    ``has_news`` is True if a webhook or evidence arrived that no finished review has seen, ``unread`` are the ids
-    of that evidence. ``wait`` is the time until the submission may be reviewed again, None if it may be now.
+    ``has_news`` is True if a webhook or evidence arrived that no finished review has handled, ``unread`` are the
+    ids of that evidence. ``wait`` is the time until the submission may be reviewed, None if it may be now.
     """
 
     now: datetime
@@ -43,22 +43,19 @@ _BEGIN = sa.text("""
 
 
 async def begin_review(connection: AsyncConnection, submission: str, most: int) -> Begun:
-    """Look whether the submission is to be reviewed now: at most ``most`` reviews within an hour.
-
-    An hour that begins later than now, the clock having been set back, is over.
-    """
+    """Return whether the submission may be reviewed now: at most ``most`` reviews within an hour."""
     row = await connection.execute(_BEGIN, {"id": submission, "most": most, "hour": HOUR})
     now, has_event, unread, over_at = row.one()
-    # No interval leaves the database: behind an older PgBouncer psycopg can't know in which style it comes.
+    # The interval is computed here: behind an older PgBouncer psycopg can't know the style in which one arrives.
     wait = over_at - now if over_at else None
     return Begun(now, has_event or unread is not None, tuple(unread or ()), wait)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of an attempt; ``pending`` where it is to be tried again.
+    """The answer to an attempt. The status is pending if the attempt is to be repeated.
 
-    ``shown`` is the status that Prolific's answer to a transition shows, None where it says nothing reliable.
+    ``shown`` is the status in Prolific's answer to a transition, None if it is not reliable.
     """
 
     attempt: int
@@ -68,7 +65,7 @@ class Answer:
     shown: Status | None = None
 
 
-# The hour is counted anew when it is over, or began in the future because a clock was set back.
+# A new hour begins when the last one is over, or began in the future because a clock was set back.
 _COUNT = """
     INSERT INTO reviews AS r (submission_id, in_hour) VALUES (:id, 1)
     ON CONFLICT (submission_id) DO UPDATE SET
@@ -77,7 +74,7 @@ _COUNT = """
         outages = 0, refusals = 0, troubled_since = NULL
 """
 
-# Of events and evidence that a review began with.
+# The events and evidence that a review began with.
 _HANDLE = """
     events AS (
         UPDATE inbox SET handled_at = now()
@@ -103,7 +100,7 @@ _GIVE_UP = sa.text(f"WITH {_HANDLE} SELECT")
 
 
 async def give_up(connection: AsyncConnection, submission: str, begun: Begun) -> None:
-    """Mark as handled what the review began with, so that no sweep repeats it; its failures go on counting."""
+    """Mark as handled what the review began with, so that no sweep repeats it. Its failures stay counted."""
     values = {"id": submission, "began": begun.now, "unread": list(begun.unread)}
     await connection.execute(_GIVE_UP, values)
 
@@ -117,10 +114,10 @@ async def end_review(
     lease: Lease | None,
     answer: Answer | None = None,
 ) -> bool:
-    """Record the end of a review in one statement, well or not; return whether its job ended with it.
+    """Record the end of a review in one statement. Return True if the review's job ended with it.
 
-    The answer is stored, the submission's events received until ``began`` and the ``unread`` evidence are marked
-    handled, the review is counted, and the next failure is the first again.
+    Store the answer, mark the submission's events received until ``began`` and the ``unread`` evidence as handled,
+    count the review, and reset the count of failures.
     """
     ended = await connection.execute(
         _END,
@@ -143,7 +140,7 @@ async def end_review(
 
 @dataclass(frozen=True, slots=True)
 class Failures:
-    """The failures of a submission's reviews in a row, ``since`` when, as of ``now`` by the database's clock."""
+    """The failures of a submission's reviews in a row, the first at ``since``; ``now`` is the database's time."""
 
     outages: int
     refusals: int
@@ -152,17 +149,17 @@ class Failures:
 
 
 async def add_outage(connection: AsyncConnection, submission: str) -> Failures:
-    """Count a failure that has nothing to do with this submission: Prolific did not answer, or not properly."""
+    """Count a failure that does not depend on the submission: no answer from Prolific, or not a proper one."""
     return await _add(connection, submission, "outages")
 
 
 async def add_refusal(connection: AsyncConnection, submission: str) -> Failures:
-    """Count a refusal by Prolific of what was asked of this submission."""
+    """Count Prolific's refusal of a request for this submission."""
     return await _add(connection, submission, "refusals")
 
 
 async def _add(connection: AsyncConnection, submission: str, kind: str) -> Failures:
-    """A failed review counts as one of the hour's too."""
+    # A failed review counts towards the hour's limit too.
     age = sa.func.now() - reviews.c.hour_began
     in_hour = sa.and_(age >= timedelta(0), age < HOUR)
     new = insert(reviews).values(

@@ -1,4 +1,4 @@
-"""What the service does to each table, so that a missing right is found at the start."""
+"""The rights that the service needs on each table, so that a missing one is found at the start."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""Rule books as they were loaded: each file by its hash, the sets of them, and what new ones call for."""
+"""The rule books that were loaded: each file by its hash, their sets, and the submissions to review for new rules."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -17,10 +17,10 @@ Book = dict[str, bytes]
 """The bytes of each file, by its name."""
 
 
-async def keep_book(
+async def save_book(
     connection: AsyncConnection, book: Mapping[str, bytes], hashes: Mapping[str, str]
 ) -> None:
-    """Keep each file of a book by its hash, and the book as the last good one."""
+    """Save each file by its hash, and the book as the last valid one."""
     key = sa.func.hashtextextended("autoreview:rule_books", 0)
     await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
     kept = [
@@ -33,7 +33,7 @@ async def keep_book(
 
 
 async def last_good_book(connection: AsyncConnection) -> Book | None:
-    """The book that was loaded last by any process; None if none ever was."""
+    """Return the book that any process loaded last, None if none ever was."""
     hashes = await newest_hashes(connection)
     if hashes is None:
         return None
@@ -62,7 +62,7 @@ async def kept_file(connection: AsyncConnection, found: str) -> KeptFile | None:
 
 
 async def newest_hashes(connection: AsyncConnection) -> dict[str, str] | None:
-    """Return name and hash of each file of the book that was loaded last; None if none ever was."""
+    """Return the name and hash of each file of the book that was loaded last, None if none ever was."""
     found: dict[str, str] | None = await connection.scalar(
         sa.select(rule_books.c.files).order_by(rule_books.c.id.desc()).limit(1)
     )
@@ -71,13 +71,13 @@ async def newest_hashes(connection: AsyncConnection) -> dict[str, str] | None:
 
 @dataclass(frozen=True, slots=True)
 class RulesVersion:
-    """What decides submissions of a study: a rule file by its hash, and the mode that it and the service allow."""
+    """What decides submissions of a study: the hash of a rule file, and the mode that it and the service allow."""
 
     rules_hash: str
     mode: Mode
 
 
-_LEFT_BEHIND = sa.text(f"""
+_OTHER_RULES = sa.text(f"""
     WITH version AS (
         SELECT * FROM jsonb_to_recordset(CAST(:versions AS jsonb)) AS t (study text, hash text, lower text[])
     )
@@ -102,10 +102,10 @@ _LEFT_BEHIND = sa.text(f"""
 async def decided_under_other_rules(
     connection: AsyncConnection, version_of: Callable[[str, str | None], RulesVersion | None]
 ) -> list[str]:
-    """Submissions that other rules, or a lower mode, held or observed; those that no file claimed then too.
+    """Return submissions that other rules or a lower mode held or observed, and those that no file claimed before.
 
-    ``version_of`` takes a study and its parent. Not those that a person held, nor those whose review for new rules is queued already. Takes the lock of
-    ``keep_book`` for granted, so that of several processes one enqueues.
+    Submissions that a person holds, and those whose review for new rules is queued, are left out. ``version_of``
+    takes a study and its parent. Requires the lock of ``save_book``, so that only one process enqueues reviews.
     """
     studies = await studies_with_parents(connection)
     versions = [
@@ -114,7 +114,7 @@ async def decided_under_other_rules(
         if (found := version_of(study, parent))
     ]
     rows = await connection.execute(
-        _LEFT_BEHIND,
+        _OTHER_RULES,
         {
             "versions": json.dumps(versions),
             "person": Trigger.PERSON.value,

@@ -1,4 +1,4 @@
-"""Numbers over the submissions that were seen: a study's times, a participant's past."""
+"""Statistics over the submissions seen: the times of a study, the history of a participant."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ COUNTED = (Status.AWAITING_REVIEW, Status.APPROVED, Status.PARTIALLY_APPROVED, S
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Of a study's times taken, in seconds; ``sd`` is that of a sample, None below two."""
+    """The times taken in a study, in seconds. ``sd`` is the sample's, None below two submissions."""
 
     count: int
     mean: float | None
@@ -24,7 +24,7 @@ class Times:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """How many other submissions of a participant were seen, and how many are now of each status."""
+    """The number of a participant's other submissions seen, and how many now have each status."""
 
     submissions: int
     approved: int
@@ -32,7 +32,7 @@ class Past:
     returned: int
 
 
-# The time as review.facts reckons it: Prolific's own unless that is nothing, else between the two times.
+# The time as in review.facts: Prolific's own unless it is zero, else the difference of the two times.
 _TIMES = sa.text("""
     SELECT count(taken), avg(taken), stddev_samp(taken), percentile_cont(0.5) WITHIN GROUP (ORDER BY taken)
     FROM (
@@ -48,8 +48,8 @@ _TIMES = sa.text("""
     ) AS times
 """)
 
-# What was fetched counts, unless a webhook received since then reports a final status: the newest of its
-# submission's by Prolific's own time, since a late retry says what was, not what is.
+# The fetched status counts, unless a webhook reported a final status after the fetch. Of several webhooks the newest
+# by Prolific's own time counts, because a late retry reports an old status.
 _PAST = sa.text(f"""
     WITH named AS (
         SELECT DISTINCT submission_id AS id FROM inbox
@@ -75,9 +75,9 @@ _PAST = sa.text(f"""
 
 
 async def times_of_study(connection: AsyncConnection, study: str, *, without: str) -> Times | None:
-    """The times of the study's submissions that were completed and not given up, one left out.
+    """Return the times of the study's completed submissions that were not given up, without one of them.
 
-    None where Prolific's list of the study was never read: what was seen then is no more than a part of it.
+    Return None if Prolific's list of the study was never read: the submissions seen are then only a part of it.
     """
     listed = sa.text("SELECT listed_at FROM studies WHERE id = :study")
     if await connection.scalar(listed, {"study": study}) is None:
@@ -88,6 +88,6 @@ async def times_of_study(connection: AsyncConnection, study: str, *, without: st
 
 
 async def past_of_participant(connection: AsyncConnection, participant: str, *, without: str) -> Past:
-    """The participant's submissions of all studies that this service saw, one left out."""
+    """Count a participant's submissions in all studies seen, without one of them."""
     row = await connection.execute(_PAST, {"participant": participant, "submission": without})
     return Past(*row.one())

@@ -1,80 +1,58 @@
-"""Submissions and studies as last seen at Prolific."""
+"""Submissions and studies as last fetched from Prolific."""
 
+import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.domain.submission import CompletionCode, Status, Study, Submission
+from service.domain.submission import CompletionCode, Study, Submission
 from service.store.tables import studies, submissions
 from service.store.tallies import tallied
 
 _PARENT = submissions.c.data["parent_study_id"].astext.label("parent_id")
 
-# The parent of a study: the same in each of its submissions, but rows of an older version may lack it.
+# The parent of a study is the same in all its submissions, but rows of older versions may lack it.
 PARENT_OF = """(SELECT max(data ->> 'parent_study_id')
     FROM (SELECT data FROM submissions WHERE study_id = {study} LIMIT 100) AS part)"""
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What earlier looks add to the newest one."""
-
-    first_seen_at: datetime
-    ever_final: bool
-
-
-async def see_submission(connection: AsyncConnection, submission: Submission, *, claimed: bool) -> Seen:
-    """Keep the submission as just fetched; a final status once seen is never forgotten."""
-    new = insert(submissions).values(row_of(submission, claimed=claimed))
-    row = await connection.execute(
-        new.on_conflict_do_update(
-            index_elements=[submissions.c.id],
-            set_={
-                "study_id": new.excluded.study_id,
-                "participant_id": new.excluded.participant_id,
-                "status": new.excluded.status,
-                "ever_final": submissions.c.ever_final | new.excluded.ever_final,
-                "claimed": new.excluded.claimed,
-                "seen_at": sa.func.now(),
-                "data": new.excluded.data,
-            },
-        ).returning(submissions.c.first_seen_at, submissions.c.ever_final),
-    )
-    first_seen_at, ever_final = row.one()
-    return Seen(first_seen_at, ever_final)
+# A final status is kept even if the submission is reopened.
+SAVE_SUBMISSION = """
+    INSERT INTO submissions AS s (id, study_id, participant_id, status, ever_final, claimed, data)
+    SELECT id, study_id, participant_id, status, ever_final, claimed, data
+    FROM jsonb_to_record(CAST(:seen AS jsonb)) AS new (
+        id text, study_id text, participant_id text, status text, ever_final boolean, claimed boolean, data jsonb)
+    ON CONFLICT (id) DO UPDATE SET
+        study_id = excluded.study_id, participant_id = excluded.participant_id, status = excluded.status,
+        ever_final = s.ever_final OR excluded.ever_final, claimed = excluded.claimed, seen_at = now(),
+        data = excluded.data
+    RETURNING first_seen_at, ever_final
+"""
 
 
-async def see_status(connection: AsyncConnection, submission: str, status: Status) -> None:
-    """Prolific's answer to a transition tells the new status of a submission that was seen before."""
-    await connection.execute(
-        sa.update(submissions)
-        .where(submissions.c.id == submission)
-        .values(
-            status=status.value,
-            ever_final=submissions.c.ever_final | status.is_final,
-            seen_at=sa.func.now(),
-            data=submissions.c.data.concat(sa.cast({"status": status.value}, JSONB)),
-        ),
-    )
+async def save_submission(connection: AsyncConnection, submission: Submission, *, claimed: bool) -> None:
+    """Save a submission as just fetched."""
+    seen = json.dumps(submission_row(submission, claimed=claimed))
+    await connection.execute(sa.text(SAVE_SUBMISSION), {"seen": seen})
 
 
-async def see_list(
+async def save_list(
     connection: AsyncConnection, rows: Sequence[Submission], *, claimed: bool, asked_at: datetime
 ) -> None:
-    """Keep submissions as a list asked for at ``asked_at`` shows them.
+    """Save submissions as a list shows them that was requested at ``asked_at``.
 
-    Of one that was fetched since then only a final status is learnt: it was seen, and is never forgotten.
+    A submission that was fetched after that keeps its status. Only a final status is added to what is known of it.
     """
     if not rows:
         return
     new = insert(submissions).values(
-        # In one order everywhere: two processes that read the same list must not wait for each other.
-        [row_of(one, claimed=claimed) for _, one in sorted({one.id: one for one in rows}.items())]
+        # In the same order in each process: two that save the same list would otherwise deadlock.
+        [submission_row(one, claimed=claimed) for _, one in sorted({one.id: one for one in rows}.items())]
     )
     newer = submissions.c.seen_at <= asked_at
     current = ("study_id", "participant_id", "status", "claimed", "data")
@@ -91,14 +69,14 @@ async def see_list(
 
 
 async def mark_listed(connection: AsyncConnection, study: str) -> None:
-    """The study's list was read to its end, and no row was missing."""
+    """Mark the study's list as read to its end, without missing rows."""
     await connection.execute(
         sa.update(studies).where(studies.c.id == study).values(listed_at=sa.func.now()),
     )
 
 
-async def see_study(connection: AsyncConnection, study: Study) -> None:
-    """Keep the study as just fetched."""
+async def save_study(connection: AsyncConnection, study: Study) -> None:
+    """Save a study as just fetched."""
     new = insert(studies).values(id=study.id, data=_json(study))
     await connection.execute(
         new.on_conflict_do_update(
@@ -107,8 +85,8 @@ async def see_study(connection: AsyncConnection, study: Study) -> None:
     )
 
 
-async def study_as_seen(connection: AsyncConnection, study: str) -> Study | None:
-    """The study as it was fetched last; None if it never was."""
+async def load_study(connection: AsyncConnection, study: str) -> Study | None:
+    """Return the study as last fetched, None if it never was."""
     data = await connection.scalar(sa.select(studies.c.data).where(studies.c.id == study))
     if data is None:
         return None
@@ -117,7 +95,7 @@ async def study_as_seen(connection: AsyncConnection, study: str) -> Study | None
 
 
 async def study_of(connection: AsyncConnection, submission: str) -> str | None:
-    """The study of a submission that was seen before."""
+    """Return the study of a submission that was fetched before."""
     found: str | None = await connection.scalar(
         sa.select(submissions.c.study_id).where(submissions.c.id == submission)
     )
@@ -125,7 +103,7 @@ async def study_of(connection: AsyncConnection, submission: str) -> str | None:
 
 
 async def study_and_parent(connection: AsyncConnection, submission: str) -> tuple[str | None, str | None]:
-    """Return the study of a submission and that study's parent; None for what is not known."""
+    """Return the study of a submission and that study's parent, None if unknown."""
     rows = await connection.execute(
         sa.select(submissions.c.study_id, _PARENT).where(submissions.c.id == submission)
     )
@@ -133,7 +111,7 @@ async def study_and_parent(connection: AsyncConnection, submission: str) -> tupl
     return (row.study_id, row.parent_id) if row else (None, None)
 
 
-# Each study by one look at an index, and by others whether submissions were new, waiting or decided lately.
+# A recursive query finds the distinct studies by index lookups, where DISTINCT would scan all submissions.
 _STUDIES = sa.text(f"""
     WITH RECURSIVE seen (id) AS (
         SELECT min(study_id) FROM submissions
@@ -154,22 +132,13 @@ _STUDIES = sa.text(f"""
 async def studies_with_parents(
     connection: AsyncConnection, *, within: timedelta | None = None
 ) -> dict[str, str | None]:
-    """Return each study of which a submission was seen (``within``: and that was at work lately), with its parent."""
+    """Return each study of which a submission was seen, with its parent; ``within`` keeps those active lately."""
     rows = await connection.execute(_STUDIES, {"within": within})
     return {row.id: row.parent_id for row in rows}
 
 
-async def seen_before(connection: AsyncConnection, submission: str) -> Seen | None:
-    """What earlier looks at the submission tell, without looking again; None if there were none."""
-    rows = await connection.execute(
-        sa.select(submissions.c.first_seen_at, submissions.c.ever_final).where(submissions.c.id == submission)
-    )
-    row = rows.one_or_none()
-    return Seen(*row) if row else None
-
-
-async def submission_as_seen(connection: AsyncConnection, submission: str) -> dict[str, Any] | None:
-    """A submission as the API gives it; None if it was never fetched."""
+async def load_submission(connection: AsyncConnection, submission: str) -> dict[str, Any] | None:
+    """Return a submission as the API gives it, None if it was never fetched."""
     rows = await connection.execute(
         sa.select(submissions.c.data, submissions.c.first_seen_at, submissions.c.seen_at).where(
             submissions.c.id == submission
@@ -180,7 +149,7 @@ async def submission_as_seen(connection: AsyncConnection, submission: str) -> di
 
 
 async def first_seen(connection: AsyncConnection, studies: Sequence[str]) -> datetime | None:
-    """When the first submission of any of these studies was seen."""
+    """Return when the first submission of these studies was seen."""
     found: datetime | None = await connection.scalar(
         sa.select(sa.func.min(submissions.c.first_seen_at)).where(submissions.c.study_id.in_(studies))
     )
@@ -188,12 +157,12 @@ async def first_seen(connection: AsyncConnection, studies: Sequence[str]) -> dat
 
 
 async def unclaimed_count(connection: AsyncConnection) -> int:
-    """Submissions whose study no rule file names."""
+    """Count the submissions whose study no rule file names."""
     return (await tallied(connection, "unclaimed")).get((), 0)
 
 
-def row_of(submission: Submission, *, claimed: bool) -> dict[str, Any]:
-    """Return the row of a submission as it was fetched, without the times."""
+def submission_row(submission: Submission, *, claimed: bool) -> dict[str, Any]:
+    """Return the row of a fetched submission, without the times."""
     return {
         "id": submission.id,
         "study_id": submission.study_id,

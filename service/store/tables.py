@@ -1,4 +1,4 @@
-"""The tables, as the migrations make them. A test compares the two."""
+"""The tables, as the migrations create them. A test compares the two."""
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
@@ -7,7 +7,7 @@ metadata = sa.MetaData()
 
 _moment = sa.DateTime(timezone=True)
 _now = sa.text("now()")
-ENDED = "upper(status) IN ('APPROVED', 'REJECTED', 'RETURNED')"  # word for word as queries must say it to use the index
+ENDED = "upper(status) IN ('APPROVED', 'REJECTED', 'RETURNED')"  # PostgreSQL uses the index only for this exact text
 _unhandled = sa.text("handled_at IS NULL")
 
 
@@ -20,7 +20,7 @@ inbox = sa.Table(
     metadata,
     sa.Column("event_id", sa.Text, primary_key=True),
     sa.Column("received_at", _moment, nullable=False, server_default=_now),
-    sa.Column("sent_at", sa.Text),  # X-Timestamp as it came: its unit is unknown
+    sa.Column("sent_at", sa.Text),  # X-Timestamp as received: its unit is not documented
     sa.Column("event_type", sa.Text),
     sa.Column("submission_id", sa.Text),
     sa.Column("participant_id", sa.Text),
@@ -28,7 +28,7 @@ inbox = sa.Table(
     sa.Column("body", sa.LargeBinary, nullable=False),
     sa.Column("readable", sa.Boolean, nullable=False),
     sa.Column("handled_at", _moment),
-    sa.Column("signature", sa.LargeBinary),  # null where an earlier version stored the event
+    sa.Column("signature", sa.LargeBinary),  # null for events that an earlier version stored
     sa.Index("inbox_signature", "signature", unique=True),
     sa.Index("inbox_received_at", "received_at"),
     sa.Index("inbox_submission_id", "submission_id", "received_at"),
@@ -46,7 +46,7 @@ evidence = sa.Table(
     sa.Column("submission_id", sa.Text, nullable=False),
     sa.Column("payload", JSONB, nullable=False),
     sa.Column("handled_at", _moment),
-    sa.Column("participant_id", sa.Text),  # whom the payload says it is about, if it does
+    sa.Column("participant_id", sa.Text),  # the participant that the payload names, if any
     sa.Index("evidence_submission_id", "submission_id", "source", "id"),
     sa.Index("evidence_unhandled", "submission_id", postgresql_where=_unhandled),
 )
@@ -93,7 +93,7 @@ studies = sa.Table(
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("seen_at", _moment, nullable=False, server_default=_now),
     sa.Column("data", JSONB, nullable=False),
-    sa.Column("listed_at", _moment),  # when Prolific's list of its submissions was last read to its end
+    sa.Column("listed_at", _moment),  # when Prolific's list of its submissions was last read completely
 )
 
 decisions = sa.Table(
@@ -130,7 +130,7 @@ decisions = sa.Table(
     sa.Index("decisions_recheck_at", "recheck_at", postgresql_where=sa.text("recheck_at IS NOT NULL")),
 )
 
-# An attempt is written before Prolific is called, its answer after: a crash in between shows as one without.
+# An attempt is written before Prolific is called, its answer afterwards: after a crash in between there is no answer.
 attempts = sa.Table(
     "attempts",
     metadata,
@@ -151,8 +151,8 @@ answers = sa.Table(
     sa.Column("answer", JSONB(none_as_null=True)),
 )
 
-# Each decision's status: its newest attempt's answer, ``pending`` without one, else what its kind implies. Triggers
-# keep this table and the next two, because the previous version writes decisions too during a rolling upgrade.
+# Each decision's status: its newest attempt's answer, ``pending`` without one, else what its outcome implies. Triggers
+# keep this table and the next two, because the previous version also writes decisions during a rolling upgrade.
 decision_states = sa.Table(
     "decision_states",
     metadata,
@@ -163,7 +163,7 @@ decision_states = sa.Table(
     sa.Index("decision_states_status", "status", "decision_id"),
 )
 
-# Counts as sums of changes: rows are only added, so that transactions never wait for each other's counter, and a
+# Counts as sums of changes. Rows are only added, so that transactions never wait for each other's counter, and a
 # periodic run sums them up. Keys: decisions/outcome/status, events/readable or unreadable, unclaimed,
 # observed/file/rule/would.
 tallies = sa.Table(
@@ -173,7 +173,7 @@ tallies = sa.Table(
     sa.Column("number", sa.BigInteger, nullable=False),
 )
 
-# The submissions to which a rule under observation would have done something, each once.
+# The submissions that a rule under observation would have decided, each once.
 observations = sa.Table(
     "observations",
     metadata,
@@ -201,7 +201,7 @@ rule_books = sa.Table(
     sa.Column("files", JSONB, nullable=False),
 )
 
-# How the reviews of a submission fare: how many began in an hour, and what went wrong since one came to its end.
+# The reviews of a submission: how many began in an hour, and the failures since the last one that ended well.
 reviews = sa.Table(
     "reviews",
     metadata,
@@ -213,7 +213,7 @@ reviews = sa.Table(
     sa.Column("troubled_since", _moment),
 )
 
-# Work that is done now and then, once for all replicas: when it was last begun, and what came of it.
+# Periodic runs, once for all replicas: when each last began, and its result.
 turns = sa.Table(
     "turns",
     metadata,
@@ -232,8 +232,8 @@ worker_settings = sa.Table(
     sa.Column("settings", JSONB, nullable=False),
 )
 
-# The heads of all versions of the service that work on this schema. A migration adds its own; one that takes
-# something away removes those that need it.
+# The heads of all versions of the service that work with this schema. A migration adds its own, and removes those
+# that need what it drops.
 schema_heads = sa.Table(
     "schema_heads",
     metadata,
@@ -241,9 +241,9 @@ schema_heads = sa.Table(
     sa.Column("since", _moment, nullable=False, server_default=_now),
 )
 
-# What holds decisions back for a whole study, or (``study_id`` null) for the service: a person pauses and resumes,
-# a limit that is reached opens a breaker, ``guard`` names it. The newest rows say what is so now. ``decision_id``
-# is the newest decision at a resume (what came before it counts towards no limit), or the one that opened.
+# Pauses and circuit breakers of a study, or of the service if ``study_id`` is null. A person pauses and resumes. A
+# limit that is reached, the ``guard``, opens a breaker. The newest rows are in force. ``decision_id`` is the newest
+# decision at a resume (earlier ones count towards no limit), or the one that opened the breaker.
 brakes = sa.Table(
     "brakes",
     metadata,
@@ -259,7 +259,7 @@ brakes = sa.Table(
     sa.Index("brakes_study_id", "study_id", "id"),
 )
 
-# What people are told, written with what gave cause to it and sent after; once for each kind and key.
+# The outbox of notifications: each kind and key once.
 notices = sa.Table(
     "notices",
     metadata,

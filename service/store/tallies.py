@@ -1,4 +1,4 @@
-"""Counts that triggers keep as rows are added: read by their sum, whatever the number of rows counted."""
+"""Counts that triggers keep as rows are added. The sum of their changes is read, not the rows counted."""
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -12,7 +12,7 @@ _SUM_UP = sa.text("""
 
 
 async def tallied(connection: AsyncConnection, kind: str) -> dict[tuple[str, ...], int]:
-    """Return the counts of a kind, by what follows the kind in their keys, without those that are zero."""
+    """Return the non-zero counts of a kind, by the rest of their keys."""
     number = sa.func.sum(tallies.c.number)
     rows = await connection.execute(
         sa.select(tallies.c.key, sa.cast(number, sa.BigInteger))
@@ -25,5 +25,5 @@ async def tallied(connection: AsyncConnection, kind: str) -> dict[tuple[str, ...
 
 
 async def sum_up(connection: AsyncConnection) -> None:
-    """Replace the changes of each count by their sum, so that there are few to add."""
+    """Replace the changes of each count by their sum, so that a read adds up only a few."""
     await connection.execute(_SUM_UP)

@@ -158,7 +158,7 @@ async def test_each_fact_has_its_value_and_where_that_came_from(start: Start, tm
         "value": 0,
         "source": f"survey, pushed at {at} UTC",
     }
-    assert facts["submission.pace"]["source"].startswith("reckoned")
+    assert facts["submission.pace"]["source"].startswith("computed")
     assert facts["submission.pace"]["value"] == pytest.approx(700 / 720)
     assert facts["study.status"] == {
         "fact": "study.status",

@@ -8,7 +8,7 @@ from sqlalchemy import text
 from service.app import Parts
 from service.domain.submission import Status, Submission
 from service.sandbox.studies import STROOP, TWO_PARTS
-from service.store.submissions import see_submission
+from service.store.submissions import save_submission
 from tests.conftest import Start
 from tests.world import ADMIN, EVIDENCE, bearer, rules_text
 
@@ -126,7 +126,7 @@ async def test_a_submission_of_a_part_goes_by_the_file_of_the_parent_study(start
         async with world.service.database.begin() as connection:
             for name, parent in (("ours", STROOP), ("other", TWO_PARTS)):
                 seen = Submission(name, f"part of {parent}", None, Status.ACTIVE, parent_study_id=parent)
-                await see_submission(connection, seen, claimed=True)
+                await save_submission(connection, seen, claimed=True)
         assert (await world.push("ours", GOOD)).status_code == 202
         assert (await world.push("other", GOOD)).status_code == 404
 

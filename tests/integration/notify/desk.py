@@ -24,7 +24,7 @@ from service.sandbox.server import running
 from service.secret import Secret
 from service.store.decisions import add_answer, add_attempt, record
 from service.store.pauses import open_breaker
-from service.store.submissions import see_study, see_submission
+from service.store.submissions import save_study, save_submission
 
 STUDY = "65f000000000000000000051"
 PARTICIPANT = "65f0000000000000000000bb"
@@ -140,7 +140,7 @@ class Desk:
             parent_study_id=parent,
         )
         async with self.database.begin() as connection:
-            await see_submission(connection, seen, claimed=claimed)
+            await save_submission(connection, seen, claimed=claimed)
         return found
 
     async def decided(self, submission: str, outcome: Outcome, *, ago: timedelta, **more: Any) -> int:
@@ -201,7 +201,7 @@ class Desk:
 
     async def study(self, status: str = "ACTIVE", study: str = STUDY) -> None:
         async with self.database.begin() as connection:
-            await see_study(connection, a_study(study, status))
+            await save_study(connection, a_study(study, status))
 
     async def webhook(self, hours_ago: float) -> None:
         await self.sql(

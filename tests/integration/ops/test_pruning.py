@@ -9,7 +9,7 @@ import pytest
 from service.ops.retention import Pruning
 from service.postgres.database import Database
 from service.store.history import history_of
-from service.store.holds import told_last
+from service.store.holds import status_reported_last
 from service.store.inbox import inbox_counts, last_event_at
 from service.store.pruning import prune_events
 from service.store.statistics import past_of_participant
@@ -94,7 +94,7 @@ async def known(url: str) -> dict[str, Any]:
     async with database.connect() as connection:
         for one in ("ended", "reopened", "open"):
             history = await history_of(connection, one, study=None, participant="p")
-            found[one] = (history.ended, await told_last(connection, one))
+            found[one] = (history.ended, await status_reported_last(connection, one))
         found["past"] = await past_of_participant(connection, "p", without="another")
         found["last"] = await last_event_at(connection)
     await database.close()

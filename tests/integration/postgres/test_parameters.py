@@ -11,7 +11,7 @@ from service.postgres.connection import Connections
 from service.postgres.database import Database
 from service.postgres.migrate import sync_engine
 from service.postgres.parameters import SESSION, connection_parameters, own_options
-from service.store.queue import job_app
+from service.store.job_app import job_app
 from tests.integration.postgres.roles import run
 
 

@@ -13,7 +13,8 @@ from psycopg.rows import dict_row
 from service.app import Parts, build, opened
 from service.domain.decision import Outcome, Trigger
 from service.manual.pause import pause, resume
-from service.review.review import Reviewer, ReviewJob
+from service.review.job import ReviewJob
+from service.review.review import Reviewer
 from service.rulebook.current import RulesInForce
 from service.sandbox.model import SimSubmission
 from service.sandbox.studies import STROOP, TWO_PARTS
@@ -88,7 +89,7 @@ async def outcome(world: World, wanted: Outcome, *, study: str = STROOP) -> Outc
 @asynccontextmanager
 async def reviewers(world: World, number: int) -> AsyncIterator[list[Reviewer]]:
     """So many more services on the world's database, each with its own pools, of which only the reviewer works."""
-    rules = RulesInForce(reviewer_of(world).rules(), datetime.now(UTC))
+    rules = RulesInForce(reviewer_of(world).decider.rules(), datetime.now(UTC))
     async with AsyncExitStack() as stack:
         found = []
         for _ in range(number):

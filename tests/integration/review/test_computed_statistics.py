@@ -13,8 +13,9 @@ from service.postgres.database import Database, database_now
 from service.review.facts import time_taken
 from service.review.statistics import AT_LEAST, statistics_of
 from service.rules import RuleFile, load
+from service.store.history import review_history
 from service.store.statistics import COUNTED
-from service.store.submissions import mark_listed, see_list, see_study, see_submission
+from service.store.submissions import mark_listed, save_list, save_study, save_submission
 from tests.world import rules_text, write_rules
 
 BEGAN = datetime(2026, 1, 1, 9, 0, tzinfo=UTC)
@@ -79,11 +80,11 @@ async def test_the_numbers_are_those_of_numpy(database_url: str, rule_file: Rule
     times = np.array([time_taken(one) for one in others if one.completed_at], dtype=float)
     database = Database(database_url)
     async with database.begin() as connection:
-        await see_study(connection, study("study"))
+        await save_study(connection, study("study"))
         await mark_listed(connection, "study")
         for one in [*everybody[:20], this]:
-            await see_submission(connection, one, claimed=True)
-        await see_list(connection, everybody, claimed=True, asked_at=await database_now(connection))
+            await save_submission(connection, one, claimed=True)
+        await save_list(connection, everybody, claimed=True, asked_at=await database_now(connection))
         found = await statistics_of(connection, this, rule_file)
     await database.close()
     assert found["stats"] == pytest.approx(by_numpy(times, this.time_taken or 0))
@@ -114,10 +115,10 @@ async def test_nobody_is_an_outlier_of_fewer_than_thirty(
 ) -> None:
     database = Database(database_url)
     async with database.begin() as connection:
-        await see_study(connection, study("study"))
+        await save_study(connection, study("study"))
         await mark_listed(connection, "study")
         for one in range(number):
-            await see_submission(connection, submission(one, time_taken=590 + one), claimed=True)
+            await save_submission(connection, submission(one, time_taken=590 + one), claimed=True)
         slow, fast = (submission(99, time_taken=taken) for taken in (600, 60))
         facts = [(await statistics_of(connection, one, rule_file))["stats"] for one in (slow, fast)]
     await database.close()
@@ -127,10 +128,10 @@ async def test_nobody_is_an_outlier_of_fewer_than_thirty(
 async def test_where_all_took_the_same_there_is_no_z(database_url: str, rule_file: RuleFile) -> None:
     database = Database(database_url)
     async with database.begin() as connection:
-        await see_study(connection, study("study"))
+        await save_study(connection, study("study"))
         await mark_listed(connection, "study")
         for one in range(3):
-            await see_submission(connection, submission(one), claimed=True)
+            await save_submission(connection, submission(one), claimed=True)
         facts = await statistics_of(connection, submission(9), rule_file)
     await database.close()
     assert facts["stats"] == {"count": 3, "mean": 600.0, "sd": 0.0, "median": 600.0}
@@ -157,13 +158,17 @@ async def test_a_list_never_makes_a_newer_look_older_nor_forgets_a_final_status(
     async with database.begin() as connection:
         asked_at = await database_now(connection)
     async with database.begin() as connection:
-        await see_submission(connection, submission(1, status=Status.AWAITING_REVIEW), claimed=True)
+        await save_submission(connection, submission(1, status=Status.AWAITING_REVIEW), claimed=True)
     async with database.begin() as connection:
         rows = [submission(1, status=Status.RETURNED), submission(2, status=Status.REJECTED)]
-        await see_list(connection, rows, claimed=True, asked_at=asked_at)
+        await save_list(connection, rows, claimed=True, asked_at=asked_at)
     async with database.begin() as connection:
-        first = await see_submission(connection, submission(1), claimed=True)
-        second = await see_submission(connection, submission(2), claimed=True)
+        first, second = [
+            await review_history(
+                connection, submission(n), claimed=True, sources=(), since=None, holds_end=False, lease=None
+            )
+            for n in (1, 2)
+        ]
     await database.close()
     assert first.ever_final
     assert second.ever_final

@@ -95,7 +95,7 @@ async def test_who_wrote_since_is_not_rejected(start: Start, style: MessageStyle
         decision = await one.after(days=7, minutes=1)
         assert is_held_for_a_reply(decision)
         assert decision["reason"] == (
-            "The participant wrote a message since they were asked to return it: to be read first."
+            "The participant wrote a message after the request to return. Read it first."
         )
         assert one.submission.status is Status.AWAITING_REVIEW
         [held] = (await one.world.api("holds"))["results"]

@@ -114,7 +114,7 @@ async def test_while_the_list_is_incomplete_statistics_are_unknown(start: Start)
         assert 'autoreview_prolific_errors_total{code="prolific_incomplete_list"} 1.0' in metrics
         world.prolific.clear()
         assert world.service.reviewer is not None
-        world.service.reviewer.gatherer.lists.timer = count(1e9, 1000).__next__  # its minute is over
+        world.service.reviewer.decider.gatherer.lists.timer = count(1e9, 1000).__next__  # its minute is over
         decision = await world.reviewed(submissions[1])
         assert (decision["outcome"], decision["facts"]["stats"]["count"]) == ("approve", 5)
 
@@ -156,7 +156,7 @@ async def test_once_the_list_can_be_read_what_was_held_for_it_is_decided(start: 
             world.completed(seconds=seconds)
         submission = world.completed(seconds=650)
         assert world.service.reviewer is not None
-        world.service.reviewer.gatherer.lists.timer = count(
+        world.service.reviewer.decider.gatherer.lists.timer = count(
             0, 1000
         ).__next__  # each look is a long time after the last
         await world.tell(submission.id)

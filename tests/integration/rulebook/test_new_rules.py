@@ -20,7 +20,7 @@ from service.rules import load
 from service.sandbox.model import By
 from service.sandbox.studies import STROOP, TWO_PARTS
 from service.store.rulebooks import decided_under_other_rules
-from service.store.submissions import see_submission
+from service.store.submissions import save_submission
 from service.telemetry.metrics import Metrics
 from tests.conftest import Start
 from tests.world import World, hash_of, in_force, rules_text, until, write_rules
@@ -60,7 +60,7 @@ async def test_what_no_file_claimed_is_reviewed_again_once_a_file_names_the_pare
     async with database.begin() as connection:
         for name, parent in (("ours", STROOP), ("other", TWO_PARTS), ("alone", None)):
             seen = Submission(name, f"study of {name}", None, Status.AWAITING_REVIEW, parent_study_id=parent)
-            await see_submission(connection, seen, claimed=False)
+            await save_submission(connection, seen, claimed=False)
         assert await decided_under_other_rules(connection, partial(version_in_force, book, Mode.LIVE)) == [
             "ours"
         ]

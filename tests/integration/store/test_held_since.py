@@ -11,7 +11,7 @@ from service.postgres.database import Database
 from service.store.decisions import add_answer, add_attempt, record
 from service.store.history import history_of
 from service.store.holds import list_holds
-from service.store.submissions import see_submission
+from service.store.submissions import save_submission
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 SUBMISSION = Submission("s1", "study", "participant", Status.AWAITING_REVIEW)
@@ -64,7 +64,7 @@ async def test_a_hold_began_with_the_first_decision_of_the_newest_run_of_holds(
     database = Database(database_url, pool_size=1)
     try:
         async with database.begin() as connection:
-            await see_submission(connection, SUBMISSION, claimed=True)
+            await save_submission(connection, SUBMISSION, claimed=True)
             for hours, step in enumerate(steps):
                 outcome, guard, mode, trigger, status = step
                 recorded = await record(connection, decision(hours, outcome, guard, mode, trigger))

@@ -5,7 +5,7 @@ import asyncio
 import psycopg
 
 from service.postgres.connection import Connections
-from service.store.queue import job_app
+from service.store.job_app import job_app
 from tests.world import until
 
 END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE %s AND pid <> pg_backend_pid()"

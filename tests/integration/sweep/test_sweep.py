@@ -16,7 +16,7 @@ from service.sandbox.model import By, SimSubmission
 from service.sandbox.state import WORKSPACE
 from service.sandbox.studies import STROOP, TWO_PARTS
 from service.store.schedule import claim
-from service.store.submissions import see_submission
+from service.store.submissions import save_submission
 from service.sweep.sweeper import Sweeper
 from tests.conftest import Start
 from tests.process import autoreview, complete_settings
@@ -267,7 +267,7 @@ async def test_a_part_of_a_study_is_swept_by_the_rules_of_its_parent(start: Star
         child = world.sandbox.add_study({"name": "One quota"})
         seen = Submission("known", child.id, None, Status.APPROVED, parent_study_id=STROOP)
         async with world.service.database.begin() as connection:
-            await see_submission(connection, seen, claimed=True)
+            await save_submission(connection, seen, claimed=True)
         world.completed(study=child.id)
         swept = await sweeper(world).sweep()
         assert (swept.studies, swept.listed, swept.found) == (2, 1, {"webhook_missed": 1})
@@ -279,7 +279,7 @@ async def test_a_part_of_a_study_is_swept_by_the_rules_of_its_parent(start: Star
 def sweeper(world: World) -> Sweeper:
     reviewer = world.service.reviewer
     assert reviewer
-    return Sweeper(reviewer.prolific, reviewer.database, reviewer.rules)
+    return Sweeper(reviewer.prolific, reviewer.database, reviewer.decider.rules)
 
 
 async def test_a_clock_that_was_set_back_keeps_nobody_from_sweeping(start: Start, database_url: str) -> None:

@@ -27,8 +27,8 @@ async def listed_times(world: World) -> int | None:
     """Read the study's list as a review does; return how many times it gives, None if they are unknown."""
     reviewer = world.service.reviewer
     assert reviewer
-    await reviewer.gatherer.studies.get(STROOP, reviewer.prolific)
-    await reviewer.gatherer.lists.refresh(STROOP, reviewer.prolific)
+    await reviewer.decider.gatherer.studies.get(STROOP, reviewer.prolific)
+    await reviewer.decider.gatherer.lists.refresh(STROOP, reviewer.prolific)
     async with world.service.database.connect() as connection:
         times = await times_of_study(connection, STROOP, without="")
     return times.count if times else None
@@ -37,7 +37,7 @@ async def listed_times(world: World) -> int | None:
 def sweeper(world: World) -> Sweeper:
     reviewer = world.service.reviewer
     assert reviewer
-    return Sweeper(reviewer.prolific, reviewer.database, reviewer.rules)
+    return Sweeper(reviewer.prolific, reviewer.database, reviewer.decider.rules)
 
 
 @pytest.mark.parametrize("quirks", SURVIVED, ids=lambda one: "+".join(one) or "none")
