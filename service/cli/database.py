@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.console.output import echo
 from service.errors import ConfigurationError, DatabaseError
-from service.postgres.database import HINTS, Database
+from service.postgres.database import ERROR_HINTS, Database
 from service.postgres.explanation import explained
 from service.postgres.where import SET, NotAtWork, external_url, has_data, service_url, stopped_database
 from service.settings import Settings
@@ -59,7 +59,7 @@ def with_service(work: Callable[[Database], Awaitable[Result]]) -> Result:
 
     async def checked(database: Database) -> Result:
         if not await database.takes_writes():
-            raise DatabaseError(f"{HINTS['read_only'].capitalize()}. Use the primary server.")
+            raise DatabaseError(f"{ERROR_HINTS['read_only'].capitalize()}. Use the primary server.")
         if not await _is_at_work(database):
             raise NotAtWork(_idle(settings))
         return await work(database)
