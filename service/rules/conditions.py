@@ -8,10 +8,20 @@ from service.rules.facts import FieldType
 from service.rules.format.document import Scalar
 from service.rules.format.findings import Code
 from service.rules.format.values import detail, is_null, refuse_all, refused, wrong
-from service.rules.lint import hints, patterns
+from service.rules.lint import hints, literals, patterns
+from service.rules.lint.names import Hint
 from service.rules.rule import Condition
 
 LONGEST = 10_000  # characters of one condition
+
+
+def _how(value: object) -> str:
+    """Return what to write for a list or a mapping in the place of a condition."""
+    if isinstance(value, list):
+        return ": write `all:` above the list, or `any:`"
+    if isinstance(value, dict) and value.keys() & {"all", "any", "none", "and", "or", "not"}:
+        return "; nesting is not supported: join conditions by `&&` or `||` in one line, or write two rules"
+    return "; a text with `: ` in it goes in quotes" if isinstance(value, dict) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,18 +35,18 @@ class Conditions:
     def read(self, value: object) -> Condition:
         """Raise the errors of a value that is no condition, each with its place in the text."""
         if not isinstance(value, Scalar) or is_null(value):
-            raise refused(value, "a condition")
+            raise refused(value, "a condition", _how(value))
         source = value.value
         if not source.strip():
             raise wrong(Code.EMPTY, "an empty condition")
         if len(source) > LONGEST:
             raise wrong(Code.BAD_VALUE, f"a condition has {LONGEST:,} characters at most")
         if source not in self.compiled:
-            found = list(hints.refused(source)) or self._tried(source)
+            found = list(literals.refused(source)) or self._tried(source)
             refuse_all(detail(wrong(hint.code, hint.message, offset=hint.offset)) for hint in found)
         return self.compiled[source]
 
-    def _tried(self, source: str) -> list[hints.Hint]:
+    def _tried(self, source: str) -> list[Hint]:
         """Compiles it; what keeps it from being a condition."""
         try:
             condition = self._compile(source)
@@ -51,17 +61,17 @@ class Conditions:
         program = self.environment.compile(source)
         return Condition(source, program, program.facts)
 
-    def _doubtful(self, condition: Condition) -> list[hints.Hint]:
+    def _doubtful(self, condition: Condition) -> list[Hint]:
         """What compiles, but can't be a condition."""
         source, program = condition.source, condition.program
         if not program.returns_bool:
             message = f"a condition is true or false; this is a value of type {program.returns}"
-            return [hints.Hint(Code.CONDITION_TYPE, 0, message)]
-        if found := list(hints.bad_literals(source, self.environment)):
+            return [Hint(Code.CONDITION_TYPE, 0, message)]
+        if found := list(literals.bad_literals(source, self.environment)):
             return found
         if found := list(patterns.refused(source, self.environment)):
             return found
         answer = None if condition.facts else program.evaluate(self.environment.nothing)
         if isinstance(answer, cel.Undecided):
-            return [hints.Hint(Code.BAD_LITERAL, 0, f"can never be evaluated: {answer.why}")]
+            return [Hint(Code.BAD_LITERAL, 0, f"can never be evaluated: {answer.why}")]
         return []

@@ -16,11 +16,12 @@ from service.rules.evidence import EVIDENCE_TYPES, RECEIVED, RETRY_EVERY, Signat
 from service.rules.facts import FieldType
 from service.rules.format import document, rule_model, source_model
 from service.rules.format.case_model import Test
-from service.rules.format.document import BREAK, Node, Scalar, Sequence
+from service.rules.format.document import Node, Scalar, Sequence
 from service.rules.format.findings import START, Code, Findings, Mark, shortened
 from service.rules.format.given_model import CODES
 from service.rules.format.model import File
 from service.rules.format.reading import Claims, Reading, find, read
+from service.rules.format.yaml_errors import BREAK
 from service.rules.lint.report import RuleReport
 from service.rules.rule import Quantifier, Result, Rule, When
 from service.rules.rulefile import RuleFile, groups_read
@@ -39,6 +40,8 @@ def read_file(path: str, content: bytes, findings: Findings) -> tuple[RuleFile |
         findings.add(Code.EMPTY, START, "", "the file is empty")
         return None, claims
     findings.lines = BREAK.split(content.decode("utf-8", "replace").removeprefix("\ufeff"))
+    if content.count(0):  # not a text, or UTF-16: its lines would be unreadable
+        findings.lines = ()
     text = _decoded(content, findings)
     tree = document.read(text, findings) if text is not None else None
     if text is None or tree is None:
@@ -78,7 +81,8 @@ def _decoded(content: bytes, findings: Findings) -> str | None:
         before = content[: error.start]
         column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8", "replace")) + 1
         at = Mark(before.count(b"\n") + 1, column)
-        findings.add(Code.UNREADABLE, at, "", "not UTF-8: save the file as UTF-8")
+        kind = "UTF-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "not UTF-8"
+        findings.add(Code.UNREADABLE, at, "", f"{kind}: save the file as UTF-8")
         return None
 
 

@@ -10,7 +10,13 @@ from service.rules.format.values import Closed, Share, whole_from
 OF_MONEY = " of minor units (50000 is 500.00)"
 
 
-class RejectLimit(Closed):
+class _Limit(Closed):
+    @classmethod
+    def refusal(cls, given: object) -> str:
+        return f"{super().refusal(given)}: such as `{cls.keys()[-1]}: 20`"
+
+
+class RejectLimit(_Limit):
     """Rejections are at most ``share`` of the last ``of_last`` decisions, and ``per_day`` in 24 hours."""
 
     share: Share = Field(
@@ -23,13 +29,13 @@ class RejectLimit(Closed):
     per_day: Annotated[int, whole_from(0)] = Field(20, description="Rejections in 24 hours.")
 
 
-class ReturnLimit(Closed):
+class ReturnLimit(_Limit):
     """Requests to return are at most ``per_day`` in 24 hours."""
 
     per_day: Annotated[int, whole_from(0)] = Field(50, description="Requests to return in 24 hours.")
 
 
-class RewardLimit(Closed):
+class RewardLimit(_Limit):
     """Approvals and completions pay at most ``reward_per_day`` in 24 hours."""
 
     reward_per_day: Annotated[int, whole_from(0, OF_MONEY)] | None = Field(

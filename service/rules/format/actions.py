@@ -8,13 +8,15 @@ from pydantic_core import InitErrorDetails
 
 from service.domain import decision
 from service.domain.decision import MESSAGE_LENGTH, REJECTION_CATEGORIES, Action, Outcome
-from service.rules.format.findings import Code
+from service.rules.format.document import Scalar
+from service.rules.format.findings import Code, shortened
 from service.rules.format.values import (
     TEXT_SCHEMA,
     Closed,
     Reads,
     Text,
     Told,
+    described,
     detail,
     is_null,
     listed,
@@ -34,6 +36,10 @@ Message = Annotated[
 class Approve(Closed):
     """Pay. Nothing follows the colon."""
 
+    @classmethod
+    def refusal(cls, given: object) -> str:
+        return f"nothing follows the colon, not {described(given)}: write `approve:`"
+
     def action(self) -> Action:
         return decision.Approve()
 
@@ -48,6 +54,10 @@ class Reject(Closed):
         description=f"Reaches the participant, {MESSAGE_LENGTH} characters or more; {{fact}} fills in a fact."
     )
 
+    @classmethod
+    def refusal(cls, given: object) -> str:
+        return f"{super().refusal(given)}: write `category:` and `message:` below it, indented"
+
     def action(self) -> Action:
         return decision.Reject(self.category, self.message)
 
@@ -55,11 +65,16 @@ class Reject(Closed):
 class RequestReturn(Closed):
     """Ask to return it, unpaid."""
 
-    reasons: Annotated[list[Told], listed("texts")] = Field(
+    reasons: Annotated[list[Told], listed("texts", example='reasons: ["{}"]')] = Field(
         description="Sent to the participant.",
         examples=[["Withdrew consent."]],
         json_schema_extra={"minItems": 1},
     )
+
+    @classmethod
+    def refusal(cls, given: object) -> str:
+        said = shortened(given.value) if isinstance(given, Scalar) and not given.is_null else "…"
+        return f'{super().refusal(given)}: write `request_return: {{reasons: ["{said}"]}}`'
 
     def action(self) -> Action:
         return decision.RequestReturn(tuple(self.reasons))
@@ -82,6 +97,11 @@ class Complete(Closed):
     message_to_participant: Told | None = Field(
         None, description="Sent to the participant.", examples=["Thank you."]
     )
+
+    @classmethod
+    def refusal(cls, given: object) -> str:
+        said = shortened(given.value) if isinstance(given, Scalar) and not given.is_null else "…"
+        return f"{super().refusal(given)}: write `complete: {{code_type: {said}}}`"
 
     @classmethod
     def together(cls, given: dict[str, Any]) -> Iterable[InitErrorDetails]:

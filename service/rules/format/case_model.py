@@ -7,6 +7,7 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo
 from pydantic_core import InitErrorDetails
 
 from service.domain.decision import REJECTION_CATEGORIES, Outcome
+from service.rules.format.document import Scalar
 from service.rules.format.findings import Code
 from service.rules.format.given_model import Given
 from service.rules.format.values import (
@@ -22,7 +23,7 @@ from service.rules.format.values import (
     text,
     wrong,
 )
-from service.rules.lint.hints import did_you_mean
+from service.rules.lint.names import did_you_mean
 
 GUARDS = ("undecidable", "waiting", "message", "no_such_code", "policy")
 """The guards that depend on facts alone. A test knows nothing about the others."""
@@ -92,6 +93,11 @@ class Expect(Closed):
         description="What rules that are only observed would do, by name; null: nothing.",
         json_schema_extra={"minProperties": 1},
     )
+
+    @classmethod
+    def refusal(cls, given: object) -> str:
+        said = given.value if isinstance(given, Scalar) and given.value in OUTCOMES else "approve"
+        return f"{super().refusal(given)}: write `expect: {{outcome: {said}}}`"
 
     @classmethod
     def together(cls, given: dict[str, Any]) -> Iterable[InitErrorDetails]:

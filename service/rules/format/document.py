@@ -11,17 +11,13 @@ from typing import Any
 
 import yaml
 
+from service.rules.format import yaml_errors
 from service.rules.format.findings import START, Code, Findings, Mark
+from service.rules.format.yaml_errors import mark, quoted
 
 MAX_DEPTH = 32
 MAX_NODES = 200_000  # with every alias counted as often as it is used
 UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
-NEVER_CLOSED = "found unexpected end of stream"
-QUOTE_HINT = "; quote the line: a text with `: ` or ` #` in it, or that starts with a quote, `!`, `{` or `[`, goes in quotes"
-LINE = re.compile(
-    r"[ \t]*(?:- +)*(?P<key>when|hold|name|message|message_to_participant|tag|because): +(?P<text>\S.*)"
-)
 NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 
 
@@ -88,7 +84,8 @@ def read(text: str, findings: Findings) -> Node | None:
     except Refused as refused:
         findings.add(refused.code, refused.at, "", refused.message)
     except yaml.MarkedYAMLError as error:
-        findings.add(Code.SYNTAX, _blamed(error), "", _syntax(error, text))
+        at, message = yaml_errors.explain(error, text)
+        findings.add(Code.SYNTAX, at, "", message)
     except yaml.YAMLError as error:
         findings.add(Code.SYNTAX, START, "", f"not valid YAML: {error}")
     return None
@@ -101,38 +98,8 @@ def _refuse_unprintable(text: str) -> None:
         raise Refused(at, f"the character U+{ord(bad.group()):04X} can't stand in a YAML file")
 
 
-def _mark(mark: Any) -> Mark:
-    return Mark(mark.line + 1, mark.column + 1) if mark else START
-
-
 def _index(mark: Any) -> int:
     return int(mark.index)
-
-
-def _blamed(error: yaml.MarkedYAMLError) -> Mark:
-    """The place of the problem; of a quote that is never closed, where it opens."""
-    if error.problem == NEVER_CLOSED and error.context_mark:
-        return _mark(error.context_mark)
-    return _mark(error.problem_mark or error.context_mark)
-
-
-def _syntax(error: yaml.MarkedYAMLError, text: str) -> str:
-    if error.problem == NEVER_CLOSED:
-        return "not valid YAML: a quote that is never closed"
-    at = _blamed(error)
-    line = dict(enumerate(BREAK.split(text), 1)).get(at.line, "")
-    if line[at.column - 1 :].startswith("\t"):
-        return "not valid YAML: a tab can't indent, use spaces"
-    return f"not valid YAML: {error.problem or error.context}{QUOTE_HINT}{_quoted(line)}"
-
-
-def _quoted(line: str) -> str:
-    """The line as it could stand, its text in quotes."""
-    found = LINE.match(line)
-    if found is None or found["text"][0] in "|>&*":
-        return ""
-    text = found["text"].rstrip().replace("'", "''")
-    return f": {found['key']}: '{text}'"
 
 
 class _Builder:
@@ -152,9 +119,7 @@ class _Builder:
             if isinstance(event, yaml.DocumentStartEvent):
                 documents += 1
                 if documents > 1:
-                    raise Refused(
-                        _mark(event.start_mark), "one file holds one document: a second starts here"
-                    )
+                    raise Refused(mark(event.start_mark), "one file holds one document: a second starts here")
             self._take(event)
         if self.root is None or (isinstance(self.root, Scalar) and self.root.is_null):
             raise Refused(START, "the file is empty", Code.EMPTY)
@@ -174,11 +139,12 @@ class _Builder:
                 self._end()
 
     def _leaf(self, event: yaml.ScalarEvent | yaml.AliasEvent) -> Node:
-        at = _mark(event.start_mark)
+        at = mark(event.start_mark)
         if isinstance(event, yaml.AliasEvent):
             node = self.anchors.get(event.anchor or "")
             if node is None:
-                raise Refused(at, f"nothing before this place, and complete, is called &{event.anchor}")
+                message = f"no anchor &{event.anchor} is complete before this place; a text that starts with `*` goes in quotes"
+                raise Refused(at, message)
             return node
         self._refuse_tag(event)
         source = self.text[_index(event.start_mark) : _index(event.end_mark)]
@@ -191,7 +157,7 @@ class _Builder:
         return node
 
     def _start(self, event: yaml.SequenceStartEvent | yaml.MappingStartEvent) -> None:
-        at = _mark(event.start_mark)
+        at = mark(event.start_mark)
         self._refuse_tag(event)
         if len(self.open) >= MAX_DEPTH:
             raise Refused(at, f"nested deeper than {MAX_DEPTH} levels")
@@ -209,8 +175,8 @@ class _Builder:
         if event.tag in (None, "!", "tag:yaml.org,2002:str"):
             return
         line = self.text.splitlines()[event.start_mark.line]
-        message = f"YAML tags are not used here: quote the line that starts with `!`{_quoted(line)}"
-        raise Refused(_mark(event.start_mark), message)
+        message = f"YAML tags are not used here: quote the line that starts with `!`{quoted(line)}"
+        raise Refused(mark(event.start_mark), message)
 
     def _put(self, node: Node) -> None:
         if not self.open:

@@ -19,11 +19,12 @@ from service.rules.format.values import (
     listed,
     number,
     text,
+    unknown_key,
     whole,
     written,
     wrong,
 )
-from service.rules.lint.hints import did_you_mean, unknown_fact
+from service.rules.lint.names import did_you_mean, unknown_fact
 
 CODES = "codes"
 
@@ -65,6 +66,8 @@ class Group(Closed):
 
     @classmethod
     def unknown(cls, key: str, context: Any) -> PydanticCustomError:
+        if key.isdecimal():
+            return wrong(Code.UNKNOWN_NAME, "a decimal number has a point: write `2.5`, not `2,5`", key=True)
         return wrong(Code.UNKNOWN_NAME, unknown_fact(f"{cls.__name__}.{key}", context.types), key=True)
 
 
@@ -134,6 +137,21 @@ _GIVEN: Any = {
         ),
     ),
 }
+
+
+class AnyGiven(Closed):
+    @classmethod
+    def unknown(cls, key: str, context: Any) -> PydanticCustomError:
+        group, _, field = key.rpartition(".")
+        if key in context.sources:
+            return unknown_key(f"there is no key `{key}` here: write `evidence: {{{key}: …}}`")
+        if fact := next((fact for fact in context.types if fact == key or fact.endswith(f".{key}")), None):
+            group, _, field = fact.rpartition(".")
+            nested = f"{group.replace('.', ': {')}: {{{field}: …}}" + "}" * group.count(".")
+            return unknown_key(f"there is no key `{key}` here: write `{nested}`")
+        return super().unknown(key, context)
+
+
 Given: Any = create_model(
-    "Given", __base__=Closed, __doc__="The facts that matter; the rest has defaults.", **_GIVEN
+    "Given", __base__=AnyGiven, __doc__="The facts that matter; the rest has defaults.", **_GIVEN
 )

@@ -11,7 +11,18 @@ from service.rules.format.document import Scalar
 from service.rules.format.findings import Code
 from service.rules.format.rule_model import Rule
 from service.rules.format.source_model import NAMES, Name, Source
-from service.rules.format.values import Closed, Duration, Reads, Text, listed, one_of, wrong
+from service.rules.format.values import (
+    Closed,
+    Duration,
+    Reads,
+    Text,
+    chosen,
+    keyed,
+    listed,
+    one_of,
+    text,
+    wrong,
+)
 from service.rules.limits import Limits
 
 VERSION = "1"
@@ -21,7 +32,19 @@ LEAST_HOLD = timedelta(minutes=1)
 def _version(value: object) -> int:
     if isinstance(value, Scalar) and value.plain and value.value == VERSION:
         return int(VERSION)
-    raise wrong(Code.BAD_VALUE, f"must be {VERSION}, the version of the format that this autoreview reads")
+    message = f"must be {VERSION} without quotes, the version of the format that this autoreview reads"
+    raise wrong(Code.BAD_VALUE, message)
+
+
+OTHERWISE = (Outcome.APPROVE.value, Outcome.HOLD.value)
+
+
+def _otherwise(value: object) -> Outcome:
+    said = text(value)
+    if said in {outcome.value for outcome in Outcome} - {*OTHERWISE}:
+        message = f"`{said}` is none of {', '.join(OTHERWISE)}: a participant is never refused because no rule matched"
+        raise wrong(Code.BAD_VALUE, message)
+    return Outcome(chosen(said, OTHERWISE))
 
 
 STUDIES = {
@@ -62,7 +85,9 @@ class File(Closed):
         None,
         description="How much of what is decided is applied: this or the service's, whichever is less.",
     )
-    evidence: dict[Name, Source] = Field(
+    evidence: Annotated[
+        dict[Name, Source], keyed("survey: {from: push, fields: {attention_failed: int}}")
+    ] = Field(
         {},
         description="What the researcher knows beside what Prolific knows, by source.",
         json_schema_extra=NAMES,
@@ -73,12 +98,12 @@ class File(Closed):
         description="How long a submission may be held; absent: until day 21.",
         examples=["72h", "7d"],
     )
-    rules: Annotated[list[Rule], listed("rules", least=0)] = Field(
+    rules: Annotated[list[Rule], listed("rules", least=0, example="- name: …")] = Field(
         [], description="Asked in order; the first that is true decides."
     )
-    otherwise: Annotated[Outcome, one_of([Outcome.APPROVE, Outcome.HOLD])] = Field(
-        Outcome.HOLD, description="What is decided when no rule matches."
+    otherwise: Annotated[Outcome, Reads(lambda value, _: _otherwise(value), {"enum": list(OTHERWISE)})] = (
+        Field(Outcome.HOLD, description="What is decided when no rule matches.")
     )
-    tests: Annotated[list[Test], listed("tests", least=0)] = Field(
+    tests: Annotated[list[Test], listed("tests", least=0, example="- name: …")] = Field(
         [], description="Run by `autoreview test`."
     )

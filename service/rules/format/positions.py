@@ -2,8 +2,9 @@
 
 import re
 
-from service.rules.format.document import BREAK, Scalar
+from service.rules.format.document import Scalar
 from service.rules.format.findings import Mark
+from service.rules.format.yaml_errors import BREAK
 
 FOLD = re.compile("[ \t]*(?:(?:\r\n|[\r\n\x85\u2028\u2029])[ \t]*)+")
 ESCAPED_BREAK = re.compile("\\\\(?:\r\n|[\r\n\x85\u2028\u2029])[ \t]*")

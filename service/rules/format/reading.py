@@ -17,7 +17,7 @@ from service.rules.format.findings import Code, Findings, Mark, shortened
 from service.rules.format.given_model import evidence_model
 from service.rules.format.positions import place
 from service.rules.format.values import Closed, described, detail, refuse_all, refused, wrong
-from service.rules.lint.hints import unknown_fact
+from service.rules.lint.names import unknown_fact
 from service.rules.rule import Condition
 from service.rules.templates import FORM, Template, TemplateError
 
@@ -59,7 +59,7 @@ class Reading:
         said = values.text(value)
         length = len(self._parsed(said).own_text)
         if length < MESSAGE_LENGTH:
-            message = f"Prolific wants {MESSAGE_LENGTH} characters or more; without what is filled in these are {length}"
+            message = f"Prolific requires {MESSAGE_LENGTH} characters or more; without what is filled in these are {length}"
             raise wrong(Code.MESSAGE_TOO_SHORT, message)
         return said
 
@@ -96,7 +96,11 @@ class Reading:
             self.claims.everything = value.start
             return None
         if not isinstance(value, list):
-            raise refused(value, "a list of ids (`- 60aca280709ee40ec37d4885`), or `all`")
+            said = (
+                value.value if isinstance(value, Scalar) and not value.is_null else "60aca280709ee40ec37d4885"
+            )
+            ids = ", ".join(said.replace(",", " ").split())
+            raise refused(value, "a list of ids, or `all`", f": write `studies: [{shortened(ids)}]`")
         if not value:
             raise wrong(Code.EMPTY, "an empty list; it needs study ids")
         found = []
@@ -113,7 +117,7 @@ class Reading:
         if study == "all":
             raise wrong(Code.BAD_VALUE, "for every study write `studies: all`, without the list")
         if study.split() != [study]:
-            raise wrong(Code.BAD_VALUE, "a study's id has no spaces")
+            raise wrong(Code.BAD_VALUE, "a study's id has no spaces; ids in a list are separated by commas")
         if study in self.claims.ids:
             raise wrong(Code.BAD_VALUE, f"{study} stands twice in the list")
         if isinstance(value, Scalar):

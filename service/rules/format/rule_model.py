@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Discriminator, Field, Tag
-from pydantic_core import InitErrorDetails
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from service.rules.catalogue import FACTS
 from service.rules.format.actions import ACTIONS, Actions
@@ -20,6 +20,7 @@ from service.rules.format.values import (
     detail,
     listed,
     one_of,
+    unknown_key,
     wrong,
 )
 from service.rules.lint.policy import ADVICE, Policy
@@ -38,8 +39,31 @@ ConditionText = Annotated[
         },
     ),
 ]
-ConditionList = Annotated[list[ConditionText], listed("conditions")]
+ConditionList = Annotated[list[ConditionText], listed("conditions", example="- {}")]
 MANY: dict[str, Any] = {"minItems": 1}
+SYNONYMS = {
+    Quantifier.ALL: frozenset({"and", "every", "each", "both", "all_of", "allof", "&&"}),
+    Quantifier.ANY: frozenset({"or", "some", "either", "one", "any_of", "anyof", "one_of", "oneof", "||"}),
+    Quantifier.NONE: frozenset({"not", "nor", "no", "neither", "none_of", "noneof", "!"}),
+}
+"""What other rule languages call them. ``and`` resembles ``any``, so a guess by spelling would turn it into OR."""
+ELSEWHERE = {
+    **dict.fromkeys(("if", "condition", "conditions", "where"), "write `when:`"),
+    **dict.fromkeys(
+        ("then", "action", "actions", "outcome", "do", "decide"),
+        "the action is a key itself: write `approve:`, `hold: text` or another action",
+    ),
+    **dict.fromkeys(("category", "message"), "it belongs below `reject:`, indented further"),
+    "reasons": "it belongs below `request_return:`, indented further",
+    **dict.fromkeys(
+        ("code_type", "code", "percentage_of_reward", "message_to_participant"),
+        "it belongs below `complete:`, indented further",
+    ),
+    "otherwise": "it stands beside `rules:`, without a dash and not indented",
+    **dict.fromkeys(("description", "comment", "note"), "write a comment: `# …`"),
+    **dict.fromkeys(("and", "or", "not"), "conditions stand below `when:`, under `all`, `any` or `none`"),
+    **dict.fromkeys(("all", "any", "none"), "it belongs below `when:`, indented further"),
+}
 
 
 class Conditions(Closed):
@@ -54,6 +78,13 @@ class Conditions(Closed):
     none: ConditionList | None = Field(
         None, description="True if not one of these is.", json_schema_extra=MANY
     )
+
+    @classmethod
+    def unknown(cls, key: str, context: Any) -> PydanticCustomError:
+        meant = next((name for name, others in SYNONYMS.items() if key.lower() in others), None)
+        if meant is None:
+            return super().unknown(key, context)
+        return unknown_key(f"there is no key `{key}` here: write `{meant}:` and a list of conditions")
 
     @classmethod
     def together(cls, given: dict[str, Any]) -> Iterable[InitErrorDetails]:
@@ -104,6 +135,16 @@ class Rule(Actions):
         json_schema_extra=MANY,
     )
     because: Text | None = Field(None, description="Why these are fine here.")
+
+    @classmethod
+    def unknown(cls, key: str, context: Any) -> PydanticCustomError:
+        if where := ELSEWHERE.get(key.lower()):
+            return unknown_key(f"there is no key `{key}` here: {where}")
+        return super().unknown(key, context)
+
+    @classmethod
+    def refusal(cls, given: object) -> str:
+        return f"{super().refusal(given)}: a rule has `name:`, `when:` and an action"
 
     @classmethod
     def together(cls, given: dict[str, Any]) -> Iterable[InitErrorDetails]:

@@ -34,12 +34,13 @@ from service.rules.format.values import (
     chosen,
     detail,
     filled,
+    keyed,
     listed,
     one_of,
     text,
     wrong,
 )
-from service.rules.lint.hints import did_you_mean
+from service.rules.lint.names import did_you_mean
 from service.rules.paths import BadPath, compiled
 
 KEYS: Mapping[str, frozenset[str]] = {
@@ -74,8 +75,19 @@ NAMES: dict[str, Any] = {
 }
 
 
+OTHER_NAMES = {
+    **dict.fromkeys(("number", "numeric", "float", "decimal", "real"), FieldType.DOUBLE),
+    **dict.fromkeys(("text", "str", "varchar", "char", "factor", "date", "datetime"), FieldType.STRING),
+    **dict.fromkeys(("integer", "long", "count"), FieldType.INT),
+    **dict.fromkeys(("boolean", "logical", "flag"), FieldType.BOOL),
+}
+
+
 def _field_type(value: object) -> FieldType:
-    return FieldType(chosen(text(value), [kind.value for kind in EVIDENCE_TYPES]))
+    said, kinds = text(value), [kind.value for kind in EVIDENCE_TYPES]
+    if meant := OTHER_NAMES.get(said.lower()):
+        raise wrong(Code.BAD_VALUE, f"`{said}` is none of {', '.join(kinds)}; did you mean `{meant}`?")
+    return FieldType(chosen(said, kinds))
 
 
 FieldKind = Annotated[
@@ -153,7 +165,9 @@ class Source(Closed):
         description="`push`: sent to /evidence/<source>, by PUT or POST. `http`: fetched from a server. "
         "`sql`: queried from a database. `csv`: read from a file.",
     )
-    fields_: Annotated[dict[Name, FieldKind], filled(Code.EMPTY, "names no field")] = Field(
+    fields_: Annotated[
+        dict[Name, FieldKind], filled(Code.EMPTY, "names no field"), keyed("attention_failed: int")
+    ] = Field(
         alias="fields",
         description="What the source says of a submission, and of which type each is.",
         examples=[{"attention_failed": "int", "gibberish": "double", "consented": "bool"}],
@@ -201,6 +215,10 @@ class Source(Closed):
         "signed study link.",
         json_schema_extra={"minItems": 1, "uniqueItems": True},
     )
+
+    @classmethod
+    def refusal(cls, given: object) -> str:
+        return f"{super().refusal(given)}: the name of a source comes first, `from:` and `fields:` below it"
 
     @classmethod
     def together(cls, given: dict[str, Any]) -> Iterable[InitErrorDetails]:

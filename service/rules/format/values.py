@@ -29,9 +29,12 @@ from pydantic_core.core_schema import with_info_plain_validator_function
 from service.domain.duration import parse as parse_duration
 from service.rules.format.document import Scalar
 from service.rules.format.findings import Code, shortened
-from service.rules.lint.hints import did_you_mean
+from service.rules.lint.names import FALSE, TRUE, did_you_mean
 
 NUMBER = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+SPELLED_OUT = re.compile(
+    r"(?P<number>[0-9]+)\s*(?P<unit>days?|hours?|hrs?|minutes?|mins?|seconds?|secs?|[dhms])", re.IGNORECASE
+)
 WHOLE = re.compile("[-+]?[0-9]{1,18}")
 SHARE = re.compile("([0-9]{1,3}(?:[.][0-9]{1,9})?) ?%")
 DURATION = "^(?=.*[1-9])([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$"
@@ -73,6 +76,12 @@ def wrong(code: Code, message: str, **place: Any) -> PydanticCustomError:
     return PydanticCustomError(code.value, "{message}", {"message": message, **place})
 
 
+def unknown_key(message: str) -> PydanticCustomError:
+    return PydanticCustomError(
+        Code.UNKNOWN_KEY.value, "Extra inputs are not permitted", {"message": message, "key": True}
+    )
+
+
 def detail(error: PydanticCustomError, *loc: str | int) -> InitErrorDetails:
     return InitErrorDetails(type=error, loc=loc, input=None)
 
@@ -83,8 +92,23 @@ def refuse_all(details: Iterable[InitErrorDetails]) -> None:
         raise ValidationError.from_exception_data("value", found)
 
 
-def refused(value: object, wanted: str) -> PydanticCustomError:
-    return wrong(Code.WRONG_TYPE, f"must be {wanted}, not {described(value)}")
+def refused(value: object, wanted: str, hint: str = "") -> PydanticCustomError:
+    return wrong(Code.WRONG_TYPE, f"must be {wanted}, not {described(value)}{hint}")
+
+
+def keyed(example: str) -> BeforeValidator:
+    """Return a check that a value is a mapping; ``example`` shows one entry."""
+
+    def check(value: object) -> object:
+        if not isinstance(value, dict):
+            raise refused(value, "a mapping (`key: value`)", f": write `{example}`")
+        return value
+
+    return BeforeValidator(check)
+
+
+def _one_line(value: object) -> str:
+    return shortened(value.value) if isinstance(value, Scalar) and not value.is_null else "…"
 
 
 class Closed(BaseModel):
@@ -111,15 +135,19 @@ class Closed(BaseModel):
     @classmethod
     def unknown(cls, key: str, context: Any) -> PydanticCustomError:
         del context
-        message = f"there is no key `{key}` here{did_you_mean(key, cls.keys())}"
-        return PydanticCustomError(
-            Code.UNKNOWN_KEY.value, "Extra inputs are not permitted", {"message": message, "key": True}
-        )
+        return unknown_key(f"there is no key `{key}` here{did_you_mean(key, cls.keys())}")
+
+    @classmethod
+    def refusal(cls, given: object) -> str:
+        """Return the message about a value that is no mapping."""
+        return f"must be a mapping (`key: value`), not {described(given)}"
 
     @model_validator(mode="wrap")
     @classmethod
     def _whole(cls, given: Any, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
         keys = given if isinstance(given, dict) else None
+        if keys is None and not isinstance(given, cls):
+            raise wrong(Code.WRONG_TYPE, cls.refusal(given))
         found = [] if keys is None else list(cls.settled(keys))
         read = None
         if not found:
@@ -160,6 +188,9 @@ def described(value: object) -> str:
 
 def text(value: object) -> str:
     """As written: what looks like a number to YAML stays the digits that stand there."""
+    if isinstance(value, dict) and all(is_null(item) for item in value.values()):
+        said = "; a text that starts with `{` goes in quotes"
+        raise refused(value, "a text", said)
     if not isinstance(value, Scalar) or value.is_null or value.is_bool:
         raise refused(value, "a text (in quotes, where YAML reads something else)")
     if not value.value.strip():
@@ -179,14 +210,23 @@ def written(value: object) -> str:
 def flag(value: object) -> bool:
     if isinstance(value, Scalar) and value.is_bool:
         return value.value == "true"
-    raise refused(value, "true or false")
+    word = value.value.lower() if isinstance(value, Scalar) else ""
+    meant = "true" if word in TRUE else "false" if word in FALSE else None
+    raise refused(value, "true or false", f": write `{meant}`" if meant else "")
 
 
 def chosen(said: str, allowed: Collection[str]) -> str:
     if said in allowed:
         return said
+    if written := next((name for name in allowed if _folded(name) == _folded(said)), None):
+        raise wrong(Code.BAD_VALUE, f"`{shortened(said)}` must be written `{written}`")
     hint = did_you_mean(said, allowed) or did_you_mean(said.upper(), allowed)
     raise wrong(Code.BAD_VALUE, f"`{shortened(said)}` is none of {', '.join(allowed)}{hint}")
+
+
+def _folded(name: str) -> str:
+    """``Failed check`` and ``failed-check`` are FAILED_CHECK to a reader."""
+    return re.sub("[-_ ]+", "_", name.strip().lower())
 
 
 def one_of(allowed: Sequence[str], *, or_null: bool = False) -> Reads:
@@ -212,10 +252,18 @@ def whole(value: object, least: int, of: str = "") -> int:
     elif isinstance(value, Scalar) and value.plain and WHOLE.fullmatch(value.value):
         number = int(value.value)
     else:
-        raise refused(value, f"a whole number{of}")
+        raise refused(value, f"a whole number{of}", _number_hint(value))
     if number < least:
         raise wrong(Code.BAD_VALUE, f"must be {least} or more")
     return number
+
+
+def _number_hint(value: object) -> str:
+    """Return what to write for a number in quotes, in percent, or with a decimal comma."""
+    if not isinstance(value, Scalar):
+        return ""
+    said = value.value.strip().removesuffix("%").strip().replace(",", ".")
+    return f": write `{said}`" if NUMBER.fullmatch(said) and said != value.source.strip() else ""
 
 
 def whole_from(least: int, of: str = "") -> Reads:
@@ -228,7 +276,7 @@ def number(value: object, least: float = -math.inf, most: float = math.inf) -> f
     elif isinstance(value, Scalar) and value.plain and NUMBER.fullmatch(value.value):
         found = float(value.value)
     else:
-        raise refused(value, "a number")
+        raise refused(value, "a number", _number_hint(value))
     if not (math.isfinite(found) and least <= found <= most):
         raise wrong(Code.BAD_VALUE, f"must be from {least:g} to {most:g}")
     return found
@@ -243,25 +291,43 @@ def duration(value: object) -> timedelta:
     said = text(value)
     found = parse_duration(said)
     if found is None:
-        message = f"`{shortened(said)}` is no duration; write it like 30m, 12h, 7d or 1h30m, above zero"
-        raise wrong(Code.BAD_VALUE, message)
+        how = _duration_hint(said) or "write it like 30m, 12h, 7d or 1h30m, above zero"
+        raise wrong(Code.BAD_VALUE, f"`{shortened(said)}` is no duration; {how}")
     return found
+
+
+def _duration_hint(said: str) -> str:
+    if said.isdecimal() and said.strip("0"):
+        return f"write its unit: `{said}m` for minutes, `{said}h` for hours, `{said}d` for days, such as 30m"
+    found = SPELLED_OUT.fullmatch(said.strip())
+    if found and not found["number"].strip("0"):
+        return ""
+    return f"write `{found['number']}{found['unit'][0].lower()}`" if found else ""
 
 
 def _share(value: object) -> Fraction:
     found = SHARE.fullmatch(value.value) if isinstance(value, Scalar) else None
     share = value if isinstance(value, Fraction) else Fraction(found[1]) / 100 if found else None
     if share is None or share > 1:
-        raise wrong(Code.BAD_VALUE, "must be a share from 0% to 100%, with the sign: `10%`")
+        example = _share_hint(value.value) if isinstance(value, Scalar) else "10%"
+        raise wrong(Code.BAD_VALUE, f"must be a share from 0% to 100%, with the sign: `{example}`")
     return share
 
 
-def listed(of: str, least: int = 1) -> BeforeValidator:
-    """Return a check that a value is a list of so many items or more."""
+def _share_hint(said: str) -> str:
+    """Return ``10%`` for 10 and for 0.1."""
+    if not NUMBER.fullmatch(said) or not 0 < float(said) <= 100:
+        return "10%"
+    return f"{float(said) * (100 if float(said) < 1 else 1):.10g}%"
+
+
+def listed(of: str, least: int = 1, example: str = "") -> BeforeValidator:
+    """Return a check that a value is a list of so many items or more; ``example`` may have ``{}`` for a text."""
 
     def check(value: object) -> object:
         if not isinstance(value, list):
-            raise refused(value, f"a list of {of}")
+            hint = example and f": write `{example.format(_one_line(value))}`"
+            raise refused(value, f"a list of {of}", hint)
         if len(value) < least:
             raise wrong(Code.EMPTY, f"an empty list; it needs {of}")
         return value

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 from service.rules import cel
 from service.rules.format.findings import Code
-from service.rules.lint.hints import Hint, literal_argument
+from service.rules.lint.literals import literal_argument
+from service.rules.lint.names import Hint
 from service.rules.rule import Condition, Quantifier, When
 from service.rules.tokens import Chain, Token, chains, tokenize
 
