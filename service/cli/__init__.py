@@ -7,6 +7,7 @@ import typer
 
 from service import __version__
 from service.cli import (
+    backup,
     check,
     connect,
     decisions,
@@ -43,6 +44,8 @@ app.command()(demo.demo)
 app.command()(serve.serve)
 app.command()(sandbox.sandbox)
 app.command()(migrate.migrate)
+app.command()(backup.backup)
+app.command()(backup.restore)
 app.command()(check.check)
 app.command()(explain.explain)
 app.command()(holds.holds)

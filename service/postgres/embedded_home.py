@@ -120,6 +120,11 @@ def find_home(data_dir: Path) -> Home:
     return Home(_folder_for(nobody, own, programs), programs, nobody.pw_uid, nobody.pw_gid)
 
 
+def programs() -> Path:
+    """Return the folder of PostgreSQL's programs. Raises ConfigurationError where they are not installed."""
+    return _package() / INSTALLATION / "bin"
+
+
 def _package() -> Path:
     spec = util.find_spec(PACKAGE)  # finds it without running any of it
     for place in (spec and spec.submodule_search_locations) or ():

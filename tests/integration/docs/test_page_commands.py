@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from tests.integration.docs.stage import FIRST_RULES, HOST, STUDY, SUBMISSION, Stage, at_work, fill_in
-from tests.process import free_port
 from tests.unit.docs.pages import PAGES, ROOT, blocks
 
 MADE = "It sets up the environment in which the tests run."
@@ -92,13 +91,7 @@ def test_commands_of_the_page_on_deciding(stage: Stage) -> None:
 
 def test_commands_of_the_page_on_operating(stage: Stage) -> None:
     at_work(stage)
-    new = stage.folder / "new"
-
-    def restore_target() -> None:
-        stage.serve("new", data_dir=new, port=free_port())
-
-    (dump,) = [command for command in commands("docs/operating.md") if "pg_dump" in command]
-    stage.after[dump] = restore_target
+    stage.after["autoreview backup autoreview.backup"] = lambda: stage.stop("serve")
     stage.page("docs/operating.md", LEFT_OUT)
 
 
