@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from procrastinate import App
 from starlette.applications import Starlette
@@ -19,10 +20,12 @@ from service.evidence.fetching import Fetcher
 from service.evidence.sources import Clients
 from service.intake.endpoint import WebhookEndpoint
 from service.intake.writer import InboxWriter
+from service.manual.planned import run_planned
 from service.notify.notifier import Notifier
 from service.ops.gauges import Gauges
 from service.ops.health import Check, Health, database_check, rules_check, schema_check, worker_check
 from service.ops.retention import Pruning
+from service.pages.dashboard import Dashboard, dashboard
 from service.postgres.database import Clock, Database
 from service.postgres.migrate import head
 from service.postgres.requirements import WORKER, Budget
@@ -115,10 +118,13 @@ def build(
         chores.append(_sweep(settings, prolific, database, rules, metrics).run)
         chores.append(Pruning(database, metrics, settings.inbox_retention).run)
         chores.append(_notifier(settings, prolific, database, rules, studies, metrics).run)
+        chores.append(partial(run_planned, database, clock))
     health.checks = _checks(health, database, rules, parts)
     routes = _operating_routes(health, metrics)
     if parts.web:
-        routes += _public_routes(settings, database, writer, rules, metrics, clock)
+        pages = _dashboard(settings, database, rules, metrics, clock)
+        routes += [*_public_routes(settings, database, writer, rules, metrics, clock), *pages.routes]
+        chores.append(pages.run)
     web = Starlette(routes=routes, middleware=[Middleware(SamePath)], exception_handlers=HANDLERS)
     web.router.redirect_slashes = False  # a webhook that is answered with a redirect counts as failed
     return Service(
@@ -230,7 +236,7 @@ def _public_routes(
     wrong = WrongTokens(metrics)
     survey = Bearer("EVIDENCE_TOKEN", settings.secret("EVIDENCE_TOKEN"), wrong)
     evidence = EvidenceEndpoint(survey, rules, database, metrics)
-    admin = Bearer("ADMIN_TOKEN", settings.secret("ADMIN_TOKEN"), wrong)
+    admin = Bearer("ADMIN_TOKEN", settings.secret("ADMIN_TOKEN"), wrong, settings.secret("VIEWER_TOKEN"))
     api = Api(admin, database, rules, settings.mode, settings.public_url)
     people = ManualApi(admin, database, settings.public_url, clock)
     return [
@@ -238,6 +244,21 @@ def _public_routes(
         Route("/evidence/{source}/{submission_id}", evidence.__call__, methods=["PUT"]),
         Mount("/api", routes=[*api.routes(), *people.routes()]),
     ]
+
+
+def _dashboard(
+    settings: Settings, database: Database, rules: RulesInForce, metrics: Metrics, clock: Clock | None
+) -> Dashboard:
+    return dashboard(
+        database,
+        rules,
+        settings.mode,
+        metrics,
+        admin=settings.secret("ADMIN_TOKEN"),
+        viewer=settings.secret("VIEWER_TOKEN"),
+        public_url=settings.public_url,
+        clock=clock,
+    )
 
 
 @asynccontextmanager

@@ -24,6 +24,7 @@ SECRETS = (
     "PROLIFIC_TOKEN",
     "WEBHOOK_SECRETS",
     "ADMIN_TOKEN",
+    "VIEWER_TOKEN",
     "EVIDENCE_TOKEN",
     "NOTIFY_URLS",
 )
@@ -107,6 +108,7 @@ class Settings(BaseSettings):
     rules_dir: Path = Path("rules")
     mode: Mode = Mode.OBSERVE
     admin_token: str | None = Field(None, repr=False)
+    viewer_token: str | None = Field(None, repr=False)
     evidence_token: str | None = Field(None, repr=False)
     host: str = "127.0.0.1"
     port: int = Field(8080, ge=0, le=65535)
@@ -126,6 +128,7 @@ class Settings(BaseSettings):
     prolific_token_file: Path | None = None
     webhook_secrets_file: Path | None = None
     admin_token_file: Path | None = None
+    viewer_token_file: Path | None = None
     evidence_token_file: Path | None = None
     notify_urls_file: Path | None = None
 

@@ -5,13 +5,6 @@ from typing import Annotated
 import typer
 
 from service.console.output import Json, echo, print_json
-from service.errors import AutoreviewError
-
-
-class NothingFailed(AutoreviewError):
-    """There is nothing to try again."""
-
-    code = "nothing_failed"
 
 
 def retry(
@@ -25,8 +18,6 @@ def retry(
     if every == (submission is not None):
         raise typer.BadParameter("Name a submission, or say --all.")
     retried = _retry(submission)
-    if submission and not retried:
-        raise NothingFailed(f"The last decision of submission {submission} did not fail.")
     if as_json:
         print_json({"retried": retried})
     elif retried:
@@ -36,16 +27,7 @@ def retry(
 
 
 def _retry(submission: str | None) -> list[str]:
-    from sqlalchemy.ext.asyncio import AsyncConnection
-
     from service.cli.database import order
-    from service.store.decisions import failed_submissions
-    from service.store.queue import enqueue_retry
+    from service.manual.retry import retry_failed
 
-    async def retry_failed(connection: AsyncConnection) -> list[str]:
-        failed = await failed_submissions(connection, submission)
-        for one in failed:
-            await enqueue_retry(connection, one)
-        return failed
-
-    return order(retry_failed)
+    return order(lambda connection: retry_failed(connection, submission))

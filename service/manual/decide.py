@@ -55,6 +55,12 @@ class AlreadyDecided(AutoreviewError):
     code = "already_decided"
 
 
+class Changed(AlreadyDecided):
+    """The submission was decided again since the person looked at it."""
+
+    code = "changed"
+
+
 async def resolve(
     connection: AsyncConnection,
     submission_id: str,
@@ -63,31 +69,51 @@ async def resolve(
     by: str,
     note: str | None,
     now: datetime,
+    seen: int | None = None,
 ) -> Recorded:
     """Record what a person decided; the worker sends it, whatever the mode, pauses and limits.
 
-    Raises NeverHeardOf, AlreadyDecided saying by whom, InvalidAction where Prolific could not be told so.
+    Raises NeverHeardOf, AlreadyDecided saying by whom, InvalidAction where Prolific could not be told so. With
+    ``seen``, the newest decision that the person was shown, Changed if it is not the newest any more.
     """
-    by, note = _named(by, note)
-    study_id = await _locked(connection, submission_id)
-    seen = await load_submission(connection, submission_id)
-    last = await newest(connection, submission_id)
-    await _refuse_what_is_decided(connection, submission_id, seen, last)
-    if last and action.outcome in {Outcome.REJECT, Outcome.COMPLETE}:
-        await _refuse_while_asked_by_another(connection, last, by, now)
-    decision = _decision(submission_id, seen, last, action, by=by, note=note, now=now)
-    decision = replace(decision, action=await _request(connection, study_id, action))
+    last, decision = await examine(connection, submission_id, action, by=by, note=note, now=now, seen=seen)
     recorded = await record(connection, decision)
     await cancel_timer(connection, submission_id)
     if last and last.status is DecisionStatus.PENDING:
         await supersede(connection, last, recorded)
     if decision.action:
         await enqueue_decided(connection, submission_id)
-    log.info("decision.by_a_person", submission_id=submission_id, outcome=decision.outcome.value, by=by)
+    log.info(
+        "decision.by_a_person", submission_id=submission_id, outcome=decision.outcome.value, by=decision.by
+    )
     return recorded
 
 
-def _named(by: str, note: str | None) -> tuple[str, str | None]:
+async def examine(
+    connection: AsyncConnection,
+    submission_id: str,
+    action: Action,
+    *,
+    by: str,
+    note: str | None,
+    now: datetime,
+    seen: int | None = None,
+) -> tuple[Recorded | None, Decision]:
+    """Return the newest decision and the one that a person makes now; record nothing. Raises as ``resolve`` does."""
+    by, note = named(by, note)
+    study_id = await _locked(connection, submission_id)
+    shown = await load_submission(connection, submission_id)
+    last = await newest(connection, submission_id)
+    await _refuse_what_is_decided(connection, submission_id, shown, last)
+    if last and seen is not None and last.id != seen:
+        raise Changed(f"It was decided again while you looked: {last.decision.reason} Look at it again.")
+    if last and action.outcome in {Outcome.REJECT, Outcome.COMPLETE}:
+        await _refuse_while_asked_by_another(connection, last, by, now)
+    decision = _decision(submission_id, shown, last, action, by=by, note=note, now=now)
+    return last, replace(decision, action=await _request(connection, study_id, action))
+
+
+def named(by: str, note: str | None) -> tuple[str, str | None]:
     """Who decides, and what they say of it. Raises InvalidAction."""
     try:
         by = name_of(by)

@@ -51,7 +51,7 @@ class HoldCount:
 
 # A final status that a webhook reported after the last fetch of the submission: it needs no manual review, until the
 # review that the webhook starts has fetched it. Prolific's own time decides which event is the newest.
-_REPORTED = f"""
+REPORTED = f"""
     SELECT e.status FROM (
         SELECT e.status, e.received_at FROM inbox e
         WHERE e.submission_id = s.id AND e.readable ORDER BY {NEWEST_FIRST} LIMIT 1
@@ -65,7 +65,7 @@ _HOLDS = f"""
     WHERE s.status = 'AWAITING REVIEW'
       AND {STATUS_OF} = 'held'
       AND d.guard IS DISTINCT FROM 'waiting'
-      AND NOT EXISTS ({_REPORTED})
+      AND NOT EXISTS ({REPORTED})
       AND (CAST(:study AS text) IS NULL OR s.study_id = :study)
       AND (CAST(:rule AS text) IS NULL OR d.rule = :rule)
       AND (CAST(:guard AS text) IS NULL OR d.guard = :guard)
@@ -130,7 +130,7 @@ async def status_reported_since_fetch(connection: AsyncConnection, submission: s
     """Return the final status that a webhook reported after the last fetch of the submission."""
     found: str | None = await connection.scalar(
         sa.text(
-            f"SELECT reported.status FROM submissions s, LATERAL ({_REPORTED}) reported WHERE s.id = :id LIMIT 1"  # noqa: S608
+            f"SELECT reported.status FROM submissions s, LATERAL ({REPORTED}) reported WHERE s.id = :id LIMIT 1"  # noqa: S608
         ),
         {"id": submission},
     )

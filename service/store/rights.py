@@ -8,8 +8,11 @@ from service.store.tables import (
     inbox,
     metadata,
     notices,
+    planned_decisions,
     reviews,
     schema_heads,
+    selections,
+    sign_outs,
     studies,
     submissions,
     tallies,
@@ -18,9 +21,20 @@ from service.store.tables import (
 )
 
 _CHANGED = {
-    table.name for table in (inbox, evidence, submissions, studies, reviews, turns, notices, decision_states)
+    table.name
+    for table in (
+        inbox,
+        evidence,
+        submissions,
+        studies,
+        reviews,
+        turns,
+        notices,
+        decision_states,
+        planned_decisions,
+    )
 }
-_DELETED = {table.name for table in (inbox, tallies, worker_settings)}  # old rows
+_DELETED = {table.name for table in (inbox, tallies, worker_settings, selections, sign_outs)}  # old rows
 _JOBS = (
     "procrastinate_jobs",
     "procrastinate_events",

@@ -8,7 +8,10 @@ metadata = sa.MetaData()
 _moment = sa.DateTime(timezone=True)
 _now = sa.text("now()")
 ENDED = "upper(status) IN ('APPROVED', 'REJECTED', 'RETURNED')"  # PostgreSQL uses the index only for this exact text
+COMPLETED = "coalesce(data ->> 'completed_at', '')"  # likewise; ISO 8601 in UTC, so texts sort as times do
 _unhandled = sa.text("handled_at IS NULL")
+_awaiting = sa.text("status = 'AWAITING REVIEW'")
+_open = sa.text("ended_at IS NULL")
 
 
 def _identity() -> sa.Column[int]:
@@ -84,7 +87,8 @@ submissions = sa.Table(
     sa.Index("submissions_study_id", "study_id", "status"),
     sa.Index("submissions_participant_id", "participant_id"),
     sa.Index("submissions_first_seen_at", "study_id", "first_seen_at"),
-    sa.Index("submissions_awaiting", "study_id", postgresql_where=sa.text("status = 'AWAITING REVIEW'")),
+    sa.Index("submissions_awaiting", "study_id", postgresql_where=_awaiting),
+    sa.Index("submissions_awaiting_completed", sa.text(COMPLETED), "id", postgresql_where=_awaiting),
 )
 
 studies = sa.Table(
@@ -127,6 +131,7 @@ decisions = sa.Table(
     sa.Index("decisions_outcome", "outcome", "id"),
     sa.Index("decisions_rule", "rule", "id"),
     sa.Index("decisions_trigger", "trigger", "id"),
+    sa.Index("decisions_guard", "guard", "id", postgresql_where=sa.text("guard IS NOT NULL")),
     sa.Index("decisions_recheck_at", "recheck_at", postgresql_where=sa.text("recheck_at IS NOT NULL")),
 )
 
@@ -274,4 +279,47 @@ notices = sa.Table(
     sa.Column("sent_at", _moment),
     sa.Index("notices_kind", "kind", "key", unique=True),
     sa.Index("notices_due", "due_at", postgresql_where=sa.text("sent_at IS NULL")),
+)
+
+# What people decided on the dashboard: each is carried out at ``due_at`` unless it is undone before, so that a
+# mistake can be taken back before anything leaves. ``seen`` is the decision that the person was shown.
+planned_decisions = sa.Table(
+    "planned_decisions",
+    metadata,
+    _identity(),
+    sa.Column("batch", sa.Text, nullable=False),
+    sa.Column("submission_id", sa.Text, nullable=False),
+    sa.Column("action", JSONB, nullable=False),
+    sa.Column("by", sa.Text, nullable=False),
+    sa.Column("note", sa.Text),
+    sa.Column("seen", sa.BigInteger),
+    sa.Column("planned_at", _moment, nullable=False, server_default=_now),
+    sa.Column("due_at", _moment, nullable=False),
+    sa.Column("ended_at", _moment),
+    sa.Column("decision_id", sa.BigInteger),
+    sa.Column("refusal", sa.Text),
+    sa.Column("undone_by", sa.Text),
+    sa.Index("planned_decisions_open", "submission_id", unique=True, postgresql_where=_open),
+    sa.Index("planned_decisions_due_at", "due_at", postgresql_where=_open),
+    sa.Index("planned_decisions_batch", "batch"),
+    sa.Index("planned_decisions_submission_id", "submission_id", "id"),
+)
+
+# Submissions that a person selected together, frozen at that moment: ``seen`` are their newest decisions.
+selections = sa.Table(
+    "selections",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("at", _moment, nullable=False, server_default=_now),
+    sa.Column("by", sa.Text, nullable=False),
+    sa.Column("submissions", ARRAY(sa.Text), nullable=False),
+    sa.Column("seen", ARRAY(sa.BigInteger), nullable=False),
+)
+
+# Dashboard sessions that were signed out before they expired.
+sign_outs = sa.Table(
+    "sign_outs",
+    metadata,
+    sa.Column("session_id", sa.Text, primary_key=True),
+    sa.Column("until", _moment, nullable=False),
 )

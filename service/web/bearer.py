@@ -18,6 +18,7 @@ from service.web.http import problem
 WINDOW = 60.0  # seconds
 MAX_WRONG = 20  # wrong tokens of one address in a window; beyond it the answer is 429
 MAX_ADDRESSES = 10_000  # that are remembered in a window
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
 LOG_EVERY = 10.0  # seconds between two log lines about wrong tokens
 
 log = structlog.get_logger(__name__)
@@ -47,6 +48,11 @@ class WrongTokens:
         self._log(now, address, token)
         return number > MAX_WRONG
 
+    def is_over(self, address: str) -> bool:
+        """Return whether this address has used up its wrong tokens of this window."""
+        is_current = self.timer() - self._window_began < WINDOW
+        return is_current and self._by_address.get(address, 0) >= MAX_WRONG
+
     def _log(self, now: float, address: str, token: str) -> None:
         self._unlogged += 1
         if now - self._logged_at >= LOG_EVERY:
@@ -56,11 +62,15 @@ class WrongTokens:
 
 @dataclass(frozen=True, slots=True)
 class Bearer:
-    """The token that a route asks for; ``name`` is the setting's, such as ``ADMIN_TOKEN``."""
+    """The token that a route asks for; ``name`` is the setting's, such as ``ADMIN_TOKEN``.
+
+    ``viewer`` is a second token, for reading only.
+    """
 
     name: str
     secret: Secret | None
     wrong: WrongTokens
+    viewer: Secret | None = None
 
     def refusal(self, request: Request) -> Response | None:
         """Return None if the request carries the token, else 403 where none is set, 401 or 429 where it is wrong.
@@ -69,13 +79,15 @@ class Bearer:
         """
         if self.secret is None:
             return problem(403, "not_configured", f"Set AUTOREVIEW_{self.name} to use this route.")
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        token = given.encode("latin-1") if scheme.lower() == "bearer" else b""
         try:
-            expected = self.secret.read().encode()
+            if matches(self.secret, token):
+                return None
+            if self.viewer and matches(self.viewer, token):
+                return None if request.method in READING else _read_only()
         except ConfigurationError as error:
             return problem(503, error.code, str(error))
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and hmac.compare_digest(given.encode("latin-1"), expected):
-            return None
         if self.wrong.add(client_network(request), self.name.lower()):
             return problem(
                 429,
@@ -89,6 +101,17 @@ class Bearer:
             "The bearer token is missing or wrong.",
             headers={"WWW-Authenticate": "Bearer"},
         )
+
+
+def matches(secret: Secret, given: bytes) -> bool:
+    """Return whether this is the secret, in constant time. Raises ConfigurationError if it can't be read."""
+    return hmac.compare_digest(given, secret.read().encode())
+
+
+def _read_only() -> Response:
+    return problem(
+        403, "read_only", "AUTOREVIEW_VIEWER_TOKEN reads; use AUTOREVIEW_ADMIN_TOKEN to change something."
+    )
 
 
 def client_network(request: Request) -> str:

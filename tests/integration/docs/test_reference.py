@@ -16,7 +16,10 @@ from tests.world import ADMIN, bearer
 
 REFERENCE, DECIDING, OPERATING = "docs/reference.md", "docs/deciding.md", "docs/operating.md"
 BY_KIND = {f"database.{kind}" for kind in ("unreachable", "disk_full", "read_only", "forbidden")}
-BY_TASK = {f"{name}.crashed" for name in ("evidence.fetches", "gauges", "notify", "rescue", "sweep")}
+BY_TASK = {
+    f"{name}.crashed"
+    for name in ("evidence.fetches", "gauges", "notify", "planned_decisions", "rescue", "sweep")
+}
 
 
 def test_settings_table_has_each_variable_with_its_default() -> None:

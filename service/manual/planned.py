@@ -1,0 +1,116 @@
+"""Decisions with a time to undo them: planned now, carried out by a worker when they are due.
+
+Nothing is recorded as a decision before that, so no review can send it early. What is planned lies in the database:
+a restart neither loses it nor sends it twice.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.errors import AutoreviewError
+from service.manual.actions import InvalidAction, read_action
+from service.manual.decide import AlreadyDecided, NeverHeardOf, examine, named, resolve
+from service.postgres.database import ERROR_HINTS, Clock, Database, kind_of, time_of
+from service.postgres.periodic import run_every
+from service.store.planned import Planned, add_planned, end_planned, postpone_planned, take_due, undo_planned
+
+UNDO_TIME = timedelta(seconds=10)
+LOOK_EVERY = 1.0  # seconds
+POSTPONED = timedelta(seconds=30)
+
+log = structlog.get_logger(__name__)
+
+
+class TooLate(AutoreviewError):
+    """The decision was carried out already, or undone."""
+
+    code = "too_late"
+
+
+async def plan(
+    connection: AsyncConnection,
+    wanted: Mapping[str, int | None],
+    said: Any,
+    *,
+    by: str,
+    note: str | None,
+    now: datetime,
+) -> tuple[str, int]:
+    """Plan an action for submissions, each with the decision that was seen; return the batch and how many it has.
+
+    Raises InvalidAction; for a single submission also what ``resolve`` raises. Of several, one that
+    can't be decided any more is refused when it is due.
+    """
+    action = read_action(said)
+    by, note = named(by, note)
+    if len(wanted) == 1:
+        ((submission, seen),) = wanted.items()
+        await examine(connection, submission, action, by=by, note=note, now=now, seen=seen)
+    batch = str(uuid4())
+    number = await add_planned(connection, batch, wanted, said, by=by, note=note, due_at=now + UNDO_TIME)
+    if not number:
+        raise AlreadyDecided("A decision is planned already; undo it first.")
+    log.info("decision.planned", outcome=action.outcome.value, by=by, number=number, batch=batch)
+    return batch, number
+
+
+async def undo(
+    connection: AsyncConnection, batch: str, *, by: str, now: datetime, submission: str | None = None
+) -> int:
+    """Take back what of a batch is not carried out yet; return how many. Raises TooLate if nothing is left."""
+    by, _ = named(by, None)
+    number = await undo_planned(connection, batch, by, now, submission=submission)
+    if not number:
+        raise TooLate
+    log.info("decision.undone", by=by, number=number, batch=batch)
+    return number
+
+
+async def run_planned(database: Database, clock: Clock | None) -> None:
+    """Carry out what is due, until cancelled. Any number of processes may do so at once."""
+
+    async def look() -> None:
+        while await carry_out_next(database, clock):
+            pass
+
+    await run_every("planned_decisions", LOOK_EVERY, look)
+
+
+async def carry_out_next(database: Database, clock: Clock | None) -> bool:
+    """Carry out the planned decision that is due for longest; False if none is."""
+    async with database.begin() as connection:
+        now = await time_of(connection, clock)
+        one = await take_due(connection, now)
+        if one is None:
+            return False
+        try:
+            async with connection.begin_nested():
+                await _carry_out(connection, one, now)
+        except (AlreadyDecided, InvalidAction, NeverHeardOf) as refusal:
+            await end_planned(connection, one.id, now, decision=None, refusal=str(refusal))
+            log.warning("decision.refused", submission_id=one.submission_id, by=one.by, why=str(refusal))
+        except Exception as error:
+            if kind_of(error) in ERROR_HINTS:
+                raise
+            # One that can't be carried out must not keep back those behind it.
+            log.exception("decision.postponed", submission_id=one.submission_id)
+            await postpone_planned(connection, one.id, now + POSTPONED)
+    return True
+
+
+async def _carry_out(connection: AsyncConnection, one: Planned, now: datetime) -> None:
+    recorded = await resolve(
+        connection,
+        one.submission_id,
+        read_action(one.action),
+        by=one.by,
+        note=one.note,
+        now=now,
+        seen=one.seen,
+    )
+    await end_planned(connection, one.id, now, decision=recorded.id, refusal=None)

@@ -1,0 +1,1 @@
+"""The dashboard: server-rendered pages for people, who sign in to look and to decide."""

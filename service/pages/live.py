@@ -1,0 +1,122 @@
+"""Live updates: server-sent events that only say "something changed", from one look per process.
+
+One connection listens for new jobs, which every webhook and every decision of a person makes; a look at the newest
+ids then tells whether anything on a page is different. Where a pooler passes no notifications on, the look is made
+by time alone. Nothing is asked while no page is open.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from service.pages.rendering import HEADERS
+from service.pages.sessions import Session
+from service.postgres.database import ERROR_HINTS, Database, kind_of
+from service.store.overview import version
+
+CHANNEL = "procrastinate_any_queue_v1"
+MOST_STREAMS = 100  # of a process; further pages poll
+PING_EVERY = 15.0  # seconds, so that proxies keep a quiet stream open
+LOOK_EVERY = 2.0  # seconds between two looks at most
+SETTLE = 0.25  # seconds between two looks at least
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Live:
+    """Tells the open pages of this process when to ask again."""
+
+    database: Database
+    _waiting: set[asyncio.Event] = field(default_factory=set)
+    _opened: asyncio.Event = field(default_factory=asyncio.Event)
+    _notified: asyncio.Event = field(default_factory=asyncio.Event)
+    _closed: bool = False
+
+    async def stream(self, _: Request, __: Session) -> Response:
+        """Keep telling one page, until it or the service goes."""
+        if self._closed or len(self._waiting) >= MOST_STREAMS:
+            return Response(status_code=503, headers={**HEADERS, "Retry-After": "10"})
+        headers = {**HEADERS, "X-Accel-Buffering": "no"}
+        return StreamingResponse(self._events(), media_type="text/event-stream", headers=headers)
+
+    async def _events(self) -> AsyncIterator[str]:
+        changed = asyncio.Event()
+        self._waiting.add(changed)
+        self._opened.set()
+        try:
+            yield "retry: 3000\n\n"
+            while not self._closed:
+                try:
+                    await asyncio.wait_for(changed.wait(), PING_EVERY)
+                    changed.clear()
+                    if not self._closed:
+                        yield "event: changed\ndata: 1\n\n"
+                except TimeoutError:
+                    yield ": still here\n\n"
+        finally:
+            self._waiting.discard(changed)
+
+    async def run(self) -> None:
+        """Look for changes while pages are open; cancelled at a stop, which ends the streams at once."""
+        listening: asyncio.Task[None] | None = None
+        seen: tuple[Any, ...] | None = None
+        try:
+            while True:
+                if not self._waiting:
+                    seen = None
+                    self._opened.clear()
+                    await _ended(listening)
+                    listening = None
+                    await self._opened.wait()
+                if listening is None or listening.done():
+                    listening = asyncio.create_task(self._listen())
+                seen = await self._look(seen)
+                self._notified.clear()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._notified.wait(), LOOK_EVERY)
+                await asyncio.sleep(SETTLE)
+        finally:
+            self._closed = True
+            self._tell()
+            await _ended(listening)
+
+    async def _look(self, seen: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
+        try:
+            async with self.database.single() as connection:
+                found = await version(connection)
+        except Exception as error:
+            if kind_of(error) not in ERROR_HINTS:
+                log.exception("live.crashed")
+            return seen
+        if seen is not None and found != seen:
+            self._tell()
+        return found
+
+    def _tell(self) -> None:
+        for changed in self._waiting:
+            changed.set()
+
+    async def _listen(self) -> None:
+        """Note each notification; return where there are none to be had, or the connection drops."""
+        with suppress(Exception):
+            async with await self.database.connections.connect() as connection:
+                if connection.is_pooled:
+                    await asyncio.Event().wait()  # by time alone, see above
+                await connection.set_autocommit(True)
+                await connection.execute(f'LISTEN "{CHANNEL}"'.encode())
+                async for _ in connection.notifies():
+                    self._notified.set()
+
+
+async def _ended(task: asyncio.Task[None] | None) -> None:
+    if task:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task

@@ -1,0 +1,105 @@
+"""``/``: how the service fares, and the switches that stop and start it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from service.api.endpoints import rules_state
+from service.domain.decision import Mode
+from service.manual.pause import pause, resume
+from service.manual.retry import retry_failed
+from service.pages.access import Access, Form, own_path
+from service.pages.charts import STACK, outcomes_chart
+from service.pages.rendering import page, redirect
+from service.pages.sessions import Session
+from service.postgres.database import Clock, Database, time_of
+from service.rulebook.current import RulesInForce
+from service.store.audit import job_counts
+from service.store.inbox import inbox_counts
+from service.store.overview import failed, outcomes_per_hour, waiting
+from service.store.pauses import scopes
+from service.store.workers import FRESH, heartbeat_age, highest_mode, workers_at_work
+
+# What each state of a submission that awaits review means, in the order of the page.
+STATES = {
+    "held": "held for a person",
+    "failed": "failed: Prolific refused, or the review could not be made",
+    "data": "wait for data of a source",
+    "unclaimed": "of a study that no rule file names",
+    "queued": "known, not decided yet",
+    "sending": "decided, on the way to Prolific",
+    "asked": "asked to return: the participant may answer",
+    "observed": "decided and not sent: the mode only observes",
+    "ended": "decided; Prolific has not shown it yet",
+}
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The first page."""
+
+    access: Access
+    database: Database
+    rules: RulesInForce
+    mode: Mode
+    clock: Clock | None
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/", self.access.shown(self.overview)),
+            Route("/pause", self.access.acted(self.pause), methods=["POST"]),
+            Route("/resume", self.access.acted(self.resume), methods=["POST"]),
+            Route("/submissions/{id}/retry", self.access.acted(self.retry), methods=["POST"]),
+        ]
+
+    async def overview(self, request: Request, session: Session) -> Response:
+        """Show the state of the service; for a live update only its changing part."""
+        template = "parts/overview.html" if "hx-request" in request.headers else "overview.html"
+        return page(template, session, **await self._state())
+
+    async def _state(self) -> dict[str, Any]:
+        async with self.database.connect() as connection:
+            now = await time_of(connection, self.clock)
+            brakes = await scopes(connection)
+            return {
+                "now": now,
+                "mode": (highest_mode(await workers_at_work(connection)) or self.mode).value,
+                "rules": rules_state(self.rules),
+                "inbox": await inbox_counts(connection),
+                "jobs": await job_counts(connection),
+                "worker_age": await heartbeat_age(connection),
+                "fresh": FRESH,
+                "waiting": await waiting(connection),
+                "states": STATES,
+                "failed": await failed(connection),
+                "pauses": [scope.pause for scope in brakes.values() if scope.pause],
+                "breakers": [breaker for scope in brakes.values() for breaker in scope.breakers],
+                "outcomes": STACK,
+                "chart": outcomes_chart(await outcomes_per_hour(connection), now),
+            }
+
+    async def pause(self, _: Request, session: Session, form: Form) -> Response:
+        """Pause a study, or the service."""
+        async with self.database.begin() as connection:
+            await pause(connection, form.get("study") or None, session.name, form.get("reason", ""))
+        return redirect(own_path(form.get("back", "/")))
+
+    async def resume(self, _: Request, session: Session, form: Form) -> Response:
+        """End a pause and close breakers."""
+        async with self.database.begin() as connection:
+            await resume(connection, form.get("study") or None, session.name, form.get("reason", ""))
+        return redirect(own_path(form.get("back", "/")))
+
+    async def retry(self, request: Request, session: Session, _: Form) -> Response:
+        """Try again to apply a decision that failed."""
+        submission = request.path_params["id"]
+        async with self.database.begin() as connection:
+            await retry_failed(connection, submission)
+        log.info("retried", submission_id=submission, by=session.name)
+        return redirect("/")
