@@ -2,9 +2,9 @@
 
 from service.errors import AutoreviewError
 from service.prolific.errors import (
+    CallsPaused,
     NotFound,
     RateLimited,
-    Resting,
     ServerError,
     TokenRefused,
     Unauthorised,
@@ -32,7 +32,7 @@ def advice(error: AutoreviewError) -> str | None:
             return PERMISSION
         case Unreachable():
             return REACH
-        case Resting() | RateLimited() | ServerError():
+        case CallsPaused() | RateLimited() | ServerError():
             return LATER
         case _:
             return None

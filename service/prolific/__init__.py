@@ -1,4 +1,4 @@
-"""The way to Prolific: a thin client of its API, and what each decision is sent as."""
+"""The client of Prolific's API, and the request of each decision."""
 
 from service.domain.decision import ActionRequest
 from service.prolific.client import Prolific

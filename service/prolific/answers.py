@@ -1,4 +1,4 @@
-"""From an HTTP answer to its JSON, or to the error it stands for."""
+"""Convert an HTTP answer to its JSON, or to the error that it means."""
 
 import math
 from datetime import UTC, datetime
@@ -20,10 +20,8 @@ from service.prolific.errors import (
 )
 from service.prolific.fields import read_http_date
 
-LONGEST_RETRY_AFTER = (
-    3600.0  # seconds; what a header asks for beyond is no reason to leave anybody for longer
-)
-SHORTEST_TOKEN = 8  # characters; what is shorter is no secret, and may be part of any word
+MAX_RETRY_AFTER = 3600.0  # seconds; a header with a longer time must not delay a participant any longer
+MIN_TOKEN_LENGTH = 8  # characters; a shorter one is no secret, and may occur in any word
 
 BY_STATUS: dict[int, type[Refused]] = {
     400: BadRequest,
@@ -37,7 +35,7 @@ BY_STATUS: dict[int, type[Refused]] = {
 
 
 def read_json(response: httpx.Response) -> Any:
-    """Give the JSON of a 2xx answer; raise the branch of ``Refused`` that any other stands for."""
+    """Return the JSON of a 2xx answer. Raise the branch of ``Refused`` for any other answer."""
     if not response.is_success:
         raise refusal(response)
     if why := response.extensions.get(UNREADABLE):
@@ -70,18 +68,18 @@ def unreadable(response: httpx.Response, why: str) -> Unreadable:
 
 
 def answer_text(response: httpx.Response) -> str:
-    """Take the text as it came, without what a database or a log would choke on."""
+    """Return the answer's text, without the token and without characters that can't be stored."""
     return storable(without_token(response, response.text)).strip()[:MAX_ANSWER]
 
 
 def without_token(response: httpx.Response, text: str) -> str:
-    """Hide the token where an answer (of a proxy, say) repeats the request's headers."""
+    """Hide the token if an answer (of a proxy, for example) repeats the request's headers."""
     token = response.request.headers.get("Authorization", "").removeprefix("Token ")
-    return text.replace(token, "***") if len(token) >= SHORTEST_TOKEN else text
+    return text.replace(token, "***") if len(token) >= MIN_TOKEN_LENGTH else text
 
 
 def sentence(body: Any) -> str:
-    """Say in one line what any of Prolific's four error envelopes says (reference 6)."""
+    """Return the message of any of Prolific's four error envelopes as one line."""
     if not isinstance(body, dict):
         return flat(body)
     inner = body.get("error", body)
@@ -95,7 +93,7 @@ def sentence(body: Any) -> str:
 
 
 def flat(detail: Any) -> str:
-    """Flatten a text, a list of them, or field → list."""
+    """Flatten a text, a list of texts, or an object of lists by field."""
     if isinstance(detail, str):
         return " ".join(storable(detail).split())
     if isinstance(detail, dict):
@@ -106,19 +104,16 @@ def flat(detail: Any) -> str:
 
 
 def retry_after(headers: httpx.Headers) -> float | None:
-    """Read Retry-After in seconds from now, an hour at most.
-
-    None where it is not told: no header, one that can't be read, or no time that is still to come.
-    """
+    """Return Retry-After in seconds from now, an hour at most. None if it is missing, unreadable or past."""
     text = headers.get("Retry-After", "").strip()
     try:
         seconds = float(text)
     except ValueError:
         seconds = _until(text, headers.get("Date"))
-    return min(seconds, LONGEST_RETRY_AFTER) if math.isfinite(seconds) and seconds > 0 else None
+    return min(seconds, MAX_RETRY_AFTER) if math.isfinite(seconds) and seconds > 0 else None
 
 
 def _until(when: str, date: str | None) -> float:
-    """Measure against the server's own clock where it tells it: ours may be off. NaN for what is no time."""
+    """Return the seconds until a date, by the server's own clock if it has one. NaN if it is no date."""
     moment, now = read_http_date(when), read_http_date(date) or datetime.now(UTC)
     return (moment - now).total_seconds() if moment else math.nan

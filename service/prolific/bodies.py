@@ -1,4 +1,4 @@
-"""The body of an answer, read within bounds: of time by the caller, of size here."""
+"""Read the body of an answer up to a maximal size. The caller limits the time."""
 
 import zlib
 from collections.abc import AsyncIterable
@@ -11,15 +11,15 @@ UNREADABLE = "unreadable"  # the response's extension that says why its body can
 
 
 class UnreadableBody(Exception):
-    """A body that is too large, or encoded in a way that is unknown or broken."""
+    """A body that is too large, or whose encoding is unknown or broken."""
 
 
 async def read_response(response: httpx.Response) -> httpx.Response:
-    """Return the response with its body read, decoded, and taken for UTF-8.
+    """Return the response with its body read and decoded as UTF-8.
 
-    A body that can't be read is left out, and ``extensions["unreadable"]`` says why: its status still counts.
-    httpx decodes each chunk whole, and makes 64 MiB of 64 KiB of gzip.
+    A body that can't be read is dropped, and ``extensions["unreadable"]`` says why: its status still counts.
     """
+    # httpx would decode each chunk as a whole, and make 64 MiB of 64 KiB of gzip.
     extensions = dict(response.extensions)
     try:
         content = await _decoded(response.stream, response.headers.get("Content-Encoding", ""))
@@ -37,7 +37,7 @@ async def read_response(response: httpx.Response) -> httpx.Response:
         request=response.request,
         extensions=extensions,
     )
-    read.encoding = "utf-8"  # a charset in the header may be none that Python decodes
+    read.encoding = "utf-8"  # the header may name a charset that Python does not know
     return read
 
 

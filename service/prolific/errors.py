@@ -1,32 +1,32 @@
-"""The branch of the error tree that talking to Prolific grows.
+"""The errors of calls to Prolific, a branch of the error tree.
 
     ProlificError
-    ├── Resting              prolific_resting: not asked at all, this process leaves Prolific alone for a while
-    ├── Unreachable          prolific_unreachable: no answer came; ``sent`` says if the request may have left
-    ├── IncompleteList       prolific_incomplete_list: a list was read, and rows of it are missing
-    └── Refused              prolific_refused: an answer came, and it was not what was asked for
+    ├── CallsPaused          prolific_resting: nothing was sent, this process pauses its calls
+    ├── Unreachable          prolific_unreachable: no answer; ``sent`` is False if the request can't have arrived
+    ├── IncompleteList       prolific_incomplete_list: rows of a list are missing
+    └── Refused              prolific_refused: an answer other than the expected one
         ├── Unauthorised     prolific_unauthorised: 401, 403
-        │   └── TokenRefused prolific_token_refused: the token is refused whatever is asked with it
+        │   └── TokenRefused prolific_token_refused: every call with the token is refused
         ├── NotFound         prolific_not_found: 404
         ├── BadRequest       prolific_bad_request: 400, 409, 422
         ├── RateLimited      prolific_rate_limited: 429
         ├── ServerError      prolific_server_error: 5xx
-        └── Unreadable       prolific_unreadable: 2xx, but not what was expected; 401, 403, and nobody can
-                                    tell whether that is about the token
+        └── Unreadable       prolific_unreadable: a 2xx with an unexpected body; a 401 or 403 while it is
+                                    unknown whether the token is accepted
     AutoreviewError
-    └── NoSuchCode           no_such_code: a study has no code that a *complete* could be sent with
+    └── NoSuchCode           no_such_code: the study has no code for a *complete*
 
-After ``Unreachable`` with ``sent``, ``ServerError`` and ``Unreadable`` nobody knows whether a transition
-took effect: look at the submission before trying again.
+After ``Unreachable`` with ``sent``, ``ServerError`` and ``Unreadable`` it is unknown whether a transition took
+effect: fetch the submission before trying again.
 """
 
 from service.errors import AutoreviewError, ProlificError
 
-MAX_ANSWER = 2_000  # characters of an answer that are kept
+MAX_ANSWER = 2_000  # characters of an answer that are stored
 
 
-class Resting(ProlificError):
-    """Prolific is left alone for a while; nothing was sent. ``after`` is in seconds."""
+class CallsPaused(ProlificError):
+    """Calls to Prolific are paused, and nothing was sent. ``after`` is the rest of the pause in seconds."""
 
     code = "prolific_resting"
 
@@ -46,13 +46,13 @@ class Unreachable(ProlificError):
 
 
 class IncompleteList(ProlificError):
-    """A list was read to its end twice, and rows of it are missing: what was read is a part of the list."""
+    """A list was read twice, and rows are missing."""
 
     code = "prolific_incomplete_list"
 
 
 class Refused(ProlificError):
-    """Prolific refused."""
+    """Prolific refused the request."""
 
     code = "prolific_refused"
 
@@ -72,25 +72,25 @@ class Refused(ProlificError):
 
 
 class Unauthorised(Refused):
-    """Prolific does not accept the token for this."""
+    """Prolific does not accept the token for this request."""
 
     code = "prolific_unauthorised"
 
 
 class TokenRefused(Unauthorised):
-    """Prolific does not accept the token at all."""
+    """Prolific does not accept the token."""
 
     code = "prolific_token_refused"
 
 
 class NotFound(Refused):
-    """Prolific knows no such thing, or does not show it to this token."""
+    """Prolific does not know the object, or does not show it to this token."""
 
     code = "prolific_not_found"
 
 
 class BadRequest(Refused):
-    """Prolific does not accept what was sent, or not in the present status."""
+    """Prolific does not accept the request, or not in the present status."""
 
     code = "prolific_bad_request"
 
@@ -102,13 +102,13 @@ class RateLimited(Refused):
 
 
 class ServerError(Refused):
-    """Prolific has trouble of its own."""
+    """Prolific reports an error of its own."""
 
     code = "prolific_server_error"
 
 
 class Unreadable(Refused):
-    """Prolific's answer cannot be read."""
+    """Prolific's answer can't be read."""
 
     code = "prolific_unreadable"
 

@@ -1,8 +1,7 @@
-"""One field of a body of Prolific's at a time: what is missing or of another type is None.
+"""Read single fields of Prolific's bodies. A missing field, or one of another type, is None.
 
-Texts come as the database can keep them: NUL and halves of surrogate pairs, which people can type, become U+FFFD.
-
-Where nothing can be done without it, it is a ``ValueError`` instead; the client makes that ``Unreadable``.
+Characters that the database can't store (NUL, halves of surrogate pairs) become U+FFFD. A field that is required
+raises ``ValueError`` instead, which the client turns into ``Unreadable``.
 """
 
 import math
@@ -17,7 +16,7 @@ Body = Mapping[str, Any]
 
 
 def read_moment(value: Any) -> datetime | None:
-    """Read an ISO 8601 time with any fraction of a second; without an offset it is UTC."""
+    """Return the time of an ISO 8601 text, with any fraction of a second. Without an offset it is UTC."""
     if not isinstance(value, str):
         return None
     try:
@@ -28,7 +27,7 @@ def read_moment(value: Any) -> datetime | None:
 
 
 def read_http_date(value: str | None) -> datetime | None:
-    """Read the time of a Date header."""
+    """Return the time of a Date header."""
     try:
         moment = parsedate_to_datetime(value or "")
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
@@ -43,7 +42,7 @@ def mapping(body: Any) -> Body:
 
 
 def results(body: Any) -> list[Any]:
-    """The rows of a list."""
+    """Return the rows of a list."""
     rows = mapping(body).get("results")
     if isinstance(rows, list):
         return rows
@@ -58,9 +57,9 @@ def required(body: Body, field: str) -> str:
 
 
 def check_id(body: Body, wanted: str) -> None:
-    """Whether the body is about what was asked for; one that names nothing is not judged. Raises ValueError."""
+    """Raise ValueError if the body has another id than the wanted one. A body without an id passes."""
     if body.get("id") not in (None, wanted):
-        raise ValueError("it is about something else than was asked for")
+        raise ValueError("it is about another object than the requested one")
 
 
 def first(body: Body, *fields: str) -> Any:

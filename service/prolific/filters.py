@@ -8,10 +8,10 @@ from service.domain.submission import Status
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubmissionFilter:
-    """What to list; None leaves a parameter out. ``study`` is required by Prolific.
+    """A filter of submissions. None leaves a parameter out. Prolific requires ``study``.
 
-    ``submitted_from`` and ``submitted_before`` bound the day of completion (the latter excluded), ``ordering``
-    is ``started_at``, ``submission_reward`` or ``study_name``, with ``-`` before it for descending order.
+    ``submitted_from`` and ``submitted_before`` bound the day of completion (the latter excluded). ``ordering`` is
+    ``started_at``, ``submission_reward`` or ``study_name``, with ``-`` before it for descending order.
     """
 
     study: str | None = None
@@ -36,7 +36,7 @@ class SubmissionFilter:
         return {name: _spelt(name, value) for name, value in given if value is not None}
 
     def accepts(self, status: Status) -> bool:
-        """Return True for a row of a wanted status. Prolific was seen to ignore ``status`` without a word."""
+        """Return True for a row of a wanted status. Prolific sometimes ignores the parameter ``status``."""
         wanted = Status.UNKNOWN if self.status is None else Status.parse(self.status)
         return wanted in (Status.UNKNOWN, status)
 

@@ -1,17 +1,14 @@
-"""Webhooks as Prolific keeps them: a workspace's secret, its subscriptions, and the events they were sent."""
+"""Prolific's webhooks: a workspace's secret, its subscriptions, and the events sent to them."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
-
-import httpx
+from typing import Any
 
 from service.prolific.answers import read_json, unreadable
 from service.prolific.fields import Body, mapping, read_moment, required, results, text, whole
 from service.prolific.paths import part
-
-T = TypeVar("T")
+from service.prolific.transport import Call, Transport
 
 STATUS_CHANGE = "submission.status.change"
 PAGE_SIZE = 100
@@ -21,7 +18,7 @@ SUBSCRIPTIONS = "/hooks/subscriptions/"
 
 @dataclass(frozen=True, slots=True)
 class HookSecret:
-    """What a workspace's webhooks are signed with; the value is empty where Prolific does not show it."""
+    """A workspace's signing secret. The value is empty if Prolific does not show it."""
 
     id: str
     workspace_id: str
@@ -39,7 +36,7 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True)
 class HookEvent:
-    """What a subscription was sent, or is to be: ``status`` is PENDING, SUCCEEDED or FAILED."""
+    """An event for a subscription. ``status`` is PENDING, SUCCEEDED or FAILED."""
 
     id: str
     event_type: str
@@ -50,54 +47,33 @@ class HookEvent:
     updated_at: datetime | None
 
 
-class Ask(Protocol):
-    """Gives a 2xx answer's JSON, read."""
-
-    async def __call__(
-        self,
-        method: str,
-        path: str,
-        read: Callable[[Any], T],
-        *,
-        params: dict[str, str] | None = None,
-        json: dict[str, Any] | None = None,
-    ) -> T: ...
-
-
-Answer = Callable[..., Awaitable[httpx.Response]]
-"""Gives a 2xx answer as it came."""
-
-
 class Hooks:
-    """The part of Prolific's API that webhooks are set up with."""
+    """The part of Prolific's API for webhooks."""
 
-    def __init__(self, ask: Ask, answer: Answer) -> None:
-        self._ask = ask
-        self._answer = answer
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
 
     async def secrets(self, workspace_id: str) -> tuple[HookSecret, ...]:
-        """The workspace's secrets with their values: mostly one or none."""
+        """Return the workspace's secrets with their values, usually one or none."""
 
         def read(body: Any) -> tuple[HookSecret, ...]:
             return tuple(_secret(row, workspace_id) for row in results(body))
 
-        return await self._ask("GET", SECRETS, read, params={"workspace_id": workspace_id})
+        return await self._transport.ask(Call("GET", SECRETS, {"workspace_id": workspace_id}), read)
 
     async def new_secret(self, workspace_id: str) -> HookSecret:
-        """Make the workspace's secret. One that it had stops counting at once, for whoever used it."""
+        """Create the workspace's secret. An existing one becomes invalid at once, for everybody who uses it."""
 
         def read(body: Any) -> HookSecret:
             return _secret(body, workspace_id)
 
-        return await self._ask("POST", SECRETS, read, json={"workspace_id": workspace_id})
+        return await self._transport.ask(Call("POST", SECRETS, json={"workspace_id": workspace_id}), read)
 
     async def subscriptions(
         self, workspace_id: str | None = None, *, enabled: bool | None = None
     ) -> tuple[Subscription, ...]:
-        """The workspace's subscriptions (None: those of all workspaces), the disabled ones too.
-
-        Prolific hides the disabled ones unless they are asked for, so both are asked for.
-        """
+        """Return the workspace's subscriptions, or those of all workspaces, disabled ones included."""
+        # Prolific shows disabled ones only if they are asked for, so both are requested.
         found: dict[str, Subscription] = {}
         for wanted in (True, False) if enabled is None else (enabled,):
             params = {"is_enabled": "true" if wanted else "false"}
@@ -110,9 +86,9 @@ class Hooks:
     async def subscribe(
         self, workspace_id: str, event_type: str, target_url: str
     ) -> tuple[Subscription, str | None]:
-        """Make a subscription; sends nothing yet: the X-Hook-Secret beside it has to be posted back."""
+        """Create a subscription. It is inactive until the returned X-Hook-Secret is posted with ``confirm``."""
         body = {"workspace_id": workspace_id, "event_type": event_type, "target_url": target_url}
-        response = await self._answer("POST", SUBSCRIPTIONS, json=body)
+        response = await self._transport.answer(Call("POST", SUBSCRIPTIONS, json=body))
         try:
             made = _one(read_json(response), body)
         except ValueError as error:
@@ -120,36 +96,37 @@ class Hooks:
         return made, response.headers.get("X-Hook-Secret")
 
     async def confirm(self, subscription_id: str, value: str) -> None:
-        """Second step of two: from now on events are sent."""
-        await self._answer("POST", _path(subscription_id), json={"secret": value})
+        """Confirm a new subscription. From then on events are sent."""
+        await self._transport.answer(Call("POST", _path(subscription_id), json={"secret": value}))
 
     async def update_subscription(
         self, subscription_id: str, *, is_enabled: bool | None = None, target_url: str | None = None
     ) -> Subscription:
-        """Change what is given, and tell what Prolific has now."""
+        """Change the given fields. Return the subscription as Prolific has it now."""
         changes = {"is_enabled": is_enabled, "target_url": target_url}
         given = {name: value for name, value in changes.items() if value is not None}
 
         def read(body: Any) -> Subscription:
             return _one(body, {"id": subscription_id, **given})
 
-        return await self._ask("PATCH", _path(subscription_id), read, json=given)
+        return await self._transport.ask(Call("PATCH", _path(subscription_id), json=given), read)
 
     async def delete_subscription(self, subscription_id: str) -> None:
-        await self._answer("DELETE", _path(subscription_id))
+        await self._transport.answer(Call("DELETE", _path(subscription_id)))
 
     async def events(self, subscription_id: str, *, status: str | None = None) -> AsyncIterator[HookEvent]:
-        """What the subscription was sent, each once. ``status`` is one, or a JSON array of them."""
+        """Yield the subscription's events, each once. ``status`` is one, or a JSON array of them."""
         params = {"status": status} if status else {}
         async for row in self._rows(f"{_path(subscription_id)}events/", params):
             yield _event(row)
 
     async def _rows(self, path: str, params: dict[str, str]) -> AsyncIterator[Body]:
-        """All rows of a list, each once, whether Prolific pages it or ignores what is asked."""
+        """Yield all rows of a list, each once, even if Prolific ignores the paging."""
         seen = set[str]()
         while True:
             window = {"limit": str(PAGE_SIZE), "offset": str(len(seen))}
-            rows, count = await self._ask("GET", path, _page, params=params | window)
+            call = Call("GET", path, params | window)
+            rows, count = await self._transport.ask(call, _page)
             new = [row for row in rows if row["id"] not in seen]
             for row in new:
                 yield row
@@ -163,7 +140,7 @@ def _path(subscription_id: str) -> str:
 
 
 def _page(body: Any) -> tuple[list[Body], int]:
-    """The rows, each with an id, and how many there are in all (0: not told)."""
+    """Return the rows, each with an id, and the number of all rows, 0 if unknown."""
     rows = [mapping(row) for row in results(body)]
     for row in rows:
         required(row, "id")
@@ -181,7 +158,7 @@ def _secret(row: Any, workspace_id: str) -> HookSecret:
 
 
 def _one(body: Any, asked: Body) -> Subscription:
-    """Read one subscription, alone or as a list: Prolific's specification and its own client differ."""
+    """Read a subscription, single or in a list: Prolific's specification and its own client differ."""
     body = mapping(body)
     rows = [{**asked, **mapping(row)} for row in results(body)] if "results" in body else [{**asked, **body}]
     meant = [row for row in rows if all(row[name] == value for name, value in asked.items())] or rows

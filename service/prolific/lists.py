@@ -1,8 +1,8 @@
-"""Read Prolific's list of submissions to its end, and report whether any row is missing.
+"""Read Prolific's list of submissions to its end, and report missing rows.
 
-Other clients met these in live use: the server caps ``page_size``, rows repeat and are skipped between pages
-without a fixed order, a page in the middle is short, ``_links.next`` loops, a page past the end answers 404.
-So pages are counted here, and the rows are compared with ``meta.count``.
+In live use the server caps ``page_size``, repeats and skips rows between pages without a fixed order, returns short
+pages in the middle, loops with ``_links.next``, and answers 404 past the end. So pages are numbered here, and the
+rows are compared with ``meta.count``.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from service.prolific.errors import IncompleteList, NotFound
 from service.prolific.payloads import Page
 
-LARGEST_PAGE = 100  # rows; the server gives no more, whatever is asked for
-ORDERING = "started_at"  # new submissions join at the end, so no row moves to a page already read
-READINGS = 2  # a list that is short once is often whole the next time
+LARGEST_PAGE = 100  # rows; the server returns no more, whatever is requested
+ORDERING = "started_at"  # new submissions are added at the end, so no row moves to a page already read
+READINGS = 2  # a list with missing rows is often complete the next time
 STALLED = 2  # pages in a row without a new row: the server ignores the page number
 
 FetchPage = Callable[[int], Awaitable[Page]]
@@ -21,7 +21,7 @@ FetchPage = Callable[[int], Awaitable[Page]]
 
 @dataclass(slots=True)
 class Reading:
-    """One pass through a list: the rows seen so far, and how many there should be."""
+    """One pass through a list: the rows seen so far, and the number of rows that it should have."""
 
     ids: set[str] = field(default_factory=set)
     count: int | None = None
@@ -34,7 +34,7 @@ class Reading:
         self.unreadable |= page.unreadable > 0
         self.stalled = 0 if new else self.stalled + 1
         if page.count is not None:
-            # The highest: a list that shrinks while it is read moves rows to pages already read.
+            # The highest count: rows of a list that shrinks while it is read move to pages already read.
             self.count = max(page.count, self.count or 0)
 
     def ends_with(self, page: Page) -> bool:
@@ -49,7 +49,7 @@ class Reading:
 
     @property
     def problem(self) -> str | None:
-        """What keeps the list from being complete; None if nothing does."""
+        """Return what keeps the list from being complete, None if it is complete."""
         if self.count is None:
             return "Prolific did not give the number of rows (meta.count)"
         if self.is_short:
@@ -60,7 +60,7 @@ class Reading:
 async def read_list(fetch: FetchPage) -> AsyncIterator[Page]:
     """Yield all pages, from the first again if rows are missing.
 
-    Raise IncompleteList after the last page if the list is still not whole: what was yielded is then a part of it.
+    Raise IncompleteList after the last page if rows are still missing: the yielded pages are a part of the list.
     """
     for _ in range(READINGS):
         reading = Reading()

@@ -12,7 +12,7 @@ OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """``sent_at`` and ``sender_id`` are None where Prolific's answer leaves no way to know them."""
+    """A message. ``sent_at`` and ``sender_id`` are None if Prolific's answer does not contain them."""
 
     id: str
     study_id: str | None
@@ -26,7 +26,7 @@ def read_messages(body: Any) -> tuple[Message, ...]:
 
 
 def read_message(row: Any) -> Message:
-    """Read a message under its documented names, and under those that are really sent (reference 5)."""
+    """Read a message with Prolific's documented field names, or with those that it really sends."""
     row = mapping(row)
     data = row.get("data")
     return Message(
@@ -39,13 +39,13 @@ def read_message(row: Any) -> Message:
 
 
 def _sent_at(row: Body) -> datetime | None:
-    """The id is asked only where no time is given: one that can't be read is not known (reference 5)."""
+    """Return the given time, else the time in the id. A given time that can't be read is unknown."""
     given = first(row, "datetime_created", "sent_at")
     return read_moment(given) if given is not None else _made_at(required(row, "id"))
 
 
 def _made_at(identifier: str) -> datetime | None:
-    """When an id was made: a Mongo ObjectId begins with the seconds since 1970."""
+    """Return the creation time in a Mongo ObjectId, which begins with the seconds since 1970."""
     if OBJECT_ID.fullmatch(identifier) is None:
         return None
     return datetime.fromtimestamp(int(identifier[:8], 16), UTC)

@@ -1,9 +1,8 @@
-"""How fast this process may call Prolific: one pace for all its calls, so that no refusal is met alone.
+"""The pace of this process's calls to Prolific: one limiter and circuit breaker for all of them.
 
-Prolific names no limits; 429 comes mainly from one workspace's wallet, and it asks for back-off and for calls
-one after the other (api-fundamentals, managing-high-loads). So after a 429, three failures in a row, or one
-that says when to come again, all calls rest; then one goes alone, and each that succeeds lets the number at
-once grow by a step.
+Prolific documents no limits. A 429 mainly comes from concurrent payments of one workspace, and Prolific asks for
+back-off and for one call at a time. So after a 429, three failures in a row, or a Retry-After, all calls pause.
+Then one call at a time runs, and each success raises the allowed number by a step.
 """
 
 import asyncio
@@ -14,17 +13,17 @@ from contextlib import asynccontextmanager
 
 import structlog
 
-from service.prolific.errors import Resting
+from service.prolific.errors import CallsPaused
 
-FAILURES_IN_A_ROW = 3  # that are taken for an outage, not for one unlucky call
-LONGEST_REST = 60.0  # seconds; what one call is told to wait beyond is that call's own affair
-SHORT = 1.0  # seconds; a rest that is waited out, not handed back to the queue
+FAILURES_IN_A_ROW = 3  # taken for an outage; fewer may be bad luck
+MAX_PAUSE = 60.0  # seconds; a longer Retry-After delays only the call that received it
+SHORT = 1.0  # seconds; a pause that calls wait for, instead of going back to the queue
 
 log = structlog.get_logger(__name__)
 
 
 class Pace:
-    """At most ``concurrency`` calls at once, fewer and later while Prolific has trouble with us."""
+    """At most ``concurrency`` calls at once, fewer and later while Prolific fails or refuses."""
 
     def __init__(self, concurrency: int, *, timer: Callable[[], float] = time.monotonic) -> None:
         self._most = concurrency
@@ -32,29 +31,29 @@ class Pace:
         self._under_way = 0
         self._changed = asyncio.Condition()
         self._timer = timer
-        self._rest_began = self._rest_until = float("-inf")
-        self._trouble = 0  # refusals and failures in a row
+        self._pause_began = self._paused_until = float("-inf")
+        self._failures = 0  # refusals and failures in a row
         self._refused_token: str | None = None
 
     @property
     def refuses_token(self) -> bool:
-        """Whether Prolific refused the present token, whatever was asked with it."""
+        """Return True if Prolific refused the present token for every call."""
         return self._refused_token is not None
 
     def check(self, token: str) -> None:
-        """Raises Resting while calls rest, with the seconds that are left."""
-        if self._refused_token not in (None, token):  # another one: whether it is any better is worth a call
-            self._refused_token, self._rest_until = None, float("-inf")
-        left = self._rest_until - self._timer()
+        """Raise CallsPaused during a pause, with the seconds that are left."""
+        if self._refused_token not in (None, token):  # a new token may be accepted: try it at once
+            self._refused_token, self._paused_until = None, float("-inf")
+        left = self._paused_until - self._timer()
         if left > SHORT:
-            why = "it refuses the token" if self.refuses_token else "it asked for fewer calls or had trouble"
-            raise Resting(f"Prolific is left alone for {left:.0f} s: {why}", after=left)
+            why = "it refuses the token" if self.refuses_token else "it asked for fewer calls or failed"
+            raise CallsPaused(f"Calls to Prolific are paused for {left:.0f} s: {why}", after=left)
 
     @asynccontextmanager
-    async def turn(self, token: str) -> AsyncIterator[float]:
-        """One of the ``concurrency`` slots, for calls made one after the other; yields when it began.
+    async def slot(self, token: str) -> AsyncIterator[float]:
+        """Hold one of the slots for calls made one after the other. Yield the time when it began.
 
-        Raise Resting where calls are paused for longer than a second.
+        Raise CallsPaused if calls are paused for more than a second.
         """
         async with self._changed:
             await self._changed.wait_for(lambda: self._under_way < int(self._allowed))
@@ -68,51 +67,51 @@ class Pace:
                 self._changed.notify_all()
 
     async def ready(self, token: str) -> None:
-        """Wait out a rest of a second at most. Raise Resting where it is longer."""
+        """Wait until a pause of a second at most is over. Raise CallsPaused if it is longer."""
         self.check(token)
-        if (left := self._rest_until - self._timer()) > 0:
+        if (left := self._paused_until - self._timer()) > 0:
             await asyncio.sleep(left)
 
     def now(self) -> float:
-        """When a call begins, by the timer: what is reported of it counts from there."""
+        """Return the timer's time. Reports of a call name the time when it began."""
         return self._timer()
 
     def succeeded(self, began: float) -> None:
-        """The call was served, with what it asked for or with a plain no."""
-        if began < self._rest_began:
+        """Report a call that Prolific answered, even with a refusal."""
+        if began < self._pause_began:
             return
-        if self._trouble >= FAILURES_IN_A_ROW or self.refuses_token:
+        if self._failures >= FAILURES_IN_A_ROW or self.refuses_token:
             log.info("prolific.back")
-        self._trouble, self._refused_token, self._rest_until = 0, None, float("-inf")
+        self._failures, self._refused_token, self._paused_until = 0, None, float("-inf")
         self._allowed = min(float(self._most), self._allowed + 1 / self._allowed)
 
     def limited(self, began: float, retry_after: float | None) -> None:
-        """Prolific asked for fewer calls (429)."""
-        if began >= self._rest_began:
-            self._trouble += 1
-            self._rest(max(1.0, self._allowed / 2), retry_after)
+        """Report a 429: Prolific asks for fewer calls."""
+        if began >= self._pause_began:
+            self._failures += 1
+            self._pause(max(1.0, self._allowed / 2), retry_after)
 
     def failed(self, began: float, retry_after: float | None = None) -> None:
-        """No answer came, or one that tells of Prolific's own trouble, maybe with when it will be over."""
-        if began >= self._rest_began:
-            self._trouble += 1
-            if retry_after is not None or self._trouble >= FAILURES_IN_A_ROW:
-                self._rest(1.0, retry_after)
+        """Report a call without an answer, or with an error of Prolific's own."""
+        if began >= self._pause_began:
+            self._failures += 1
+            if retry_after is not None or self._failures >= FAILURES_IN_A_ROW:
+                self._pause(1.0, retry_after)
 
     def refused(self, began: float, token: str) -> None:
-        """The token is refused for everything: one call now and then looks whether it still is."""
+        """Report that every call with the token is refused. One call after each pause tests it again."""
         if not self.refuses_token:
             log.error("prolific.token_refused", hint="set a new one; a changed …_FILE is read at once")
         self._refused_token = token
-        if began >= self._rest_began:
-            self._trouble += 1
-            self._rest(1.0)
+        if began >= self._pause_began:
+            self._failures += 1
+            self._pause(1.0)
 
-    def _rest(self, at_once: float, seconds: float | None = None) -> None:
-        """What is still under way began before this rest and neither ends nor lengthens it."""
-        longest = min(LONGEST_REST, 2.0 ** min(self._trouble, 10))
-        rest = random.uniform(longest / 2, longest) if seconds is None else min(seconds, LONGEST_REST)  # noqa: S311 - jitter
+    def _pause(self, at_once: float, seconds: float | None = None) -> None:
+        """Pause all calls. Calls in progress began before the pause, so their results neither end nor extend it."""
+        longest = min(MAX_PAUSE, 2.0 ** min(self._failures, 10))
+        pause = random.uniform(longest / 2, longest) if seconds is None else min(seconds, MAX_PAUSE)  # noqa: S311 - jitter
         self._allowed = at_once
-        self._rest_began = self._timer()
-        self._rest_until = self._rest_began + rest
-        log.warning("prolific.resting", seconds=round(rest, 1), at_once=int(at_once))
+        self._pause_began = self._timer()
+        self._paused_until = self._pause_began + pause
+        log.warning("prolific.resting", seconds=round(pause, 1), at_once=int(at_once))

@@ -6,8 +6,8 @@ from service.prolific.errors import NotFound
 
 
 def part(identifier: str) -> str:
-    """Make an id one part of a path, whatever somebody put into it."""
+    """Return an id as one part of a path, with every other character escaped."""
     quoted = quote(identifier, safe="", errors="replace")
-    if quoted.strip(".") == "":  # "", "." and ".." would lead elsewhere
+    if quoted.strip(".") == "":  # "", "." and ".." would change the path
         raise NotFound(404, f"There is no id {identifier!r}.")
     return quoted

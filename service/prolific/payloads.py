@@ -1,7 +1,7 @@
-"""Prolific's bodies as the domain's types: tolerant of fields that are unknown, missing or misspelt.
+"""Convert Prolific's bodies to the domain's types. Unknown, missing and misspelt fields are tolerated.
 
-The same submission has other field names in a list than in its detail (reference 2.1). A body without the
-little that nothing can do without (an id, a status) is a ``ValueError``; the client makes it ``Unreadable``.
+The same submission has other field names in a list than alone. A body without an id or a status raises
+``ValueError``, which the client turns into ``Unreadable``.
 """
 
 from contextlib import suppress
@@ -26,7 +26,7 @@ from service.prolific.fields import (
 
 @dataclass(frozen=True, slots=True)
 class ReturnRequest:
-    """What came of asking: ``RETURNED`` when the participant did at once, else mostly ``AWAITING REVIEW``."""
+    """The answer to a request to return: usually ``AWAITING REVIEW``, ``RETURNED`` after an immediate return."""
 
     status: Status
     return_requested_at: datetime | None
@@ -34,7 +34,7 @@ class ReturnRequest:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of a list: parsed, and the rows as they came (``time_taken``, ``reward``, … are only there)."""
+    """One page of a list: parsed, and the raw rows (only these have ``reward`` and more)."""
 
     results: tuple[Submission, ...]
     rows: tuple[Body, ...]
@@ -44,9 +44,10 @@ class Page:
 
 
 def read_submission(body: Any, *, study_id: str | None = None, wanted: str | None = None) -> Submission:
-    """Read a detail, a list row or a transition's reply; ``study_id`` is for rows, which have none.
+    """Read a submission alone, in a list, or as the answer to a transition.
 
-    ``wanted`` is the id that was asked for: what another one's body says may cost somebody their pay.
+    ``study_id`` is for rows of a list, which have none. ``wanted`` is the requested id: the body of another
+    submission must not decide this one.
     """
     body = mapping(body)
     if wanted is not None:
@@ -105,7 +106,7 @@ def read_code(body: Any) -> CompletionCode:
 
 
 def read_counts(body: Any) -> dict[Status | str, int]:
-    """Count by status; what is no status (``TOTAL``) stays under Prolific's own word."""
+    """Return the number of submissions by status. Keys that are no status (``TOTAL``) stay as they are."""
     counts: dict[Status | str, int] = {}
     for key, count in mapping(body).items():
         status = Status.parse(key)
@@ -115,14 +116,14 @@ def read_counts(body: Any) -> dict[Status | str, int]:
 
 
 def read_page(body: Any, *, study_id: str | None, page_size: int | None) -> Page:
-    """Read one page of a list. A row that can't be read is counted, so that it hides no other row."""
+    """Read one page of a list. A row that can't be read is counted and hides no other row."""
     body = mapping(body)
     rows = results(body)
     links = body.get("_links")
     if isinstance(links, dict) and "next" in links:
         link = links["next"]
         more = text(link.get("href") if isinstance(link, dict) else link) is not None
-    else:  # the shape of Prolific's own specification, which has no links
+    else:  # Prolific's specification describes lists without links
         more = len(rows) >= (page_size or 1)
     read = list[Submission]()
     for row in rows:

@@ -1,4 +1,4 @@
-"""What Prolific is sent for each decision: a pure function of the action and its study."""
+"""The request of each decision: a pure function of the action and its study."""
 
 from typing import Any, assert_never
 
@@ -8,7 +8,7 @@ from service.prolific.errors import NoSuchCode
 
 
 def action_request(action: Action, study: Study | None) -> ActionRequest | None:
-    """Build the request for an action; None for a hold. Raises ``NoSuchCode``, see ``researcher_code``."""
+    """Return the request for an action, None for a hold. Raise NoSuchCode as ``researcher_code`` does."""
     match action:
         case Approve():
             return _transition({"action": "APPROVE"})
@@ -21,7 +21,7 @@ def action_request(action: Action, study: Study | None) -> ActionRequest | None:
             return {"endpoint": "request-return", "body": body}
         case Complete():
             if study is None:
-                raise NoSuchCode("The study is not known, so neither are its codes.")
+                raise NoSuchCode("The study is not known, and neither are its codes.")
             return _transition(_completion(action, study))
         case Hold():
             return None
@@ -30,7 +30,7 @@ def action_request(action: Action, study: Study | None) -> ActionRequest | None:
 
 
 def researcher_code(action: Complete, study: Study) -> CompletionCode:
-    """Find the code of the study that only a researcher may complete with, by itself or by its type."""
+    """Return the study's only researcher code with this code or type. Raise NoSuchCode for none or several."""
     codes = [code for code in study.completion_codes if code.actor == RESEARCHER and code.code]
     if action.code is not None:
         wanted = action.code

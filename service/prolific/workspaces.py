@@ -1,4 +1,4 @@
-"""Workspaces, to which webhooks and money belong, as Prolific lists them."""
+"""Prolific's workspaces, which own webhooks and money."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ class Workspace:
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """In minor units (pence, cents). ``available`` is what active studies have not laid claim to."""
+    """A balance in minor units (pence, cents). ``available`` excludes what active studies have reserved."""
 
     currency: str | None
     total: int | None

@@ -34,10 +34,10 @@ from datetime import timedelta
 
 from service.errors import AutoreviewError, ProlificError
 from service.prolific.errors import (
+    CallsPaused,
     NotFound,
     RateLimited,
     Refused,
-    Resting,
     ServerError,
     TokenRefused,
     Unreadable,
@@ -79,7 +79,7 @@ def not_visible_delay(tries: int) -> timedelta | None:
 
 def affects_every_call(error: ProlificError) -> bool:
     """Return True if the error does not depend on the submission. It does not count as a failure of its review."""
-    return isinstance(error, Resting | TokenRefused)
+    return isinstance(error, CallsPaused | TokenRefused)
 
 
 def is_refusal(error: ProlificError) -> bool:
@@ -92,7 +92,7 @@ def is_refusal(error: ProlificError) -> bool:
 
 def wait_for_all(error: ProlificError) -> timedelta:
     """Return the delay after an error that affects every call, with jitter so that the calls spread out."""
-    left = error.after if isinstance(error, Resting) else TOKEN_DELAY
+    left = error.after if isinstance(error, CallsPaused) else TOKEN_DELAY
     return timedelta(seconds=left + random.uniform(0, min(left, MAX_JITTER)))  # noqa: S311 - jitter
 
 

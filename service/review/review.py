@@ -18,7 +18,7 @@ from service.domain.submission import Status
 from service.errors import ProlificError
 from service.postgres.database import Clock, Database, database_now
 from service.prolific.client import Prolific
-from service.prolific.errors import NotFound, Resting
+from service.prolific.errors import CallsPaused, NotFound
 from service.review.apply import Failed, apply
 from service.review.decide import Decider
 from service.review.failures import FailureCounter
@@ -72,7 +72,7 @@ class Reviewer:
                 decided = await self.decider.decide(job, begun, prolific)
                 if isinstance(decided, Send):
                     return await self._send(job, begun, decided, prolific)
-        except Resting as error:
+        except CallsPaused as error:
             raise RetryLater(wait_for_all(error), str(error)) from error
         except ProlificError as error:
             decided = await self._fetch_failed(job, begun, error)

@@ -13,9 +13,9 @@ from service.domain.submission import CompletionCode, Status
 from service.errors import ConfigurationError, ProlificError
 from service.prolific import Prolific
 from service.prolific.errors import (
+    CallsPaused,
     NotFound,
     Refused,
-    Resting,
     TokenRefused,
     Unauthorised,
     Unreachable,
@@ -317,7 +317,7 @@ async def no_answers(status_code: int, headers: dict[str, str] | None = None) ->
         while True:
             try:
                 await prolific.me()
-            except Resting:
+            except CallsPaused:
                 return number
             except Refused:
                 number += 1

@@ -7,8 +7,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
-from service.prolific.errors import Resting
-from service.prolific.pace import FAILURES_IN_A_ROW, LONGEST_REST, SHORT, Pace
+from service.prolific.errors import CallsPaused
+from service.prolific.pace import FAILURES_IN_A_ROW, MAX_PAUSE, SHORT, Pace
 
 GOOD, BAD = "a-token", "a-refused-token"
 
@@ -37,7 +37,7 @@ def rest_of(pace: Pace, token: str = GOOD) -> float:
     """Seconds that calls are kept back for; 0 where none is, or so few that they are waited out."""
     try:
         pace.check(token)
-    except Resting as error:
+    except CallsPaused as error:
         return error.after
     return 0.0
 
@@ -54,7 +54,7 @@ async def under_way(pace: Pace, wanted: int, token: str = GOOD) -> AsyncIterator
         for _ in range(wanted):
             try:
                 async with asyncio.timeout(0.01):
-                    await stack.enter_async_context(pace.turn(token))
+                    await stack.enter_async_context(pace.slot(token))
             except TimeoutError:
                 break
             number += 1
@@ -68,7 +68,7 @@ async def at_once(pace: Pace, token: str = GOOD) -> int:
 
 async def began(pace: Pace, token: str = GOOD) -> float:
     """Begin and end a call without telling yet what came of it."""
-    async with pace.turn(token) as at:
+    async with pace.slot(token) as at:
         return at
 
 
@@ -81,11 +81,11 @@ async def test_after_429_all_calls_rest_as_long_as_it_says_but_a_minute_at_most(
 ) -> None:
     pace.limited(await began(pace), 30)
     assert rest_of(pace) == 30
-    with pytest.raises(Resting):
+    with pytest.raises(CallsPaused):
         await began(pace)
     watch.seconds += 31
     pace.limited(await began(pace), 1800)
-    assert rest_of(pace) == LONGEST_REST
+    assert rest_of(pace) == MAX_PAUSE
 
 
 async def test_without_a_time_rests_double_and_are_spread_out(watch: Watch) -> None:
@@ -184,7 +184,7 @@ async def test_who_waits_for_a_turn_when_a_rest_begins_gets_no_call_out_of_it(pa
         waiting = asyncio.create_task(began(pace))
         await asyncio.sleep(0)
         pace.limited(1000.0, 30)
-    with pytest.raises(Resting):
+    with pytest.raises(CallsPaused):
         await waiting
 
 
@@ -196,13 +196,13 @@ async def test_a_refused_token_is_tried_by_one_call_now_and_then(pace: Pace, wat
         rests.append(rest_of(pace, BAD))
         rest_over(pace, watch, BAD)
         assert await at_once(pace, BAD) == 1
-    assert max(rests) <= LONGEST_REST
+    assert max(rests) <= MAX_PAUSE
 
 
 async def test_another_token_is_tried_at_once(pace: Pace) -> None:
     for _ in range(3):
         pace.refused(1000.0, BAD)
-    with pytest.raises(Resting):
+    with pytest.raises(CallsPaused):
         pace.check(BAD)
     pace.check(GOOD)
     assert not pace.refuses_token

@@ -7,10 +7,10 @@ import pytest
 from service.errors import ProlificError
 from service.prolific.errors import (
     BadRequest,
+    CallsPaused,
     NotFound,
     RateLimited,
     Refused,
-    Resting,
     ServerError,
     TokenRefused,
     Unauthorised,
@@ -78,7 +78,7 @@ def test_a_refusal_while_awaiting_is_tried_at_least_five_times_over_ten_minutes(
     assert waits[0] <= timedelta(seconds=5), "troubles of another kind before it don't count"
 
 
-@pytest.mark.parametrize(("error", "seconds"), [(Resting("x", after=20), 20), (TokenRefused(401), 10)])
+@pytest.mark.parametrize(("error", "seconds"), [(CallsPaused("x", after=20), 20), (TokenRefused(401), 10)])
 def test_where_all_calls_wait_each_comes_back_at_a_time_of_its_own(
     error: ProlificError, seconds: int
 ) -> None:
