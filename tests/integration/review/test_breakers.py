@@ -325,7 +325,7 @@ async def test_what_may_have_arrived_is_not_sent_again_while_paused_but_afterwar
 
 
 async def test_what_arrived_late_during_a_pause_is_on_record_as_done_once_resumed(start: Start) -> None:
-    """Prolific answered 503, and did it all the same while it was paused: no other decision took its place."""
+    """Prolific answered 503, and did it all the same while it was paused: no other decision replaced it."""
     async with start(rules_text(REJECT_ALL)) as world:
         submission = await pending(world, Fault("transition", 503))
         await next_try(world, submission)

@@ -80,7 +80,7 @@ async def test_a_page_of_html_is_kept_as_text_and_cut() -> None:
     assert isinstance(error, ServerError)
     assert error.answer.startswith("<h1>Bad gateway</h1>\ufffdx")
     assert len(error.answer) == 2000
-    assert error.detail == "Prolific has trouble of its own."
+    assert error.detail == "Prolific reports an error of its own."
 
 
 async def test_a_2xx_that_is_no_json_is_unreadable() -> None:

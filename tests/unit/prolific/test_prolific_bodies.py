@@ -62,14 +62,14 @@ async def unreadable(*parts: bytes) -> str:
 async def test_an_answer_that_drips_in_is_no_answer_after_a_while() -> None:
     drops = [b"{", *[b" "] * 10_000]
     async with answering(OK + b"Content-Length: 10001\r\n\r\n", *drops, every=0.05, deadline=0.5) as prolific:
-        with pytest.raises(Unreachable, match="no whole answer") as raised:
+        with pytest.raises(Unreachable, match="no complete answer") as raised:
             await prolific.submission("x")
     assert raised.value.sent
 
 
 async def test_headers_that_drip_in_are_no_answer_after_a_while() -> None:
     async with answering(OK, *[b"A: b\r\n"] * 10_000, every=0.05, deadline=0.5) as prolific:
-        with pytest.raises(Unreachable, match="no whole answer"):
+        with pytest.raises(Unreachable, match="no complete answer"):
             await prolific.submission("x")
 
 

@@ -113,6 +113,7 @@ def history(**fields: Any) -> History:
         "evidence": (),
         "conflicts": 0,
         "unread": (),
+            "fetches": (),
         "newest": None,
         "asked": None,
         "unconfirmed": None,
