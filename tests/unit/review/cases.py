@@ -113,7 +113,7 @@ def history(**fields: Any) -> History:
         "evidence": (),
         "conflicts": 0,
         "unread": (),
-            "fetches": (),
+        "fetches": (),
         "newest": None,
         "asked": None,
         "unconfirmed": None,
