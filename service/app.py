@@ -15,8 +15,11 @@ from starlette.routing import Mount, Route
 from service.api.endpoints import Api
 from service.api.manual import ManualApi
 from service.domain.submission import Study
+from service.evidence.access import Access
 from service.evidence.endpoint import EvidenceEndpoint
 from service.evidence.fetching import Fetcher
+from service.evidence.post import PostEndpoint
+from service.evidence.refusals import RefusalLog
 from service.evidence.sources import Clients
 from service.intake.endpoint import WebhookEndpoint
 from service.intake.writer import InboxWriter
@@ -235,12 +238,16 @@ def _public_routes(
     webhook = WebhookEndpoint(secrets, writer, metrics)
     wrong = WrongTokens(metrics)
     survey = Bearer("EVIDENCE_TOKEN", settings.secret("EVIDENCE_TOKEN"), wrong)
-    evidence = EvidenceEndpoint(survey, rules, database, metrics)
+    access = Access(survey, settings.source_secret)
+    refusals = RefusalLog(database, metrics)
+    evidence = EvidenceEndpoint(access, rules, database, metrics, refusals)
+    posted = PostEndpoint(access, rules, database, metrics, refusals)
     admin = Bearer("ADMIN_TOKEN", settings.secret("ADMIN_TOKEN"), wrong, settings.secret("VIEWER_TOKEN"))
     api = Api(admin, database, rules, settings.mode, settings.public_url)
     people = ManualApi(admin, database, settings.public_url, clock)
     return [
         Route("/webhooks/prolific", webhook.__call__, methods=["POST"]),
+        Route("/evidence/{source}", posted.__call__, methods=["POST"]),
         Route("/evidence/{source}/{submission_id}", evidence.__call__, methods=["PUT"]),
         Mount("/api", routes=[*api.routes(), *people.routes()]),
     ]

@@ -32,10 +32,24 @@ def _outside() -> dict[str, Any]:
     receipt = object_of({"event_id": TEXT, "status": {"enum": ["accepted", "duplicate"]}})
     stored = {"200": _answer("Seen before.", receipt), "202": _answer("Stored.", receipt)}
     taken = {"202": _answer("Taken; the submission is reviewed again.", ANYTHING)}
+    posted = {
+        "200": _answer("The newest payload of the source says the same.", ANYTHING),
+        "202": _answer("Stored; the submissions are reviewed again.", ANYTHING),
+        "207": _answer("The rows differ: each has its own status.", named("Rows")),
+    }
     plain = {"200": {"description": "Well."}, "503": {"description": "Not well; the body says why."}}
     return {
         "/webhooks/prolific": {
             "post": _route("Prolific's signed webhooks", stored | _refusals(401, 413, 503), body=ANYTHING)
+        },
+        "/evidence/{source}": {
+            "post": _route(
+                "Evidence in the shape of a survey platform: an object, an array, lines of JSON or a form",
+                posted | _refusals(401, 403, 404, 413, 415, 422, 429, 503),
+                [_in_path("source")],
+                body=ANYTHING,
+                security="evidence",
+            )
         },
         "/evidence/{source}/{submission_id}": {
             "put": _route(

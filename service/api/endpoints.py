@@ -27,6 +27,7 @@ from service.store.audit import (
 from service.store.evidence import evidence_of
 from service.store.inbox import events_of, inbox_counts
 from service.store.pauses import Scope, scopes
+from service.store.refusals import refused_lately
 from service.store.schedule import Run, last_run
 from service.store.submissions import load_submission, unclaimed_count
 from service.store.workers import highest_mode, workers_at_work
@@ -99,6 +100,7 @@ class Api:
             brakes = await scopes(connection)
             sweep = await last_run(connection, "sweep")
             workers = await workers_at_work(connection)
+            refused = [asdict(row) for row in await refused_lately(connection)]
         service = brakes.get(None) or Scope(None)
         pauses = [one for scope in brakes.values() for one in scope.as_dicts() if one["kind"] == "pause"]
         breakers = [breaker.as_dict() for scope in brakes.values() for breaker in scope.breakers]
@@ -114,6 +116,7 @@ class Api:
             "decisions": decisions,
             "observed_rules": observed,
             "breakers": breakers,
+            "evidence": {"refused": refused},
             **swept(sweep),
         }
         return JSONResponse(plain(state))

@@ -87,6 +87,16 @@ HEARD = object_of(
     }
 )
 
+ROW = object_of(
+    {
+        "submission_id": MAYBE_TEXT,
+        "status": NUMBER,
+        "error": TEXT,
+        "warnings": {"type": "array", "items": TEXT},
+    },
+    required=("submission_id", "status"),
+)
+
 HOLD = object_of(
     {
         "submission_id": TEXT,
@@ -117,4 +127,5 @@ SCHEMAS: dict[str, Schema] = {
     "Heard": HEARD,
     "Hold": HOLD,
     "Action": ACTION,
+    "Rows": object_of({"results": {"type": "array", "items": ROW}}),
 }

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from service.domain.decision import Trigger
+from service.domain.evidence import EvidenceOrigin
 from service.domain.submission import Status
 from service.errors import AutoreviewError
 from service.evidence.answers import Usable, used
@@ -23,7 +24,7 @@ from service.evidence.sources import Clients
 from service.postgres.database import Database, database_now
 from service.postgres.periodic import run_every
 from service.rules import RuleBook, Source
-from service.store.evidence import add_evidence
+from service.store.evidence import NewEvidence, add_evidence
 from service.store.fetches import FAILED, FOUND, NOT_YET, Due, end_fetch, postpone_fetch, take_due
 from service.store.queue import enqueue_reviews
 from service.telemetry.metrics import Metrics
@@ -131,8 +132,10 @@ class Fetcher:
             after = _next(due, source, outcome, now)
             if not await end_fetch(connection, due, result, reason, after=after):
                 return
-            if isinstance(outcome, Usable):
-                await add_evidence(connection, due.source, due.submission_id, dict(outcome.values))
+            if source and isinstance(outcome, Usable):
+                origin = EvidenceOrigin(source.origin)
+                new = NewEvidence(due.source, due.submission_id, dict(outcome.values), origin)
+                await add_evidence(connection, [new])
                 await enqueue_reviews(connection, [due.submission_id], Trigger.EVIDENCE)
             elif after is None:
                 await enqueue_reviews(connection, [due.submission_id], Trigger.RECHECK)

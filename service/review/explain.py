@@ -82,6 +82,7 @@ async def explain(
         study=submission.study_id,
         participant=submission.participant_id,
         sources=list(rule_file.evidence),
+        rule_file=rule_file.path,
         since=compared_since(submission),
         holds_end=rule_file.hold_at_most is not None,
     )

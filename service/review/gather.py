@@ -72,6 +72,7 @@ class Gatherer:
             submission,
             claimed=rule_file is not None,
             sources=list(rule_file.evidence) if rule_file else (),
+            rule_file=rule_file.path if rule_file else None,
             since=compared_since(submission),
             holds_end=rule_file is not None and rule_file.hold_at_most is not None,
             lease=lease,

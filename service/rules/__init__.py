@@ -4,7 +4,8 @@ from service.rules.book import RuleBook, check, check_counted, load
 from service.rules.cases.junit import failure_lines, junit_xml
 from service.rules.cases.run import CaseResult, Failure, run, unreached
 from service.rules.catalogue import CATALOGUE, FACTS, origin
-from service.rules.evidence import Source, Validated
+from service.rules.delivery import Delivery, understand
+from service.rules.evidence import Signature, Source, Validated
 from service.rules.facts import FieldType
 from service.rules.format.findings import MEANINGS, Code, Finding, InvalidRules
 from service.rules.format.schema import schema
@@ -19,6 +20,7 @@ __all__ = [
     "MEANINGS",
     "CaseResult",
     "Code",
+    "Delivery",
     "Failure",
     "FieldType",
     "Finding",
@@ -30,6 +32,7 @@ __all__ = [
     "RewardLimit",
     "RuleBook",
     "RuleFile",
+    "Signature",
     "Source",
     "Validated",
     "check",
@@ -40,5 +43,6 @@ __all__ = [
     "origin",
     "run",
     "schema",
+    "understand",
     "unreached",
 ]

@@ -33,6 +33,10 @@ class RuleBook:
     def files_declaring(self, source: str) -> tuple[RuleFile, ...]:
         return tuple(file for file in self.files if source in file.evidence)
 
+    def files_receiving(self, source: str) -> tuple[RuleFile, ...]:
+        """Return the files that declare a source of this name to which evidence is sent (``from: push``)."""
+        return tuple(file for file in self.files_declaring(source) if file.evidence[source].origin == "push")
+
 
 @dataclass(frozen=True, slots=True)
 class Read:

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from service.domain.printable import printable
 from service.rules.facts import INT_BOUND, FieldType, Plain, typed
 
 NUMBER = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
@@ -51,17 +52,17 @@ def convert(kind: FieldType, value: Any) -> Converted:
 def unfilled(text: str) -> str | None:
     """Return what went wrong where a text is a placeholder that a platform never filled in, else None."""
     text = text.strip()
-    shown = _shortened(text)
+    quoted = shown(text)
     if _QUALTRICS.fullmatch(text):
-        name = _shortened(text.rpartition("/")[2].rstrip("}"))
+        name = shown(text.rpartition("/")[2].rstrip("}"))
         return (
-            f"Qualtrics never filled in {shown}: declare {name} as embedded data at the top of the survey flow, "
+            f"Qualtrics never filled in {quoted}: declare {name} as embedded data at the top of the survey flow, "
             "without a value"
         )
     if _PROLIFIC.fullmatch(text):
-        return f"Prolific never filled in {shown}: it fills in placeholders in the study's URL only"
+        return f"Prolific never filled in {quoted}: it fills in placeholders in the study's URL only"
     if _BRACES.fullmatch(text):
-        return f"the placeholder {shown} was never filled in: the survey has no field of that name"
+        return f"the placeholder {quoted} was never filled in: the survey has no field of that name"
     return None
 
 
@@ -82,9 +83,10 @@ def _described(value: object) -> str:
     if isinstance(value, dict | list):
         return "an object" if isinstance(value, dict) else "a list"
     if isinstance(value, str):
-        return repr(_shortened(value))
-    return f"the JSON value {_shortened(str(value).lower() if isinstance(value, bool) else repr(value))}"
+        return f"'{shown(value)}'"
+    return f"the JSON value {shown(str(value).lower() if isinstance(value, bool) else repr(value))}"
 
 
-def _shortened(text: str) -> str:
-    return text if len(text) <= LONGEST_NAME else f"{text[:LONGEST_NAME]}…"
+def shown(text: str, longest: int = LONGEST_NAME) -> str:
+    """Return a text that somebody sent as a message can quote it: the beginning of a long one, and printable."""
+    return printable(text if len(text) <= longest else f"{text[:longest]}…")

@@ -2,13 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
 from typing import Any
 
+from service.domain.printable import printable
 from service.domain.submission import IDENTIFIER
-from service.rules.conversion import convert, unfilled
+from service.rules.conversion import LONGEST_NAME, convert, shown, unfilled
 from service.rules.evidence import PARTICIPANT_ID, Source
 from service.rules.facts import FieldType, Plain
+from service.rules.lint.hints import did_you_mean
 from service.rules.paths import Unreadable, search
+
+KEYS_COMPARED = 50
 
 Remarks = tuple[tuple[str, str], ...]
 """Pairs of a field (or ``key``) and a sentence that names it."""
@@ -16,7 +22,7 @@ Remarks = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """The declared fields of a document: ``values`` of those that have one, ``absent`` with nothing at their place.
+    """The declared fields of a document: ``values`` of those that have one, ``absent`` those with nothing there.
 
     ``problems`` are values that are refused, ``warnings`` placeholders that were never filled in: both are missing.
     ``values`` also has ``participant_id`` where the document names a participant.
@@ -25,7 +31,7 @@ class Fields:
     values: Mapping[str, Plain]
     problems: Remarks = ()
     warnings: Remarks = ()
-    absent: tuple[str, ...] = ()
+    absent: Remarks = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +69,7 @@ def find_key(source: Source, document: Mapping[str, Any]) -> tuple[str | None, s
     if mistake := unfilled(found):
         return None, f"the submission id at {source.key} is missing: {mistake}"
     if not IDENTIFIER.fullmatch(found.strip()):
-        return None, f"what stands at {source.key} is no submission id: {found[:60]!r}"
+        return None, f"what stands at {source.key} is no submission id: '{shown(found)}'"
     return found.strip(), None
 
 
@@ -72,7 +78,7 @@ def read_fields(source: Source, document: Mapping[str, Any]) -> Fields:
     values: dict[str, Plain] = {}
     problems: list[tuple[str, str]] = []
     warnings: list[tuple[str, str]] = []
-    absent: list[str] = []
+    absent: list[tuple[str, str]] = []
     for name, kind in {**source.fields, PARTICIPANT_ID: FieldType.STRING}.items():
         where = source.map.get(name, name)
         place = name if where == name else f"{name} (at {where})"
@@ -89,5 +95,15 @@ def read_fields(source: Source, document: Mapping[str, Any]) -> Fields:
         elif converted.value is not None:
             values[name] = converted.value
         elif found is None and where not in document and name != PARTICIPANT_ID:
-            absent.append(name)
+            absent.append((name, f"{name}: nothing at {where}{_hint(where, document)}"))
     return Fields(values, tuple(problems), tuple(warnings), tuple(absent))
+
+
+def _hint(where: str, document: Mapping[str, Any]) -> str:
+    """Return what was probably meant, among the first keys of a document."""
+    return _nearest(where, tuple(key for key in islice(document, KEYS_COMPARED) if len(key) <= LONGEST_NAME))
+
+
+@lru_cache(maxsize=256)  # the rows of a file have the same keys, and comparing them takes a millisecond
+def _nearest(where: str, keys: tuple[str, ...]) -> str:
+    return printable(did_you_mean(where, keys))

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from service.rules.conversion import shown
+
 LONGEST = 1000  # characters of one expression
 
 
@@ -47,7 +49,7 @@ def search(expression: str, document: Any) -> Any:
         return compiled(expression).search(document)
     except (ValueError, TypeError, ArithmeticError, RecursionError) as error:
         # What a document holds can make a function fail: sort() of texts and numbers, to_number() of a list.
-        raise Unreadable(" ".join(str(error).split())[:200]) from None
+        raise Unreadable(shown(" ".join(str(error).split()), 200)) from None
 
 
 def _functions(node: Any) -> set[str]:

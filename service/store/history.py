@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.domain.decision import Outcome
+from service.domain.evidence import EvidenceOrigin
 from service.domain.submission import Submission
 from service.store.decisions import DONE, STATUS_OF, UNCLEAR, Recorded, held_since, recorded_from
 from service.store.fetches import Fetch
@@ -24,11 +25,12 @@ VERSIONS = 10
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One payload of a source; ``received_at`` is by the database's clock."""
+    """One payload of a source; ``received_at`` is by the database's clock, ``origin`` how it came."""
 
     source: str
     received_at: datetime
     payload: Mapping[str, Any]
+    origin: EvidenceOrigin = EvidenceOrigin.PUSH
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,10 @@ _OWN = f"""SELECT e.id FROM evidence e
     WHERE e.submission_id = asked.id AND e.source = wanted.source AND NOT ({OF_ANOTHER})"""  # noqa: S608
 
 
+# Of a body that rule files read differently, what this submission's file reads counts.
+READING = """CASE WHEN v.readings IS NULL THEN v.payload
+                 ELSE coalesce(v.readings -> CAST(:rule_file AS text), '{}') END"""
+
 _DECIDED = f"('{Outcome.APPROVE}', '{Outcome.REJECT}', '{Outcome.COMPLETE}')"
 
 # Each part reads an index by the submission's id; parts about decisions find nothing at a first review.
@@ -97,9 +103,9 @@ _HISTORY = f"""
                    JOIN answers n ON n.attempt_id = a.id
                    WHERE d.submission_id = asked.id AND d.outcome IN {_DECIDED} AND n.status IN {DONE}) AS decided,
            (SELECT jsonb_agg(jsonb_build_object('source', v.source, 'received_at', v.received_at,
-                                                'payload', v.payload) ORDER BY v.id DESC)
+                                                'payload', {READING}, 'origin', v.origin) ORDER BY v.id DESC)
             FROM unnest(CAST(:sources AS text[])) AS wanted (source) CROSS JOIN LATERAL (
-                SELECT e.id, e.source, e.received_at, e.payload FROM evidence e
+                SELECT e.id, e.source, e.received_at, e.payload, e.readings, e.origin FROM evidence e
                 WHERE e.id IN (({_OWN} ORDER BY e.id DESC LIMIT {VERSIONS}) UNION
                                ({_OWN} AND e.received_at >= coalesce(asked.since, '-infinity')
                                 ORDER BY e.id LIMIT {VERSIONS}))
@@ -151,6 +157,7 @@ async def review_history(
     *,
     claimed: bool,
     sources: Sequence[str],
+    rule_file: str | None,
     since: datetime | None,
     holds_end: bool,
     lease: Lease | None,
@@ -158,12 +165,13 @@ async def review_history(
     """Save the fetched submission and load its history in one statement.
 
     Exact while the study's lock is held. The row of the lease's job stays locked until the transaction ends, so
-    that no other worker takes it over. ``sources`` are those that the rule file declares, ``holds_end`` asks for
+    that no other worker takes it over. ``sources`` are those that ``rule_file`` declares, ``holds_end`` asks for
     the start of the hold. Evidence ``since`` that time is compared, None: all of it.
     """
     values = _values(
         submission.id, submission.study_id, submission.participant_id, sources, since, holds_end=holds_end
     )
+    values["rule_file"] = rule_file
     values |= {"seen": json.dumps(submission_row(submission, claimed=claimed))}
     values |= {"job": lease.job_id, "attempts": lease.attempts} if lease else {"job": None, "attempts": None}
     found = await connection.execute(_REVIEW, values)
@@ -178,11 +186,13 @@ async def history_of(
     study: str | None,
     participant: str | None,
     sources: Sequence[str] = (),
+    rule_file: str | None = None,
     since: datetime | None = None,
     holds_end: bool = False,
 ) -> History:
     """Load the history of a submission without writing anything."""
     values = _values(submission, study, participant, sources, since, holds_end=holds_end)
+    values["rule_file"] = rule_file
     found = await connection.execute(_READ_ONLY, values)
     return _history(found.mappings().one(), study)
 
@@ -230,7 +240,12 @@ def _history(row: Mapping[Any, Any], study: str | None) -> History:
 
 
 def _version(row: Mapping[str, Any]) -> Version:
-    return Version(row["source"], datetime.fromisoformat(row["received_at"]), row["payload"])
+    return Version(
+        row["source"],
+        datetime.fromisoformat(row["received_at"]),
+        row["payload"],
+        EvidenceOrigin(row["origin"]),
+    )
 
 
 def _asked(row: Mapping[str, Any]) -> ReturnAsked:

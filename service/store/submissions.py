@@ -111,6 +111,16 @@ async def study_and_parent(connection: AsyncConnection, submission: str) -> tupl
     return (row.study_id, row.parent_id) if row else (None, None)
 
 
+async def studies_and_parents(
+    connection: AsyncConnection, wanted: Sequence[str]
+) -> dict[str, tuple[str | None, str | None]]:
+    """Return the study and its parent of each of these submissions that was seen."""
+    rows = await connection.execute(
+        sa.select(submissions.c.id, submissions.c.study_id, _PARENT).where(submissions.c.id.in_(wanted))
+    )
+    return {row.id: (row.study_id, row.parent_id) for row in rows}
+
+
 # A recursive query finds the distinct studies by index lookups, where DISTINCT would scan all submissions.
 _STUDIES = sa.text(f"""
     WITH RECURSIVE seen (id) AS (

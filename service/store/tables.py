@@ -50,6 +50,10 @@ evidence = sa.Table(
     sa.Column("payload", JSONB, nullable=False),
     sa.Column("handled_at", _moment),
     sa.Column("participant_id", sa.Text),  # the participant that the payload names, if any
+    sa.Column("origin", sa.Text, nullable=False, server_default="push"),  # an EvidenceOrigin
+    # Where rule files read one body differently and the submission's study is not known yet: file -> values.
+    sa.Column("readings", JSONB(none_as_null=True)),
+    sa.Column("remarks", JSONB(none_as_null=True)),  # why fields are missing: field -> sentence
     sa.Index("evidence_submission_id", "submission_id", "source", "id"),
     sa.Index("evidence_unhandled", "submission_id", postgresql_where=_unhandled),
 )
@@ -70,6 +74,20 @@ fetches = sa.Table(
     sa.Column("reason", sa.Text),
     sa.Column("ended_at", _moment),
     sa.Index("fetches_due", "source", "due_at", postgresql_where=sa.text("due_at IS NOT NULL")),
+)
+
+# Deliveries that were refused. ``number`` also counts those since the one before that were not written one by one.
+evidence_refusals = sa.Table(
+    "evidence_refusals",
+    metadata,
+    _identity(),
+    sa.Column("at", _moment, nullable=False, server_default=_now),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("submission_id", sa.Text),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("message", sa.Text, nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Index("evidence_refusals_at", "at"),
 )
 
 submissions = sa.Table(

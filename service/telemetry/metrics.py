@@ -32,6 +32,12 @@ class Metrics:
             "source",
             "result",
         )
+        self.evidence_refused = self._counter(
+            "autoreview_evidence_refused",
+            "Deliveries of evidence that were refused, by source and reason.",
+            "source",
+            "reason",
+        )
         self.evidence_conflicts = self._counter(
             "autoreview_evidence_conflicts",
             "Decisions that ignored evidence which names another participant.",

@@ -1,8 +1,10 @@
 """Bearer tokens of routes, and what happens when many wrong ones come."""
 
+import binascii
 import hmac
 import ipaddress
 import time
+from base64 import b64decode
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -72,15 +74,18 @@ class Bearer:
     wrong: WrongTokens
     viewer: Secret | None = None
 
-    def refusal(self, request: Request) -> Response | None:
+    def refusal(self, request: Request, *, accepts_basic: bool = False) -> Response | None:
         """Return None if the request carries the token, else 403 where none is set, 401 or 429 where it is wrong.
 
-        A right token is never refused: many clients may share the address of one proxy.
+        ``accepts_basic``: the token may also be the password of basic authentication, with any name. A right
+        token is never refused: many clients may share the address of one proxy.
         """
         if self.secret is None:
             return problem(403, "not_configured", f"Set AUTOREVIEW_{self.name} to use this route.")
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         token = given.encode("latin-1") if scheme.lower() == "bearer" else b""
+        if accepts_basic and scheme.lower() == "basic":
+            token = _password(given)
         try:
             if matches(self.secret, token):
                 return None
@@ -112,6 +117,14 @@ def _read_only() -> Response:
     return problem(
         403, "read_only", "AUTOREVIEW_VIEWER_TOKEN reads; use AUTOREVIEW_ADMIN_TOKEN to change something."
     )
+
+
+def _password(given: str) -> bytes:
+    """Return the password of basic credentials; nothing where they can't be read, which no token is."""
+    try:
+        return b64decode(given.strip(), validate=True).partition(b":")[2]
+    except (binascii.Error, ValueError):
+        return b""
 
 
 def client_network(request: Request) -> str:

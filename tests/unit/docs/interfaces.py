@@ -63,7 +63,7 @@ def error_codes() -> set[str]:
     refused = {
         code
         for text in SOURCES.values()
-        for code in re.findall(r'(?:problem|_refuse)\(\s*\d+,\s*"(\w+)"', text)
+        for code in re.findall(r'(?:problem|_refuse|Refused)\(\s*\d+,\s*"(\w+)"', text)
     }
     return set(branch(AutoreviewError)) | refused
 

@@ -11,6 +11,7 @@ PAGES = (
     "README.md",
     "rules/README.md",
     "docs/deciding.md",
+    "docs/evidence.md",
     "docs/operating.md",
     "docs/reference.md",
     "helm/README.md",

@@ -94,7 +94,7 @@ def test_a_document_is_read_by_key_and_map() -> None:
 
 def test_a_field_with_nothing_at_its_path_is_absent_and_the_others_count() -> None:
     delivery = understand(SURVEY, BODY)
-    assert (delivery.problems, delivery.fields.absent) == ((), ("failed",))
+    assert (delivery.problems, [name for name, _ in delivery.fields.absent]) == ((), ["failed"])
 
 
 def test_a_document_without_any_field_is_refused_and_says_where_it_looked() -> None:
@@ -102,6 +102,12 @@ def test_a_document_without_any_field_is_refused_and_says_where_it_looked() -> N
     ((name, sentence),) = delivery.problems
     assert name == "fields"
     assert "Q_RecaptchaScore" in sentence
+
+
+def test_an_absent_field_names_the_key_that_was_probably_meant() -> None:
+    source = Source("s", {"recaptcha": DOUBLE, "failed": INT})
+    delivery = understand(source, {"submission_id": "abc", "recaptcha": 1, "faild": 2})
+    assert delivery.fields.absent == (("failed", "failed: nothing at failed; did you mean `faild`?"),)
 
 
 @pytest.mark.parametrize(
