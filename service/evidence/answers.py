@@ -28,8 +28,7 @@ def used(source: Source, outcome: Outcome) -> Usable | NotYet | Failed:
     if not isinstance(outcome, Answered):
         return outcome
     fields = _cells(source, outcome) if source.origin == "csv" else _values(source, outcome.document)
-    said = [sentence for _, sentence in (*fields.problems, *fields.warnings)]
-    said += [f"{name}: the answer has no {source.map.get(name, name)}" for name in fields.absent]
+    said = [sentence for _, sentence in (*fields.problems, *fields.warnings, *fields.absent)]
     if not fields.values.keys() - {PARTICIPANT_ID}:
         return Failed("; ".join(said)) if said else NotYet("the answer has no value yet")
     if len(json.dumps(dict(fields.values))) > LARGEST:
@@ -48,11 +47,12 @@ def _cells(source: Source, answer: Answered) -> Fields:
     values: dict[str, Plain] = {}
     problems: list[tuple[str, str]] = []
     warnings: list[tuple[str, str]] = []
-    absent: list[str] = []
+    absent: list[tuple[str, str]] = []
     for name, kind in {**source.fields, PARTICIPANT_ID: FieldType.STRING}.items():
         column = source.map.get(name, name)
         if column not in answer.document:
-            absent += [name] * (name != PARTICIPANT_ID)
+            if name != PARTICIPANT_ID:
+                absent.append((name, f"{name}: the file has no column {column}"))
             continue
         converted = convert(kind, answer.document[column])
         if said := converted.problem or converted.warning:
