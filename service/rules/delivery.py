@@ -11,7 +11,7 @@ from service.domain.submission import IDENTIFIER
 from service.rules.conversion import LONGEST_NAME, convert, shown, unfilled
 from service.rules.evidence import PARTICIPANT_ID, Source
 from service.rules.facts import FieldType, Plain
-from service.rules.lint.hints import did_you_mean
+from service.rules.lint.names import did_you_mean
 from service.rules.paths import Unreadable, search
 
 KEYS_COMPARED = 50

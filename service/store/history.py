@@ -157,7 +157,7 @@ async def review_history(
     *,
     claimed: bool,
     sources: Sequence[str],
-    rule_file: str | None,
+    rule_file: str | None = None,
     since: datetime | None,
     holds_end: bool,
     lease: Lease | None,
