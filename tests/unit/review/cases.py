@@ -111,6 +111,7 @@ def history(**fields: Any) -> History:
         "ended": False,
         "decided": False,
         "evidence": (),
+        "fetches": (),
         "conflicts": 0,
         "unread": (),
         "fetches": (),
