@@ -111,7 +111,6 @@ def history(**fields: Any) -> History:
         "ended": False,
         "decided": False,
         "evidence": (),
-        "fetches": (),
         "conflicts": 0,
         "unread": (),
         "fetches": (),
