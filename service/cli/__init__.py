@@ -28,39 +28,42 @@ from service.cli import (
     sweep,
     test,
 )
+from service.cli.help import REVIEW, RULES, RUN, SET_UP, START, Sections
 from service.console.output import echo
 from service.errors import AutoreviewError, ConfigurationError, DatabaseError, RulesError
 
 app = typer.Typer(
     name="autoreview",
+    cls=Sections,
     help="The unattended reviewer of a study's submissions on Prolific.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-app.command()(demo.demo)
-app.command()(serve.serve)
-app.command()(sandbox.sandbox)
-app.command()(migrate.migrate)
-app.command()(backup.backup)
-app.command()(backup.restore)
-app.command()(check.check)
-app.command()(explain.explain)
-app.command()(holds.holds)
-app.command()(resolve.resolve)
-app.command()(pause.pause)
-app.command()(resume.resume)
-app.command()(sweep.sweep)
-app.command()(connect.connect)
-app.command()(doctor.doctor)
-app.command()(retry.retry)
-app.command()(notify.notify)
-app.command("test")(test.run_tests)
-app.command()(schema.schema)
-app.add_typer(submissions.app, name="submissions")
-app.add_typer(decisions.app, name="decisions")
+app.command(rich_help_panel=START)(demo.demo)
+app.command(rich_help_panel=START)(sandbox.sandbox)
+app.command(rich_help_panel=RULES)(check.check)
+app.command("test", rich_help_panel=RULES)(test.run_tests)
+app.command(rich_help_panel=RULES)(schema.schema)
+app.command(rich_help_panel=RULES)(explain.explain)
+app.command(rich_help_panel=REVIEW)(holds.holds)
+app.command(rich_help_panel=REVIEW)(resolve.resolve)
+app.add_typer(submissions.app, name="submissions", rich_help_panel=REVIEW)
+app.add_typer(decisions.app, name="decisions", rich_help_panel=REVIEW)
+app.command(rich_help_panel=RUN)(serve.serve)
+app.command(rich_help_panel=RUN)(pause.pause)
+app.command(rich_help_panel=RUN)(resume.resume)
+app.command(rich_help_panel=RUN)(retry.retry)
+app.command(rich_help_panel=RUN)(sweep.sweep)
+app.command(rich_help_panel=RUN)(backup.backup)
+app.command(rich_help_panel=RUN)(backup.restore)
+app.command(rich_help_panel=SET_UP)(connect.connect)
+app.command(rich_help_panel=SET_UP)(doctor.doctor)
+app.command(rich_help_panel=SET_UP)(notify.notify)
+app.command(rich_help_panel=SET_UP)(migrate.migrate)
 
 
 def _version(wanted: bool) -> None:

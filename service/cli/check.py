@@ -1,4 +1,4 @@
-"""``autoreview check``: every finding in rule files."""
+"""``autoreview check``: prints the findings in rule files."""
 
 import os
 from pathlib import Path
@@ -10,21 +10,24 @@ from service.console.output import Json, echo, print_json
 
 Where = Annotated[
     Path | None,
-    typer.Argument(help="A rule file, or a folder of them; AUTOREVIEW_RULES_DIR or rules/ if left out."),
+    typer.Argument(help="A rule file or a folder of rule files. Default: AUTOREVIEW_RULES_DIR, else rules/."),
 ]
 
 
 def rules_dir() -> Path:
-    """Where rules are, for commands that need no other setting."""
+    """Return the rules folder, for commands that need no other setting."""
     return Path(os.environ.get("AUTOREVIEW_RULES_DIR") or "rules")
 
 
 def check(
     path: Where = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Warnings are errors too.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit 1 for warnings too.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Check rule files: every finding as file:line:column: CODE message. Exit 1 if any is an error."""
+    """Check rule files. Print each finding as file:line:column: CODE severity message.
+
+    Exit 1 if any finding is an error.
+    """
     from service.cli.findings import print_findings, summary
     from service.rules import check_counted
 

@@ -5,34 +5,44 @@ from typing import Annotated
 
 import typer
 
+from service.cli.help import Sections
 from service.console.decision import print_decision
-from service.console.output import Json, echo, plain, print_json, print_table
+from service.console.output import Json, Wide, echo, plain, print_json, print_table
 from service.domain import moment
 from service.errors import ConfigurationError
 
-app = typer.Typer(help="What was decided, and why.", no_args_is_help=True)
+app = typer.Typer(
+    help="List and show recorded decisions.", no_args_is_help=True, rich_markup_mode=None, cls=Sections
+)
 
-COLUMNS = ("id", "decided_at", "submission_id", "outcome", "rule", "guard", "status", "trigger")
+COLUMNS = ("id", "submission_id", "decided_at", "outcome", "status", "guard", "rule", "trigger")
 
 
 @app.command("list")
 def list_(
-    submission: Annotated[str | None, typer.Option(help="Of this submission.")] = None,
-    study: Annotated[str | None, typer.Option(help="Of this study.")] = None,
-    participant: Annotated[str | None, typer.Option(help="Of this participant.")] = None,
+    submission: Annotated[str | None, typer.Option(metavar="ID", help="Of this submission.")] = None,
+    study: Annotated[str | None, typer.Option(metavar="ID", help="Of this study.")] = None,
+    participant: Annotated[str | None, typer.Option(metavar="ID", help="Of this participant.")] = None,
     outcome: Annotated[
         str | None, typer.Option(help="approve, reject, request_return, complete or hold.")
     ] = None,
-    rule: Annotated[str | None, typer.Option(help="Decided by the rule of this name.")] = None,
+    rule: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Decided by the rule of this name.")
+    ] = None,
     status: Annotated[
         str | None, typer.Option(help="pending, applied, already, observed, held, superseded, failed.")
     ] = None,
     trigger: Annotated[
         str | None, typer.Option(help="webhook, sweep, evidence, recheck, rules or person.")
     ] = None,
-    since: Annotated[str | None, typer.Option(help="Decided at this time or later, ISO 8601.")] = None,
-    until: Annotated[str | None, typer.Option(help="Decided before this time, ISO 8601.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")] = 100,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Decided at this time or later, ISO 8601.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Decided before this time, ISO 8601.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Maximum number of decisions.")] = 100,
+    wide: Wide = False,
     as_json: Json = False,
 ) -> None:
     """List decisions, newest first."""
@@ -54,7 +64,8 @@ def list_(
     if as_json:
         print_json(rows)
         return
-    print_table(COLUMNS, ({**row, "decided_at": f"{row['decided_at']:%Y-%m-%d %H:%M:%S}"} for row in rows))
+    shown = [{**row, "decided_at": f"{row['decided_at']:%Y-%m-%d %H:%M:%S}"} for row in rows]
+    print_table(COLUMNS, shown, wide=wide)
 
 
 def _moment(name: str, text: str | None) -> datetime | None:
@@ -71,7 +82,7 @@ def show(
     decision: Annotated[int, typer.Argument(help="The decision's id.")],
     as_json: Json = False,
 ) -> None:
-    """Show one decision whole: its facts, the trace of its rules, its attempts."""
+    """Show one decision with its facts, the trace of its rules and its attempts."""
     from service.cli.database import with_database
     from service.rulebook.recorded import explained_decision
 

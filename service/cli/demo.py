@@ -8,12 +8,14 @@ from service.console.output import Json
 
 
 def demo(
-    participants: Annotated[int, typer.Option(min=1, max=5000, help="How many people take part.")] = 240,
-    seed: Annotated[int, typer.Option(help="The same seed, the same people.")] = 1,
-    keep: Annotated[bool, typer.Option("--keep", help="Leave everything running at the end.")] = False,
+    participants: Annotated[int, typer.Option(min=1, max=5000, help="Number of participants.")] = 240,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same participants.")] = 1,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave dashboard and sandbox running at the end.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Rehearse a whole study on this machine: nothing is needed, nothing leaves it."""
+    """Rehearse a whole study on this machine. Nothing is needed, nothing leaves it."""
     from service.demo import rehearse
 
     raise typer.Exit(rehearse(participants=participants, seed=seed, keep=keep, as_json=as_json))

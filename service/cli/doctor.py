@@ -17,7 +17,7 @@ def doctor(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Check settings, Prolific's side, database, worker, rules and address. Exit 1 if anything is wrong."""
+    """Check settings, Prolific, database, worker, rules and address. Exit 1 if a check fails."""
     import asyncio
 
     from service.doctor.examination import examination

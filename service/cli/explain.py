@@ -18,9 +18,9 @@ def explain(
     submission: Annotated[str, typer.Argument(help="The submission's id.")],
     as_json: Json = False,
 ) -> None:
-    """Tell what would be decided of a submission now, with every fact and rule; nothing is applied.
+    """Show what would be decided now for a submission, with every fact and rule. Apply nothing.
 
-    Exit 1 if Prolific doesn't know the submission, or no rule file claims its study.
+    Exit 1 if Prolific does not know the submission, or no rule file claims its study.
     """
     found, service = _ask(submission)
     if as_json:

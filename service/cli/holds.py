@@ -8,28 +8,32 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
-from service.console.output import Json, console, echo, print_json, text
+from service.console.output import Json, Wide, echo, print_json, print_table
 from service.domain.decision import Guard
 
 if TYPE_CHECKING:
     from service.store.holds import HeldSubmission
 
 NEAR = timedelta(days=3)
+COLUMNS = ("submission", "age", "deadline", "guard", "study", "proposed", "rule", "reason")
+HOW = (
+    "Decide one:  autoreview resolve SUBMISSION approve --by NAME",
+    "Decide many: autoreview holds --csv > held.csv, then autoreview resolve --from held.csv --by NAME",
+)
 
 
 def holds(
     study: Annotated[str | None, typer.Option(help="Of this study.")] = None,
     rule: Annotated[str | None, typer.Option(help="Held by the rule of this name.")] = None,
     guard: Annotated[Guard | None, typer.Option(metavar="GUARD", help="Held by this guard.")] = None,
+    wide: Wide = False,
     as_json: Json = False,
     as_csv: Annotated[
         bool, typer.Option("--csv", help="Print CSV, to fill in and give to `resolve --from`.")
     ] = False,
 ) -> None:
-    """What is held for a person, the longest held first; Prolific itself approves it at its deadline."""
+    """List the submissions that wait for a person, the longest held first. Prolific approves each at its deadline."""
     if as_json and as_csv:
         raise typer.BadParameter("choose one of --json and --csv")
     now = datetime.now(UTC)
@@ -41,7 +45,7 @@ def holds(
 
         write_sheet(rows, sys.stdout)
     else:
-        _print(rows, now)
+        _print(rows, now, wide=wide)
 
 
 def _holds(
@@ -58,50 +62,33 @@ def _holds(
     return rows[::-1]
 
 
-def _print(rows: Sequence["HeldSubmission"], now: datetime) -> None:
+def _print(rows: Sequence["HeldSubmission"], now: datetime, *, wide: bool = False) -> None:
     if not rows:
         echo("Nothing is held.")
         return
-    out = console()
-    out.print(_table(rows, now))
+    print_table(COLUMNS, [_row(row, now) for row in rows], wide=wide)
     guards = Counter(row.guard or ("a person" if row.by else "a rule") for row in rows)
     numbers = ", ".join(f"{number} by {guard}" for guard, number in guards.most_common())
-    out.print(text(f"{len(rows)} held: {numbers}", style="bold"))
-    out.print(
-        text(
-            "Decide one: autoreview resolve SUBMISSION approve --by NAME · many: autoreview holds --csv > held.csv,"
-            " then autoreview resolve --from held.csv --by NAME"
-        )
-    )
+    echo(f"{len(rows)} held: {numbers}", *HOW)
 
 
-def _table(rows: Sequence["HeldSubmission"], now: datetime) -> Table:
-    table = Table()
-    table.add_column("age", no_wrap=True)
-    table.add_column("submission", no_wrap=True)
-    for name in ("study", "deadline", "guard", "rule", "proposed", "reason"):
-        table.add_column(name)
-    for row in rows:
-        plain = (row.study_id, row.guard, row.rule, row.proposed, row.reason)
-        study, guard, rule, proposed, reason = (text(str(value or "")) for value in plain)
-        age = text(length(row.age_s))
-        table.add_row(
-            age,
-            text(row.submission_id),
-            study,
-            _deadline(row.deadline - now),
-            guard,
-            rule,
-            proposed,
-            reason,
-        )
-    return table
+def _row(row: "HeldSubmission", now: datetime) -> dict[str, str | None]:
+    return {
+        "submission": row.submission_id,
+        "age": length(row.age_s),
+        "deadline": _deadline(row.deadline - now),
+        "guard": row.guard,
+        "study": row.study_id,
+        "proposed": row.proposed,
+        "rule": row.rule,
+        "reason": row.reason,
+    }
 
 
-def _deadline(left: timedelta) -> Text:
-    """When Prolific will decide by itself, with a mark when it is near."""
+def _deadline(left: timedelta) -> str:
+    """Return when Prolific approves by itself, with a mark when that is near."""
     said = f"in {length(int(left.total_seconds()))}" if left > timedelta(0) else "over"
-    return text(f"{said} !", style="bold red") if left <= NEAR else text(said)
+    return f"{said} !" if left <= NEAR else said
 
 
 def length(seconds: int) -> str:

@@ -4,7 +4,7 @@ from service.console.output import Json, echo, print_json
 
 
 def migrate(as_json: Json = False) -> None:
-    """Bring the database to this version's schema; safe to run at the same time from several places."""
+    """Bring the database to this version's schema. Safe to run from several places at once."""
     from service.cli.database import command_database
     from service.postgres.migrate import migrate as upgrade
     from service.settings import Settings

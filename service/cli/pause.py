@@ -7,13 +7,13 @@ import typer
 from service.console.output import Json, echo, print_json
 from service.errors import ConfigurationError
 
-Study = Annotated[str | None, typer.Option(help="This study alone; without it the whole service.")]
-By = Annotated[str, typer.Option(metavar="NAME", help="Who says so.")]
-Why = Annotated[str, typer.Option(help="Why, for those who find it.")]
+Study = Annotated[str | None, typer.Option(metavar="ID", help="Only this study. Default: the whole service.")]
+By = Annotated[str, typer.Option(metavar="NAME", help="Your name, for the record.")]
+Why = Annotated[str, typer.Option(metavar="TEXT", help="The reason, for the record.")]
 
 
 def pause(by: By, reason: Why, study: Study = None, as_json: Json = False) -> None:
-    """Send nothing automatically from now on: what is decided is recorded as held. People still decide."""
+    """Stop automatic requests to Prolific. Decisions are recorded as held. People can still decide."""
     paused = _pause(study, by, reason)
     if as_json:
         print_json({"paused": True, "study": study, "study_known": paused.is_known})

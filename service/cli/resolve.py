@@ -1,5 +1,7 @@
-"""``autoreview resolve``: a person's decision, on one submission or on a sheet of them."""
+"""``autoreview resolve``: a manual decision, on one submission or on a sheet of them."""
 
+import re
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import typer
@@ -9,39 +11,60 @@ from service.console.output import Json, echo, print_json
 from service.domain.decision import Action
 from service.errors import ConfigurationError
 
+OPTIONS = {
+    "category": "--category",
+    "message": "--message",
+    "reasons": "--reason",
+    "code_type": "--code-type",
+    "code": "--code",
+    "percentage": "--percentage",
+}
+
 
 def resolve(
-    by: Annotated[str, typer.Option(metavar="NAME", help="Who decides.")],
-    submission: Annotated[str | None, typer.Argument(help="The submission; or --from for many.")] = None,
+    by: Annotated[str, typer.Option(metavar="NAME", help="Your name, for the record.")],
+    submission: Annotated[
+        str | None, typer.Argument(help="The submission's id. For many use --from.")
+    ] = None,
     action: Annotated[
         str | None, typer.Argument(help="approve, reject, request-return, complete or hold.")
     ] = None,
-    category: Annotated[str | None, typer.Option(help="reject: one of Prolific's, as in rules.")] = None,
-    message: Annotated[str | None, typer.Option(help="reject, complete: to the participant.")] = None,
+    category: Annotated[
+        str | None, typer.Option(help="reject: a category of Prolific's, as in rules.")
+    ] = None,
+    message: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="reject, complete: the text to the participant.")
+    ] = None,
     reason: Annotated[
-        list[str] | None, typer.Option(help="request-return: for each reason; hold: one.")
+        list[str] | None,
+        typer.Option(metavar="TEXT", help="request-return: one or more times. hold: once."),
     ] = None,
     code_type: Annotated[
-        str | None, typer.Option(help="complete: the researcher's code by its type.")
+        str | None, typer.Option(metavar="TYPE", help="complete: the type of the study's researcher code.")
     ] = None,
-    code: Annotated[str | None, typer.Option(help="complete: or the code itself.")] = None,
-    percentage: Annotated[float | None, typer.Option(help="complete: 8 to 99, of the reward.")] = None,
-    note: Annotated[str | None, typer.Option(help="For the record.")] = None,
+    code: Annotated[str | None, typer.Option(help="complete: the code itself, in place of its type.")] = None,
+    percentage: Annotated[
+        float | None, typer.Option(metavar="N", help="complete: share of the reward, 8 to 99.")
+    ] = None,
+    note: Annotated[str | None, typer.Option(metavar="TEXT", help="A note for the record.")] = None,
     sheet: Annotated[
         str | None,
         typer.Option(
-            "--from", metavar="FILE", help="A sheet as `holds --csv` prints it; - reads it from a pipe."
+            "--from", metavar="FILE", help="A sheet as `holds --csv` prints it. - reads standard input."
         ),
     ] = None,
     fill: Annotated[
-        str | None, typer.Option("--action", help="With --from: for rows that say no action.")
+        str | None,
+        typer.Option("--action", metavar="ACTION", help="With --from: the action of rows without one."),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="With --from: do it, instead of showing it.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="With --from: decide. Without it, only show what would be done.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Decide what is held, or anything else that awaits review; the service's worker tells Prolific.
+    """Decide a submission that awaits review. The service's worker sends the decision to Prolific.
 
-    With --from many at once: shown first, done with --yes; exit 1 if any is refused.
+    With --from decide many at once: shown first, done with --yes. Exit 1 if any is refused.
     """
     _check_usage(submission, action, sheet, fill, yes=yes)
     name, fields = action or fill, {
@@ -65,7 +88,7 @@ def _check_usage(
     if sheet is not None and (submission or action):
         raise typer.BadParameter("name a submission and its action, or a sheet with --from (and --action)")
     if sheet is None and not (submission and action):
-        raise typer.BadParameter("name a submission and what is decided, such as: resolve SUBMISSION approve")
+        raise typer.BadParameter("name a submission and an action, such as: resolve SUBMISSION approve")
     if sheet is None and (fill or yes):
         raise typer.BadParameter("--action and --yes go with --from")
 
@@ -76,12 +99,24 @@ def _action(name: str | None, fields: dict[str, Any]) -> Action | None:
 
     if name is None:
         if filled(fields):
-            raise ConfigurationError("Say with --action what the other options are for.")
+            raise ConfigurationError("Name the action of the other options with --action.")
         return None
     try:
         return action_of(name, fields)
     except InvalidAction as error:
-        raise ConfigurationError(str(error)) from None
+        raise ConfigurationError(_by_options(error.problems)) from None
+
+
+def _by_options(problems: Iterable[tuple[str, str]]) -> str:
+    """Return the problems of an action, one on a line, with the options that they are about."""
+    return "\n".join(_by_option(field, said) for field, said in problems)
+
+
+def _by_option(field: str, said: str) -> str:
+    option = OPTIONS.get(field)
+    if option is None:
+        return re.sub(r"\b(code_type|code)\b", lambda name: OPTIONS[name[0]], said)
+    return f"{option}{' ' if said.startswith(('is ', 'must ')) else ': '}{said}"
 
 
 def _resolve_one(submission: str, action: Action, by: str, note: str | None, *, as_json: bool) -> None:

@@ -8,7 +8,7 @@ from service.errors import ConfigurationError
 
 
 def resume(by: By, reason: Why, study: Study = None, as_json: Json = False) -> None:
-    """End a pause and close the breakers that limits opened; what is held is reviewed again."""
+    """End a pause and close the breakers that limits opened. Held submissions are reviewed again."""
     state = _resume(study, by, reason)
     if as_json:
         print_json(state)

@@ -14,7 +14,7 @@ def retry(
     every: Annotated[bool, typer.Option("--all", help="All submissions whose last decision failed.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Try a failed application again; the worker takes it up at once."""
+    """Retry a decision that could not be applied. The worker starts at once."""
     if every == (submission is not None):
         raise typer.BadParameter("Name a submission, or say --all.")
     retried = _retry(submission)

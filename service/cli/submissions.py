@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service.console.output import Json, print_json, print_table
+from service.cli.help import Sections
+from service.console.output import Json, Wide, print_json, print_table
 from service.domain.printable import csv_cell
 from service.domain.submission import Status
 
@@ -17,19 +18,19 @@ if TYPE_CHECKING:
     from service.prolific import Page, SubmissionFilter
     from service.prolific.errors import IncompleteList
 
-app = typer.Typer(help="Submissions as Prolific lists them.", no_args_is_help=True)
+app = typer.Typer(
+    help="List submissions as Prolific shows them.", no_args_is_help=True, rich_markup_mode=None, cls=Sections
+)
 
 COLUMNS = (
-    "id",
-    "participant_id",
-    "status",
-    "started_at",
-    "completed_at",
-    "time_taken",
-    "study_code",
-    "return_requested",
+    *("id", "participant_id", "status", "time_taken", "study_code"),
+    *("started_at", "completed_at", "return_requested"),
 )
-Flag = bool | None
+
+
+def _only(name: str) -> Any:
+    """Return the option for one of Prolific's filters by a state."""
+    return typer.Option(f"--{name}/--not-{name}", help="Only those that are so, or only those that are not.")
 
 
 def read_date(text: str) -> date:
@@ -47,35 +48,37 @@ Day = Annotated[date | None, typer.Option(parser=read_date, metavar="DD/MM/YYYY"
 
 @app.callback()
 def group() -> None:
-    """Submissions as Prolific lists them."""
+    """List submissions as Prolific shows them."""
 
 
 @app.command("list")
 def list_(
-    study: Annotated[str, typer.Option(help="The study's id; Prolific requires it.")],
+    study: Annotated[str, typer.Option(metavar="ID", help="The study's id. Prolific requires it.")],
     status: Annotated[str | None, typer.Option(help="AWAITING_REVIEW, APPROVED, REJECTED, …")] = None,
-    completed: Annotated[Flag, typer.Option("--completed/--not-completed")] = None,
-    returned: Annotated[Flag, typer.Option("--returned/--not-returned")] = None,
-    awaiting_review: Annotated[Flag, typer.Option("--awaiting-review/--not-awaiting-review")] = None,
-    approved: Annotated[Flag, typer.Option("--approved/--not-approved")] = None,
-    active: Annotated[Flag, typer.Option("--active/--not-active")] = None,
-    timeout: Annotated[Flag, typer.Option("--timeout/--not-timeout")] = None,
-    rejected: Annotated[Flag, typer.Option("--rejected/--not-rejected")] = None,
-    screened_out: Annotated[Flag, typer.Option("--screened-out/--not-screened-out")] = None,
-    completeoractive: Annotated[Flag, typer.Option("--completeoractive/--not-completeoractive")] = None,
+    completed: Annotated[bool | None, _only("completed")] = None,
+    returned: Annotated[bool | None, _only("returned")] = None,
+    awaiting_review: Annotated[bool | None, _only("awaiting-review")] = None,
+    approved: Annotated[bool | None, _only("approved")] = None,
+    active: Annotated[bool | None, _only("active")] = None,
+    timeout: Annotated[bool | None, _only("timeout")] = None,
+    rejected: Annotated[bool | None, _only("rejected")] = None,
+    screened_out: Annotated[bool | None, _only("screened-out")] = None,
+    completeoractive: Annotated[bool | None, _only("completeoractive")] = None,
     submitted_from: Day = None,
     submitted_before: Day = None,
     ordering: Annotated[
-        str | None, typer.Option(help="started_at, submission_reward or study_name; - before it: descending.")
+        str | None,
+        typer.Option(help="started_at, submission_reward or study_name; - before it for descending."),
     ] = None,
-    page: Annotated[int | None, typer.Option(min=1, help="This page alone; all pages if left out.")] = None,
-    page_size: Annotated[int, typer.Option(min=1, max=100, help="Rows a page.")] = 100,
+    page: Annotated[int | None, typer.Option(min=1, help="Only this page. Default: all pages.")] = None,
+    page_size: Annotated[int, typer.Option(min=1, max=100, help="Rows per page.")] = 100,
+    wide: Wide = False,
     as_json: Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
 ) -> None:
-    """List a study's submissions as Prolific has them now.
+    """List the submissions of a study as Prolific shows them now.
 
-    If rows of the list are missing, print those that were read and exit with 1.
+    If rows of the list are missing, print those that were read. Exit 1.
     """
     import asyncio
 
@@ -107,7 +110,7 @@ def list_(
     elif as_csv:
         print_csv(rows)
     else:
-        print_table(COLUMNS, rows, title=f"{len(rows)} submissions")
+        print_table(COLUMNS, rows, title=f"{len(rows)} submissions", wide=wide)
     if problem:
         raise problem
 

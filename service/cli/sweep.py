@@ -21,7 +21,7 @@ MEANINGS = {
 
 
 def sweep(as_json: Json = False) -> None:
-    """Look once for submissions whose webhook never came, and have them reviewed by the service.
+    """Find submissions whose webhook never came, and queue their reviews.
 
     Exit 1 if a study could not be listed.
     """

@@ -1,4 +1,4 @@
-"""``autoreview test``: runs the tests beside the rules."""
+"""``autoreview test``: runs the tests in rule files."""
 
 import json
 from collections.abc import Sequence
@@ -20,17 +20,17 @@ Unreached = list[tuple[str, str]]
 def run_tests(
     path: Where = None,
     require_coverage: Annotated[
-        bool, typer.Option("--require-coverage", help="A rule that no test reaches is a failure.")
+        bool, typer.Option("--require-coverage", help="Exit 1 if a rule is reached by no test.")
     ] = False,
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Show the facts of each test, defaults included.")
+        bool, typer.Option("--verbose", "-v", help="Print the facts of each test, with defaults.")
     ] = False,
     junit: Annotated[
         Path | None, typer.Option("--junit", metavar="FILE", help="Write the results as JUnit XML.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Run the tests beside the rules. Exit 1 if one fails, or if a file has errors."""
+    """Run the tests in rule files. Exit 1 if a test fails or a file has errors."""
     from service.rules import junit_xml, run, unreached
 
     where = path or rules_dir()
@@ -43,7 +43,10 @@ def run_tests(
     if as_json:
         print_json(_as_json(ok, results, missed))
     else:
-        _tell(where, results, missed, verbose=verbose)
+        _print(where, results, missed, verbose=verbose)
+        if require_coverage and missed:
+            rules = "1 rule has" if len(missed) == 1 else f"{len(missed)} rules have"
+            echo(f"Failed: {rules} no test that reaches it, and --require-coverage asks for one.")
     raise typer.Exit(0 if ok else 1)
 
 
@@ -69,16 +72,16 @@ def _write(path: Path, text: str) -> None:
         raise ConfigurationError(f"can't write {path}: {error.strerror}") from None
 
 
-def _tell(where: Path, results: "Sequence[CaseResult]", missed: Unreached, *, verbose: bool) -> None:
+def _print(where: Path, results: "Sequence[CaseResult]", missed: Unreached, *, verbose: bool) -> None:
     if not results:
         echo(f"No tests in {where}.")
     else:
         print_table(("file", "test", "result"), [_row(result) for result in results])
     for result in results:
         if verbose:
-            _tell_facts(result)
+            _print_facts(result)
         if not result.ok:
-            _tell_failure(result)
+            _print_failure(result)
     for file, rule in missed:
         echo(f"{file}: no test reaches ‘{rule}’")
     if results:
@@ -94,14 +97,14 @@ def _row(result: "CaseResult") -> dict[str, str]:
     }
 
 
-def _tell_facts(result: "CaseResult") -> None:
+def _print_facts(result: "CaseResult") -> None:
     echo("", f"{result.file}:{result.case.line}: {result.case.name}: facts")
     for name, value in _flat(result.facts):
         origin = "given" if name in result.case.given else "default"
         echo(f"  {name} = {json.dumps(value, ensure_ascii=False)} ({origin})")
 
 
-def _tell_failure(result: "CaseResult") -> None:
+def _print_failure(result: "CaseResult") -> None:
     from service.rules import failure_lines
 
     echo("", f"{result.file}:{result.case.line}: {result.case.name}: failed")

@@ -11,16 +11,30 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from service.console.table import UNBOUNDED, table_lines
 from service.domain.plain import plain
 from service.domain.printable import printable, printable_json
 
-__all__ = ["Json", "console", "echo", "plain", "print_json", "print_table", "printable", "text", "width"]
+__all__ = [
+    "Json",
+    "Wide",
+    "console",
+    "echo",
+    "plain",
+    "print_json",
+    "print_table",
+    "printable",
+    "text",
+    "width",
+]
 
-UNBOUNDED = 10_000  # columns
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+Wide = Annotated[
+    bool,
+    typer.Option("--wide", help="One line a row with every column, also where the terminal is narrower."),
+]
 
 
 def print_json(value: Any) -> None:
@@ -50,10 +64,14 @@ def console(*, quiet: bool = False, err: bool = False) -> Console:
 
 
 def print_table(
-    columns: Sequence[str], rows: Iterable[Mapping[str, Any]], *, title: str | None = None
+    columns: Sequence[str], rows: Iterable[Mapping[str, Any]], *, title: str | None = None, wide: bool = False
 ) -> None:
-    """Rows of text; whatever is in a cell is shown as it is, not read as markup."""
-    table = Table(*columns, title=title, title_justify="left")
-    for row in rows:
-        table.add_row(*(text("" if row.get(name) is None else row.get(name)) for name in columns))
-    console().print(table)
+    """Print rows of text. What does not fit stands below its row; ``wide`` prints each row on one line."""
+    cells = [
+        [printable("" if row.get(name) is None else str(row.get(name))) for name in columns] for row in rows
+    ]
+    out = console()
+    if title:
+        out.print(text(title, style="bold"))
+    for number, line in enumerate(table_lines(columns, cells, UNBOUNDED if wide else width())):
+        out.print(text(line, style="" if number else "bold"), soft_wrap=True)

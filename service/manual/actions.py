@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from service.domain.decision import MESSAGE_LENGTH, Action, Outcome, RequestReturn
+from service.domain.decision import MESSAGE_LENGTH, REJECTION_CATEGORIES, Action, Outcome, RequestReturn
 from service.errors import AutoreviewError
 from service.manual.texts import cleaned, excerpt
 from service.rules.format.actions import Actions
@@ -15,6 +15,10 @@ from service.rules.format.values import refused, wrong
 
 MOST_REASONS = 20
 OBJECT_NEEDED = "an object is needed"
+MISSING = {
+    "category": f": one of {', '.join(REJECTION_CATEGORIES)}",
+    "message": f": {MESSAGE_LENGTH} characters or more for the participant",
+}
 
 
 class InvalidAction(AutoreviewError):
@@ -46,7 +50,7 @@ class _Said:
     def message(self, value: object) -> str:
         text = self.text(value)
         if len(text) < MESSAGE_LENGTH:
-            said = f"Prolific wants {MESSAGE_LENGTH} characters or more, and it has {len(text)}"
+            said = f"Prolific requires {MESSAGE_LENGTH} characters or more, and it has {len(text)}"
             raise wrong(Code.MESSAGE_TOO_SHORT, said)
         return text
 
@@ -86,7 +90,7 @@ def action_of(name: str, given: Mapping[str, Any]) -> Action:
     known = FLAT[outcome]
     given = filled(given)
     if strange := sorted(set(given) - set(known)):
-        raise InvalidAction(*((field, f"nothing that {outcome} could take") for field in strange))
+        raise InvalidAction(*((field, f"{outcome} does not take it") for field in strange))
     fields: Any = {known[field]: value for field, value in given.items()}
     if outcome is Outcome.HOLD:
         reasons = fields.get("", [""])
@@ -130,6 +134,11 @@ def _read(outcome: Outcome, given: Any) -> Action:
 
 
 def _problem(problem: Any) -> tuple[str, str]:
+    place = problem["loc"]
     # The model marks words as Markdown does, for editors; answers and terminals show plain text.
-    said = OBJECT_NEEDED if problem["type"] == "model_type" else str(problem["msg"]).replace("`", "")
+    said = str(problem["msg"]).replace("`", "")
+    if problem["type"] == "missing":
+        said = f"is missing{MISSING.get(str(place[-1]), '')}"
+    elif problem["type"] == Code.WRONG_TYPE and len(place) == 1 and place[0] != Outcome.HOLD:
+        said = OBJECT_NEEDED
     return ".".join(excerpt(str(part)) for part in problem["loc"]), said

@@ -138,7 +138,7 @@ async def test_wrong_usage_exits_2_and_names_what_is_wrong(start: Start, command
             ([submission.id, "hold", "--by", "Ada"], "reasons"),
             ([submission.id, "complete", "--code-type", "NONE_SUCH", "--by", "Ada"], "NONE_SUCH"),
             ([submission.id, "complete", "--code-type", "PART", "--percentage", "0", "--by", "Ada"], "percentage"),
-            ([submission.id, "approve", "--percentage", "0", "--by", "Ada"], "nothing that approve could take"),
+            ([submission.id, "approve", "--percentage", "0", "--by", "Ada"], "approve does not take it"),
             (["--from", "-", "--percentage", "0", "--by", "Ada"], "--action"),
             ([submission.id, "approve", "--by", "\u200b"], "nobody can see"),
             ([submission.id, "approve", "--by", "Ada", "--yes"], "--from"),

@@ -90,7 +90,9 @@ def test_one_file_can_be_tested(write: Path) -> None:
 
 
 def test_where_coverage_is_required_a_rule_that_no_test_reaches_is_a_failure(write: Path) -> None:
-    assert autoreview("test", "rules", "--require-coverage").exit_code == 1
+    ended = autoreview("test", "rules", "--require-coverage")
+    assert ended.exit_code == 1
+    assert "Failed: 1 rule has no test that reaches it, and --require-coverage asks for one." in ended.stdout
     reached = "  - name: it broke\n    given: {evidence: {survey: {failed: 2, crashed: true}}}\n"
     write.write_text(f"{TEXT}{reached}    expect: {{outcome: reject}}\n", encoding="utf-8")
     assert autoreview("test", "rules", "--require-coverage").exit_code == 0

@@ -148,7 +148,7 @@ def test_every_mistake_is_told_at_once_with_its_place() -> None:
     assert "TOO_QUICKLY" in found[1]
     assert "100 characters or more, and it has 5" in found[2]
     assert "line 12" in found[11]
-    assert "nothing that approve could take" in found[16]
+    assert "approve does not take it" in found[16]
 
 
 @pytest.mark.parametrize(

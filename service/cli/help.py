@@ -1,0 +1,37 @@
+"""The list of commands in ``autoreview --help``: grouped by what people come for, no text cut."""
+
+from typing import Any
+
+from typer.core import TyperGroup
+
+START, RULES, REVIEW, RUN, SET_UP = "Start", "Rules", "Review by hand", "Run", "Set up"
+SECTIONS = (START, RULES, REVIEW, RUN, SET_UP)
+OTHER = "Commands"
+
+
+class Sections(TyperGroup):
+    """Lists commands below the section that each was registered with."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        del ctx
+        return list(self.commands)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        for section in (*SECTIONS, OTHER):
+            rows = [
+                (name, _first_sentence(command.help or ""))
+                for name in self.list_commands(ctx)
+                if (command := self.commands[name]) and section_of(command) == section
+            ]
+            if rows:
+                with formatter.section(section):
+                    formatter.write_dl(rows)
+
+
+def section_of(command: Any) -> str:
+    return str(getattr(command, "rich_help_panel", None) or OTHER)
+
+
+def _first_sentence(text: str) -> str:
+    paragraph = " ".join(text.partition("\n\n")[0].split())
+    return paragraph.partition(". ")[0].removesuffix(".")
