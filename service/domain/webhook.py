@@ -1,4 +1,4 @@
-"""A webhook as it was delivered, before it is stored in the inbox."""
+"""A delivered webhook, before it is stored in the inbox."""
 
 from dataclasses import dataclass
 
@@ -7,11 +7,11 @@ from service.domain.submission import FINAL, Status
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One delivery. The texts are None where the body can't be read, or is about something other than a submission."""
+    """One delivery. The texts are None if the body can't be read or is not about a submission."""
 
     event_id: str
     body: bytes
-    signature: bytes | None = None  # of what was signed, so the same for each copy of it
+    signature: bytes | None = None  # the same for each copy of a signed body
     sent_at: str | None = None
     event_type: str | None = None
     submission_id: str | None = None
@@ -21,16 +21,13 @@ class Event:
 
     @property
     def calls_for_review(self) -> bool:
-        """A hint that a submission awaits review, in whatever spelling.
-
-        A status Prolific never named is looked at too: the fetched submission decides anyhow.
-        """
+        """Return True if the submission may await review, or has a status that Prolific does not document."""
         return self.submission_id is not None and Status.parse(self.status or "") in {
             Status.AWAITING_REVIEW,
             Status.UNKNOWN,
         }
 
     @property
-    def tells_of_end(self) -> bool:
-        """A hint that somebody decided the submission, or the participant gave it up."""
+    def reports_end(self) -> bool:
+        """Return True if a person decided the submission, or the participant returned it."""
         return Status.parse(self.status or "") in FINAL

@@ -1,1 +1,1 @@
-"""Prolific's signed webhooks: verified, stored with the review they call for, and only then answered."""
+"""Prolific's signed webhooks: verified, stored together with the review job, and only then answered."""

@@ -1,4 +1,4 @@
-"""``POST /webhooks/prolific``: size, then signature, then the inbox; never 2xx before the commit."""
+"""``POST /webhooks/prolific``: check the size, then the signature, then store. Never 2xx before the commit."""
 
 from base64 import b64decode
 
@@ -17,7 +17,7 @@ RETRY_AFTER = {"Retry-After": "10"}
 
 
 class WebhookEndpoint:
-    """Takes in what Prolific sends; any answer but 2xx makes it come again (webhooks/event-delivery…)."""
+    """Receives Prolific's webhooks. Prolific sends a webhook again after any answer but 2xx."""
 
     def __init__(self, secrets: Secret, writer: InboxWriter, metrics: Metrics) -> None:
         self._secrets = secrets
@@ -38,7 +38,7 @@ class WebhookEndpoint:
         form = signed_form(secrets, timestamp, body, signature)
         if form is None:
             return self._refuse(
-                401, "signature", "The signature is missing or none of the configured secrets made it."
+                401, "signature", "The signature is missing, or made with none of the configured secrets."
             )
         self._metrics.signatures.labels(form.value).inc()
         return await self._store(headers, timestamp or b"", body, signature or b"")

@@ -1,4 +1,4 @@
-"""A webhook's event, read from bytes that may hold anything."""
+"""Read a webhook's event from arbitrary bytes."""
 
 import json
 import re
@@ -16,7 +16,7 @@ CONTROL = re.compile(rb"[\x00-\x1f\x7f-\x9f]")
 
 
 def event_id(header: bytes | None, timestamp: bytes, body: bytes) -> str:
-    """``X-Event-ID``, the same on each retry; a hash where it is missing or can't be kept as it is."""
+    """Return ``X-Event-ID``, which retries share, or a hash if it is missing or can't be stored."""
     if not header:
         return sha256(timestamp + body).hexdigest()
     if len(header) > MAX_TEXT or CONTROL.search(header):
@@ -27,7 +27,7 @@ def event_id(header: bytes | None, timestamp: bytes, body: bytes) -> str:
 def read_event(
     event_id: str, body: bytes, sent_at: bytes | None = None, *, signature: bytes | None = None
 ) -> Event:
-    """The event in the body; ``readable`` is False where nothing can be known of it."""
+    """Return the event in the body. ``readable`` is False if the body can't be read."""
     sent = sent_at.decode("latin-1") if sent_at and len(sent_at) <= MAX_TEXT else None
     fields = _parse(body)
     event_type = fields.get("event_type")
@@ -53,7 +53,7 @@ def read_event(
 
 
 def _parse(body: bytes) -> dict[str, Any]:
-    """The JSON object in the body, or an empty one."""
+    """Return the JSON object in the body, or an empty one."""
     try:
         parsed = json.loads(body)
         if isinstance(parsed, dict) and _fits(body, parsed):
@@ -64,9 +64,9 @@ def _parse(body: bytes) -> dict[str, Any]:
 
 
 def _fits(body: bytes, parsed: dict[str, Any]) -> bool:
-    """No NUL, no lone surrogate, no deep nesting; most bodies are seen to be harmless at a glance."""
-    # Other bytes than ASCII's may be half a surrogate pair unescaped, and NUL is one of UTF-16's, where no search
-    # for ``\\u`` finds any.
+    """Return True if the object has no NUL, no lone surrogate and no deep nesting."""
+    # Fast path for most bodies. `json.loads` also accepts UTF-16 and UTF-32, whose bytes include NUL, and non-ASCII
+    # bytes may be an unescaped half of a surrogate pair.
     is_plain = body.isascii() and b"\0" not in body and b"\\u" not in body
     if is_plain and body.count(b"{") + body.count(b"[") <= MAX_DEPTH:
         return True

@@ -1,7 +1,7 @@
-"""Prolific's signature (webhooks/verifying): base64(HMAC-SHA256(secret, timestamp + body)).
+"""Verify Prolific's signature: base64(HMAC-SHA256(secret, timestamp + body)).
 
-The sample in Prolific's documents signs the body parsed and written again, so what was signed may differ from
-what was sent in its spaces alone (reference 1.5). Whoever knows the secret made either of them.
+Prolific's documented sample signs the body after parsing and writing it again, so the signed bytes may differ from
+the sent ones in whitespace. Only the secret makes a valid signature of either form.
 """
 
 import hmac
@@ -11,12 +11,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from hashlib import sha256
 
-# Writing a body again takes up to a hundred times as long as its HMAC. Prolific's are under 1 KiB.
+# Writing a body takes up to a hundred times as long as its HMAC. Prolific's bodies are under 1 KiB.
 MAX_REWRITTEN = 8 * 1024  # bytes
 
 
 class Form(StrEnum):
-    """What of a body was signed: the bytes that came, or one of the two usual ways to write its JSON."""
+    """The form of the body that was signed: the raw bytes, or one of the two usual ways to write JSON."""
 
     RAW = "raw"
     SPACED = "spaced"
@@ -24,16 +24,16 @@ class Form(StrEnum):
 
 
 def sign(secret: str, timestamp: bytes, body: bytes) -> bytes:
-    """The signature header's value. The secret is used as UTF-8 text, never base64-decoded."""
+    """Return the value of the signature header. The secret is UTF-8 text, never base64-decoded."""
     return b64encode(hmac.digest(secret.encode(), timestamp + body, sha256))
 
 
 def signed_form(
     secrets: Sequence[str], timestamp: bytes | None, body: bytes, signature: bytes | None
 ) -> Form | None:
-    """What any of the secrets made this signature of; None if none did.
+    """Return the form that any of the secrets signed, None if none did.
 
-    Each comparison takes the same time wherever the two differ, and all secrets are always tried.
+    The comparison takes constant time, and all secrets are always tried.
     """
     if not timestamp or not signature:
         return None
@@ -57,7 +57,7 @@ def _forms(body: bytes) -> Iterator[tuple[Form, bytes]]:
 
 
 def _rewritten(parsed: object) -> Iterable[tuple[Form, bytes]]:
-    """As Python writes JSON, and as JavaScript does, which leaves letters beyond ASCII as they are."""
+    """Yield the JSON as Python writes it, and as JavaScript does, which does not escape non-ASCII letters."""
     yield Form.SPACED, json.dumps(parsed).encode()
     for ascii_only in (True, False):
         text = json.dumps(parsed, separators=(",", ":"), ensure_ascii=ascii_only)

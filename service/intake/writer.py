@@ -1,7 +1,7 @@
-"""Group commit: one writer stores all events that wait in one transaction, then answers each.
+"""Group commit: one task stores all waiting events in one transaction, then answers each request.
 
-Measured beside one commit per request: six times the throughput and a quarter of the latency. There is no
-artificial delay: while one transaction commits, the next batch gathers by itself.
+This has six times the throughput and a quarter of the latency of one commit per request. There is no artificial
+delay: the next batch collects while one transaction commits.
 """
 
 import asyncio
@@ -19,20 +19,18 @@ from service.store.holds import held_among
 from service.store.inbox import add_events
 from service.store.queue import enqueue_reviews, fire_timers
 
-MAX_WAITING = 4096  # events; beyond it Prolific is asked to come again
+MAX_WAITING = 4096  # events; further ones are answered with 503, and Prolific sends them again
 MAX_BATCH = 512
-LONGEST_COMMIT = (
-    10.0  # seconds; what is committed later all the same is a duplicate when Prolific comes again
-)
-# Each event is tried alone after these: the database won't take one of them, or another replica took
-# some of them in another order.
+MAX_COMMIT_TIME = 10.0  # seconds; an event committed later is a duplicate when Prolific sends it again
+# Errors after which each event is stored alone: the database rejects one of them, or another replica stores some of
+# them in another order.
 ALONE = (psycopg.DataError, psycopg.errors.DeadlockDetected)
 
 log = structlog.get_logger(__name__)
 
 
 class Receipt(StrEnum):
-    """What became of an event once the transaction is committed."""
+    """The result of an event, once its transaction is committed."""
 
     ACCEPTED = "accepted"
     DUPLICATE = "duplicate"
@@ -40,27 +38,27 @@ class Receipt(StrEnum):
 
 
 class InboxWriter:
-    """The one task that writes events; requests wait for it on a future each."""
+    """The only task that writes events. Each request waits for its own future."""
 
     def __init__(self, database: Database, *, max_waiting: int = MAX_WAITING) -> None:
         self._database = database
         self._waiting: asyncio.Queue[tuple[Event, asyncio.Future[Receipt]]] = asyncio.Queue(max_waiting)
 
     async def store(self, event: Event) -> Receipt:
-        """Returns after the commit; NOT_STORED when the queue is full, or the database not there or too slow."""
+        """Store an event and return after the commit. NOT_STORED: the queue is full, or the database too slow."""
         receipt: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
         try:
             self._waiting.put_nowait((event, receipt))
         except asyncio.QueueFull:
             return Receipt.NOT_STORED
         try:
-            async with asyncio.timeout(LONGEST_COMMIT):
+            async with asyncio.timeout(MAX_COMMIT_TIME):
                 return await receipt
         except TimeoutError:
             return Receipt.NOT_STORED
 
     async def run(self) -> None:
-        """Write until cancelled, which must be after the last request was answered."""
+        """Write until cancelled. Cancel it only after the last request was answered."""
         while True:
             batch = [await self._waiting.get()]
             while len(batch) < MAX_BATCH and not self._waiting.empty():
@@ -70,12 +68,12 @@ class InboxWriter:
     async def _write(self, batch: list[tuple[Event, asyncio.Future[Receipt]]]) -> None:
         events = [event for event, _ in batch]
         try:
-            receipts = await within(LONGEST_COMMIT, self._commit(events))
+            receipts = await within(MAX_COMMIT_TIME, self._commit(events))
         except TimeoutError:
             log.warning("inbox.not_stored", events=len(events), error="the database does not answer")
             receipts = [Receipt.NOT_STORED] * len(events)
         for (_, receipt), result in zip(batch, receipts, strict=True):
-            if not receipt.done():  # a caller that hung up, or was told to come again, waits no more
+            if not receipt.done():  # its request hung up, or was already answered with 503
                 receipt.set_result(result)
 
     async def _commit(self, events: Sequence[Event]) -> list[Receipt]:
@@ -83,12 +81,10 @@ class InboxWriter:
             async with self._database.begin() as connection:
                 firsts = await add_events(connection, events)
                 reviews = [event for event in firsts if event.calls_for_review]
-                ended = [
-                    event.submission_id for event in firsts if event.submission_id and event.tells_of_end
-                ]
+                ended = [event.submission_id for event in firsts if event.submission_id and event.reports_end]
                 if ended:
                     await fire_timers(connection, ended)
-                    # The webhook is a hint only: what it says of a submission in people's queue is fetched.
+                    # The webhook is only a hint: a held submission leaves the queue after it was fetched.
                     held = await held_among(connection, ended)
                     await enqueue_reviews(connection, held, Trigger.SWEEP)
                 await enqueue_reviews(
@@ -97,12 +93,10 @@ class InboxWriter:
         except SQLAlchemyError as error:
             why = error.orig if isinstance(error, DBAPIError) else error
             if isinstance(why, ALONE) and len(events) > 1:
-                # One event the database won't take must not take the others with it.
                 return [(await self._commit([event]))[0] for event in events]
-            tell = (
-                log.debug if kind_of(error) in ERROR_HINTS else log.warning
-            )  # the kinds known are told by Database
-            tell("inbox.not_stored", events=len(events), error=str(why))
+            # Database logs errors of known kinds.
+            write_log = log.debug if kind_of(error) in ERROR_HINTS else log.warning
+            write_log("inbox.not_stored", events=len(events), error=str(why))
             return [Receipt.NOT_STORED] * len(events)
         except Exception:
             log.exception("inbox.not_stored", events=len(events))

@@ -1,1 +1,1 @@
-"""What people should know of is written down as notices, each once, and sent to where they look."""
+"""Notifications: alerts are written to an outbox, each once, and sent to the configured URLs."""

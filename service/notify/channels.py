@@ -1,4 +1,4 @@
-"""The ways to people: one for each of apprise's URLs. URLs hold tokens, so nothing of them is ever shown."""
+"""Send messages with apprise. Its URLs contain tokens, so that no part of them is ever shown."""
 
 import asyncio
 import logging
@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from service.errors import ConfigurationError
 from service.secret import Secret
 
-PATIENCE = 30.0  # seconds for one URL
-NOT_UNDERSTOOD = "apprise does not understand the URL"
+TIMEOUT = 30.0  # seconds for one URL
+UNKNOWN_URL = "apprise does not know this kind of URL"
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What became of a message at one URL: its ``position`` from 1, the ``schema`` before its ``://``."""
+    """The result of a message to one URL: its ``position`` from 1, its ``schema``, and the problem if it failed."""
 
     position: int
     schema: str
@@ -27,7 +27,7 @@ class Delivery:
 
 
 async def send(urls: Sequence[str], title: str, text: str) -> list[Delivery]:
-    """Send it to each URL at once; never raises for what is wrong with one of them."""
+    """Send the message to every URL at once. A URL that fails raises nothing."""
     problems = await asyncio.gather(*(asyncio.to_thread(_deliver, url, title, text) for url in urls))
     return [
         Delivery(position, schema(url), problem)
@@ -36,13 +36,13 @@ async def send(urls: Sequence[str], title: str, text: str) -> list[Delivery]:
 
 
 def urls_in(secret: Secret) -> list[str]:
-    """The URLs, which may have commas in them: one ends where the next ``schema://`` follows.
+    """Return the URLs. They may contain commas: a URL ends where the next ``schema://`` begins.
 
-    Raises ConfigurationError if the secret can't be read or names none.
+    Raise ConfigurationError if the secret can't be read or contains no URL.
     """
     urls = [url for url in re.split(r"[,\s]+(?=[\w.+-]+://)", secret.read().strip(", \n")) if url]
     if not urls:
-        raise ConfigurationError(f"{secret.variable} names no URL.")
+        raise ConfigurationError(f"{secret.variable} contains no URL.")
     return urls
 
 
@@ -52,8 +52,8 @@ def schema(url: str) -> str:
 
 
 def _deliver(url: str, title: str, text: str) -> str | None:
-    """Says what went wrong, in words that hold nothing of the URL; blocks."""
-    _silence()
+    """Send the message, and return what went wrong without any part of the URL. Blocks."""
+    _quiet_loggers()
     from apprise import Apprise, AppriseAsset, NotifyFormat
 
     asset = AppriseAsset(
@@ -62,26 +62,26 @@ def _deliver(url: str, title: str, text: str) -> str | None:
         image_url_mask=None,
         image_url_logo=None,
         storage_mode="memory",
-        service_timeout=PATIENCE,
+        service_timeout=TIMEOUT,
     )
     try:
         service = Apprise.instantiate(url, asset=asset)
         if service is None:
-            return NOT_UNDERSTOOD
+            return UNKNOWN_URL
         result = Apprise(service, asset=asset).notify(text, title=title, body_format=NotifyFormat.TEXT.value)
     except Exception as error:
         return type(error).__name__
     return None if result else _why([entry.message for entry in result.logs()])
 
 
-def _why(said: Sequence[str]) -> str:
-    """Of what apprise says only the status: the rest may name a host or a path."""
-    status = re.search(r"\berror=(\d{3})\b", " ".join(said))
-    return f"it answered {status[1]}" if status else "it could not be reached, or did not take it"
+def _why(messages: Sequence[str]) -> str:
+    """Return only the status from apprise's log messages: the rest may contain a host or a path."""
+    status = re.search(r"\berror=(\d{3})\b", " ".join(messages))
+    return f"it answered {status[1]}" if status else "it could not be reached, or did not accept the message"
 
 
-def _silence() -> None:
-    """What these log at their levels of detail holds hosts, paths and so tokens."""
+def _quiet_loggers() -> None:
+    """Turn off loggers whose messages contain hosts and paths, and so tokens."""
     logging.getLogger("apprise").propagate = False
     for name in ("urllib3", "requests", "requests_oauthlib", "oauthlib"):
         logging.getLogger(name).setLevel(logging.CRITICAL)

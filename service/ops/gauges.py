@@ -1,4 +1,4 @@
-"""The gauges that the database tells: each process looks now and then, so that a scrape asks nobody."""
+"""The gauges from the database. Each process reads them periodically, so that a scrape needs no query."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,17 +19,17 @@ SUBSCRIPTION = {"enabled": 1.0, "disabled": 0.0, "missing": 0.0}
 
 @dataclass(frozen=True, slots=True)
 class Gauges:
-    """Keeps the gauges as the database has it; without one they stay as they were."""
+    """Sets the gauges from the database. Without one they keep their last values."""
 
     database: Database
     metrics: Metrics
 
     async def run(self) -> None:
-        """Until it is cancelled."""
+        """Run until cancelled."""
         await run_every("gauges", EVERY, self.look)
 
     async def look(self) -> None:
-        """Set each gauge to what is so now."""
+        """Set each gauge to its current value."""
         metrics = self.metrics
         async with self.database.connect() as connection:
             jobs = await job_counts(connection)
@@ -54,5 +54,5 @@ class Gauges:
 
 
 def _age(moment: datetime | None) -> float:
-    """Seconds since then; 0 where there is none."""
+    """Return the seconds since then, 0 for None."""
     return max(0.0, (datetime.now(UTC) - moment).total_seconds()) if moment else 0.0

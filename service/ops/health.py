@@ -1,4 +1,4 @@
-"""Health: ``/livez`` asks only the event loop, ``/readyz`` what this process needs; never Prolific."""
+"""Health: ``/livez`` checks only the event loop, ``/readyz`` what this process needs. Neither asks Prolific."""
 
 import asyncio
 import time
@@ -14,27 +14,27 @@ from service.postgres.migrate import advice
 from service.rulebook.current import RulesInForce
 from service.store.workers import FRESH
 
-PATIENCE = 2.0  # seconds a check may take
+CHECK_TIMEOUT = 2.0  # seconds
 
 Check = Callable[[], Coroutine[None, None, str]]
-"""Says in a few words what it found; raises where it is not well."""
+"""Return a short description. Raise an error if the check fails."""
 
 
 class NotReady(AutoreviewError):
-    """This process can't do its work now."""
+    """This process can't do its work."""
 
     code = "not_ready"
 
 
 @dataclass(slots=True)
 class Health:
-    """The checks of this process, and whether it is on its way out."""
+    """The checks of this process. ``draining`` is True while it stops."""
 
     checks: Mapping[str, Check]
     draining: bool = False
     worker_running: bool = field(default=False)
     timer: Callable[[], float] = time.monotonic
-    heartbeat_at: float | None = None  # by ``timer``; of this process's own worker
+    heartbeat_at: float | None = None  # of this process's own worker, by ``timer``
 
     def note_heartbeat(self) -> None:
         self.heartbeat_at = self.timer()
@@ -58,9 +58,9 @@ class Health:
 
 async def _ask(check: Check) -> tuple[bool, str]:
     try:
-        return True, await within(PATIENCE, check())
+        return True, await within(CHECK_TIMEOUT, check())
     except TimeoutError:
-        return False, f"no answer in {PATIENCE:.0f} s"
+        return False, f"no answer in {CHECK_TIMEOUT:.0f} s"
     except AutoreviewError as error:
         return False, str(error)
     except Exception as error:
@@ -71,8 +71,8 @@ def database_check(database: Database) -> Check:
     async def check() -> str:
         if not await database.takes_writes():
             raise NotReady(ERROR_HINTS["read_only"])
-        if trouble := database.trouble():
-            raise NotReady(trouble)
+        if reason := database.write_failure():
+            raise NotReady(reason)
         return "reachable"
 
     return check
@@ -96,10 +96,10 @@ def rules_check(rules: RulesInForce) -> Check:
         if not files:
             raise NotReady("No rule file is loaded.")
         if rules.errors:
-            # Anybody may ask this: places and codes, no word of what stands in the files.
+            # The route needs no token: it shows places and codes, no text of the files.
             places = "; ".join(finding.place for finding in rules.errors if finding.severity == "error")
             return (
-                f"{len(files)} files, the last good ones, because those in the folder have errors: {places}"
+                f"{len(files)} files, the last valid ones, because those in the folder have errors: {places}"
             )
         return f"{len(files)} files"
 
@@ -107,7 +107,7 @@ def rules_check(rules: RulesInForce) -> Check:
 
 
 def worker_check(health: Health) -> Check:
-    """Check the worker of this process: those of other replicas say nothing about it."""
+    """Return the check of this process's own worker. Those of other replicas don't count."""
 
     async def check() -> str:
         if not health.worker_running:

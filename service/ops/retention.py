@@ -1,4 +1,4 @@
-"""Pruning: once for all replicas, a minute after the last time, what is older than the retention time."""
+"""Pruning: delete what is older than the retention time, every minute, once for all replicas."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,16 +12,16 @@ from service.store.schedule import claim, finish, last_result
 from service.store.tallies import sum_up
 from service.telemetry.metrics import Metrics
 
-TURN = "prune"
+SCHEDULE = "prune"
 EVERY = timedelta(minutes=1)
-LOOK = 15.0  # seconds
+CHECK_EVERY = 15.0  # seconds
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Pruning:
-    """Deletes handled events and ended jobs after ``retention``, and sums up the kept counts."""
+    """Deletes handled events and ended jobs after ``retention``, and sums up counts."""
 
     database: Database
     metrics: Metrics
@@ -29,12 +29,12 @@ class Pruning:
 
     async def run(self) -> None:
         """Run until cancelled."""
-        await run_every(TURN, LOOK, self.look)
+        await run_every(SCHEDULE, CHECK_EVERY, self.prune_if_due)
 
-    async def look(self) -> None:
-        """Prune if it is time to, and this process's turn."""
+    async def prune_if_due(self) -> None:
+        """Prune, if it is due."""
         async with self.database.begin() as connection:
-            if not await claim(connection, TURN, EVERY):
+            if not await claim(connection, SCHEDULE, EVERY):
                 return
             await sum_up(connection)
             jobs = await prune_jobs(connection, self.retention)
@@ -52,10 +52,10 @@ class Pruning:
         return deleted
 
     async def _prune_batch(self) -> Pruned:
-        """Prune a batch, and store until when events were looked at in the same transaction."""
+        """Prune a batch, and store how far it got in the same transaction."""
         async with self.database.begin() as connection:
-            _, said = await last_result(connection, TURN)
-            since = datetime.fromisoformat(said["until"]) if "until" in said else None
+            _, result = await last_result(connection, SCHEDULE)
+            since = datetime.fromisoformat(result["until"]) if "until" in result else None
             pruned = await prune_events(connection, since, self.retention)
-            await finish(connection, TURN, {"until": pruned.until.isoformat()})
+            await finish(connection, SCHEDULE, {"until": pruned.until.isoformat()})
         return pruned

@@ -85,7 +85,7 @@ class Database:
         except Exception as error:
             raise sa.exc.DisconnectionError from error
 
-    def trouble(self) -> str | None:
+    def write_failure(self) -> str | None:
         """Why writing failed within the last minute although the database answers; None if it did not."""
         recent = (
             ERROR_HINTS[kind]

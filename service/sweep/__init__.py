@@ -1,1 +1,1 @@
-"""What webhooks did not bring about: submissions and decisions left over, found now and then, reviewed once more."""
+"""The sweep: a periodic run that finds submissions and decisions that webhooks missed, and has them reviewed."""

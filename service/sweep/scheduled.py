@@ -1,4 +1,4 @@
-"""The sweep as a service does it: now and then, once for all replicas, and loud about what it finds."""
+"""The periodic sweep, once for all replicas. It logs what it finds."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,15 +14,15 @@ from service.sweep.subscription import Lookup, look_up
 from service.sweep.sweeper import Sweeper
 from service.telemetry.metrics import Metrics
 
-TURN = "sweep"
-LOOK = 1.0  # seconds between two looks whether it is time
+SCHEDULE = "sweep"
+CHECK_EVERY = 1.0  # seconds
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduledSweep:
-    """Sweeps when it is this process's turn."""
+    """Sweeps when a run is due and no other process has started it."""
 
     sweeper: Sweeper
     prolific: Prolific
@@ -32,31 +32,31 @@ class ScheduledSweep:
     public_url: str | None
 
     async def run(self) -> None:
-        """Until it is cancelled."""
-        await run_every("sweep", LOOK, self._look)
+        """Run until cancelled."""
+        await run_every("sweep", CHECK_EVERY, self._sweep_if_due)
 
-    async def _look(self) -> None:
+    async def _sweep_if_due(self) -> None:
         async with self.database.begin() as connection:
-            is_ours = await claim(connection, TURN, self.every)
-        if is_ours:
+            is_due = await claim(connection, SCHEDULE, self.every)
+        if is_due:
             await self._sweep()
 
     async def _sweep(self) -> None:
         swept = await self.sweeper.sweep()
         subscription = await look_up(self.prolific, self.public_url)
-        said: dict[str, Any] = swept.as_dict()
-        said |= {"subscription": {"state": subscription.state.value, "detail": subscription.detail}}
+        result: dict[str, Any] = swept.as_dict()
+        result |= {"subscription": {"state": subscription.state.value, "detail": subscription.detail}}
         async with self.database.begin() as connection:
-            await finish(connection, TURN, said)
+            await finish(connection, SCHEDULE, result)
         for cause, number in swept.found.items():
             self.metrics.rescued.labels(cause.value).inc(number)
         for problem in swept.problems:
             log.warning("sweep.problem", problem=problem)
         log.info("sweep.ended", studies=swept.studies, listed=swept.listed, enqueued=swept.found.total())
-        tell(subscription)
+        log_lost(subscription)
 
 
-def tell(subscription: Lookup) -> None:
-    """A subscription that brings nothing is loud at each sweep."""
-    if subscription.is_loud:
+def log_lost(subscription: Lookup) -> None:
+    """Log a subscription that brings no webhooks, at each sweep."""
+    if subscription.is_lost:
         log.error("subscription.lost", state=subscription.state.value, detail=subscription.detail)

@@ -1,4 +1,4 @@
-"""Whether Prolific still sends us webhooks: after five days of failures it disables a subscription."""
+"""Whether Prolific still sends webhooks here: it disables a subscription after five days of failures."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,23 +13,23 @@ class State(StrEnum):
     ENABLED = "enabled"
     DISABLED = "disabled"
     MISSING = "missing"
-    UNKNOWN = "unknown"  # Prolific did not tell, or our own address is not set
+    UNKNOWN = "unknown"  # Prolific did not answer, or our own address is not set
 
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """What a look at the subscription found; ``detail`` is a sentence that says what to do."""
+    """The state of the subscription. ``detail`` says what to do."""
 
     state: State
     detail: str
 
     @property
-    def is_loud(self) -> bool:
+    def is_lost(self) -> bool:
         return self.state in {State.DISABLED, State.MISSING}
 
 
 async def look_up(prolific: Prolific, public_url: str | None) -> Lookup:
-    """The subscription for status changes that points here; without a public URL, any with our path."""
+    """Return the state of the subscription that points here; without a public URL, of any with the webhook's path."""
     try:
         found = await prolific.hooks.subscriptions()
         return judged([one for one in found if one.event_type == STATUS_CHANGE], public_url)
@@ -40,7 +40,7 @@ async def look_up(prolific: Prolific, public_url: str | None) -> Lookup:
 
 
 def judged(subscriptions: list[Subscription], public_url: str | None) -> Lookup:
-    """Enabled counts before disabled: one that works is enough."""
+    """Return the state of our subscriptions: enabled if any is, since one that works is enough."""
     ours = [one for one in subscriptions if _points_here(one, public_url)]
     if any(one.is_enabled for one in ours):
         return Lookup(State.ENABLED, "Prolific sends webhooks here.")
@@ -51,7 +51,9 @@ def judged(subscriptions: list[Subscription], public_url: str | None) -> Lookup:
             "Until then only the sweep finds submissions.",
         )
     if public_url is None:
-        return Lookup(State.UNKNOWN, "AUTOREVIEW_PUBLIC_URL is not set, so ours can't be told from others.")
+        return Lookup(
+            State.UNKNOWN, "AUTOREVIEW_PUBLIC_URL is not set, so the service can't know which one is its own."
+        )
     return Lookup(
         State.MISSING,
         f"No subscription points to {public_url}: run `autoreview connect`. Until then only the sweep finds "

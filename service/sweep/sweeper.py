@@ -1,4 +1,4 @@
-"""One sweep: Prolific's lists against our records, and a review for whatever is left over."""
+"""One sweep: compare Prolific's lists with the database, and enqueue overdue reviews."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -30,17 +30,17 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class Swept:
-    """What a sweep did: studies asked for, submissions listed, reviews enqueued by cause, what went wrong."""
+    """The result of a sweep: studies, submissions listed, reviews enqueued by cause, and problems."""
 
     studies: int = 0
     listed: int = 0
     found: Counter[Cause] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
 
-    def note(self, left: Mapping[str, Cause], study: str | None = None) -> None:
-        """What was found, told and counted."""
-        self.found.update(left.values())
-        for submission, cause in left.items():
+    def note(self, overdue: Mapping[str, Cause], study: str | None = None) -> None:
+        """Count and log overdue submissions."""
+        self.found.update(overdue.values())
+        for submission, cause in overdue.items():
             log.warning("sweep.found", submission_id=submission, study_id=study, cause=cause.value)
 
     def as_dict(self) -> dict[str, Any]:
@@ -55,7 +55,7 @@ class Swept:
 
 @dataclass(frozen=True, slots=True)
 class Sweeper:
-    """Looks for what webhooks did not bring about. ``only`` are the studies to look at, if not all known."""
+    """Finds what webhooks missed. ``only`` are the studies to sweep, empty for all known ones."""
 
     prolific: Prolific
     database: Database
@@ -63,7 +63,7 @@ class Sweeper:
     only: tuple[str, ...] = ()
 
     async def sweep(self) -> Swept:
-        """Look once. A study that can't be listed keeps no other from being looked at."""
+        """Sweep once. A study that can't be listed does not stop the others."""
         swept = Swept()
         for study in await self._studies(swept):
             swept.studies += 1
@@ -72,15 +72,15 @@ class Sweeper:
             except ProlificError as error:
                 swept.problems.append(f"study {study}: {error}")
         async with self.database.begin() as connection:
-            left = await pending_without_job(connection, await database_now(connection))
-            await enqueue_reviews(connection, left, Trigger.SWEEP)
-            timers = [one for one in await overdue_timers(connection) if one not in left]
+            overdue = await pending_without_job(connection, await database_now(connection))
+            await enqueue_reviews(connection, overdue, Trigger.SWEEP)
+            timers = [one for one in await overdue_timers(connection) if one not in overdue]
             await enqueue_reviews(connection, timers, Trigger.RECHECK)
-        swept.note(left | dict.fromkeys(timers, Cause.TIMER_MISSED))
+        swept.note(overdue | dict.fromkeys(timers, Cause.TIMER_MISSED))
         return swept
 
     async def _studies(self, swept: Swept) -> Iterable[str]:
-        """Those that are set, else those that rule files name and webhooks showed; each needs a rule file."""
+        """Return the configured studies, else those in rule files and webhooks; each needs a rule file."""
         book = self.rules()
         async with self.database.connect() as connection:
             parents = await studies_with_parents(connection, within=RECENT)
@@ -92,9 +92,9 @@ class Sweeper:
         return claimed
 
     async def _list(self, study: str, swept: Swept) -> None:
-        """Enqueue what the study's list shows to be missing here, and what it no longer shows.
+        """Enqueue the submissions of a study that its list shows as overdue, and those missing from it.
 
-        Raise IncompleteList before the latter if rows are missing: a part of the list does not show what is gone.
+        Raise IncompleteList before the latter if rows are missing: a part of the list can't show what is gone.
         """
         async with self.database.connect() as connection:
             asked_at = await database_now(connection)
@@ -106,10 +106,10 @@ class Sweeper:
             swept.listed += len(listed)
             all_listed |= new
             async with self.database.begin() as connection:
-                left = await unprocessed_in_list(connection, listed, asked_at)
-                await enqueue_reviews(connection, left, Trigger.SWEEP)
-            swept.note(left, study)
+                overdue = await unprocessed_in_list(connection, listed, asked_at)
+                await enqueue_reviews(connection, overdue, Trigger.SWEEP)
+            swept.note(overdue, study)
         async with self.database.begin() as connection:
-            left = await missing_from_list(connection, study, sorted(all_listed), asked_at)
-            await enqueue_reviews(connection, left, Trigger.SWEEP)
-        swept.note(left, study)
+            overdue = await missing_from_list(connection, study, sorted(all_listed), asked_at)
+            await enqueue_reviews(connection, overdue, Trigger.SWEEP)
+        swept.note(overdue, study)

@@ -1,4 +1,4 @@
-"""Structured logs: one line an event, JSON for machines or coloured for a terminal."""
+"""Structured logs: one line per event, JSON for machines or coloured text for a terminal."""
 
 import io
 import logging
@@ -14,17 +14,17 @@ QUIET = ("httpx", "httpcore", "uvicorn", "procrastinate", "alembic", "sqlalchemy
 
 
 def configure_logs(*, form: str, level: str) -> None:
-    """Everything that is logged goes to standard error, in one shape, libraries from warnings up."""
+    """Send all logs to standard error in one format. Libraries log warnings and errors only."""
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    # Tracebacks without local variables: those hold tokens, passwords and people's answers.
+    # Tracebacks without local variables, which contain tokens, passwords and participants' answers.
     tracebacks = structlog.processors.ExceptionRenderer(
         structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
     )
-    # Colours are the renderer's own: what comes from outside is made harmless before it.
+    # The renderer adds colours, so text from outside is escaped before it.
     console = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_plain_traceback)
     ending: list[Any] = (
         [tracebacks, structlog.processors.JSONRenderer(default=str)]

@@ -7,7 +7,7 @@ import pytest
 
 from service.app import Parts
 from service.domain.decision import Mode, Outcome
-from service.notify.causes import LOOKS
+from service.notify.alerts import ALERTS
 from service.ops.gauges import Gauges
 from service.postgres.database import Database, database_now
 from service.review.retry_policy import MOST_IN_AN_HOUR
@@ -138,7 +138,7 @@ async def test_notifications_and_commands_read_indexes(
     database = Database(database_url, pool_size=1)
     with noted(database) as executed:
         async with database.begin() as connection:
-            for look in LOOKS:
+            for look in ALERTS:
                 await look(connection)
             await active_studies(connection)
             await scopes(connection)

@@ -98,7 +98,7 @@ class Desk:
         before = len(self.receiver.messages)
         replicas = (self.notifier(), self.notifier())
         for _ in range(2):
-            await asyncio.gather(*(replica.look_and_send() for replica in replicas))
+            await asyncio.gather(*(replica.check_and_send() for replica in replicas))
         return self.receiver.titles[before:]
 
     async def sql(self, statement: str, *values: Any) -> None:

@@ -31,8 +31,8 @@ async def test_one_that_fails_is_exit_1_and_no_url_is_shown() -> None:
         assert (code, err) == (1, "")
         assert out.splitlines() == [
             "1: json failed: it answered 403",
-            "2: jsons failed: it could not be reached, or did not take it",
-            "3: nonsense failed: apprise does not understand the URL",
+            "2: jsons failed: it could not be reached, or did not accept the message",
+            "3: nonsense failed: apprise does not know this kind of URL",
         ]
         receiver.status = 200
         code, out, err = await run("--test", "--json", notify_urls=urls)

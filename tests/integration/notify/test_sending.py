@@ -28,7 +28,7 @@ async def write(told: Desk, *keys: str, kind: str = "breaker") -> None:
 async def test_what_was_told_is_not_told_again_by_a_service_that_starts_anew(told: Desk) -> None:
     await told.hold()
     await told.breaker()
-    assert await told.look() == ["2 notices"]
+    assert await told.look() == ["2 notifications"]
     assert await told.look() == []
 
 
@@ -100,7 +100,7 @@ async def test_a_url_that_takes_it_is_enough_and_the_other_is_named_by_its_place
     assert await told.unsent() == 0
     log = capsys.readouterr().out
     assert "it could not be reached" in log
-    assert "apprise does not understand the URL" in log
+    assert "apprise does not know this kind of URL" in log
     assert "secret" not in log
 
 

@@ -40,7 +40,7 @@ async def test_a_hold_and_a_failure_are_told(start: Start) -> None:
     async with receiving() as receiver, start(rules_text(HOLD_ALL), notify_urls=receiver.url) as world:
         submission = world.completed()
         await world.reviewed(submission)
-        await until(lambda: arrived(receiver.titles, "A submission waits for you"), "the hold")
+        await until(lambda: arrived(receiver.titles, "A submission is held for manual review"), "the hold")
         assert submission.id in receiver.messages[0]["text"]
         await world.tell("65f0000000000000000000aa")
         await until(lambda: arrived(receiver.titles, "A decision could not be applied"), "the failure")

@@ -6,7 +6,7 @@ import pytest
 
 from service.domain.decision import Guard, Outcome
 from service.domain.submission import Status
-from service.notify.sentences import Kind
+from service.notify.wording import Kind
 from service.rules import Finding
 from service.store.pauses import add_pause, add_resume
 from tests.integration.notify.desk import MESSAGE, PARTICIPANT, REASON, STUDY, Desk
@@ -65,7 +65,7 @@ async def test_a_pause_and_its_end_are_told_without_who_and_why(told: Desk) -> N
 
 async def test_the_first_hold_is_told_at_once_and_then_a_digest_each_day(told: Desk) -> None:
     first = await told.hold()
-    assert await told.look() == ["A submission waits for you"]
+    assert await told.look() == ["A submission is held for manual review"]
     assert (
         f"Submission {first} of study {STUDY} is held: rule look at it." in told.receiver.messages[0]["text"]
     )
@@ -75,13 +75,13 @@ async def test_the_first_hold_is_told_at_once_and_then_a_digest_each_day(told: D
     await told.later(23.9)
     assert await told.look() == []
     await told.later(0.2)
-    assert await told.look() == ["Submissions wait for you"]
+    assert await told.look() == ["Submissions are held for manual review"]
     text = told.receiver.messages[1]["text"]
     assert "3 are held" in text
     assert f"2 of study {STUDY}: rule look at it, guard policy" in text
     assert f"1 of study {STUDY}: rule look at it\n" in text
     await told.later(24.1)
-    assert await told.look() == ["Submissions wait for you"]
+    assert await told.look() == ["Submissions are held for manual review"]
 
 
 async def test_the_first_hold_of_a_queue_that_was_empty_is_told_again_at_most_once_an_hour(
@@ -90,13 +90,13 @@ async def test_the_first_hold_of_a_queue_that_was_empty_is_told_again_at_most_on
     await told.resolve(await told.hold())
     assert await told.look() == [], "it was gone before anybody looked"
     first = await told.hold()
-    assert await told.look() == ["A submission waits for you"]
+    assert await told.look() == ["A submission is held for manual review"]
     await told.resolve(first)
     assert await told.look() == []
     second = await told.hold()
     assert await told.look() == [], "within the hour"
     await told.later(1.1)
-    assert await told.look() == ["A submission waits for you"]
+    assert await told.look() == ["A submission is held for manual review"]
     assert second in told.receiver.messages[1]["text"]
 
 
@@ -115,7 +115,7 @@ async def test_what_a_breaker_holds_is_told_by_the_breaker_and_after_a_day_by_th
         await told.hold(guard=Guard.LIMIT_REJECT, ago=timedelta(hours=23))
     assert await told.look() == ["A limit was reached"]
     await told.hold(guard=Guard.LIMIT_REJECT, ago=timedelta(hours=25))
-    assert await told.look() == ["Submissions wait for you"]
+    assert await told.look() == ["Submissions are held for manual review"]
     assert "31 are held, the oldest for 25 hours" in told.receiver.messages[1]["text"]
 
 
@@ -126,7 +126,7 @@ async def test_the_first_hold_that_no_breaker_holds_is_the_one_that_is_told(told
     await told.hold(guard=Guard.POLICY, ago=timedelta(minutes=1))
     other = await told.hold(guard=Guard.UNDECIDABLE, ago=timedelta(minutes=2))
     await told.hold(guard=Guard.POLICY)
-    assert await told.look() == ["A submission waits for you"]
+    assert await told.look() == ["A submission is held for manual review"]
     assert f"{other} of study" in told.receiver.messages[0]["text"]
 
 
@@ -199,7 +199,7 @@ async def test_broken_rules_are_told_once_for_each_set_of_errors_and_when_they_a
     told.rules.errors = ()
     assert await told.look() == [], "another replica may still find them broken"
     await told.later(0.1)
-    assert await told.look() == ["The rule files are in order again"]
+    assert await told.look() == ["The rule files are valid again"]
     told.rules.errors = (FINDING,)
     assert await told.look() == ["Rule files have errors"]
 
@@ -208,13 +208,13 @@ async def test_silence_is_told_once_while_a_study_with_rules_is_active(told: Des
     await told.study()
     await told.submission()
     await told.webhook(25)
-    assert await told.look() == ["No webhook for long"]
+    assert await told.look() == ["No webhook for 24 hours"]
     text = told.receiver.messages[0]["text"]
     assert "25 hours ago" in text
     assert f"1 study is active: {STUDY}" in text
     assert await told.look() == []
     await told.webhook(24.5)
-    assert await told.look() == ["No webhook for long"], "another silence"
+    assert await told.look() == ["No webhook for 24 hours"], "another silence"
     await told.webhook(1)
     assert await told.look() == []
 
@@ -241,7 +241,7 @@ async def test_silence_is_told_also_where_prolific_can_not_be_asked_and_no_webho
     await told.sql(
         "UPDATE submissions SET first_seen_at = now() - interval '2 days' WHERE id = %s", submission
     )
-    assert await told.look() == ["No webhook for long"]
+    assert await told.look() == ["No webhook for 24 hours"]
     assert "2 days ago" in told.receiver.messages[0]["text"]
 
 
@@ -252,7 +252,7 @@ async def test_holds_near_their_deadline_are_told_together_and_once(told: Desk) 
     text = told.receiver.messages[0]["text"]
     assert all(one in text for one in near)
     assert far not in text
-    assert "Prolific itself approves" in text
+    assert "Prolific approves" in text
     await told.resolve(near[0])
     later = await told.hold(completed=19 * DAY, guard=Guard.LIMIT_REJECT)
     await told.later(1)
@@ -292,4 +292,4 @@ async def test_a_look_that_fails_keeps_no_other_from_telling(told: Desk) -> None
     await told.swept("disabled")
     await told.breaker()
     await told.study()
-    assert sorted(await told.look()) == ["2 notices"]
+    assert sorted(await told.look()) == ["2 notifications"]

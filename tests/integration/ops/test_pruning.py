@@ -44,7 +44,7 @@ async def event(
 async def prune(url: str, *, retention: timedelta = WEEK) -> None:
     database = Database(url, pool_size=1)
     await query(url, "UPDATE turns SET began_at = began_at - interval '1 hour' WHERE name = 'prune'")
-    await Pruning(database, Metrics(), retention).look()
+    await Pruning(database, Metrics(), retention).prune_if_due()
     await database.close()
 
 

@@ -1,6 +1,6 @@
 """Evidence for submissions that Prolific does not know, as previews of a survey send it."""
 
-from service.notify.causes import LOOKS
+from service.notify.alerts import ALERTS
 from service.sandbox.faults import Fault
 from tests.conftest import Start
 from tests.integration.faults.stored import query
@@ -29,7 +29,7 @@ async def test_evidence_for_unknown_submissions_is_kept_and_counted_without_a_de
         await world.at_rest()
         assert (await world.api("decisions"))["results"] == []
         async with world.service.database.begin() as connection:
-            for look in LOOKS:
+            for look in ALERTS:
                 await look(connection)
         assert await query(database_url, "SELECT * FROM notices") == []
         # A sweep does not ask for them again: nothing of them is unread.

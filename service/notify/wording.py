@@ -1,4 +1,4 @@
-"""All that a notification says: ids, names of rules and files, numbers. Never a text by or to a participant."""
+"""The texts of notifications: ids, names of rules and files, numbers. Never a text by or to a participant."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -9,7 +9,7 @@ from service.rules import Finding
 from service.store.holds import HeldSubmission, HoldCount
 from service.store.notifications import Notification, UnclaimedStudy, UnreportedBrake, UnreportedFailure
 
-LISTED = 20  # of a kind in one message; the others are counted
+LISTED = 20  # of a kind in one message; the rest is counted
 
 
 class Kind(StrEnum):
@@ -32,27 +32,27 @@ TITLES: dict[str, str] = {
     Kind.BREAKER: "A limit was reached",
     Kind.PAUSED: "Paused",
     Kind.RESUMED: "Resumed",
-    Kind.FIRST_HOLD: "A submission waits for you",
-    Kind.DIGEST: "Submissions wait for you",
+    Kind.FIRST_HOLD: "A submission is held for manual review",
+    Kind.DIGEST: "Submissions are held for manual review",
     Kind.DEADLINE: "A held submission is near its deadline",
     Kind.FAILED: "A decision could not be applied",
     Kind.SUBSCRIPTION_LOST: "Prolific sends no webhooks",
     Kind.SUBSCRIPTION_BACK: "Prolific sends webhooks again",
     Kind.RULES_BROKEN: "Rule files have errors",
-    Kind.RULES_MENDED: "The rule files are in order again",
-    Kind.SILENCE: "No webhook for long",
+    Kind.RULES_MENDED: "The rule files are valid again",
+    Kind.SILENCE: "No webhook for 24 hours",
     Kind.UNCLAIMED: "A study has no rules",
 }
 _HOLDS = "`autoreview holds` lists what is held, `autoreview resolve SUBMISSION … --by NAME` decides it."
 ADVICE: dict[str, str] = {
     Kind.FIRST_HOLD: f"{_HOLDS} While anything is held, a digest comes once a day.",
     Kind.DIGEST: _HOLDS,
-    Kind.DEADLINE: f"What nobody decides until then Prolific itself approves. {_HOLDS}",
+    Kind.DEADLINE: f"Prolific approves what nobody decides until then. {_HOLDS}",
     Kind.FAILED: "`autoreview decisions list --status failed` shows them, `autoreview retry --all` tries again.",
     Kind.SUBSCRIPTION_LOST: "Run `autoreview connect`. Until then only the sweep finds submissions.",
-    Kind.RULES_BROKEN: "The last good rules stay in force until then. `autoreview check` says what is wrong.",
-    Kind.UNCLAIMED: "Add the study's id to `studies:` of a rule file: its submissions are then reviewed. Without "
-    "rules they stay with Prolific, which approves them on day 21. Each study is reported once.",
+    Kind.RULES_BROKEN: "The last valid rules stay in force. `autoreview check` lists the errors.",
+    Kind.UNCLAIMED: "Add the study's id to `studies:` of a rule file, and its submissions are reviewed. Without "
+    "rules Prolific approves them on day 21. Each study is reported once.",
     Kind.SILENCE: "`autoreview doctor` looks for the cause. Until then only the sweep finds submissions.",
 }
 LIMITED = {
@@ -63,17 +63,17 @@ LIMITED = {
 
 
 def brake(row: UnreportedBrake) -> tuple[Kind, str]:
-    """A breaker, pause or resume. What a person wrote as the reason stays where it is."""
+    """Return the kind and text of a breaker, pause or resume, without the reason that a person wrote."""
     study = row.study_id
     where, option = (f"Study {study}", f" --study {study}") if study else ("The whole service", "")
     if row.kind == "pause":
-        return Kind.PAUSED, f"{where} was paused: everything is held."
+        return Kind.PAUSED, f"{where} was paused: every decision is held."
     if row.kind == "resume":
-        return Kind.RESUMED, f"{where} was resumed: what was held meanwhile is reviewed again."
+        return Kind.RESUMED, f"{where} was resumed: held submissions are reviewed again."
     limited = LIMITED.get(row.guard or "", "decisions")
     return Kind.BREAKER, (
-        f"{where}, {row.guard}: {row.reason} From now on its {limited} are held, until a named person has "
-        f"looked (`autoreview holds{option}`) and closes this breaker "
+        f"{where}, {row.guard}: {row.reason} Its {limited} are held until a named person looks at them "
+        f"(`autoreview holds{option}`) and closes this breaker "
         f"(`autoreview resume{option} --by NAME --reason …`)."
     )
 
@@ -94,7 +94,7 @@ def near_deadline(hold: HeldSubmission) -> str:
 
 
 def failure(row: UnreportedFailure) -> str:
-    answer = f"Prolific answered {row.status_code}" if row.status_code else "Prolific's answer never came"
+    answer = f"Prolific answered {row.status_code}" if row.status_code else "Prolific did not answer"
     return f"Submission {row.submission_id} of study {row.study_id}: {row.outcome}, {answer}"
 
 
@@ -125,29 +125,29 @@ def unclaimed(row: UnclaimedStudy) -> str:
     )
 
 
-def message(notices: Sequence[Notification]) -> tuple[str, str]:
-    """Title and text of one message that tells all of these."""
+def message(notifications: Sequence[Notification]) -> tuple[str, str]:
+    """Return the title and text of one message with all notifications."""
     kinds: dict[str, list[Notification]] = {}
-    for notice in notices:
-        kinds.setdefault(notice.kind, []).append(notice)
+    for notification in notifications:
+        kinds.setdefault(notification.kind, []).append(notification)
     titles = [
         group[0].title if len(group) == 1 else f"{len(group)} × {group[0].title}" for group in kinds.values()
     ]
     if len(kinds) == 1:
-        return f"Autoreview: {titles[0]}", _section(notices)
+        return f"Autoreview: {titles[0]}", _section(notifications)
     sections = [f"{title}\n{_section(group)}" for title, group in zip(titles, kinds.values(), strict=True)]
-    return f"Autoreview: {len(notices)} notices", "\n\n".join(sections)
+    return f"Autoreview: {len(notifications)} notifications", "\n\n".join(sections)
 
 
 def moment(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def _section(notices: Sequence[Notification]) -> str:
-    """Notices of one kind, and what to do about them."""
-    lines = [f"{moment(one.at)}: {one.text}" for one in notices[:LISTED]]
-    lines += _more(len(notices), "of these")
-    advice = ADVICE.get(notices[0].kind)
+def _section(notifications: Sequence[Notification]) -> str:
+    """Return notifications of one kind, and what to do about them."""
+    lines = [f"{moment(one.at)}: {one.text}" for one in notifications[:LISTED]]
+    lines += _more(len(notifications), "of these")
+    advice = ADVICE.get(notifications[0].kind)
     return "\n".join([*lines, advice] if advice else lines)
 
 
