@@ -54,7 +54,7 @@ async def test_the_queue_is_shown_oldest_first_with_how_to_resolve_it(start: Sta
         shown = (await command("holds")).stdout
         places = [shown.index(submission.id) for submission in submissions]
         assert places == sorted(places)
-        assert "age" in shown.splitlines()[1].split()[1]
+        assert "age" in shown.splitlines()[0].split()
         assert "3 held: 2 by undecidable, 1 by a rule" in shown
         assert "autoreview resolve SUBMISSION" in shown
         assert "20 d" in shown
@@ -135,7 +135,7 @@ async def test_wrong_usage_exits_2_and_names_what_is_wrong(start: Start, command
             ([submission.id, "approve", "--category", "OTHER", "--by", "Ada"], "category"),
             ([submission.id, "reject", "--category", "OTHER", "--message", "short", "--by", "Ada"], "100"),
             ([submission.id, "reject", "--category", "OTHER", "--by", "Ada"], "message"),
-            ([submission.id, "hold", "--by", "Ada"], "reasons"),
+            ([submission.id, "hold", "--by", "Ada"], "--reason"),
             ([submission.id, "complete", "--code-type", "NONE_SUCH", "--by", "Ada"], "NONE_SUCH"),
             ([submission.id, "complete", "--code-type", "PART", "--percentage", "0", "--by", "Ada"], "percentage"),
             ([submission.id, "approve", "--percentage", "0", "--by", "Ada"], "approve does not take it"),
