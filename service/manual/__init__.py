@@ -1,1 +1,1 @@
-"""People's word: what they decide on what is held, and the brakes they pull."""
+"""Manual decisions on submissions, and the pauses and resumes that people order."""

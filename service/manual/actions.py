@@ -1,4 +1,4 @@
-"""A person's action, as the API, the command line and a sheet say it: the same as a rule's, its texts as they are."""
+"""The action of a manual decision, from the API, the command line or a sheet: as in a rule, without placeholders."""
 
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -22,10 +22,7 @@ MISSING = {
 
 
 class InvalidAction(AutoreviewError):
-    """This is no action that could be taken.
-
-    ``problems`` are (field, sentence); the field is empty where it is the action as a whole.
-    """
+    """The action is invalid. ``problems`` are (field, message); an empty field means the whole action."""
 
     code = "invalid_action"
 
@@ -34,8 +31,8 @@ class InvalidAction(AutoreviewError):
         self.problems = problems
 
 
-class _Said:
-    """How a person's texts are read: without placeholders, cleaned of what can't be stored or sent."""
+class _PersonTexts:
+    """Reads a person's texts: without placeholders, cleaned of what can't be stored or sent."""
 
     def text(self, value: object) -> str:
         if not isinstance(value, str):
@@ -71,7 +68,7 @@ FLAT: dict[Outcome, dict[str, str]] = {
 
 
 def read_action(said: Any) -> Action:
-    """The one action in ``{"reject": {...}}`` and its like. Raises InvalidAction with all that is wrong."""
+    """Return the only action in ``{"reject": {...}}`` and the like. Raise InvalidAction with all problems."""
     names = [outcome.value for outcome in Outcome]
     if not isinstance(said, Mapping) or len(said) != 1 or not set(said) <= set(names):
         raise InvalidAction(("", f"an action is an object with one of {', '.join(names)}"))
@@ -82,9 +79,9 @@ def read_action(said: Any) -> Action:
 
 
 def action_of(name: str, given: Mapping[str, Any]) -> Action:
-    """The action of a command or a row: its name, and its fields as in ``FLAT``; what is empty is not given.
+    """Return the action of a command or a row from its name and its fields as in ``FLAT``. Empty fields are ignored.
 
-    Raises InvalidAction, the fields named as they are here.
+    Raise InvalidAction, with the fields named as in ``FLAT``.
     """
     outcome = outcome_of(name)
     known = FLAT[outcome]
@@ -107,12 +104,12 @@ def action_of(name: str, given: Mapping[str, Any]) -> Action:
 
 
 def filled(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields that say something: a zero does."""
+    """Return the fields that are not empty. Zero is a value."""
     return {field: value for field, value in given.items() if value not in (None, "", [])}
 
 
 def outcome_of(name: str) -> Outcome:
-    """``request-return`` and ``Request return`` are ``request_return``. Raises InvalidAction."""
+    """Return the outcome of a name: ``Request return`` is ``request_return``. Raise InvalidAction."""
     wanted = name.strip().lower().replace("-", "_").replace(" ", "_")
     names = [outcome.value for outcome in Outcome]
     if wanted in names:
@@ -124,7 +121,7 @@ def outcome_of(name: str) -> Outcome:
 
 def _read(outcome: Outcome, given: Any) -> Action:
     try:
-        action = Actions.model_validate({outcome.value: given}, context=_Said()).action()
+        action = Actions.model_validate({outcome.value: given}, context=_PersonTexts()).action()
     except ValidationError as error:
         raise InvalidAction(*(_problem(problem) for problem in error.errors())) from None
     if isinstance(action, RequestReturn) and len(action.reasons) > MOST_REASONS:

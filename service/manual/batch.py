@@ -1,4 +1,4 @@
-"""Many decisions of a person at once: each in a transaction of its own, so that one refusal undoes no other."""
+"""Many manual decisions at once, each in a transaction of its own, so that one refusal does not undo the others."""
 
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
@@ -13,7 +13,7 @@ from service.postgres.database import Database, database_now
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of a row: the decision's id (None in a dry run), or why it was refused."""
+    """The result of a row: the decision's id (None in a dry run), or why it was refused."""
 
     row: Row
     decision_id: int | None = None
@@ -32,7 +32,7 @@ class Result:
 async def resolve_all(
     database: Database, rows: Iterable[Row], *, by: str, dry_run: bool
 ) -> AsyncIterator[Result]:
-    """Decide each row. A dry run goes the same way to the end, and then takes it back: nothing is written."""
+    """Decide each row. A dry run does the same in a transaction that it rolls back."""
     for row in rows:
         yield await _resolve_one(database, row, by, dry_run=dry_run)
 
@@ -53,7 +53,7 @@ async def _resolve_one(database: Database, row: Row, by: str, *, dry_run: bool) 
 
 
 def counts(results: Iterable[Result]) -> dict[str, dict[str, int]]:
-    """How many were ``decided`` by action, and ``refused`` by the error's code."""
+    """Count the ``decided`` rows by action, and the ``refused`` ones by the error's code."""
     decided: Counter[str] = Counter()
     refused: Counter[str] = Counter()
     for result in results:

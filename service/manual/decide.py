@@ -1,4 +1,4 @@
-"""A person's decision on a submission: recorded as any other, sent by the worker, never overruled."""
+"""A manual decision on a submission: recorded as any other, sent by the worker, never overruled."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -44,19 +44,19 @@ log = structlog.get_logger(__name__)
 
 
 class NeverHeardOf(AutoreviewError):
-    """Nothing was ever heard of this submission."""
+    """The service does not know this submission."""
 
     code = "never_heard_of"
 
 
 class AlreadyDecided(AutoreviewError):
-    """Somebody or something was first."""
+    """The submission is already decided."""
 
     code = "already_decided"
 
 
 class Changed(AlreadyDecided):
-    """The submission was decided again since the person looked at it."""
+    """The submission was decided again after the person looked at it."""
 
     code = "changed"
 
@@ -71,10 +71,10 @@ async def resolve(
     now: datetime,
     seen: int | None = None,
 ) -> Recorded:
-    """Record what a person decided; the worker sends it, whatever the mode, pauses and limits.
+    """Record a manual decision. The worker sends it in any mode and during pauses; limits don't apply.
 
-    Raises NeverHeardOf, AlreadyDecided saying by whom, InvalidAction where Prolific could not be told so. With
-    ``seen``, the newest decision that the person was shown, Changed if it is not the newest any more.
+    ``seen`` is the newest decision that the person was shown. Raise NeverHeardOf, AlreadyDecided with who decided,
+    InvalidAction if there is no request for it, and Changed if ``seen`` is not the newest decision any more.
     """
     last, decision = await examine(connection, submission_id, action, by=by, note=note, now=now, seen=seen)
     recorded = await record(connection, decision)
@@ -99,7 +99,7 @@ async def examine(
     now: datetime,
     seen: int | None = None,
 ) -> tuple[Recorded | None, Decision]:
-    """Return the newest decision and the one that a person makes now; record nothing. Raises as ``resolve`` does."""
+    """Return the newest decision and the one that a person makes now. Record nothing. Raise as ``resolve`` does."""
     by, note = named(by, note)
     study_id = await _locked(connection, submission_id)
     shown = await load_submission(connection, submission_id)
@@ -114,11 +114,11 @@ async def examine(
 
 
 def named(by: str, note: str | None) -> tuple[str, str | None]:
-    """Who decides, and what they say of it. Raises InvalidAction."""
+    """Return the checked name and note of the person who decides. Raise InvalidAction."""
     try:
         by = name_of(by)
     except ValueError as error:
-        raise InvalidAction(("by", f"whoever decides has to be named: {error}")) from None
+        raise InvalidAction(("by", f"a decision needs the name of a person: {error}")) from None
     try:
         return by, cleaned(note) if note and note.strip() else None
     except ValueError as error:
@@ -126,8 +126,8 @@ def named(by: str, note: str | None) -> tuple[str, str | None]:
 
 
 async def _locked(connection: AsyncConnection, submission_id: str) -> str | None:
-    """The submission's study, with its lock held: until the end nobody else decides. Raises NeverHeardOf."""
-    unknown = NeverHeardOf(f"Nothing was ever heard of a submission {excerpt(submission_id)!r}.")
+    """Lock the submission and its study until the transaction ends. Return the study. Raise NeverHeardOf."""
+    unknown = NeverHeardOf(f"The service does not know a submission {excerpt(submission_id)!r}.")
     if not is_readable(submission_id):
         raise unknown
     study_id = await study_of(connection, submission_id)
@@ -137,7 +137,7 @@ async def _locked(connection: AsyncConnection, submission_id: str) -> str | None
             raise unknown
         study_id = last.decision.study_id if last else None
     await lock_study(connection, study_id or "")
-    # Its first review may come in between, under the lock of a study that was not known yet.
+    # Its first review may run at the same time, under the lock of a study that was unknown above.
     await lock_submission(connection, submission_id)
     return study_id or await study_of(connection, submission_id)
 
@@ -157,16 +157,16 @@ async def _refuse_what_is_decided(
     status = Status.parse(str((seen or {}).get("status", "")))
     if seen is not None and status is not Status.AWAITING_REVIEW:
         raise AlreadyDecided(f"It does not await review: Prolific showed it as {status.value}.")
-    if told := await (status_reported_since_fetch if seen else status_reported_last)(
+    if reported := await (status_reported_since_fetch if seen else status_reported_last)(
         connection, submission_id
     ):
-        raise AlreadyDecided(f"It no longer awaits review: Prolific's webhook told that it is {told}.")
+        raise AlreadyDecided(f"It no longer awaits review: Prolific's webhook reported {reported}.")
 
 
 async def _refuse_while_asked_by_another(
     connection: AsyncConnection, last: Recorded, by: str, now: datetime
 ) -> None:
-    """Whom another person asked to return it has time to answer; a rule's request, or one's own, may be overruled."""
+    """Raise AlreadyDecided while a participant has time to answer another person's request to return."""
     asked = last.decision
     is_anothers = asked.outcome is Outcome.REQUEST_RETURN and asked.by not in {None, by}
     if not is_anothers or last.status not in {DecisionStatus.APPLIED, DecisionStatus.ALREADY}:
@@ -178,7 +178,7 @@ async def _refuse_while_asked_by_another(
     if now < until:
         raise AlreadyDecided(
             f"{asked.by} asked the participant to return it on {_minute(asked.decided_at)}, who may answer until "
-            f"{_minute(until)}. Wait for that, or hold it first if it has to be decided otherwise now."
+            f"{_minute(until)}. Wait for that. To decide now, hold it first."
         )
 
 
@@ -187,9 +187,9 @@ def _minute(moment: datetime) -> str:
 
 
 def _stands(last: Recorded) -> bool:
-    """Whether the newest decision leaves nothing to decide: a person's that is no hold, or one that was applied.
+    """Return True if the newest decision is final: applied, or by a person and not a hold.
 
-    A request to return may be followed by a person's decision; so may anything that failed.
+    A manual decision may follow a request to return, and any decision that failed.
     """
     if last.decision.outcome is Outcome.HOLD or last.status is DecisionStatus.FAILED:
         return False
@@ -207,7 +207,7 @@ def _who(decision: Decision) -> str:
 
 
 async def _request(connection: AsyncConnection, study_id: str | None, action: Action) -> ActionRequest | None:
-    """What Prolific is to be sent; a code is looked for in the study as it was seen last."""
+    """Return the request to Prolific. Completion codes are those of the study as last fetched."""
     study = await load_study(connection, study_id or "")
     try:
         return action_request(action, study)
@@ -225,9 +225,9 @@ def _decision(
     note: str | None,
     now: datetime,
 ) -> Decision:
-    """The person's decision beside what the rules proposed and knew last."""
+    """Return the manual decision, with the proposal and facts of the newest decision."""
     before = last.decision if last else None
-    said = action.reason if isinstance(action, Hold) else note
+    why = action.reason if isinstance(action, Hold) else note
     return Decision(
         submission_id=submission_id,
         study_id=(seen or {}).get("study_id") or (before.study_id if before else None),
@@ -242,7 +242,7 @@ def _decision(
         rules_hash=before.rules_hash if before else None,
         mode=before.mode if before else Mode.LIVE,
         action=None,
-        reason=f"{by} decided: {action.outcome}{f': {said}' if said else ''}",
+        reason=f"{by} decided: {action.outcome}{f': {why}' if why else ''}",
         by=by,
         note=note,
         facts=before.facts if before else {},

@@ -1,4 +1,4 @@
-"""The kill switch: pause and resume, the whole service or one study, by a named person."""
+"""Pause and resume the whole service or one study, by a named person."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -20,14 +20,14 @@ log = structlog.get_logger(__name__)
 
 
 class Unnamed(AutoreviewError):
-    """Whoever pauses or resumes has to be named, and to say why."""
+    """A pause or resume needs a name and a reason."""
 
     code = "unnamed"
 
 
 @dataclass(frozen=True, slots=True)
 class Paused:
-    """What a pause came to: the one that was on before, and whether any submission of the study was ever seen."""
+    """The result of a pause: the pause before it, and whether any submission of the study was ever seen."""
 
     before: Pause | None
     is_known: bool
@@ -35,7 +35,7 @@ class Paused:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """What a resume came to: how many submissions are reviewed again, and the brakes that are still on."""
+    """The result of a resume: the number of submissions reviewed again, and the pauses and breakers still in force."""
 
     reviewed_again: int
     closed: Scope
@@ -53,11 +53,11 @@ class Resumed:
 
 
 async def pause(connection: AsyncConnection, study: str | None, by: str, reason: str) -> Paused:
-    """From the commit on nothing is sent automatically, on any replica; decisions are recorded as held.
+    """Pause automatic decisions on all replicas. Takes effect at commit: decisions are then recorded as held.
 
-    A study that nothing is known of can be paused too. Raises Unnamed.
+    An unknown study can be paused too. Raise Unnamed.
     """
-    study, by, reason = _order(study, by, reason)
+    study, by, reason = _checked(study, by, reason)
     own, service = await scopes_of(connection, study)
     await add_pause(connection, study, by, reason)
     log.warning("paused", study_id=study, by=by, reason=reason)
@@ -65,26 +65,26 @@ async def pause(connection: AsyncConnection, study: str | None, by: str, reason:
 
 
 async def resume(connection: AsyncConnection, study: str | None, by: str, reason: str) -> Resumed:
-    """End the pause and close the breakers of a study (None: the service's own), and review again what is held.
+    """End the pause and close the breakers of a study (None: the service's own), and review held submissions again.
 
-    The limits whose breakers it closes count from here on. Raises Unnamed.
+    The limits whose breakers it closes count from zero. Raise Unnamed.
     """
-    study, by, reason = _order(study, by, reason)
+    study, by, reason = _checked(study, by, reason)
     if study is None:
         await lock_service(connection)
     else:
         await lock_study(connection, study)
     own, service = await scopes_of(connection, study)
     await add_resume(connection, study, by, reason)
-    waiting = await held_or_observed(connection, study)
-    await enqueue_reviews(connection, waiting, Trigger.RULES)
-    log.warning("resumed", study_id=study, by=by, reason=reason, reviewed_again=len(waiting))
+    held = await held_or_observed(connection, study)
+    await enqueue_reviews(connection, held, Trigger.RULES)
+    log.warning("resumed", study_id=study, by=by, reason=reason, reviewed_again=len(held))
     still_on = tuple(scope for scope in (await scopes(connection)).values() if scope.pause or scope.breakers)
-    return Resumed(len(waiting), own if study else service, still_on)
+    return Resumed(len(held), own if study else service, still_on)
 
 
-def _order(study: str | None, by: str, reason: str) -> tuple[str | None, str, str]:
-    """An empty study is a mistake, never the whole service."""
+def _checked(study: str | None, by: str, reason: str) -> tuple[str | None, str, str]:
+    # An empty study is a mistake, and must not pause or resume the whole service.
     try:
         return cleaned(study) if study is not None else None, name_of(by), cleaned(reason)
     except ValueError as error:

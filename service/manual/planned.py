@@ -1,7 +1,7 @@
-"""Decisions with a time to undo them: planned now, carried out by a worker when they are due.
+"""Planned decisions: a worker carries them out when the time to undo them is over.
 
-Nothing is recorded as a decision before that, so no review can send it early. What is planned lies in the database:
-a restart neither loses it nor sends it twice.
+Before that they are not recorded as decisions, so that no review sends them early. They are stored in the database,
+so that a restart neither loses them nor sends them twice.
 """
 
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 
 
 class TooLate(AutoreviewError):
-    """The decision was carried out already, or undone."""
+    """The decision was already carried out, or undone."""
 
     code = "too_late"
 
@@ -41,10 +41,10 @@ async def plan(
     note: str | None,
     now: datetime,
 ) -> tuple[str, int]:
-    """Plan an action for submissions, each with the decision that was seen; return the batch and how many it has.
+    """Plan an action for submissions, each with its newest decision. Return the batch's id and size.
 
-    Raises InvalidAction; for a single submission also what ``resolve`` raises. Of several, one that
-    can't be decided any more is refused when it is due.
+    Raise InvalidAction, and for a single submission what ``resolve`` raises. Of several, those that can't be
+    decided any more are refused when they are due.
     """
     action = read_action(said)
     by, note = named(by, note)
@@ -62,7 +62,7 @@ async def plan(
 async def undo(
     connection: AsyncConnection, batch: str, *, by: str, now: datetime, submission: str | None = None
 ) -> int:
-    """Take back what of a batch is not carried out yet; return how many. Raises TooLate if nothing is left."""
+    """Undo what of a batch is not carried out yet. Return how many. Raise TooLate if nothing is left."""
     by, _ = named(by, None)
     number = await undo_planned(connection, batch, by, now, submission=submission)
     if not number:
@@ -72,7 +72,7 @@ async def undo(
 
 
 async def run_planned(database: Database, clock: Clock | None) -> None:
-    """Carry out what is due, until cancelled. Any number of processes may do so at once."""
+    """Carry out due decisions until cancelled. Any number of processes may do so at once."""
 
     async def look() -> None:
         while await carry_out_next(database, clock):
@@ -82,7 +82,7 @@ async def run_planned(database: Database, clock: Clock | None) -> None:
 
 
 async def carry_out_next(database: Database, clock: Clock | None) -> bool:
-    """Carry out the planned decision that is due for longest; False if none is."""
+    """Carry out the planned decision that is due for longest. Return False if none is."""
     async with database.begin() as connection:
         now = await time_of(connection, clock)
         one = await take_due(connection, now)
@@ -97,7 +97,7 @@ async def carry_out_next(database: Database, clock: Clock | None) -> bool:
         except Exception as error:
             if kind_of(error) in ERROR_HINTS:
                 raise
-            # One that can't be carried out must not keep back those behind it.
+            # A decision that can't be carried out must not block those behind it.
             log.exception("decision.postponed", submission_id=one.submission_id)
             await postpone_planned(connection, one.id, now + POSTPONED)
     return True

@@ -1,4 +1,4 @@
-"""Trying again what failed."""
+"""Retry failed decisions."""
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -8,15 +8,15 @@ from service.store.queue import enqueue_retry
 
 
 class NothingFailed(AutoreviewError):
-    """There is nothing to try again."""
+    """There is no failed decision to retry."""
 
     code = "nothing_failed"
 
 
 async def retry_failed(connection: AsyncConnection, submission: str | None) -> list[str]:
-    """Try again the submission whose last decision failed, or (None) all; return which. A worker does it at once.
+    """Retry the failed decision of a submission, or of all if None. Return the submissions.
 
-    Raises NothingFailed if the last decision of the submission did not fail.
+    Raise NothingFailed if the last decision of the submission did not fail.
     """
     failed = await failed_submissions(connection, submission)
     if submission and not failed:

@@ -1,4 +1,4 @@
-"""The queue as a sheet: written as CSV, filled in by a person, read back with every mistake told at once."""
+"""The held submissions as a CSV sheet: written, filled in by a person, and read back with all mistakes at once."""
 
 import csv
 import io
@@ -18,7 +18,7 @@ from service.store.holds import HeldSubmission
 
 FIELDS = ("category", "message", "reasons", "code_type", "code", "percentage")
 FILLED_IN = ("action", *FIELDS, "note")
-READ_ONLY = ("since", "study_id", "guard", "rule", "proposed", "reason")  # for who fills it in; not read back
+READ_ONLY = ("since", "study_id", "guard", "rule", "proposed", "reason")  # for the person; not read back
 COLUMNS = ("submission_id", *FILLED_IN, *READ_ONLY)
 
 MADE_A_NUMBER = re.compile(r"\d([.,]\d+)?E\+\d+")
@@ -26,7 +26,7 @@ DELIMITERS = (",", ";", "\t")
 
 
 class SheetError(ConfigurationError):
-    """What is wrong with a sheet, one sentence for each mistake, with its place."""
+    """The mistakes in a sheet, one line each, with its place."""
 
     code = "sheet"
 
@@ -36,7 +36,7 @@ class SheetError(ConfigurationError):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What a person decided of a submission."""
+    """A person's decision on a submission."""
 
     line: int
     submission_id: str
@@ -46,14 +46,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """The rows that say something, and how many were left as they are."""
+    """The rows with a decision, and the number of rows without one."""
 
     rows: list[Row]
     left_alone: int
 
 
 def write_sheet(holds: Iterable[HeldSubmission], file: TextIO) -> None:
-    """The holds with empty cells to fill in; nothing in it is a formula to a spreadsheet."""
+    """Write the holds with empty cells to fill in. No cell is a formula to a spreadsheet."""
     writer = csv.DictWriter(file, COLUMNS, restval="", extrasaction="ignore")
     writer.writeheader()
     for hold in holds:
@@ -65,10 +65,10 @@ def _cell(value: Any) -> Any:
 
 
 def read_sheet(data: bytes, name: str, default: Action | None = None) -> Sheet:
-    """The sheet called ``name``; rows without an action get the default one, or are left alone.
+    """Read the sheet called ``name``. Rows without an action get the default one, or are left alone.
 
-    Commas, semicolons or tabs, with or without a byte order mark. Raises SheetError with all mistakes as
-    ``name:line:column: what``, the column its number.
+    Commas, semicolons or tabs separate cells, a byte order mark is optional. Raise SheetError with all mistakes as
+    ``name:line:column: what``, the column as its number.
     """
     reading = _Reading(name, default)
     try:
@@ -100,17 +100,17 @@ def _text(data: bytes) -> str:
         line = data[: error.start].count(b"\n") + 1
         raise _Unreadable(line, 'it is not UTF-8; save it as "CSV UTF-8"') from None
     if "\0" in text:
-        raise _Unreadable(text[: text.index("\0")].count("\n") + 1, "it holds a NUL, so it is no text")
+        raise _Unreadable(text[: text.index("\0")].count("\n") + 1, "it contains a NUL, so it is not text")
     return text
 
 
 def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
-    """Each row with the line it begins on. Excel's first line ``sep=;`` is taken at its word."""
+    """Yield each row with the line where it begins. A first line ``sep=;``, as Excel writes it, sets the delimiter."""
     first, _, rest = text.partition("\n")
-    said = re.fullmatch(r'"?sep=(.)"?\r?', first)
-    delimiter = said[1] if said else max(DELIMITERS, key=first.count)
-    offset, line = (1, 0) if said else (0, 0)
-    rows = csv.reader(io.StringIO(rest if said else text, newline=""), delimiter=delimiter, strict=True)
+    declared = re.fullmatch(r'"?sep=(.)"?\r?', first)
+    delimiter = declared[1] if declared else max(DELIMITERS, key=first.count)
+    offset, line = (1, 0) if declared else (0, 0)
+    rows = csv.reader(io.StringIO(rest if declared else text, newline=""), delimiter=delimiter, strict=True)
     while True:
         try:
             cells = next(rows)
@@ -124,7 +124,7 @@ def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
 
 @dataclass
 class _Reading:
-    """What was read of a sheet so far."""
+    """The state of reading a sheet."""
 
     name: str
     default: Action | None
@@ -137,12 +137,12 @@ class _Reading:
         self.mistakes.append(f"{self.name}:{line}:{column}: {what}")
 
     def header(self, cells: list[str]) -> dict[str, int]:
-        """The number of each known column."""
+        """Return the number of each known column."""
         places: dict[str, int] = {}
         for number, cell in enumerate(cells, start=1):
             column = cell.strip().lower().replace(" ", "_")
             if column in places:
-                self.mistake(1, number, f"{column}: the column stands there twice")
+                self.mistake(1, number, f"{column}: the column occurs twice")
             elif column in COLUMNS:
                 places[column] = number
             elif column:
@@ -155,19 +155,19 @@ class _Reading:
         return places
 
     def row(self, line: int, cells: list[str], places: dict[str, int], width: int) -> None:
-        """Take a row in, or note what is wrong with it."""
+        """Read a row, or note its mistakes."""
         if not any(cell.strip() for cell in cells):
             return
         if any(cell.strip() for cell in cells[width:]):
             self.mistake(line, width + 1, f"more cells than the {width} columns of the first line")
             return
-        said = {
+        cells_by_column = {
             column: from_csv_cell(cells[number - 1]) if number <= len(cells) else ""
             for column, number in places.items()
         }
         found = len(self.mistakes)
         try:
-            action = self._action(said)
+            action = self._action(cells_by_column)
         except InvalidAction as error:
             for column, what in error.problems:
                 self.mistake(line, places.get(column, places.get("action", 1)), f"{column}: {what}")
@@ -175,19 +175,19 @@ class _Reading:
         if action is None:
             self.left_alone += 1
             return
-        self._check_id(line, places["submission_id"], said["submission_id"])
-        note = self._note(line, places.get("note", 1), said.get("note", ""))
+        self._check_id(line, places["submission_id"], cells_by_column["submission_id"])
+        note = self._note(line, places.get("note", 1), cells_by_column.get("note", ""))
         if len(self.mistakes) == found:
-            self.rows.append(Row(line, said["submission_id"], action, note))
+            self.rows.append(Row(line, cells_by_column["submission_id"], action, note))
 
-    def _action(self, said: dict[str, str]) -> Action | None:
-        """What the row says; None where it says nothing. Raises InvalidAction."""
-        given = {column: _value(column, said.get(column, "")) for column in FIELDS}
-        if said.get("action"):
-            return action_of(said["action"], given)
-        if said_of_none := filled(given):
-            raise InvalidAction(*((column, "filled in, and there is no action") for column in said_of_none))
-        if self.default is None and said.get("note"):
+    def _action(self, row: dict[str, str]) -> Action | None:
+        """Return the row's action, None if it has none. Raise InvalidAction."""
+        given = {column: _value(column, row.get(column, "")) for column in FIELDS}
+        if row.get("action"):
+            return action_of(row["action"], given)
+        if without_action := filled(given):
+            raise InvalidAction(*((column, "filled in, and there is no action") for column in without_action))
+        if self.default is None and row.get("note"):
             raise InvalidAction(("note", "filled in, and there is no action"))
         return self.default
 
@@ -195,7 +195,7 @@ class _Reading:
         if not submission or not is_readable(submission):
             self.mistake(line, column, "submission_id: the id of a submission is needed")
         elif MADE_A_NUMBER.fullmatch(submission):
-            self.mistake(line, column, "submission_id: a spreadsheet has made a number of it")
+            self.mistake(line, column, "submission_id: a spreadsheet has changed it to a number")
         elif submission in self._lines:
             self.mistake(line, column, f"submission_id: line {self._lines[submission]} decides it too")
         else:
@@ -210,7 +210,7 @@ class _Reading:
 
 
 def _value(column: str, text: str) -> Any:
-    """Reasons stand apart by line ends or by |, a percentage may have its sign and a comma."""
+    """Return a cell's value. Line ends or | separate reasons, a percentage may have its sign and a comma."""
     match column:
         case "reasons":
             return [part.strip() for part in re.split(r"[\n|]", text) if part.strip()]
@@ -221,8 +221,8 @@ def _value(column: str, text: str) -> Any:
 
 
 def percentage(text: str) -> float:
-    """Raises InvalidAction where it is no number."""
+    """Return the number in a text. Raise InvalidAction if there is none."""
     try:
         return float(text.strip().removesuffix("%").strip().replace(",", "."))
     except ValueError:
-        raise InvalidAction(("percentage", f"{text!r} is no number")) from None
+        raise InvalidAction(("percentage", f"{text!r} is not a number")) from None

@@ -1,48 +1,48 @@
-"""What people write: kept and sent as it is, but for what nobody could read."""
+"""Texts that people write: stored and sent unchanged, except those that can't be read."""
 
 from unicodedata import category
 
 from service.domain.text import is_storable
 
-LONGEST = 5000  # characters of any text
-LONGEST_NAME = 200
-LONGEST_EXCERPT = 100
-UNSEEN = {"Cc", "Cf", "Cs", "Mn", "Zl", "Zp", "Zs"}  # what shows nothing where it stands alone
+MAX_LENGTH = 5000  # characters
+MAX_NAME_LENGTH = 200
+MAX_EXCERPT_LENGTH = 100
+INVISIBLE = {"Cc", "Cf", "Cs", "Mn", "Zl", "Zp", "Zs"}  # categories without a visible glyph of their own
 FILLERS = "\u115f\u1160\u2800\u3164\uffa0"  # letters and a symbol that are blank
 
 
-def cleaned(text: str, *, longest: int = LONGEST) -> str:
-    """The text without space around it, its line ends as one character each.
+def cleaned(text: str, *, longest: int = MAX_LENGTH) -> str:
+    """Return the text without surrounding space, its line ends as one character each.
 
-    Raises ValueError, a sentence, where nothing to see is left, it is too long, or holds control characters.
+    Raise ValueError with a message if it is blank, too long, or contains control characters.
     """
     text = text.replace("\r\n", "\n").strip()
     if not text:
         raise ValueError("a text is needed")
     if len(text) > longest:
-        raise ValueError(f"{longest} characters are the most, and it has {len(text)}")
+        raise ValueError(f"{longest} characters are allowed, and it has {len(text)}")
     if not is_readable(text):
-        raise ValueError("it holds control characters or the like, which can't be kept or sent")
-    if all(category(character) in UNSEEN or character in FILLERS for character in text):
-        raise ValueError("a text is needed, and nobody can see this one")
+        raise ValueError("it contains control characters or the like, which can't be stored or sent")
+    if all(category(character) in INVISIBLE or character in FILLERS for character in text):
+        raise ValueError("a text is needed, and this one is invisible")
     return text
 
 
 def is_readable(text: str) -> bool:
-    """Whether it can be stored and sent; line ends and tabs are fine."""
+    """Return True if a text can be stored and sent. Line ends and tabs are allowed."""
     controls = (character for character in text if category(character) == "Cc")
     return is_storable(text) and all(character in "\n\t" for character in controls)
 
 
 def name_of(by: str) -> str:
-    """Whoever decides, on one line. Raises ValueError as ``cleaned`` does."""
-    name = cleaned(by, longest=LONGEST_NAME)
+    """Return a person's name on one line. Raise ValueError as ``cleaned`` does."""
+    name = cleaned(by, longest=MAX_NAME_LENGTH)
     if any(character in "\n\t\u2028\u2029" for character in name):
-        raise ValueError("a name stands on one line")
+        raise ValueError("a name has one line")
     return name
 
 
-def excerpt(text: str, *, longest: int = LONGEST_EXCERPT) -> str:
-    """As much of somebody's text as fits into an answer; what can't be encoded is escaped."""
+def excerpt(text: str, *, longest: int = MAX_EXCERPT_LENGTH) -> str:
+    """Return the beginning of a text from outside for a message. Characters that can't be encoded are escaped."""
     begin = text if len(text) <= longest else f"{text[:longest]}…"
     return begin.encode(errors="backslashreplace").decode()
