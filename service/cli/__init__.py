@@ -7,6 +7,7 @@ import typer
 
 from service import __version__
 from service.cli import (
+    backtest,
     backup,
     check,
     connect,
@@ -49,6 +50,7 @@ app.command(rich_help_panel=RULES)(check.check)
 app.command("test", rich_help_panel=RULES)(test.run_tests)
 app.command(rich_help_panel=RULES)(schema.schema)
 app.command(rich_help_panel=RULES)(explain.explain)
+app.command(rich_help_panel=RULES)(backtest.backtest)
 app.command(rich_help_panel=REVIEW)(holds.holds)
 app.command(rich_help_panel=REVIEW)(resolve.resolve)
 app.add_typer(submissions.app, name="submissions", rich_help_panel=REVIEW)

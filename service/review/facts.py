@@ -42,7 +42,7 @@ def facts_of(
         "submission": _known(_submission_facts(submission, study)),
         "study": _known(_study_facts(study)) if study else {},
         "evidence": {
-            name: _evidence_facts(source, evidence.get(name), asked.get(name), since, now)
+            name: evidence_facts(source, evidence.get(name), asked.get(name), since, now)
             for name, source in rule_file.evidence.items()
         },
         **(statistics or {}),
@@ -130,13 +130,14 @@ def _code_type(entered: str | None, study: Study | None) -> str | None:
     return types[0] if types else "UNKNOWN"
 
 
-def _evidence_facts(
+def evidence_facts(
     source: Source,
     payload: Mapping[str, Any] | None,
     fetch: Fetch | None,
     since: datetime,
     now: datetime,
 ) -> dict[str, Any]:
+    """Return what a source says of a submission; nothing while it may still come."""
     if payload is None:
         return {} if _may_come(source, fetch, since, now) else {RECEIVED: False}
     # The payload was validated when it was pushed, but the rule file may have changed since.

@@ -69,8 +69,12 @@ class RuleFile:
 
     def outcome(self, sheet: FactSheet) -> Outcome:
         """Return what comes of the rules, their own guards and policy; the other guards look at the world."""
+        return self.judge(sheet)[1]
+
+    def judge(self, sheet: FactSheet) -> tuple[Verdict, Outcome]:
+        """Return the verdict, and the outcome after policy."""
         verdict = self.decide_on(sheet)
-        return Outcome.HOLD if self._withheld(verdict, sheet) else verdict.action.outcome
+        return verdict, Outcome.HOLD if self._withheld(verdict, sheet) else verdict.action.outcome
 
     def policy_problem(self, verdict: Verdict, facts: Facts) -> str | None:
         """Why policy keeps this rejection from being sent by itself; the guard ``policy`` holds it then."""

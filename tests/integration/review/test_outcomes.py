@@ -118,7 +118,7 @@ async def test_trace_has_each_condition_with_its_state_and_each_value_with_sourc
     async with start(rules_text(f"[{{name: failed, when: {when}, hold: Look.}}]")) as world:
         submission = world.completed()
         await world.push(submission.id, {"attention_failed": 0})
-        [rule] = (await world.reviewed(submission))["trace"]
+        [rule] = (await world.settled(submission.id))["trace"]
     assert [condition["state"] for condition in rule["conditions"]] == ["not met", "met", "unknown"]
     assert [condition["text"] for condition in rule["conditions"]][1] == "submission.pace > 0.0"
     seen = {fact["fact"]: fact for condition in rule["conditions"] for fact in condition["facts"]}
@@ -137,7 +137,7 @@ async def test_a_decision_says_which_change_of_one_fact_would_have_changed_it(st
     async with start(rules_text(f"{REJECT}\n")) as world:
         submission = world.completed()
         await world.push(submission.id, {"attention_failed": 3})
-        listed = await world.reviewed(submission)
+        listed = await world.settled(submission.id)
         decision = await world.api(f"decisions/{listed['id']}")
     assert decision["outcome"] == "reject"
     change = {"fact": "evidence.survey.attention_failed", "value": 1, "outcome": "approve"}

@@ -1,0 +1,86 @@
+"""One past submission: what was decided, and what the given rules decide. Pure."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from service.domain.decision import Complete, Facts, Guard, Outcome, Verdict
+from service.rules import RuleFile
+from service.rules.facts import FactSheet
+
+PAYING = frozenset({Outcome.APPROVE, Outcome.COMPLETE})
+RULES_OWN = frozenset({Guard.WAITING, Guard.UNDECIDABLE, Guard.MESSAGE, Guard.POLICY})
+"""Guards that rules and facts alone decide: where one objects, the rules propose a hold."""
+AFTER_POLICY = frozenset(
+    {Guard.MODE, Guard.PAUSED, Guard.LIMIT_REJECT, Guard.LIMIT_REQUEST_RETURN, Guard.LIMIT_REWARD}
+)
+"""Guards that are asked after those: where one of these objects, the rules propose what was recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two answers; ``pays`` in minor units, None where the reward is not known."""
+
+    outcome: Outcome
+    rule: str | None
+    reason: str
+    pays: Decimal | None = None
+    trace: tuple[dict[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """``old`` is None where nothing was decided. ``is_manual``: a person decided."""
+
+    submission_id: str
+    old: Side | None
+    new: Side
+    reward: int | None
+    is_manual: bool = False
+    as_of_now: bool = False
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether the outcome differs; a hold leaves it to the person who decided it."""
+        if self.old is None or self.old.outcome is self.new.outcome:
+            return False
+        return not (self.is_manual and self.new.outcome is Outcome.HOLD)
+
+    @property
+    def contradicts(self) -> bool:
+        """Whether it differs from a person's decision."""
+        return self.is_manual and self.is_changed
+
+
+def side_of(file: RuleFile, facts: Facts) -> Side:
+    """Return what a file's rules propose."""
+    verdict, outcome = file.judge(FactSheet.read(facts, file.types))
+    reason = file.policy_problem(verdict, facts) or verdict.reason
+    return Side(outcome, verdict.rule, reason, pays(outcome, verdict, reward_of(facts)), verdict.trace)
+
+
+def is_exact(guard: Guard | None) -> bool:
+    """Whether a recorded decision alone tells what its rules proposed; else they are asked again."""
+    return guard is None or guard in RULES_OWN | AFTER_POLICY
+
+
+def recorded_outcome(proposed: Outcome, guard: Guard | None) -> Outcome:
+    """Return what the rules of a recorded decision proposed, before pauses, limits and the mode."""
+    return Outcome.HOLD if guard in RULES_OWN else proposed
+
+
+def pays(outcome: Outcome, verdict: Verdict | None, reward: int | None) -> Decimal | None:
+    """Return what an outcome pays in minor units; a completion pays its percentage."""
+    if outcome not in PAYING:
+        return Decimal(0)
+    if reward is None:
+        return None
+    action = verdict.action if verdict else None
+    share = action.percentage_of_reward if isinstance(action, Complete) else None
+    return Decimal(reward) * Decimal(str(100 if share is None else share)) / 100
+
+
+def reward_of(facts: Facts) -> int | None:
+    """Return the study's reward, as the facts have it."""
+    found = (facts.get("study") or {}).get("reward")
+    return found if isinstance(found, int) and not isinstance(found, bool) else None
