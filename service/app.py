@@ -33,6 +33,7 @@ from service.postgres.database import Clock, Database
 from service.postgres.migrate import head
 from service.postgres.requirements import WORKER, Budget
 from service.prolific.client import Prolific
+from service.review.also import AlsoSender
 from service.review.decide import Decider
 from service.review.failures import FailureCounter
 from service.review.gather import Gatherer
@@ -117,6 +118,7 @@ def build(
         gatherer = Gatherer(studies, StudyLists(database, metrics), clock)
         reviewer = _reviewer(settings, prolific, database, rules, gatherer, metrics)
         register_tasks(jobs, reviewer, database, metrics)
+        chores.append(AlsoSender(prolific, database, rules, settings.mode, metrics).run)
         chores.append(_fetcher(settings, database, rules, metrics).run)
         chores.append(_sweep(settings, prolific, database, rules, metrics).run)
         chores.append(Pruning(database, metrics, settings.inbox_retention).run)

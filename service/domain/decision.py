@@ -133,10 +133,27 @@ class Hold:
 Action = Approve | Reject | RequestReturn | Complete | Hold
 
 
+@dataclass(frozen=True, slots=True)
+class AlsoActions:
+    """What is done beside an outcome, once it is applied: ids of participant groups, a text to the participant."""
+
+    add_to_group: str | None = None
+    remove_from_group: str | None = None
+    message: str | None = None
+
+
 class ActionRequest(TypedDict):
     """What Prolific is sent: ``endpoint`` is the last part of the submission's path; ``body`` the JSON posted to it."""
 
     endpoint: Literal["transition", "request-return"]
+    body: dict[str, Any]
+
+
+class AlsoRequest(TypedDict):
+    """What Prolific is sent beside a transition; ``group`` is the participant group's id, null for a message."""
+
+    endpoint: Literal["add-to-group", "remove-from-group", "message"]
+    group: str | None
     body: dict[str, Any]
 
 
@@ -164,11 +181,12 @@ class Verdict:
     trace: tuple[dict[str, Any], ...]
     tag: str | None = None
     recheck_after: timedelta | None = None
+    also: AlsoActions | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One row of the audit trail, before it is written."""
+    """One row of the audit trail, before it is written; ``also`` is kept beside it, and sent after it is applied."""
 
     submission_id: str
     study_id: str | None
@@ -190,6 +208,7 @@ class Decision:
     trace: tuple[dict[str, Any], ...] = ()
     facts: Facts = field(default_factory=dict)
     recheck_at: datetime | None = None
+    also: tuple[AlsoRequest, ...] = ()
 
     @property
     def first_status(self) -> DecisionStatus:

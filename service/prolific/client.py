@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import httpx
 
+from service.domain.decision import AlsoRequest
 from service.domain.submission import Status, Study, Submission
 from service.prolific import payloads
 from service.prolific.fields import mapping, read_http_date
@@ -145,6 +146,17 @@ class Prolific:
     async def messages(self, user_id: str) -> tuple[Message, ...]:
         """Return the messages between the token's owner and this participant, of both."""
         return await self._transport.ask(Call("GET", "/messages/", {"user_id": user_id}), read_messages)
+
+    async def send_also(self, request: AlsoRequest) -> int:
+        """Change a participant group or send a message; return the status of the 2xx answer."""
+        if request["endpoint"] == "message":
+            call = Call("POST", "/messages/", json=request["body"])
+        else:
+            path = f"/participant-groups/{part(request['group'] or '')}/participants/"
+            call = Call(
+                "POST" if request["endpoint"] == "add-to-group" else "DELETE", path, json=request["body"]
+            )
+        return (await self._transport.answer(call)).status_code
 
     async def clock(self) -> datetime | None:
         """Return Prolific's time in whole seconds, None if the answer has none."""

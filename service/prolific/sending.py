@@ -2,7 +2,17 @@
 
 from typing import Any, assert_never
 
-from service.domain.decision import Action, ActionRequest, Approve, Complete, Hold, Reject, RequestReturn
+from service.domain.decision import (
+    Action,
+    ActionRequest,
+    AlsoActions,
+    AlsoRequest,
+    Approve,
+    Complete,
+    Hold,
+    Reject,
+    RequestReturn,
+)
 from service.domain.submission import RESEARCHER, CompletionCode, Study
 from service.prolific.errors import NoSuchCode
 
@@ -27,6 +37,20 @@ def action_request(action: Action, study: Study | None) -> ActionRequest | None:
             return None
         case _:
             assert_never(action)
+
+
+def also_requests(also: AlsoActions, participant: str, study: str) -> tuple[AlsoRequest, ...]:
+    """Build the requests for what is done beside an outcome, in the order in which they are sent."""
+    members = {"participant_ids": [participant]}
+    found: list[AlsoRequest] = []
+    if also.add_to_group:
+        found.append({"endpoint": "add-to-group", "group": also.add_to_group, "body": members})
+    if also.remove_from_group:
+        found.append({"endpoint": "remove-from-group", "group": also.remove_from_group, "body": members})
+    if also.message:
+        body = {"recipient_id": participant, "body": also.message, "study_id": study}
+        found.append({"endpoint": "message", "group": None, "body": body})
+    return tuple(found)
 
 
 def researcher_code(action: Complete, study: Study) -> CompletionCode:

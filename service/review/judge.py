@@ -7,6 +7,7 @@ from typing import Any
 
 from service.domain.decision import (
     ANSWER_TIME,
+    AlsoRequest,
     Decision,
     Facts,
     Guard,
@@ -17,6 +18,7 @@ from service.domain.decision import (
     Verdict,
 )
 from service.prolific.errors import NoSuchCode
+from service.prolific.sending import also_requests
 from service.review.facts import facts_of, still_to_come, to_come
 from service.review.guards import UNCONFIRMED_DELAY, Case, Guarded, guard, request_for
 from service.review.known import Known
@@ -86,8 +88,17 @@ def judge(
         trace=verdict.trace,
         facts=proposal.facts,
         recheck_at=_recheck_at(known, proposal, guarded),
+        also=_also(known, proposal, guarded),
     )
     return decision, guarded.opens
+
+
+def _also(known: Known, proposal: Proposal, guarded: Guarded) -> tuple[AlsoRequest, ...]:
+    """Return what is done beside the outcome: nothing where a guard changed that."""
+    also, submission = proposal.verdict.also, known.submission
+    if also is None or guarded.guard is not None or not (submission.participant_id and submission.study_id):
+        return ()
+    return also_requests(also, submission.participant_id, submission.study_id)
 
 
 def is_repeat(last: Decision, new: Decision) -> bool:

@@ -6,6 +6,7 @@ from typing import assert_never
 from service.domain.decision import (
     MESSAGE_LENGTH,
     Action,
+    AlsoActions,
     Approve,
     Complete,
     Hold,
@@ -20,13 +21,18 @@ from service.rules.templates import Template
 
 @dataclass(frozen=True, slots=True)
 class PlannedAction:
-    """``action`` with its texts still unfilled, and ``texts``, the templates of these in order."""
+    """``action`` with its texts still unfilled, and ``texts``, the templates of these in order.
+
+    ``also`` is what is done beside it, with ``message`` as the template of its text.
+    """
 
     action: Action
     texts: tuple[Template, ...] = ()
+    also: AlsoActions | None = None
+    message: Template | None = None
 
     @classmethod
-    def of(cls, action: Action) -> "PlannedAction":
+    def of(cls, action: Action, also: AlsoActions | None = None) -> "PlannedAction":
         """Raises TemplateError."""
         match action:
             case Approve():
@@ -41,15 +47,27 @@ class PlannedAction:
                 texts = (reason,)
             case _:
                 assert_never(action)
-        return cls(action, tuple(Template.parse(text) for text in texts))
+        told = Template.parse(also.message) if also and also.message is not None else None
+        return cls(action, tuple(Template.parse(text) for text in texts), also, told)
+
+    @property
+    def facts(self) -> tuple[str, ...]:
+        """The facts that its texts and its message name."""
+        texts = (*self.texts, self.message) if self.message else self.texts
+        return tuple(dict.fromkeys(fact for text in texts for fact in text.facts))
 
     @property
     def outcome(self) -> Outcome:
         return self.action.outcome
 
     def missing(self, sheet: FactSheet) -> tuple[str, ...]:
-        facts = tuple(dict.fromkeys(fact for text in self.texts for fact in text.facts))
-        return sheet.missing(facts)
+        return sheet.missing(self.facts)
+
+    def filled_also(self, sheet: FactSheet) -> AlsoActions | None:
+        """What is done beside the action, with the message filled in."""
+        if self.also is None or self.message is None:
+            return self.also
+        return replace(self.also, message=self.message.fill(sheet.values))
 
     def filled(self, sheet: FactSheet) -> Action:
         texts = tuple(text.fill(sheet.values) for text in self.texts)
@@ -68,8 +86,10 @@ class PlannedAction:
                 assert_never(self.action)
 
 
-def text_problem(action: Action, rule: str | None) -> str | None:
+def text_problem(action: Action, rule: str | None, also: AlsoActions | None = None) -> str | None:
     """Why Prolific would refuse the filled texts."""
+    if also and also.message == "":
+        return sentences.text_empty(rule)
     match action:
         case Reject(message=message) if len(message) < MESSAGE_LENGTH:
             return sentences.text_too_short(rule, len(message), MESSAGE_LENGTH)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from service.domain.decision import Action, Guard, Hold, Verdict
+from service.domain.decision import Action, AlsoActions, Guard, Hold, Verdict
 from service.rules import sentences
 from service.rules.actions import PlannedAction, text_problem
 from service.rules.cel import Bound
@@ -40,7 +40,7 @@ def decide(
 ) -> Verdict:
     """``to_come`` are the sources that may still answer."""
     proposal = _propose(rules, otherwise, sheet, bound)
-    missing = proposal.plan.missing(sheet) if proposal.plan.texts else ()
+    missing = proposal.plan.missing(sheet) if proposal.plan.facts else ()
     doubts = [sentences.cannot_rule_out(asked.rule.name, asked.why) for asked in proposal.unknown]
     text_doubt = sentences.text_lacks(proposal.rule, missing, sheet) if missing else None
     if to_come and (doubts or text_doubt):
@@ -52,12 +52,11 @@ def decide(
         return _held(proposal, sheet, Guard.UNDECIDABLE, sentences.undecidable(said))
     if text_doubt:
         return _held(proposal, sheet, Guard.MESSAGE, sentences.held_by_text(text_doubt))
-    if not proposal.plan.texts:
-        return _acted(proposal, sheet, proposal.plan.action)
-    action = proposal.plan.filled(sheet)
-    if problem := text_problem(action, proposal.rule):
+    action = proposal.plan.filled(sheet) if proposal.plan.texts else proposal.plan.action
+    also = proposal.plan.filled_also(sheet)
+    if problem := text_problem(action, proposal.rule, also):
         return _held(proposal, sheet, Guard.MESSAGE, sentences.held_by_text(problem))
-    return _acted(proposal, sheet, action)
+    return _acted(proposal, sheet, action, also)
 
 
 def _propose(rules: Sequence[Rule], otherwise: PlannedAction, sheet: FactSheet, bound: Bound) -> Proposal:
@@ -70,7 +69,7 @@ def _propose(rules: Sequence[Rule], otherwise: PlannedAction, sheet: FactSheet, 
     return Proposal(otherwise, None, "", None, None, tuple(trace))
 
 
-def _acted(proposal: Proposal, sheet: FactSheet, action: Action) -> Verdict:
+def _acted(proposal: Proposal, sheet: FactSheet, action: Action, also: AlsoActions | None) -> Verdict:
     why = action.reason if isinstance(action, Hold) else proposal.why
     reason = sentences.decided(action.outcome, proposal.rule, why)
     if proposal.unknown:
@@ -84,6 +83,7 @@ def _acted(proposal: Proposal, sheet: FactSheet, action: Action) -> Verdict:
         trace=_trace(proposal, sheet),
         tag=proposal.tag,
         recheck_after=proposal.recheck_after,
+        also=also,
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from service.domain.decision import Approve, Hold, Outcome
+from service.domain.decision import AlsoActions, Approve, Hold, Outcome
 from service.rules import cel, sentences
 from service.rules.actions import PlannedAction
 from service.rules.cases.case import Case
@@ -248,7 +248,7 @@ def _rule(said: rule_model.Rule) -> Rule:
     return Rule(
         name=said.name,
         when=when,
-        plan=PlannedAction.of(said.action()),
+        plan=PlannedAction.of(said.action(), AlsoActions(**said.also.model_dump()) if said.also else None),
         tag=said.tag,
         recheck_after=said.recheck_after,
         skips_unknown=said.if_unknown is not None,

@@ -22,7 +22,7 @@ def groups_read(rules: Sequence[Rule], fallback: PlannedAction) -> frozenset[str
     """Return which groups of computed facts decisions can rest on: by conditions, texts, or policy."""
     facts = {fact for rule in rules for fact in rule.when.facts}
     for plan in (fallback, *(rule.plan for rule in rules)):
-        facts |= {fact for text in plan.texts for fact in text.facts}
+        facts |= set(plan.facts)
         if isinstance(plan.action, Reject) and plan.action.category == "TOO_QUICKLY":
             facts.add("stats.fast_outlier")  # without it, policy holds the rejection
     return frozenset({fact.partition(".")[0] for fact in facts} & {STATS, PARTICIPANT})

@@ -16,6 +16,7 @@ from service.sandbox.delivery import AT_ONCE, Deliveries
 from service.sandbox.endpoint import Endpoints
 from service.sandbox.faults_api import FaultsApi
 from service.sandbox.faulty_api import FaultyApi
+from service.sandbox.groups_api import GroupsApi
 from service.sandbox.hooks import JsonStyle
 from service.sandbox.hooks_api import HooksApi
 from service.sandbox.messages_api import MessagesApi
@@ -46,7 +47,7 @@ def create_app(
             state.timers.cancel()
 
     endpoints = Endpoints(state, token)
-    parts = (SubmissionsApi(state), HooksApi(state), MessagesApi(state))
+    parts = (SubmissionsApi(state), HooksApi(state), MessagesApi(state), GroupsApi(state))
     api = [route for part in parts for route in part.routes(endpoints)]
     controls = (ControlApi(state, deliveries.in_delivery), FaultsApi(state))
     own = Endpoints(state, None)

@@ -21,6 +21,7 @@ KINDS = (
     "study",
     "studies",  # a list of them
     "messages",
+    "participant-groups",
     "hooks",
     "users",
     "workspaces",

@@ -13,7 +13,7 @@ from service.sandbox.faults import Fault
 from service.sandbox.state import SandboxState
 
 LAST_PARTS = {"transition", "request-return", "bulk-approve", "counts"}
-FAMILIES = {"messages", "hooks", "users", "workspaces"}
+FAMILIES = {"messages", "participant-groups", "hooks", "users", "workspaces"}
 ONE_OF = {"submissions": "submission", "studies": "study"}
 CONNECTION = "connection"  # where a request's state has the transport it came by
 

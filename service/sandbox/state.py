@@ -9,6 +9,7 @@ from typing import Any
 
 from service.domain.submission import Status
 from service.sandbox.faults import Faults, WebhookFaults
+from service.sandbox.groups import Group
 from service.sandbox.hooks import Hooks
 from service.sandbox.messages import Messages, SimMessage
 from service.sandbox.model import Body, By, Call, Change, SimStudy, SimSubmission, actions_of
@@ -42,6 +43,7 @@ class SandboxState:
         self.calls: list[Call] = []
         self.hooks = Hooks(self.clock, self.new_id)
         self.messages = Messages(self.clock, self.new_id, USER["id"])
+        self.groups: dict[str, Group] = {}
         self.workspaces = {WORKSPACE: "Sandbox"}  # id → title
         self.projects = {PROJECT: WORKSPACE}  # id → workspace
         self.balance: int | None = None  # minor units that payments are taken from; None: no end of them
@@ -143,6 +145,12 @@ class SandboxState:
         if notify:
             for listener in self.listeners:
                 listener(submission)
+
+    def add_group(self, name: str, *, group_id: str | None = None) -> Group:
+        """Make a participant group without members."""
+        group = Group(group_id or self.new_id(), name, WORKSPACE)
+        self.groups[group.id] = group
+        return group
 
     def write_message(
         self,

@@ -93,6 +93,18 @@ async def show_decision(connection: AsyncConnection, decision: int) -> dict[str,
     return dict(row) if row else None
 
 
+_TAGS = sa.text("""
+    SELECT DISTINCT ON (d.submission_id) d.submission_id, d.participant_id, d.outcome, d.tag, d.decided_at
+    FROM decisions d WHERE d.study_id = :study ORDER BY d.submission_id, d.id DESC
+""")
+
+
+async def tags_of_study(connection: AsyncConnection, study: str) -> list[dict[str, Any]]:
+    """Return the newest decision of each of the study's submissions, in the order of their ids."""
+    rows = await connection.execute(_TAGS, {"study": study})
+    return [dict(row) for row in rows.mappings()]
+
+
 async def decision_counts(connection: AsyncConnection) -> dict[str, dict[str, int]]:
     """Count decisions by outcome and by status."""
     counts: dict[str, dict[str, int]] = {"outcome": {}, "status": {}}

@@ -31,6 +31,9 @@ STATUS: sa.ColumnElement[str] = (
 # The status of a decision ``d``, for statements written as text.
 STATUS_OF = "(SELECT status FROM decision_states WHERE decision_id = d.id)"
 
+# Endpoints of what is done beside a decision: nothing of it says what became of the transition.
+BESIDE = "('add-to-group', 'remove-from-group', 'message')"
+
 # Of an attempt ``a`` with its answer ``n``: a request was sent, and no answer shows that it was refused.
 # A 2xx or 3xx that was not recorded as applied is unclear too: the answer did not show the wanted status.
 UNCLEAR = """a.request ->> 'endpoint' IN ('transition', 'request-return')
@@ -91,6 +94,11 @@ _RECORD = sa.text("""
             proposed text, guard text, rule text, rule_file text, rules_hash text, mode text, action jsonb, tag text,
             "by" text, note text, reason text, trace jsonb, facts jsonb, recheck_at timestamptz)
         RETURNING id, action
+    ), also AS (
+        INSERT INTO also_actions (decision_id, place, request)
+        SELECT decision.id, place, request
+        FROM decision, jsonb_array_elements(CAST(:decision AS jsonb) -> 'also') WITH ORDINALITY AS wanted (request, place)
+        WHERE :send
     ), attempt AS (
         INSERT INTO attempts (decision_id, request) SELECT id, action FROM decision WHERE :send RETURNING id
     )
@@ -181,6 +189,9 @@ async def is_being_sent(connection: AsyncConnection, decision: int) -> bool:
             .where(
                 attempts.c.decision_id == decision,
                 answers.c.attempt_id.is_(None),
+                sa.func.coalesce(attempts.c.request["endpoint"].astext, "").in_(
+                    ["transition", "request-return", ""]
+                ),
                 attempts.c.at > sa.func.clock_timestamp() - LONGEST_CALL,
             )
         )

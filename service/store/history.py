@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.domain.decision import Outcome
 from service.domain.evidence import EvidenceOrigin
 from service.domain.submission import Submission
-from service.store.decisions import DONE, STATUS_OF, UNCLEAR, Recorded, held_since, recorded_from
+from service.store.decisions import BESIDE, DONE, STATUS_OF, UNCLEAR, Recorded, held_since, recorded_from
 from service.store.fetches import Fetch
 from service.store.inbox import IS_FINAL
 from service.store.pauses import Scope, scopes_from
@@ -122,6 +122,7 @@ _HISTORY = f"""
            (SELECT jsonb_build_object('sent_at', a.at, 'decided_at', d.decided_at, 'recheck_at', d.recheck_at)
             FROM decisions d JOIN attempts a ON a.decision_id = d.id JOIN answers n ON n.attempt_id = a.id
             WHERE d.submission_id = asked.id AND d.outcome = '{Outcome.REQUEST_RETURN}' AND n.status IN {DONE}
+              AND coalesce(a.request ->> 'endpoint', '') NOT IN {BESIDE}
             ORDER BY a.id DESC LIMIT 1) AS asked,
            (SELECT jsonb_build_object(
                 'sent_at', a.at, 'decision', to_jsonb(d) || jsonb_build_object('status', {STATUS_OF}))

@@ -174,6 +174,19 @@ answers = sa.Table(
     sa.Column("answer", JSONB(none_as_null=True)),
 )
 
+# What is to be done beside a decision, once it is applied: ``due_at`` next, null when it is done or given up.
+also_actions = sa.Table(
+    "also_actions",
+    metadata,
+    sa.Column("decision_id", sa.BigInteger, sa.ForeignKey("decisions.id"), primary_key=True),
+    sa.Column("place", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("request", JSONB, nullable=False),
+    sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("since", _moment, nullable=False, server_default=_now),
+    sa.Column("due_at", _moment, server_default=_now),
+    sa.Index("also_actions_due", "due_at", postgresql_where=sa.text("due_at IS NOT NULL")),
+)
+
 # Each decision's status: its newest attempt's answer, ``pending`` without one, else what its outcome implies. Triggers
 # keep this table and the next two, because the previous version also writes decisions during a rolling upgrade.
 decision_states = sa.Table(

@@ -51,6 +51,9 @@ class Metrics:
         self.applications = self._counter(
             "autoreview_applications", "Attempts at applying decisions, by status after.", "status"
         )
+        self.also = self._counter(
+            "autoreview_also", "What was sent beside decisions, by status after.", "endpoint", "status"
+        )
         self.prolific_errors = self._counter("autoreview_prolific_errors", "Prolific's refusals.", "code")
         self.unclaimed = self._counter(
             "autoreview_unclaimed", "Reviews of submissions whose study no rule file names."

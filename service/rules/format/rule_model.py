@@ -17,6 +17,7 @@ from service.rules.format.values import (
     Flag,
     Reads,
     Text,
+    Told,
     detail,
     listed,
     one_of,
@@ -96,12 +97,40 @@ class Conditions(Closed):
             yield detail(wrong(Code.BAD_VALUE, message))
 
 
+class Also(Closed):
+    """Done once beside the outcome, after it is applied."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
+    add_to_group: Text | None = Field(None, description="The id of a participant group of Prolific.")
+    remove_from_group: Text | None = Field(None, description="The id of a participant group of Prolific.")
+    message: Told | None = Field(
+        None,
+        description="Sent to the participant as a message; {fact} fills in a fact.",
+        examples=["Thank you. Part two opens next week."],
+    )
+
+    @classmethod
+    def together(cls, given: dict[str, Any]) -> Iterable[InitErrorDetails]:
+        if not given:
+            yield detail(wrong(Code.EMPTY, f"names nothing to do: {', '.join(cls.keys())}"))
+        for key in ("add_to_group", "remove_from_group"):
+            group = given.get(key)
+            if isinstance(group, Scalar) and group.value.split() != [group.value]:
+                yield detail(wrong(Code.BAD_VALUE, "a group's id has no spaces"), key)
+        groups = [given.get(key) for key in ("add_to_group", "remove_from_group")]
+        first, second = [group.value if isinstance(group, Scalar) else None for group in groups]
+        if first is not None and first == second:
+            yield detail(wrong(Code.BAD_VALUE, "adds to the group that it removes from"), "remove_from_group")
+
+
 class Rule(Actions):
     """Asked in order; the first that is true decides."""
 
     model_config = ConfigDict(
         json_schema_extra={
             "oneOf": [{"required": [action]} for action in ACTIONS],
+            "not": {"required": ["also", "hold"]},
             "dependentRequired": {"allow": ["because"], "because": ["allow"]},
             "dependentSchemas": {
                 "if_unknown": {"anyOf": [{"required": [outcome.value]} for outcome in sorted(SKIPPABLE)]}
@@ -120,6 +149,7 @@ class Rule(Actions):
     tag: Text | None = Field(
         None, description="Kept with the decision, for the analysis.", examples=["excluded"]
     )
+    also: Also | None = Field(None)
     recheck_after: Duration | None = Field(None, description="When to look again.", examples=["7d"])
     if_unknown: Annotated[str, one_of(("skip",))] | None = Field(
         None,
@@ -153,6 +183,9 @@ class Rule(Actions):
             if key in given and needed not in given:
                 message = f"`{needed}` is missing: `allow` says which finding, `because` why it is fine here"
                 yield detail(wrong(Code.MISSING_KEY, message, key=True), key)
+        if "also" in given and "hold" in given:
+            message = "a hold does nothing yet, so nothing can be done beside it: put `also` into the rules that decide"
+            yield detail(wrong(Code.BAD_VALUE, message, key=True), "also")
         skip = given.get("if_unknown")
         if isinstance(skip, Scalar) and skip.value == "skip" and not SKIPPABLE & given.keys():
             message = "only a reject or request_return rule can be skipped when it can't be known"
