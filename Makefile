@@ -35,7 +35,9 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/autoreview check --strict rules
+	$(BIN)/autoreview check rules
+	$(BIN)/autoreview check --strict rules/attention-checks.yaml
+	$(BIN)/autoreview check --strict rules/two-part-task.yaml
 	$(BIN)/autoreview test rules --require-coverage
 
 bench: $(READY)

@@ -17,7 +17,7 @@ from service.postgres.database import Database
 from service.postgres.migrate import head
 from service.rulebook.current import RulesInForce
 from service.rules import Code, Finding, InvalidRules, RuleBook, RuleFile, load
-from service.rules.files import NotAllowed, read_rules
+from service.rules.files import NotAllowed, is_lookalike, read_rules
 from service.store.queue import enqueue_reviews
 from service.store.rulebooks import RulesVersion, decided_under_other_rules, save_book
 from service.telemetry.metrics import Metrics
@@ -83,10 +83,14 @@ class RuleWatcher:
             if news:
                 _tell_errors(rules)
         else:
+            if rules.errors:
+                log.info("rules.mended", files=hashes(loaded))
             rules.errors = ()
-            if hashes(loaded) != hashes(rules.book):
-                rules.book, rules.loaded_at, self.kept = loaded, datetime.now(UTC), False
+            before, rules.book = rules.book, loaded
+            if hashes(loaded) != hashes(before):
+                rules.loaded_at, self.kept = datetime.now(UTC), False
                 log.info("rules.loaded", files=hashes(loaded))
+            if (loaded.warnings, loaded.allowed) != (before.warnings, before.allowed):
                 tell_warnings(loaded)
         self._measure()
 
@@ -122,9 +126,11 @@ def fingerprint(path: Path) -> Fingerprint:
     folder = path if path.is_dir() else None
     try:
         files = sorted(path.glob("*.yaml")) if folder else [path]
+        # A file that is not read for its name is a warning, when it comes and when it is renamed.
+        ignored = sorted(file.name for file in path.iterdir() if is_lookalike(file.name)) if folder else []
     except OSError as error:
         return ((str(path), f"{error.errno}"),)
-    return tuple((file.name, _content_hash(file, folder)) for file in files)
+    return (*((file.name, _content_hash(file, folder)) for file in files), *((name, "") for name in ignored))
 
 
 def _content_hash(file: Path, folder: Path | None) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from service.rules.file_reading import read_file
-from service.rules.files import LARGEST, NotAllowed, read_rules
+from service.rules.files import LARGEST, LOOKALIKE, NotAllowed, is_lookalike, read_rules
 from service.rules.format.findings import START, Code, Finding, Findings, InvalidRules, Mark, Severity
 from service.rules.format.reading import Claims
 from service.rules.rulefile import RuleFile
@@ -99,10 +99,9 @@ def _files(path: Path, findings: Findings) -> Iterator[Path]:
     except OSError as error:
         findings.add(Code.UNREADABLE, START, "", f"can't be read: {error.strerror}")
         return
-    for name in names:
-        if name.lower().endswith((".yml", ".yaml")) and not name.endswith(".yaml"):
-            message = f"{name} is not read: rename it to {Path(name).stem}.yaml"
-            findings.add(Code.NOT_READ, START, "", message, severity="warning")
+    for name in filter(is_lookalike, names):
+        message = f"{name} is not read: rename it to {LOOKALIKE.sub('', name)}.yaml"
+        findings.add(Code.NOT_READ, START, "", message, severity="warning")
     rules = [path / name for name in names if name.endswith(".yaml")]
     if not rules:
         findings.add(Code.EMPTY, START, "", "the folder holds no rule file (*.yaml)")

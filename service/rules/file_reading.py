@@ -23,6 +23,7 @@ from service.rules.format.model import File
 from service.rules.format.reading import Claims, Reading, find, read
 from service.rules.format.yaml_errors import BREAK
 from service.rules.lint.report import RuleReport
+from service.rules.prolific_ids import SHAPE, is_id
 from service.rules.rule import Quantifier, Result, Rule, When
 from service.rules.rulefile import RuleFile, groups_read
 
@@ -168,11 +169,19 @@ class FileReader:
             }
             tree = document.Mapping(tree.start, entries)
         head = read(File, tree, "", self.reading, self.findings)
+        self._tell_strange_ids()
         if head and head.hold_at_most and head.hold_at_most > PAID_AFTER:
             _, node, path = find(tree, "", ("hold_at_most",))
             message = f"has no effect: Prolific itself pays on day {PAID_AFTER.days}"
             self.findings.add(Code.NO_EFFECT, node.start, path, message, severity="warning")
         return head
+
+    def _tell_strange_ids(self) -> None:
+        """Add a finding for each study id that Prolific can't have: no submission will ever be one of its study."""
+        for study, at in self.reading.claims.ids.items():
+            if not is_id(study):
+                message = f"`{study}` is no study id, which has {SHAPE}: write the one in the address of your study on Prolific"
+                self.findings.add(Code.STUDY_ID, at, "studies", message, severity="warning")
 
     def rules(self) -> tuple[Rule, ...]:
         """Those that can be read."""
@@ -194,6 +203,7 @@ class FileReader:
                 report = RuleReport(self.findings, node, path, said.because or "")
                 report.judge(rule)
                 report.tell_unbounded(rule)
+                report.tell_impossible(rule)
             rules.append(rule)
             if always is None and not rule.is_observed and self._always_matches(rule):
                 always = rule.name

@@ -1,14 +1,22 @@
 """Reading the files of a rules folder: regular files, and links that stay inside the folder."""
 
 import os
+import re
 import stat
 from pathlib import Path
 
 LARGEST = 1024 * 1024  # bytes of one file
+# Windows hides the last ending, so that `rules.yaml.txt` looks like `rules.yaml`.
+LOOKALIKE = re.compile(r"\.ya?ml(\.(txt|rtf|docx?))?\Z", re.IGNORECASE)
 
 
 class NotAllowed(Exception):  # caught where files are read and told as a finding
     """The file is none that rules are read from; the message says why."""
+
+
+def is_lookalike(name: str) -> bool:
+    """Whether a file of this name is probably meant to be a rule file, and is none."""
+    return not name.startswith(".") and not name.endswith(".yaml") and LOOKALIKE.search(name) is not None
 
 
 def read_rules(path: Path, folder: Path | None = None) -> bytes:

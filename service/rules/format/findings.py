@@ -38,6 +38,8 @@ class Code(StrEnum):
     NO_EFFECT = "RUL024"
     COSTLY_PATTERN = "RUL025"
     UNBOUNDED_TEXT = "RUL026"
+    IMPOSSIBLE_VALUE = "RUL027"
+    STUDY_ID = "RUL028"
 
 
 MEANINGS: dict[Code, str] = {
@@ -60,12 +62,14 @@ MEANINGS: dict[Code, str] = {
     Code.ACTION_COUNT: "a rule has no action, or several",
     Code.DUPLICATE_NAME: "two rules of a file have the same name",
     Code.UNREACHABLE: "a rule after one that always matches",
-    Code.NOT_READ: "a file in the folder that looks like rules but isn't read (warning)",
+    Code.NOT_READ: "a file in the folder that looks like rules but isn't read, such as `rules.yaml.txt` (warning)",
     Code.NEEDLESS_ALLOW: "a rule allows a policy finding that it doesn't have (warning)",
     Code.NOTHING_EXPECTED: "a test that expects nothing, so it can't fail",
     Code.NO_EFFECT: "a `hold_at_most` of over 21 days: Prolific itself pays on day 21 (warning)",
     Code.COSTLY_PATTERN: "a pattern of matches() that is not in quotes, is inside a macro, or takes too long",
     Code.UNBOUNDED_TEXT: "matches() on a field of evidence whose length no condition before it limits (warning)",
+    Code.IMPOSSIBLE_VALUE: "a comparison with a value that the fact never has (warning, except for `submission.status`)",
+    Code.STUDY_ID: "an id that is copied wrongly; a warning where it looks like no id of Prolific at all",
 }
 
 

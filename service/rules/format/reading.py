@@ -18,6 +18,7 @@ from service.rules.format.given_model import evidence_model
 from service.rules.format.positions import place
 from service.rules.format.values import Closed, described, detail, refuse_all, refused, wrong
 from service.rules.lint.names import unknown_fact
+from service.rules.prolific_ids import problem_of
 from service.rules.rule import Condition
 from service.rules.templates import FORM, Template, TemplateError
 
@@ -118,6 +119,8 @@ class Reading:
             raise wrong(Code.BAD_VALUE, "for every study write `studies: all`, without the list")
         if study.split() != [study]:
             raise wrong(Code.BAD_VALUE, "a study's id has no spaces; ids in a list are separated by commas")
+        if problem := problem_of(study):
+            raise wrong(Code.STUDY_ID, problem)
         if study in self.claims.ids:
             raise wrong(Code.BAD_VALUE, f"{study} stands twice in the list")
         if isinstance(value, Scalar):

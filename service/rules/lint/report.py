@@ -8,6 +8,7 @@ from service.rules.format.findings import Code, Findings, Mark, Severity
 from service.rules.format.positions import place
 from service.rules.format.reading import find
 from service.rules.lint import patterns
+from service.rules.lint.impossible import impossible, impossible_code_type
 from service.rules.lint.remarks import Remark, remarks
 from service.rules.rule import Rule
 
@@ -42,6 +43,15 @@ class RuleReport:
                 f"`size({fact}) < 1000 &&` before it"
             )
             self.findings.add(Code.UNBOUNDED_TEXT, at, path, message, severity="warning")
+
+    def tell_impossible(self, rule: Rule) -> None:
+        """Add a finding for each comparison that is always false or always true, and for a misspelt code type."""
+        for found in impossible(rule.when):
+            at, path = self._condition(found.condition, found.offset)
+            self.findings.add(Code.IMPOSSIBLE_VALUE, at, path, found.message, severity=found.severity)
+        if message := impossible_code_type(rule):
+            _, node, path = find(self.node, self.path, ("complete", "code_type"))
+            self.findings.add(Code.IMPOSSIBLE_VALUE, node.start, path, message, severity="warning")
 
     def _tell(self, remark: Remark, is_allowed: bool) -> None:
         at, path = self._place(remark)

@@ -122,7 +122,9 @@ async def test_a_mended_file_ends_the_alarm(start: Start, tmp_path: Path) -> Non
         assert "autoreview_rules_broken 0.0" in (await world.http.get("/metrics")).text
 
 
-async def test_going_back_to_the_rules_in_force_ends_the_alarm_too(start: Start, tmp_path: Path) -> None:
+async def test_going_back_to_the_rules_in_force_ends_the_alarm_too(
+    start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     async with broken(start, tmp_path) as world:
         write_rules(tmp_path / "rules", APPROVE)
 
@@ -130,6 +132,20 @@ async def test_going_back_to_the_rules_in_force_ends_the_alarm_too(start: Start,
             return not (await world.rules())["errors"]
 
         await until(quiet, "the alarm to end")
+    assert capsys.readouterr().out.count("rules.mended") == 1
+
+
+async def test_a_file_that_is_not_read_for_its_name_is_told(
+    start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with start(APPROVE) as world:
+        write_rules(tmp_path / "rules", HOLD, "new.yaml.txt")
+
+        async def told() -> bool:
+            return any("new.yaml.txt" in one for one in (await world.rules())["warnings"])
+
+        await until(told, "the warning")
+    assert "new.yaml.txt is not read: rename it to new.yaml" in capsys.readouterr().out
 
 
 async def test_a_folder_that_is_gone_keeps_the_last_good_rules(start: Start, tmp_path: Path) -> None:

@@ -107,7 +107,9 @@ def test_what_people_write_in_every_language_stays_as_it_is() -> None:
 def test_findings_of_a_rule_file_are_printed_the_same_way(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "a.yaml").write_text("version: 1\nname: n\nstudies: [s1]\n\u202eevil: 1\n", encoding="utf-8")
+    (tmp_path / "a.yaml").write_text(
+        "version: 1\nname: n\nstudies: [60aca280709ee40ec37d4885]\n\u202eevil: 1\n", encoding="utf-8"
+    )
     echo(*map(str, check(tmp_path)))
     assert "\\u202eevil" in capsys.readouterr().out
 

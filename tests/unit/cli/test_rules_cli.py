@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[3]
 TEXT = """\
 version: 1
 name: A study
-studies: [s1]
+studies: [60aca280709ee40ec37d4885]
 evidence:
   survey:
     from: push

@@ -9,7 +9,7 @@ from service.rules import Finding, RuleFile, check, load
 HEAD = """\
 version: 1
 name: A study
-studies: [s1]
+studies: [60aca280709ee40ec37d4885]
 evidence:
   survey:
     from: push
@@ -50,7 +50,7 @@ def facts() -> dict[str, Any]:
     return {
         "submission": {
             "id": "sub1",
-            "study_id": "s1",
+            "study_id": "60aca280709ee40ec37d4885",
             "participant_id": "p1",
             "status": "AWAITING REVIEW",
             "started_at": "2026-01-01T09:50:00Z",
@@ -62,7 +62,7 @@ def facts() -> dict[str, Any]:
             "return_requested": False,
         },
         "study": {
-            "id": "s1",
+            "id": "60aca280709ee40ec37d4885",
             "name": "A study",
             "status": "ACTIVE",
             "estimated_completion_time": 10.0,

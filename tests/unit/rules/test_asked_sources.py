@@ -38,7 +38,7 @@ RIGHT = [
 
 def written(folder: Path, source: str) -> tuple[Path, str]:
     text = (
-        "version: 1\nname: n\nstudies: [s1]\n"
+        "version: 1\nname: n\nstudies: [60aca280709ee40ec37d4885]\n"
         f"evidence:\n  s: {{from: {source}, fields: {{f: int}}}}\notherwise: approve\n"
     )
     path = folder / "a.yaml"

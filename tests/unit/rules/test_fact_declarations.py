@@ -17,7 +17,9 @@ from service.store.statistics import Past, Times
 from tests.world import rules_text, write_rules
 
 NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
-IN_A_TEST = FactSheet.read(Case("nothing given", 1, {}, frozenset(), None, {}).facts((), "s1"), FACTS).values
+IN_A_TEST = FactSheet.read(
+    Case("nothing given", 1, {}, frozenset(), None, {}).facts((), "60aca280709ee40ec37d4885"), FACTS
+).values
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
@@ -44,7 +46,7 @@ def test_a_fact_has_a_meaning_a_source_and_a_unit_where_it_is_a_measure(name: st
 def test_a_review_computes_every_declared_fact_and_no_other(tmp_path: Path) -> None:
     submission = Submission(
         id="a",
-        study_id="s1",
+        study_id="60aca280709ee40ec37d4885",
         participant_id="p",
         status=Status.AWAITING_REVIEW,
         started_at=NOW - timedelta(minutes=20),
@@ -53,7 +55,15 @@ def test_a_review_computes_every_declared_fact_and_no_other(tmp_path: Path) -> N
         return_requested_at=NOW,
     )
     study = Study(
-        "s1", "A study", "ACTIVE", 10.0, 30.0, 150, 100, "note", (CompletionCode("DONE", "COMPLETED"),)
+        "60aca280709ee40ec37d4885",
+        "A study",
+        "ACTIVE",
+        10.0,
+        30.0,
+        150,
+        100,
+        "note",
+        (CompletionCode("DONE", "COMPLETED"),),
     )
     statistics = {
         "stats": stats_facts(Times(30, 600.0, 100.0, 590.0), 900),

@@ -11,7 +11,7 @@ CheckText = Callable[[str], list[Finding]]
 HEAD = """\
 version: 1
 name: A study
-studies: [s1]
+studies: [60aca280709ee40ec37d4885]
 evidence:
   survey:
     from: push
@@ -118,9 +118,13 @@ YAML = [
     (f"{HEAD}rules:\n{ITEM}   when: true\n    approve:\n", 10, "indent it by 1 space more"),
     (f"{HEAD}rules:\n{ITEM}{WHEN}   approve:\n", 11, "indent it by 1 space more"),
     (f"{HEAD}rules:\n{ITEM}     when: true\n    approve:\n", 10, "indent it by 1 space fewer"),
-    ("version: 1\nname: n\nstudies: [s1\nrules: []\n", 3, "bracket `[` is never closed: `]` is missing"),
+    (
+        "version: 1\nname: n\nstudies: [60aca280709ee40ec37d4885\nrules: []\n",
+        3,
+        "bracket `[` is never closed: `]` is missing",
+    ),
     (HEAD.replace("string}", "string") + "rules: []\n", 7, "bracket `{` is never closed: `}` is missing"),
-    ("version: 1\nname: n\nstudies: [s1]]\n", 3, "bracket `]` closes nothing"),
+    ("version: 1\nname: n\nstudies: [60aca280709ee40ec37d4885]]\n", 3, "bracket `]` closes nothing"),
     (f"{HEAD}rules:\n  -name: first\n{WHEN}    approve:\n", 9, "a space is missing after `-`"),
     (f"{HEAD}rules:\n  - name:first\n{WHEN}    approve:\n", 9, "a space is missing after `name:`"),
     (f"{HEAD}rules:\n{ITEM}    when:true\n    approve:\n", 10, "a space is missing after `when:`"),
@@ -179,7 +183,10 @@ STRUCTURE = [
     (f"{HEAD}limits: {{reject: 20}}\n", "such as `per_day: 20`"),
     (f"{HEAD}limits: {{reject: {{share: 0.25}}}}\n", "`25%`"),
     (f"{HEAD}rules:\n  first: {{when: true, approve: }}\n", "write `- name: …`"),
-    (HEAD.replace("[s1]", "s1, s2"), "write `studies: [s1, s2]`"),
+    (
+        HEAD.replace("[60aca280709ee40ec37d4885]", "60aca280709ee40ec37d4885, 61b0f1c9a5d3e24c7f8a1b02"),
+        "write `studies: [60aca280709ee40ec37d4885, 61b0f1c9a5d3e24c7f8a1b02]`",
+    ),
     (HEAD.replace("version: 1", "version: '1'"), "without quotes"),
     (HEAD.replace("failed: int", "failed: number"), "did you mean `double`?"),
     (HEAD.replace("failed: int", "failed: text"), "did you mean `string`?"),

@@ -11,7 +11,7 @@ from service.rules import MEANINGS, Code, Finding, InvalidRules, check, load
 HEAD = """\
 version: 1
 name: A study
-studies: [s1]
+studies: [60aca280709ee40ec37d4885]
 evidence:
   survey:
     from: push
@@ -29,7 +29,7 @@ def rule(when: str) -> str:
 
 
 def top(text: str) -> str:
-    return f"version: 1\nname: n\nstudies: [s1]\n{text}"
+    return f"version: 1\nname: n\nstudies: [60aca280709ee40ec37d4885]\n{text}"
 
 
 def action(text: str) -> str:
@@ -146,7 +146,7 @@ def test_positions_hold_with_the_line_ends_of_windows(found: CheckText) -> None:
 
 
 def test_names_inside_a_text_of_a_condition_are_no_calls(found: CheckText) -> None:
-    assert found(rule("""submission.id != "has(x) dyn(y) and = or" // has(z)""")) == []
+    assert found(rule("""submission.entered_code != "has(x) dyn(y) and = or" // has(z)""")) == []
 
 
 STRUCTURE = [
@@ -190,10 +190,16 @@ STRUCTURE = [
     ("version: '1'\nname: n\nstudies: all\n", 1, 10, "RUL008", "must be 1"),
     ("version: 1\nname: ''\nstudies: all\n", 2, 7, "RUL003", "empty text"),
     ("version: 1\nname: n\nstudies: []\n", 3, 10, "RUL003", "empty list"),
-    ("version: 1\nname: n\nstudies: s1\n", 3, 10, "RUL007", "a list of ids"),
+    ("version: 1\nname: n\nstudies: 60aca280709ee40ec37d4885\n", 3, 10, "RUL007", "a list of ids"),
     ("version: 1\nname: n\nstudies: [all]\n", 3, 11, "RUL008", "studies: all"),
-    ("version: 1\nname: n\nstudies: [a, a]\n", 3, 14, "RUL008", "twice"),
-    ("version: 1\nname: n\nstudies: [a, null]\n", 3, 14, "RUL007", "must be a text"),
+    (
+        "version: 1\nname: n\nstudies: [60aca280709ee40ec37d4885, 60aca280709ee40ec37d4885]\n",
+        3,
+        37,
+        "RUL008",
+        "twice",
+    ),
+    ("version: 1\nname: n\nstudies: [60aca280709ee40ec37d4885, null]\n", 3, 37, "RUL007", "must be a text"),
     (top("mode: lief\n"), 4, 7, "RUL008", "did you mean `live`?"),
     (top("otherwise: reject\n"), 4, 12, "RUL008", "approve, hold"),
     (top("hold_at_most: soon\n"), 4, 15, "RUL008", "write it like 30m, 12h, 7d or 1h30m"),

@@ -38,7 +38,7 @@ def test_a_file_tells_what_it_declares(loaded: LoadText, tmp_path: Path) -> None
     assert (file.path, file.name, file.studies, file.mode) == (
         "a.yaml",
         "A study",
-        ("s1",),
+        ("60aca280709ee40ec37d4885",),
         Mode.APPROVE_ONLY,
     )
     assert file.hash == hashlib.sha256((tmp_path / "a.yaml").read_bytes()).hexdigest()
@@ -93,12 +93,12 @@ def test_how_long_a_submission_may_be_held_is_a_duration(
 
 
 def test_holding_for_longer_than_prolific_waits_is_warned_of(tmp_path: Path) -> None:
-    path = write(tmp_path, "a.yaml", "[s1]", "hold_at_most: 21d1s\n")
+    path = write(tmp_path, "a.yaml", "[60aca280709ee40ec37d4885]", "hold_at_most: 21d1s\n")
     [finding] = check(path)
     assert (finding.line, finding.column, finding.code, finding.severity) == (4, 15, "RUL024", "warning")
     assert finding.message == "has no effect: Prolific itself pays on day 21"
     assert load(path).files[0].hold_at_most == timedelta(days=21, seconds=1)
-    assert check(write(tmp_path, "a.yaml", "[s1]", "hold_at_most: 21d\n")) == []
+    assert check(write(tmp_path, "a.yaml", "[60aca280709ee40ec37d4885]", "hold_at_most: 21d\n")) == []
 
 
 def test_study_ids_stay_the_text_that_stands_there(tmp_path: Path) -> None:
@@ -129,13 +129,19 @@ def test_study_ids_stay_the_text_that_stands_there(tmp_path: Path) -> None:
 )
 def test_durations_read_as_people_write_them(tmp_path: Path, text: str, duration: timedelta) -> None:
     evidence = f"evidence: {{s: {{from: push, fields: {{a: int}}, wait: {text}}}}}\n"
-    assert load(write(tmp_path, "a.yaml", "[s1]", evidence)).files[0].evidence["s"].wait == duration
+    assert (
+        load(write(tmp_path, "a.yaml", "[60aca280709ee40ec37d4885]", evidence)).files[0].evidence["s"].wait
+        == duration
+    )
 
 
 @pytest.mark.parametrize("text", ["0s", "-1h", "1 h", "1w", "30", "m", "1m1h", "1.5h", "999999999d", "٣h"])
 def test_what_is_no_duration_is_refused(tmp_path: Path, text: str) -> None:
     path = write(
-        tmp_path, "a.yaml", "[s1]", f"evidence: {{s: {{from: push, fields: {{a: int}}, wait: {text}}}}}\n"
+        tmp_path,
+        "a.yaml",
+        "[60aca280709ee40ec37d4885]",
+        f"evidence: {{s: {{from: push, fields: {{a: int}}, wait: {text}}}}}\n",
     )
     assert [finding.path for finding in check(path)] == ["evidence.s.wait"]
 
@@ -150,10 +156,18 @@ def test_a_byte_order_mark_and_anchors_are_fine(tmp_path: Path) -> None:
 
 def test_a_study_goes_by_the_file_that_names_it_else_by_the_one_for_all(tmp_path: Path) -> None:
     write(tmp_path, "a.yaml", "all")
-    write(tmp_path, "b.yaml", "[s1]", "evidence: {survey: {from: push, fields: {a: int}}}\n")
+    write(
+        tmp_path,
+        "b.yaml",
+        "[60aca280709ee40ec37d4885]",
+        "evidence: {survey: {from: push, fields: {a: int}}}\n",
+    )
     book = load(tmp_path)
     assert [file.path for file in book.files] == ["a.yaml", "b.yaml"]
-    assert [file and file.path for file in (book.file_for("s1"), book.file_for("s2"))] == ["b.yaml", "a.yaml"]
+    assert [
+        file and file.path
+        for file in (book.file_for("60aca280709ee40ec37d4885"), book.file_for("61b0f1c9a5d3e24c7f8a1b02"))
+    ] == ["b.yaml", "a.yaml"]
     assert [file.path for file in book.files_declaring("survey")] == ["b.yaml"]
     assert book.files_declaring("other") == ()
 
@@ -169,15 +183,19 @@ def test_a_part_of_a_study_goes_by_its_own_file_else_its_parents_else_the_one_fo
 
 
 def test_a_study_that_no_file_claims_has_none(tmp_path: Path) -> None:
-    write(tmp_path, "a.yaml", "[s1]")
-    assert load(tmp_path).file_for("s2") is None
+    write(tmp_path, "a.yaml", "[60aca280709ee40ec37d4885]")
+    assert load(tmp_path).file_for("61b0f1c9a5d3e24c7f8a1b02") is None
 
 
 def test_two_files_for_one_study_are_told_with_both_names(tmp_path: Path) -> None:
-    first, second = write(tmp_path, "a.yaml", "[s1]"), write(tmp_path, "b.yaml", "[s0, s1]")
+    first, second = (
+        write(tmp_path, "a.yaml", "[60aca280709ee40ec37d4885]"),
+        write(tmp_path, "b.yaml", "[61b0f1c9a5d3e24c7f8a1b00, 60aca280709ee40ec37d4885]"),
+    )
     [finding] = check(tmp_path)
     assert (
-        str(finding) == f"{second}:3:15: RUL010 error studies: study s1 is named by both {first} and {second}"
+        str(finding)
+        == f"{second}:3:37: RUL010 error studies: study 60aca280709ee40ec37d4885 is named by both {first} and {second}"
     )
 
 
@@ -191,8 +209,8 @@ def test_two_files_for_all_are_told_with_both_names(tmp_path: Path) -> None:
 
 def test_errors_of_all_files_are_told_at_once_in_order(tmp_path: Path) -> None:
     write(tmp_path, "b.yaml", "[]")
-    write(tmp_path, "a.yaml", "[s1]", "mode: x\nrulez: []\n")
-    write(tmp_path, "c.yaml", "[s3]")
+    write(tmp_path, "a.yaml", "[60aca280709ee40ec37d4885]", "mode: x\nrulez: []\n")
+    write(tmp_path, "c.yaml", "[61b0f1c9a5d3e24c7f8a1b03]")
     with pytest.raises(InvalidRules) as caught:
         load(tmp_path)
     places = [(Path(finding.file).name, finding.line) for finding in caught.value.findings]
@@ -214,9 +232,10 @@ def test_a_folder_that_is_missing_or_empty_is_an_error(tmp_path: Path) -> None:
     assert (finding.code, finding.line, finding.column) == ("RUL001", 1, 1)
 
 
-def test_a_yml_file_is_warned_of_and_not_read(tmp_path: Path) -> None:
-    write(tmp_path, "a.yaml", "[s1]")
-    (tmp_path / "b.yml").write_text("nonsense", encoding="utf-8")
+@pytest.mark.parametrize("name", ["b.yml", "b.YAML", "b.Yml", "b.yaml.txt", "b.YML.TXT", "b.yaml.rtf"])
+def test_a_file_that_looks_like_rules_is_warned_of_and_not_read(tmp_path: Path, name: str) -> None:
+    write(tmp_path, "a.yaml", "[60aca280709ee40ec37d4885]")
+    (tmp_path / name).write_text("nonsense", encoding="utf-8")
     [finding] = check(tmp_path)
     assert (finding.severity, finding.code) == ("warning", "RUL021")
     assert "b.yaml" in finding.message
@@ -224,7 +243,7 @@ def test_a_yml_file_is_warned_of_and_not_read(tmp_path: Path) -> None:
 
 
 def test_hidden_files_are_nobodys_rules(tmp_path: Path) -> None:
-    write(tmp_path, "a.yaml", "[s1]")
+    write(tmp_path, "a.yaml", "[60aca280709ee40ec37d4885]")
     (tmp_path / ".#a.yaml").symlink_to("nowhere")
     assert check(tmp_path) == []
 
@@ -290,7 +309,7 @@ def test_a_link_out_of_the_folder_is_refused_without_a_word_of_its_content(
 
 def test_links_inside_the_folder_are_read_as_kubernetes_makes_them(tmp_path: Path) -> None:
     (tmp_path / "real" / "..1").mkdir(parents=True)
-    write(tmp_path / "real" / "..1", "a.yaml", "[s1]")
+    write(tmp_path / "real" / "..1", "a.yaml", "[60aca280709ee40ec37d4885]")
     (tmp_path / "real" / "..data").symlink_to("..1")
     (tmp_path / "real" / "a.yaml").symlink_to("..data/a.yaml")
     (tmp_path / "mounted").symlink_to("real")
@@ -298,7 +317,7 @@ def test_links_inside_the_folder_are_read_as_kubernetes_makes_them(tmp_path: Pat
 
 
 def test_a_file_that_somebody_names_may_be_a_link(tmp_path: Path) -> None:
-    write(tmp_path, "a.yaml", "[s1]")
+    write(tmp_path, "a.yaml", "[60aca280709ee40ec37d4885]")
     (tmp_path / "links").mkdir()
     (tmp_path / "links" / "b.yaml").symlink_to(tmp_path / "a.yaml")
     assert check(tmp_path / "links" / "b.yaml") == []

@@ -121,7 +121,7 @@ def test_a_rule_that_says_observe_false_decides(loaded: LoadText, facts: Facts) 
 
 
 def test_it_hides_no_rule_behind_it_however_often_it_matches(found: CheckText) -> None:
-    head = "version: 1\nname: n\nstudies: [s1]\nrules:\n"
+    head = "version: 1\nname: n\nstudies: [60aca280709ee40ec37d4885]\nrules:\n"
     always = observed("hold: Look.", "'true'")
     assert found(f"{head}{always}{decider()}") == []
     [finding] = found(f"{head}{decider(when='true')}{observed('hold: Look.', 'submission.pace > 0.5')}")

@@ -13,7 +13,7 @@ CheckText = Callable[[str], list[Finding]]
 HEAD = """\
 version: 1
 name: A study
-studies: [s1]
+studies: [60aca280709ee40ec37d4885]
 evidence:
   s:
     from: push

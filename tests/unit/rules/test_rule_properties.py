@@ -16,7 +16,7 @@ from service.rules import FACTS, FieldType, InvalidRules, RuleFile, check, load,
 HEAD = """\
 version: 1
 name: A study
-studies: [s1]
+studies: [60aca280709ee40ec37d4885]
 evidence:
   survey:
     from: push

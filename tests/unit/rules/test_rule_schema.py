@@ -14,7 +14,7 @@ from service.rules.format.findings import Findings
 
 RULES = Path(__file__).parents[3] / "rules"
 FILES = sorted(RULES.glob("*.yaml"))
-HEAD = "version: 1\nname: n\nstudies: [s1]\n"
+HEAD = "version: 1\nname: n\nstudies: [60aca280709ee40ec37d4885]\n"
 RULE = f"{HEAD}rules:\n  - name: r\n    when: submission.pace > 1.0\n"
 LONG = "You missed two of our attention checks, and each of them said in plain words what to answer. Please write."
 
@@ -101,10 +101,10 @@ def test_what_loads_is_valid(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "name: n\nstudies: [s1]\n",
-        "version: 2\nname: n\nstudies: [s1]\n",
+        "name: n\nstudies: [60aca280709ee40ec37d4885]\n",
+        "version: 2\nname: n\nstudies: [60aca280709ee40ec37d4885]\n",
         "version: 1\nname: n\nstudies: []\n",
-        "version: 1\nname: n\nstudies: s1\n",
+        "version: 1\nname: n\nstudies: 60aca280709ee40ec37d4885\n",
         "version: 1\nname: n\nstudies: [all]\n",
         f"{HEAD}rulez: []\n",
         f"{HEAD}mode: lief\n",

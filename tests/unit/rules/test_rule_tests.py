@@ -14,7 +14,7 @@ CheckText = Callable[[str], list[Finding]]
 HEAD = """\
 version: 1
 name: A study
-studies: [s1]
+studies: [60aca280709ee40ec37d4885]
 evidence:
   survey:
     from: push
@@ -113,7 +113,7 @@ def test_what_is_not_given_has_its_default(loaded: LoadText) -> None:
             "status": "AWAITING REVIEW",
             "code_type": "COMPLETED",
             "return_requested": False,
-            "study_id": "s1",
+            "study_id": "60aca280709ee40ec37d4885",
             "time_taken": 600,
             "pace": 1.0,
             "completed_at": "2026-01-01T10:00:00+00:00",
@@ -127,7 +127,7 @@ def test_what_is_not_given_has_its_default(loaded: LoadText) -> None:
             "maximum_allowed_time": 60.0,
             "reward": 150,
             "total_available_places": 100,
-            "id": "s1",
+            "id": "60aca280709ee40ec37d4885",
         },
         "participant": {"submissions": 0, "approved": 0, "rejected": 0, "returned": 0},
         "evidence": {"survey": {"received": False}},

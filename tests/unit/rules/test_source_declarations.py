@@ -10,7 +10,7 @@ from service.rules.rulefile import RuleFile
 
 FILE = """version: 1
 name: a
-studies: [s1]
+studies: [60aca280709ee40ec37d4885]
 evidence:
   survey:
     from: push

@@ -1,0 +1,113 @@
+"""Study ids that are copied wrongly, and comparisons with values that a fact never has."""
+
+from pathlib import Path
+
+import pytest
+
+from service.rules import Finding, check
+
+STUDY = "60aca280709ee40ec37d4885"
+
+
+def findings(folder: Path, text: str) -> list[Finding]:
+    (folder / "a.yaml").write_text(text, encoding="utf-8")
+    return [one for one in check(folder) if one.code in {"RUL027", "RUL028"}]
+
+
+def condition(folder: Path, source: str) -> list[Finding]:
+    text = f"version: 1\nname: n\nstudies: [{STUDY}]\nrules:\n  - name: r\n    when: '{source}'\n    hold: Look.\n"
+    return findings(folder, text)
+
+
+@pytest.mark.parametrize(
+    ("written", "severity", "said"),
+    [
+        (
+            f"https://app.prolific.com/researcher/workspaces/studies/{STUDY}/submissions",
+            "error",
+            f"write {STUDY}",
+        ),
+        (
+            f"https://app.prolific.com/p/5f0c3a1be7d94c0d87654321/studies/{STUDY}?a=b",
+            "error",
+            f"write {STUDY}",
+        ),
+        (f"studies/{STUDY}", "error", f"write {STUDY}"),
+        ("https://app.prolific.com/researcher", "error", "without the id of a study"),
+        (STUDY.upper(), "error", f"has capital letters: write {STUDY}"),
+        (STUDY[:22], "error", "has 22 characters"),
+        (f"{STUDY}00", "error", "has 26 characters"),
+        ('"1234567890123456789012"', "error", "has 22 characters"),
+        ("replace-with-your-study-id", "warning", "no study id"),
+        ("stroop", "warning", "no study id"),
+    ],
+)
+def test_a_wrong_study_id_is_found_with_the_id_taken_out(
+    tmp_path: Path, written: str, severity: str, said: str
+) -> None:
+    [found] = findings(tmp_path, f"version: 1\nname: n\nstudies:\n  - {written}\n")
+    assert (found.code, found.severity, found.line) == ("RUL028", severity, 4)
+    assert said in found.message
+
+
+@pytest.mark.parametrize("written", [STUDY, '"123456789012345678901234"', "all"])
+def test_a_right_study_id_is_none(tmp_path: Path, written: str) -> None:
+    studies = written if written == "all" else f"[{written}]"
+    assert findings(tmp_path, f"version: 1\nname: n\nstudies: {studies}\n") == []
+
+
+@pytest.mark.parametrize(
+    ("source", "severity", "said"),
+    [
+        ('submission.status == "REJECTED"', "error", 'is always "AWAITING REVIEW"'),
+        ('"REJECTED" == submission.status', "error", 'never "REJECTED"'),
+        ('submission.status != "APPROVED"', "error", 'never "APPROVED"'),
+        ('submission.status == "AWAITING_REVIEW"', "error", 'is always "AWAITING REVIEW"'),
+        ('submission.pace > 2.0 && !(submission.status in ["AWAITING REVIEW", "RETURNED"])', "error", '"RETURNED"'),
+        ('submission.code_type == "completed"', "warning", 'did you mean "COMPLETED"?'),
+        ('"Completed" == submission.code_type', "warning", 'did you mean "COMPLETED"?'),
+        ('submission.code_type in ["SCREENED-OUT", "OTHER"]', "warning", 'did you mean "SCREENED_OUT"?'),
+        ('submission.code_type == "NO CONSENT"', "warning", 'did you mean "NO_CONSENT"?'),
+        ('submission.code_type == "COMPLTED"', "warning", 'did you mean "COMPLETED"?'),
+        ('submission.code_type == "none"', "warning", 'did you mean "NONE"?'),
+        ('study.status == "active"', "warning", 'did you mean "ACTIVE"?'),
+        ('study.status == "RUNNING"', "warning", "it is one of"),
+        ('study.id == "60aca"', "warning", "24 digits"),
+    ],
+)  # fmt: skip
+def test_a_value_that_the_fact_never_has_is_found(
+    tmp_path: Path, source: str, severity: str, said: str
+) -> None:
+    [found] = condition(tmp_path, source)
+    assert (found.code, found.severity, found.line) == ("RUL027", severity, 6)
+    assert said in found.message
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'submission.status == "AWAITING REVIEW"',
+        'submission.code_type in ["COMPLETED", "HALF_DONE", "COMPLETED_2", "NONE", "UNKNOWN", "SCREENED_OUT_PAYMENT"]',
+        'study.status in ["ACTIVE", "PAUSED", "AWAITING REVIEW"]',
+        f'study.id == "{STUDY}"',
+        'submission.entered_code == "completed"',
+        'submission.status.startsWith("A")',
+    ],
+)
+def test_a_value_that_the_fact_may_have_is_none(tmp_path: Path, source: str) -> None:
+    assert condition(tmp_path, source) == []
+
+
+@pytest.mark.parametrize(
+    ("code_type", "meant"), [("PARTIAL", "PARTIAL_PAYMENT"), ("completed", "COMPLETED"), ("HALF_PAY", None)]
+)
+def test_a_code_type_of_an_action_that_resembles_a_known_one_is_a_warning(
+    tmp_path: Path, code_type: str, meant: str | None
+) -> None:
+    text = (
+        f"version: 1\nname: n\nstudies: [{STUDY}]\nrules:\n  - name: r\n    when: submission.pace > 2.0\n"
+        f"    complete: {{code_type: {code_type}}}\n"
+    )
+    found = findings(tmp_path, text)
+    assert [one.severity for one in found] == ["warning"] * (meant is not None)
+    assert all(f"did you mean `{meant}`?" in one.message for one in found)
