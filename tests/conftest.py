@@ -15,6 +15,7 @@ from psycopg import sql
 
 from service.postgres.embedded import delete_database, embedded_postgres
 from service.postgres.migrate import migrate
+from tests.databases import TEMPLATE, Databases, create, named
 from tests.world import World, rules_text, world, write_rules
 
 Start = Callable[..., AbstractAsyncContextManager[World]]
@@ -53,30 +54,28 @@ def postgres(postgres_folder: Path) -> Iterator[str]:
     """A real PostgreSQL for the whole run, with one migrated database to copy from."""
     with embedded_postgres(postgres_folder) as url:
         _hurry(url)
-        create(url, "migrated")
-        migrate(named(url, "migrated"))
+        create(url, TEMPLATE)
+        migrate(named(url, TEMPLATE))
         yield url
     delete_database(postgres_folder)
 
 
 def _hurry(url: str) -> None:
-    """Nothing has to outlive a crash of this machine, and no vacuum may keep ``migrated`` from being copied."""
+    """Nothing has to outlive a crash of this machine, and no vacuum may keep the template from being copied."""
+    password = psycopg.conninfo.conninfo_to_dict(url)["password"]
     with psycopg.connect(url, autocommit=True) as connection:
         for name in ("fsync", "full_page_writes", "autovacuum"):
             connection.execute(sql.SQL("ALTER SYSTEM SET {} = off").format(sql.Identifier(name)))
         connection.execute("SELECT pg_reload_conf()")
+        # Each connection computes as many hashes as the stored password says.
+        connection.execute("SET scram_iterations = 1")
+        connection.execute(sql.SQL("ALTER ROLE CURRENT_USER PASSWORD {}").format(sql.Literal(password)))
 
 
-def named(url: str, database: str) -> str:
-    return f"{url.rpartition('/')[0]}/{database}"
-
-
-def create(url: str, database: str, *, like: str = "template1") -> None:
-    statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
-        sql.Identifier(database), sql.Identifier(like)
-    )
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(statement)
+@pytest.fixture(scope="session")
+def databases(postgres: str) -> Databases:
+    """The databases of ``postgres``."""
+    return Databases(postgres)
 
 
 @pytest.fixture
@@ -88,13 +87,10 @@ def empty_database_url(postgres: str) -> str:
 
 
 @pytest.fixture
-def database_url(postgres: str) -> Iterator[str]:
+def database_url(databases: Databases) -> Iterator[str]:
     """A database of this version's schema, nothing in it."""
-    name = f"test_{uuid4().hex}"
-    create(postgres, name, like="migrated")
-    yield named(postgres, name)
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with databases.migrated() as url:
+        yield url
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx
 
 from tests import warm
-from tests.world import ADMIN, EVIDENCE, SECRET, TOKEN, until
+from tests.world import ADMIN, EVIDENCE, SECRET, TOKEN, client, until
 
 
 def environment(settings: Mapping[str, object]) -> dict[str, str]:
@@ -98,7 +98,7 @@ async def serving(settings: Mapping[str, object], log: Path, *arguments: str) ->
             sys.executable, "-m", "service", "serve", *arguments,
             env=environment(settings), stdout=output, stderr=output,
         )  # fmt: skip
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{settings['port']}", timeout=30) as http:
+    async with client(f"http://127.0.0.1:{settings['port']}") as http:
 
         async def ready() -> bool:
             assert process.returncode is None, log.read_text()

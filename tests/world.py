@@ -33,6 +33,7 @@ from service.sandbox.state import SandboxState
 from service.sandbox.studies import STROOP
 from service.serve import bind, running
 from service.settings import Settings
+from service.web.outgoing import certificates
 
 SECRET = "a-secret"
 TOKEN = "sandbox-token"
@@ -203,6 +204,11 @@ async def in_force(world: World, *texts: str) -> None:
     await until(look, "the rules to be in force")
 
 
+def client(url: str, *, headers: Mapping[str, str] | None = None) -> httpx.AsyncClient:
+    """An HTTP client. Its certificates, which no test needs, are loaded once."""
+    return httpx.AsyncClient(base_url=url, headers=headers, timeout=30, verify=certificates())
+
+
 def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
@@ -269,6 +275,6 @@ async def world(
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         async with (
             running(service, parts, listener, drain=0),
-            httpx.AsyncClient(base_url=url, timeout=30) as http,
+            client(url) as http,
         ):
             yield World(state, service, http, url, prolific_url)

@@ -1,5 +1,7 @@
 """Migrate a database to this version's schema, exactly once when several processes try at the same time."""
 
+from functools import cache
+
 import psycopg
 import sqlalchemy as sa
 import structlog
@@ -38,6 +40,7 @@ def alembic_config() -> Config:
     return config
 
 
+@cache  # reads every migration
 def head() -> str:
     """The revision this version of the service was written for."""
     revision = ScriptDirectory.from_config(alembic_config()).get_current_head()

@@ -15,6 +15,7 @@ from service.sandbox.faults import WebhookFaults
 from service.sandbox.hooks import STATUS_CHANGE, Event, EventStatus, JsonStyle
 from service.sandbox.model import SimSubmission
 from service.sandbox.state import SandboxState
+from service.web.outgoing import certificates
 
 log = structlog.get_logger(__name__)
 
@@ -64,6 +65,7 @@ class Deliveries:
         limits = httpx.Limits(max_connections=self._at_once, max_keepalive_connections=self._at_once)
         self._http = httpx.AsyncClient(
             trust_env=False,
+            verify=certificates(trust_env=False),
             timeout=TIMEOUT,
             limits=limits,
             transport=self._transport,

@@ -1,6 +1,8 @@
 """HTTP clients for the world outside, with the proxies and certificates that the environment names."""
 
 import os
+import ssl
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,20 @@ def http_client(**options: Any) -> httpx.AsyncClient:
         # OpenSSL would trust nobody, and every call would fail.
         raise ConfigurationError(f"SSL_CERT_DIR names no folder: {folders}. Correct or unset it.")
     try:
-        return httpx.AsyncClient(**options)
+        return httpx.AsyncClient(verify=certificates(), **options)
     except (OSError, ImportError, ValueError, httpx.InvalidURL) as error:
         raise ConfigurationError(_explanation(error)) from None
+
+
+def certificates(*, trust_env: bool = True) -> ssl.SSLContext:
+    """Return what clients trust, loaded once: it takes 30 ms. Raises OSError if the files can't be read."""
+    file, folder = (os.environ.get(name) if trust_env else None for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"))
+    return _loaded(file, folder)
+
+
+@cache
+def _loaded(file: str | None, folder: str | None) -> ssl.SSLContext:
+    return httpx.create_ssl_context(trust_env=bool(file or folder))
 
 
 def _explanation(error: Exception) -> str:

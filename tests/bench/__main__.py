@@ -7,7 +7,7 @@ from pathlib import Path
 from service.postgres.embedded import delete_database, embedded_postgres
 from service.postgres.migrate import migrate
 from tests.bench import intake, review, rules
-from tests.conftest import create, named
+from tests.databases import create, named
 
 PARTS = ("intake", "rules", "review")
 

@@ -13,7 +13,7 @@ import uvloop
 
 from tests.bench.load import Load, load
 from tests.bench.report import report
-from tests.conftest import create, named
+from tests.databases import create, named
 from tests.world import rules_text, write_rules
 
 NUMBER = 20_000  # requests of each variant

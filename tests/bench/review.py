@@ -16,7 +16,7 @@ import psutil
 from tests.bench import standin
 from tests.bench.load import load
 from tests.bench.report import report
-from tests.conftest import create, named
+from tests.databases import create, named
 from tests.process import complete_settings, serving
 from tests.statements import Executed, ServerLog, logged
 from tests.world import signed, status_change, until, write_rules

@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from service import __version__
-from tests.conftest import create, named
+from tests.databases import create, named
 from tests.process import free_port
 from tests.unit.deploy.dockerfile import HOME, carry_out, settings, stages
 from tests.world import rules_text, write_rules

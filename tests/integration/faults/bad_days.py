@@ -29,7 +29,7 @@ from psycopg import sql
 from service.domain.submission import Status
 from service.sandbox.faults import Fault
 from service.sandbox.model import SimSubmission
-from tests.conftest import create, named
+from tests.databases import TEMPLATE, create, named
 from tests.integration.faults.basis import APPROVING, LENIENT, OBSERVING, STRICT, VARIANTS
 from tests.integration.faults.day import DONE, HALF_DONE, NO_CODE, WRONG_CODE, Day, bad_day
 from tests.integration.faults.invariants import broken
@@ -94,7 +94,7 @@ class Loop:
 @contextmanager
 def database(postgres: str) -> Iterator[str]:
     name = f"day_{uuid4().hex}"
-    create(postgres, name, like="migrated")
+    create(postgres, name, like=TEMPLATE)
     try:
         yield named(postgres, name)
     finally:

@@ -23,7 +23,7 @@ from service.serve import bind, serve
 from service.settings import Settings
 from service.telemetry.log import configure_logs
 from tests.process import free_port
-from tests.world import ADMIN, EVIDENCE, SECRET, TOKEN, until
+from tests.world import ADMIN, EVIDENCE, SECRET, TOKEN, client, until
 
 # A process that has imported everything once, and only forks: 20 times as fast as an interpreter's start.
 FORKS: ForkServerContext = multiprocessing.get_context("forkserver")
@@ -98,7 +98,7 @@ class Replicas:
             target=_run, args=(settings, self.database_url, self.rules, self.clock, log), daemon=True
         )
         process.start()
-        http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30)
+        http = client(f"http://127.0.0.1:{port}")
         replica = Replica(process, http, log)
         self.started.append(replica)
         await replica.ready()

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from uuid import uuid4
 
-import httpx
 import psycopg
 import pytest
 from sqlalchemy import text
@@ -13,8 +12,10 @@ from service.app import Parts
 from service.domain.webhook import Event
 from service.intake.writer import InboxWriter, Receipt
 from service.postgres.database import Database
-from tests.conftest import Start, named
+from tests.conftest import Start
+from tests.databases import named
 from tests.world import ADMIN, bearer, signed, status_change
+from tests.world import client as http_client
 
 WEB = Parts(web=True, worker=False)
 
@@ -198,7 +199,7 @@ async def test_thousands_of_events_are_each_stored_once(start: Start) -> None:
     async with start(parts=WEB) as world:
 
         async def client(name: int) -> list[int]:
-            async with httpx.AsyncClient(base_url=world.url, timeout=30) as http:
+            async with http_client(world.url) as http:
                 codes = []
                 for number in range(50):
                     body = status_change(f"s{name}-{number % 40}")

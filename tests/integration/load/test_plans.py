@@ -29,7 +29,8 @@ from service.store.reviews import begin_review, end_review
 from service.store.rulebooks import RulesVersion, decided_under_other_rules
 from service.store.statistics import past_of_participant
 from service.store.submissions import studies_with_parents
-from tests.conftest import Start, create, named
+from tests.conftest import Start
+from tests.databases import TEMPLATE, create, named
 from tests.integration.load.filling import STUDIES, fill
 from tests.integration.load.plans import Executed, noted
 
@@ -40,7 +41,7 @@ WEB = Parts(worker=False)
 
 @pytest.fixture(scope="module")
 def filled_url(postgres: str) -> str:
-    create(postgres, "filled", like="migrated")
+    create(postgres, "filled", like=TEMPLATE)
     fill(named(postgres, "filled"), NUMBER)
     return named(postgres, "filled")
 

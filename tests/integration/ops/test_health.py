@@ -6,7 +6,8 @@ import psycopg
 
 from service.app import Parts
 from service.store.workers import FRESH
-from tests.conftest import Start, named
+from tests.conftest import Start
+from tests.databases import named
 from tests.world import World, until
 
 

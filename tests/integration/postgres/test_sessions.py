@@ -7,7 +7,8 @@ import psycopg
 import pytest
 
 from service.postgres.connection import Connections, connect
-from tests.conftest import Start, named
+from tests.conftest import Start
+from tests.databases import named
 from tests.process import autoreview
 
 DEFAULTS = [

@@ -18,6 +18,7 @@ from service.prolific import Prolific
 from service.sandbox.app import DEFAULT_ACCESS, create_app
 from service.sandbox.server import running, shipped_state
 from service.sandbox.state import SandboxState
+from tests.world import client
 
 TIME_SCALE = 20_000.0
 SECRET = "s3cr3t-example-value"
@@ -74,8 +75,8 @@ async def prolific(base_url: str) -> AsyncIterator[Prolific]:
 @pytest.fixture
 async def http(base_url: str) -> AsyncIterator[httpx.AsyncClient]:
     headers = {"Authorization": f"Token {DEFAULT_ACCESS}"}
-    async with httpx.AsyncClient(base_url=base_url, headers=headers) as client:
-        yield client
+    async with client(base_url, headers=headers) as http:
+        yield http
 
 
 @pytest.fixture
