@@ -82,7 +82,7 @@ async def _connect(
     ask: bool,
     dry_run: bool,
 ) -> dict[str, Any]:
-    from service.connect.execute import carry_out, saying_what_to_do
+    from service.connect.execute import carry_out, with_advice
     from service.connect.plan import SecretStep, plan
     from service.connect.report import connected
     from service.connect.secret_file import check_writable
@@ -95,21 +95,21 @@ async def _connect(
             typer.confirm(REPLACING, abort=True, err=True)
         if dry_run:
             return connected(planned, None, base, file)
-        with saying_what_to_do():
+        with with_advice():
             return connected(planned, await carry_out(prolific, planned, file), base, file)
 
 
 async def _disconnect(
     settings: "Settings", workspace: str | None, base: str, *, dry_run: bool
 ) -> dict[str, Any]:
-    from service.connect.execute import disconnect, saying_what_to_do
+    from service.connect.execute import disconnect, with_advice
     from service.connect.report import disconnected
     from service.web.address import webhook_url
 
     async with _prolific(settings) as prolific:
         found = await _look(prolific, workspace)
         if not dry_run:
-            with saying_what_to_do():
+            with with_advice():
                 await disconnect(prolific, found, webhook_url(base))
     return disconnected(found, webhook_url(base), dry_run=dry_run)
 
@@ -124,7 +124,7 @@ def _prolific(settings: "Settings") -> "Prolific":
 
 
 async def _look(prolific: "Prolific", workspace: str | None) -> "Found":
-    from service.connect.execute import choose_workspace, look, saying_what_to_do
+    from service.connect.execute import choose_workspace, look, with_advice
 
-    with saying_what_to_do():
+    with with_advice():
         return await look(prolific, await choose_workspace(prolific, workspace))

@@ -1,1 +1,1 @@
-"""Prolific's side of the service: the workspace's secret and the subscription that sends webhooks here."""
+"""Set up Prolific's side: the workspace's secret and the subscription that sends webhooks here."""

@@ -1,4 +1,4 @@
-"""Setting up Prolific's side: looking, doing what the plan says, and taking it down again."""
+"""Set up Prolific's side: find what is there, carry out the plan, and disconnect."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -22,8 +22,8 @@ class NotConnected(AutoreviewError):
 
 
 @contextmanager
-def saying_what_to_do() -> Iterator[None]:
-    """Prolific's refusals as NotConnected, with a sentence on what to do about them."""
+def with_advice() -> Iterator[None]:
+    """Raise NotConnected with advice in place of Prolific's errors."""
     try:
         yield
     except ProlificError as error:
@@ -31,7 +31,7 @@ def saying_what_to_do() -> Iterator[None]:
 
 
 async def choose_workspace(prolific: Prolific, wanted: str | None) -> Workspace:
-    """The wanted workspace, else the only one. Raises ConfigurationError that lists them where there are more."""
+    """Return the wanted workspace, else the only one. Raise ConfigurationError that lists them if there are several."""
     if wanted is not None:
         return Workspace(wanted, "")
     workspaces = await prolific.workspaces()
@@ -46,14 +46,14 @@ async def choose_workspace(prolific: Prolific, wanted: str | None) -> Workspace:
 
 
 async def look(prolific: Prolific, workspace: Workspace) -> Found:
-    """What Prolific has of the workspace's webhooks; changes nothing."""
+    """Return what Prolific has of the workspace's webhooks. Changes nothing."""
     secrets = await prolific.hooks.secrets(workspace.id)
     subscriptions = await prolific.hooks.subscriptions(workspace.id)
     return Found(workspace, secrets[0] if secrets else None, subscriptions)
 
 
 async def carry_out(prolific: Prolific, plan: Plan, secret_file: Path) -> Subscription:
-    """Do what the plan says. The secret is kept first: once the subscription works, the service needs it."""
+    """Carry out the plan. The secret is saved first: the service needs it as soon as the subscription works."""
     secret = await _secret(prolific.hooks, plan)
     if not secret.value:
         raise NotConnected("Prolific does not show the workspace's secret: replace it with --new-secret.")
@@ -92,7 +92,7 @@ async def _subscription(hooks: Hooks, plan: Plan) -> Subscription:
 
 
 async def _enabled(hooks: Hooks, existing: Subscription) -> Subscription | None:
-    """The subscription, enabled again; None if Prolific won't: it was never confirmed."""
+    """Return the subscription, enabled again; None if Prolific refuses because it was never confirmed."""
     try:
         updated = await hooks.update_subscription(existing.id, is_enabled=True)
     except BadRequest:
@@ -101,7 +101,7 @@ async def _enabled(hooks: Hooks, existing: Subscription) -> Subscription | None:
 
 
 async def _new_subscription(hooks: Hooks, plan: Plan) -> Subscription:
-    """A confirmed subscription, or none at all: half of one would look like a whole one later."""
+    """Return a confirmed subscription. Delete it after an error: an unconfirmed one would look complete later."""
     workspace = plan.found.workspace.id
     made, confirmation = await hooks.subscribe(workspace, STATUS_CHANGE, plan.target)
     try:
@@ -116,11 +116,11 @@ async def _new_subscription(hooks: Hooks, plan: Plan) -> Subscription:
 
 
 async def _working(hooks: Hooks, workspace: str, made: Subscription, target: str) -> Subscription:
-    """The subscription as Prolific has it now; enabled, if confirming it was not enough."""
+    """Return the subscription as Prolific has it now, enabled if the confirmation did not enable it."""
     listed = await hooks.subscriptions(workspace)
     found = next((one for one in listed if one.id == made.id and is_ours(one, target)), made)
     if not found.is_enabled:
         found = await hooks.update_subscription(made.id, is_enabled=True)
     if not found.is_enabled:
-        raise NotConnected("Prolific took the confirmation but leaves the subscription disabled.")
+        raise NotConnected("Prolific accepted the confirmation but leaves the subscription disabled.")
     return found

@@ -1,4 +1,4 @@
-"""What has to be done on Prolific's side, decided from what is there before anything is changed."""
+"""The plan: what to change on Prolific's side, decided before anything is changed."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -29,18 +29,18 @@ class Found:
     subscriptions: tuple[Subscription, ...]
 
     def pointing_at(self, target: str) -> tuple[Subscription, ...]:
-        """The subscriptions that are ours, the enabled ones first."""
+        """Return our subscriptions, the enabled ones first."""
         ours = (one for one in self.subscriptions if is_ours(one, target))
         return tuple(sorted(ours, key=lambda one: not one.is_enabled))
 
     def others(self, target: str) -> tuple[Subscription, ...]:
-        """The subscriptions that are somebody else's, or ours under an earlier address."""
+        """Return the subscriptions of others, and ours with an earlier address."""
         return tuple(one for one in self.subscriptions if not is_ours(one, target))
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """``surplus`` are further subscriptions of the same address: each would send every event once more."""
+    """The planned steps. ``surplus`` are further subscriptions of the same address, which would repeat every event."""
 
     found: Found
     target: str

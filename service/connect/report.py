@@ -1,4 +1,4 @@
-"""What ``autoreview connect`` did or would do: for scripts, and in sentences. The secret is in neither."""
+"""The report of ``autoreview connect``, as JSON and as lines. It never contains the secret."""
 
 from pathlib import Path
 from typing import Any
@@ -10,20 +10,20 @@ SECRET = {
     "reuse": ("The workspace has a signing secret: kept.", "Would keep the workspace's signing secret."),
     "create": ("Created the workspace's signing secret.", "Would create the workspace's signing secret."),
     "replace": (
-        "Replaced the workspace's signing secret: the one before stopped counting.",
-        "Would replace the workspace's signing secret: the one before would stop counting.",
+        "Replaced the workspace's signing secret: the old one is invalid.",
+        "Would replace the workspace's signing secret: the old one would become invalid.",
     ),
 }
 SUBSCRIPTION = {
     "keep": ("Already subscribed to", "Would keep the subscription to"),
-    "enable": ("Enabled again the subscription to", "Would enable again, or make anew, the subscription to"),
+    "enable": ("Enabled the subscription to", "Would enable, or create again, the subscription to"),
     "create": ("Subscribed, and confirmed, to", "Would subscribe to"),
-    "recreate": ("Made anew, as it was never confirmed, the subscription to", ""),
+    "recreate": ("Created again, as it was never confirmed, the subscription to", ""),
 }
 
 
 def connected(plan: Plan, done: Subscription | None, base: str, secret_file: Path) -> dict[str, Any]:
-    """``done`` is None where nothing was: a dry run."""
+    """Return the report of a plan. ``done`` is None for a dry run."""
     anew = done is not None and plan.existing is not None and done.id != plan.existing.id
     return {
         **_common(plan.found, plan.target, dry_run=done is None),
@@ -65,7 +65,7 @@ def sentences(report: dict[str, Any]) -> list[str]:
     lines = [" ".join(filter(None, ("Workspace", workspace["id"], workspace["title"])))]
     lines += _done(report) if "secret" in report else _taken_down(report)
     if report["others"]:
-        lines += ["Left alone, as they don't send here:", *(f"  {_line(one)}" for one in report["others"])]
+        lines += ["Not changed, as they send elsewhere:", *(f"  {_line(one)}" for one in report["others"])]
     if "settings" in report:
         lines += [
             "Set for the service:",

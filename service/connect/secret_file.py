@@ -1,4 +1,4 @@
-"""The file that holds the signing secret: for its owner's eyes, and whole at any moment."""
+"""The file with the signing secret: readable by its owner alone, and complete at any moment."""
 
 import os
 import re
@@ -11,7 +11,7 @@ SECRET = re.compile(r"[!-~]{1,500}")  # one word
 
 
 def check_writable(path: Path) -> Path:
-    """The file's full path. Raises ConfigurationError if a secret can't be kept there, or something else is."""
+    """Return the file's full path. Raise ConfigurationError if a secret can't be stored there."""
     path = path.expanduser().resolve()
     if path.exists() and not path.is_file():
         raise ConfigurationError(f"{path} is not a file: name another one with --out.")
@@ -25,7 +25,7 @@ def check_writable(path: Path) -> Path:
 def keep_secret(path: Path, value: str) -> None:
     """Write the secret, readable by its owner alone.
 
-    A file that has it among others stays as it is; of several others none is dropped, a single one is replaced.
+    A file that contains it stays unchanged. Several other secrets are kept beside it, a single one is replaced.
     """
     try:
         held = _held(path)

@@ -1,1 +1,1 @@
-"""``autoreview doctor``: whether everything that the service needs is as it should be, and what to do if not."""
+"""``autoreview doctor``: check everything that the service needs, and advise what to do."""

@@ -1,4 +1,4 @@
-"""One check: a question, and what came of it. Nothing that goes wrong in one keeps another from being made."""
+"""One check and its result. A check that fails does not stop the others."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from service.connect.advice import advice
 from service.errors import AutoreviewError, ConfigurationError
 
-PATIENCE = 30.0  # seconds a check may take
+CHECK_TIMEOUT = 30.0  # seconds
 SET_RIGHT = "Correct it: docs/reference.md lists every setting."
 
 Question = Callable[[], Awaitable[str]]
-"""Says in a few words what it found; raises Unwell or another error where it is not well."""
+"""Return a short description. Raise Unwell or another error if the check fails."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """``detail`` is what was found, ``fix`` what to do about it; None where it is ok."""
+    """The result of a check: what was found, and the ``fix`` if it is not ok."""
 
     name: str
     ok: bool
@@ -26,7 +26,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A question that makes sense only where those it ``needs`` were answered well."""
+    """A check. It runs only if the check that it ``needs`` passed."""
 
     name: str
     question: Question
@@ -34,7 +34,7 @@ class Step:
 
 
 class Unwell(AutoreviewError):
-    """Something is not as it should be."""
+    """The check failed."""
 
     code = "unwell"
 
@@ -50,10 +50,10 @@ async def examine(step: Step, earlier: Mapping[str, Check]) -> Check:
             step.name, False, f"not checked, because of {needed.name}", f"See to {needed.name} first."
         )
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(CHECK_TIMEOUT):
             return Check(step.name, True, one_line(await step.question()))
     except TimeoutError:
-        return Check(step.name, False, f"no answer in {PATIENCE:.0f} s", "Run it again in a minute.")
+        return Check(step.name, False, f"no answer in {CHECK_TIMEOUT:.0f} s", "Run it again in a minute.")
     except Unwell as error:
         return Check(step.name, False, one_line(str(error)), error.fix)
     except AutoreviewError as error:

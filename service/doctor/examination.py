@@ -1,4 +1,4 @@
-"""All checks, in the order in which one leads to another."""
+"""All checks, in the order of their dependencies."""
 
 from contextlib import suppress
 
@@ -27,15 +27,15 @@ NAMES = (
 
 
 async def examination(workspace_id: str | None = None) -> list[Check]:
-    """Every check, whatever fails before it; starts nothing and changes nothing.
+    """Run every check. Start nothing and change nothing.
 
-    ``workspace_id`` is the workspace to look at; None: the only one, or the one that sends here.
+    ``workspace_id`` is the workspace to check; None: the only one, or the one that sends webhooks here.
     """
     settings, wrong = _settings()
     if settings is None:
-        unasked = "not checked, because of configuration"
+        skipped = "not checked, because of configuration"
         first = Check("configuration", False, wrong, SET_RIGHT)
-        return [first, *(Check(name, False, unasked, "See to configuration first.") for name in NAMES)]
+        return [first, *(Check(name, False, skipped, "See to configuration first.") for name in NAMES)]
     own = OwnSide(settings)
     try:
         async with _prolific(settings) as prolific:
@@ -46,13 +46,13 @@ async def examination(workspace_id: str | None = None) -> list[Check]:
 
 
 def _settings() -> tuple[Settings | None, str]:
-    """The settings, and what is wrong with them; as far as they can be read they are used all the same."""
+    """Return the settings, and what is wrong with them. The readable ones are used anyway."""
     try:
         return Settings.from_environment(), ""
     except ConfigurationError as error:
         wrong = one_line(str(error))
     with suppress(ValidationError):
-        return Settings(), wrong  # only a name that nobody knows
+        return Settings(), wrong  # only an unknown variable
     return None, wrong
 
 

@@ -1,4 +1,4 @@
-"""What Prolific has: the token's owner, the workspace with its money, the secret, the subscription, the time."""
+"""Checks of Prolific's side: the token, the workspace and its balance, the secret, the subscription, the clock."""
 
 import hmac
 from datetime import UTC, datetime, timedelta
@@ -12,11 +12,11 @@ from service.settings import Settings
 from service.web.address import webhook_url
 
 CONNECT = "Run `autoreview connect`."
-MOST_SKEW = timedelta(seconds=30)  # deadlines and waits are in minutes at least
+MAX_SKEW = timedelta(seconds=30)  # deadlines and waits are in minutes at least
 
 
 class ProlificSide:
-    """Questions to Prolific. ``workspace`` has to be answered before those about it are asked."""
+    """Checks that ask Prolific. ``workspace`` must pass before those about the workspace."""
 
     def __init__(self, prolific: Prolific, settings: Settings, workspace_id: str | None) -> None:
         self._prolific = prolific
@@ -43,7 +43,7 @@ class ProlificSide:
         return next((one for one in workspaces if one.id == self._wanted), None)
 
     async def _subscribed(self, workspaces: tuple[Workspace, ...]) -> Workspace | None:
-        """Of several workspaces the one that sends here."""
+        """Return the workspace that sends webhooks here, of several."""
         if self._public_url is None or self._wanted is not None:
             return None
         target = webhook_url(self._public_url)
@@ -65,7 +65,7 @@ class ProlificSide:
     async def balance(self) -> str:
         balance = await self._prolific.balance(self._id)
         if balance.total is None:
-            return "not told"
+            return "Prolific does not report it"
         currency = f" {balance.currency}" if balance.currency else ""
         if balance.total <= 0:
             raise Unwell(
@@ -112,10 +112,10 @@ class ProlificSide:
         before = datetime.now(UTC)
         theirs = await self._prolific.clock()
         if theirs is None:
-            return "Prolific's answers don't tell the time"
+            return "Prolific's answers contain no time"
         ours = before + (datetime.now(UTC) - before) / 2
         skew = ours - theirs - timedelta(seconds=0.5)  # the header has whole seconds, cut off
-        if abs(skew) > MOST_SKEW:
+        if abs(skew) > MAX_SKEW:
             direction = "ahead of" if skew > timedelta() else "behind"
             raise Unwell(
                 f"{abs(skew.total_seconds()):.0f} s {direction} Prolific's",
@@ -128,7 +128,7 @@ def _any_enabled(listed: tuple[Subscription, ...]) -> str:
     targets = _targets(tuple(one for one in listed if one.is_enabled))
     if not targets:
         raise Unwell(f"none is enabled for {STATUS_CHANGE}", CONNECT)
-    return f"enabled, sends to {targets}; with AUTOREVIEW_PUBLIC_URL set it can be told whether that is here"
+    return f"enabled, sends to {targets}; set AUTOREVIEW_PUBLIC_URL to check whether that is here"
 
 
 def _targets(listed: tuple[Subscription, ...]) -> str:

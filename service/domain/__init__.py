@@ -1,1 +1,1 @@
-"""What the service talks about: submissions, studies, decisions. No HTTP, no SQL, no clocks."""
+"""The domain: submissions, studies, decisions. No HTTP, no SQL, no clocks."""

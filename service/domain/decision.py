@@ -1,4 +1,4 @@
-"""What can be decided of a submission, by whom, and what may hold it back."""
+"""Decisions on submissions: outcomes, triggers, guards, actions."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -17,20 +17,20 @@ class Outcome(StrEnum):
 
 
 class Mode(StrEnum):
-    """How much of what is decided is applied, least first."""
+    """Which decisions are applied, least first."""
 
     OBSERVE = "observe"
     APPROVE_ONLY = "approve-only"
     LIVE = "live"
 
     def at_most(self, other: "Mode | None") -> "Mode":
-        """The lesser of the two; an absent one sets no bound."""
+        """Return the lesser of the two modes. None sets no limit."""
         order = list(Mode)
         return self if other is None else min(self, other, key=order.index)
 
 
 class Trigger(StrEnum):
-    """What made the service look at a submission."""
+    """What started the review of a submission."""
 
     WEBHOOK = "webhook"
     SWEEP = "sweep"
@@ -41,7 +41,7 @@ class Trigger(StrEnum):
 
 
 class Guard(StrEnum):
-    """Why an outcome became *hold*."""
+    """Why an outcome was changed to *hold*."""
 
     MODE = "mode"
     PAUSED = "paused"
@@ -61,7 +61,7 @@ class Guard(StrEnum):
 
 
 class DecisionStatus(StrEnum):
-    """How far a decision has come on Prolific's side."""
+    """The status of a decision at Prolific."""
 
     PENDING = "pending"
     APPLIED = "applied"
@@ -72,7 +72,7 @@ class DecisionStatus(StrEnum):
     FAILED = "failed"
 
 
-MESSAGE_LENGTH = 100  # Prolific's least for a rejection, in characters (reference 2.5)
+MESSAGE_LENGTH = 100  # characters; Prolific requires at least so many for a rejection
 
 REJECTION_CATEGORIES = (
     "TOO_QUICKLY",
@@ -97,7 +97,7 @@ class Approve:
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """``category`` is one of Prolific's twelve; ``message`` reaches the participant, 100 characters or more."""
+    """``category`` is one of Prolific's twelve. ``message`` goes to the participant, 100 characters or more."""
 
     category: str
     message: str
@@ -112,7 +112,7 @@ class RequestReturn:
 
 @dataclass(frozen=True, slots=True)
 class Complete:
-    """Complete with the study's researcher code: named by its type, or the code itself.
+    """Complete with the study's researcher code, given by its type or by the code itself.
 
     ``percentage_of_reward`` (8 to 99) is for codes with dynamic payment.
     """
@@ -143,7 +143,7 @@ class AlsoActions:
 
 
 class ActionRequest(TypedDict):
-    """What Prolific is sent: ``endpoint`` is the last part of the submission's path; ``body`` the JSON posted to it."""
+    """The request to Prolific: ``endpoint`` is the last part of the submission's path, ``body`` the JSON."""
 
     endpoint: Literal["transition", "request-return"]
     body: dict[str, Any]
@@ -160,17 +160,17 @@ class AlsoRequest(TypedDict):
 Facts = dict[str, Any]
 """Nested JSON: ``{"submission": {...}, "study": {...}, "evidence": {source: {...}}, "now": ...}``.
 
-A missing fact is an absent key; times are ISO 8601 texts with an offset.
+A missing fact is an absent key. Times are ISO 8601 texts with an offset.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the rules say of some facts: a pure function of (rule file, facts).
+    """The verdict of the rules on some facts: a pure function of (rule file, facts).
 
-    ``proposed`` is the rules' own outcome; ``action`` is what stands after the rules' own guards
-    (``undecidable``, ``waiting``, ``message``), a Hold when ``guard`` is set. ``rule`` is the deciding
-    rule's name, also under a guard; None for ``otherwise``.
+    ``proposed`` is the rules' outcome. ``action`` is the outcome after the rules' own guards (``undecidable``,
+    ``waiting``, ``message``), a Hold if ``guard`` is set. ``rule`` is the deciding rule, also under a guard, None for
+    ``otherwise``.
     """
 
     proposed: Outcome
@@ -186,7 +186,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One row of the audit trail, before it is written; ``also`` is kept beside it, and sent after it is applied."""
+    """A row of the audit trail before it is stored. ``also`` is stored beside it, and sent after it is applied."""
 
     submission_id: str
     study_id: str | None
@@ -212,7 +212,7 @@ class Decision:
 
     @property
     def first_status(self) -> DecisionStatus:
-        """The status before any attempt."""
+        """Return the status before any attempt."""
         if self.mode is Mode.OBSERVE and self.trigger is not Trigger.PERSON:
             return DecisionStatus.OBSERVED
         return DecisionStatus.HELD if self.outcome is Outcome.HOLD else DecisionStatus.PENDING

@@ -4,14 +4,14 @@ import re
 from datetime import timedelta
 
 FORM = re.compile("(?:([0-9]{1,9})d)?(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m)?(?:([0-9]{1,9})s)?")
-LONGEST = timedelta(days=3650)
+MAX_DURATION = timedelta(days=3650)
 
 
 def parse(text: str) -> timedelta | None:
-    """None for what is no duration, for zero, and for more than ten years."""
+    """Return the duration. None for other text, for zero, and for more than ten years."""
     found = FORM.fullmatch(text)
     if found is None:
         return None
     days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
     duration = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
-    return duration if timedelta(0) < duration <= LONGEST else None
+    return duration if timedelta(0) < duration <= MAX_DURATION else None

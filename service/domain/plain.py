@@ -1,4 +1,4 @@
-"""Values as JSON has them."""
+"""Values as JSON."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def plain(value: Any) -> Any:
-    """The value with its times in ISO 8601, and tuples as lists."""
+    """Return the value with its times in ISO 8601, and tuples as lists."""
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, Mapping):

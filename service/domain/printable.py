@@ -1,11 +1,11 @@
-"""Texts of others as terminals, spreadsheets and XML may get them: the one place that every output goes through."""
+"""Make texts from outside safe for terminals, spreadsheets and XML. Every output uses this module."""
 
 import json
 import re
 from typing import Any
 
-# Control characters (ESC, and C1, which some terminals obey as ESC sequences), what turns the direction of writing,
-# line and paragraph separators, half a surrogate pair, and what XML doesn't have.
+# Control characters (ESC, and C1, which some terminals treat as ESC sequences), characters that change the direction of
+# writing, line and paragraph separators, halves of surrogate pairs, and characters that XML forbids.
 UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufff9-\ufffb\ufffe\uffff]"
 )
@@ -13,13 +13,13 @@ SIGN = "[=+\\-@＝＋－＠﹦﹢﹣﹫]"
 BLANK = "[\\s\u200b-\u200d\u2060\ufeff]*"
 FORMULA = re.compile(f"[\t\n\r]|{BLANK}{SIGN}")
 INNER_FORMULA = re.compile(f"([\n\t;])({BLANK}{SIGN})")
-"""A semicolon, tab or line end begins a new cell where the spreadsheet's language separates by another sign."""
+"""A semicolon, tab or line end begins a new cell in spreadsheets that separate cells by another character."""
 
 
 def printable(text: str, *, keep: str = "") -> str:
-    r"""Return the text with all that could act on its reader's screen as an escape, such as ``\x1b``.
+    r"""Return the text with each unsafe character as an escape, such as ``\x1b``.
 
-    ``keep`` are characters to leave as they are; without it the text stays on one line.
+    ``keep`` are characters to leave as they are. Without it the text stays on one line.
     """
     return UNSAFE.sub(lambda found: found[0] if found[0] in keep else _escape(found[0]), text)
 
@@ -29,12 +29,12 @@ def _escape(character: str) -> str:
 
 
 def printable_json(text: str) -> str:
-    """Return the same JSON value, written without the characters that ``printable`` escapes."""
+    """Return the same JSON value without the characters that ``printable`` escapes."""
     return UNSAFE.sub(lambda found: "\n" if found[0] == "\n" else json.dumps(found[0])[1:-1], text)
 
 
 def csv_cell(value: Any) -> Any:
-    """Return a cell that no spreadsheet runs as a formula; what is no text stays as it is."""
+    """Return a cell that no spreadsheet runs as a formula. Values other than text stay as they are."""
     if not isinstance(value, str):
         return value
     text = printable(value.replace("\r\n", "\n"), keep="\n\t")
@@ -43,6 +43,6 @@ def csv_cell(value: Any) -> Any:
 
 
 def from_csv_cell(cell: str) -> str:
-    """Return what ``csv_cell`` kept from being a formula as it was."""
+    """Return the original text of a cell that ``csv_cell`` escaped."""
     text = cell.strip()
     return text[1:].strip() if text.startswith("'") and FORMULA.match(text[1:]) else text

@@ -1,4 +1,4 @@
-"""A submission and its study, as Prolific knows them (SPEC SubmissionDetail, Study)."""
+"""A submission and its study, as Prolific shows them."""
 
 import re
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
 
-IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,100}")  # of a submission, as far as this service relies on its form
+IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,100}")  # of a submission
 
 PARTICIPANT = "participant"
 RESEARCHER = "researcher"
@@ -30,13 +30,13 @@ class Status(StrEnum):
     @classmethod
     @lru_cache(maxsize=256)
     def parse(cls, text: str) -> "Status":
-        """Read any of Prolific's spellings (``AWAITING_REVIEW``, ``awaiting review``); else UNKNOWN."""
+        """Return the status in any of Prolific's spellings (``AWAITING_REVIEW``, ``awaiting review``), else UNKNOWN."""
         name = re.sub(r"[\s_-]+", "_", text.strip()).upper()
         return cls.__members__.get(name, cls.UNKNOWN)
 
     @property
     def is_final(self) -> bool:
-        """Somebody decided, or the participant gave it up (reference 2.3)."""
+        """Return True if somebody decided the submission, or the participant returned it."""
         return self in FINAL
 
 
@@ -53,7 +53,7 @@ FINAL = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class CompletionCode:
-    """One of a study's codes; ``actor`` is who may enter it, ``participant`` or ``researcher``."""
+    """A completion code of a study. ``actor`` may enter it: ``participant`` or ``researcher``."""
 
     code: str | None
     code_type: str
@@ -67,7 +67,7 @@ class CompletionCode:
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """``estimated_completion_time`` and ``maximum_allowed_time`` in minutes, ``reward`` in minor units."""
+    """A study. Completion and maximum times are in minutes, the reward in minor units."""
 
     id: str
     name: str
@@ -82,9 +82,9 @@ class Study:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """``time_taken`` in seconds, only where Prolific gave it; ``entered_code`` as typed.
+    """A submission. ``time_taken`` is in seconds, if Prolific gives it, ``entered_code`` as typed.
 
-    ``parent_study_id`` is set where the study is part of a quota or a representative-sample study.
+    ``parent_study_id`` is set if the study is part of a quota or a representative-sample study.
     """
 
     id: str

@@ -1,1 +1,1 @@
-"""Which rules are in force: loaded at the start, watched for changes, kept in the database."""
+"""The rules in force: loaded at the start, watched for changes, saved in the database."""

@@ -1,4 +1,4 @@
-"""The rules that decide now, and since when."""
+"""The rules in force, and since when."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,10 +9,10 @@ from service.rules import Finding, RuleBook
 
 @dataclass(slots=True)
 class RulesInForce:
-    """The one place that holds the rule book in use; called, it gives it.
+    """Holds the rule book in use. Calling it returns the book.
 
-    ``errors`` are what keeps the files in ``folder`` from being in force: the last good ones are instead. A
-    folder of None is not looked at again.
+    ``errors`` are the errors of the files in ``folder``, which keep the last valid rules in force. A ``folder`` of
+    None is not watched.
     """
 
     book: RuleBook

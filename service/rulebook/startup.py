@@ -1,4 +1,4 @@
-"""The rules a service starts with: those in the folder, else the last good ones out of the database."""
+"""The rules at startup: those in the folder, else the last valid ones from the database."""
 
 import asyncio
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 
 
 def load_rules(settings: Settings) -> RuleBook | InvalidRules:
-    """The rules, or what is wrong with them; that is raised at once where no database can have better ones."""
+    """Return the rules or their errors. Raise the errors if no database can have valid rules."""
     try:
         return load(settings.rules_dir)
     except InvalidRules as error:
@@ -30,7 +30,7 @@ def load_rules(settings: Settings) -> RuleBook | InvalidRules:
 
 
 def rules_at_start(read: RuleBook | InvalidRules, settings: Settings, database_url: str) -> RulesInForce:
-    """What was read, or the last good rules of the database with the errors told; else raises InvalidRules."""
+    """Return the rules that were read, else the last valid ones with the errors. Raise InvalidRules if there are none."""
     now, folder = datetime.now(UTC), settings.rules_dir
     if isinstance(read, RuleBook):
         return RulesInForce(read, now, folder=folder)
@@ -41,7 +41,7 @@ def rules_at_start(read: RuleBook | InvalidRules, settings: Settings, database_u
 
 
 async def last_good_rules(database_url: str) -> RuleBook | None:
-    """The rules that were in force last; None if the database has none that this version reads."""
+    """Return the last valid rules, None if the database has none that this version can read."""
     database = Database(database_url, pool_size=1)
     try:
         async with database.connect() as connection:
@@ -55,7 +55,7 @@ async def last_good_rules(database_url: str) -> RuleBook | None:
 
 
 def book_of(contents: Mapping[str, bytes]) -> RuleBook | None:
-    """The book of these files, by name; None if this version finds errors in them."""
+    """Return the book of these files by name, None if this version finds errors in them."""
     with TemporaryDirectory() as folder:
         for name, content in contents.items():
             (Path(folder) / Path(name).name).write_bytes(content)

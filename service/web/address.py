@@ -1,4 +1,4 @@
-"""Where Prolific is to send webhooks: the public base, and the path below it."""
+"""The service's public address, and the webhook's path below it."""
 
 from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit, urlunsplit
@@ -9,16 +9,18 @@ WEBHOOK_PATH = "/webhooks/prolific"
 
 
 def public_base(url: str) -> str:
-    """The service's public address without the webhook's path. Raises ConfigurationError on what is no such.
+    """Return the public address without the webhook's path. Raise ConfigurationError if it is invalid.
 
-    Prolific sends to public https addresses only; the sandbox sends to http on this machine's network too.
+    Prolific sends webhooks only to public https addresses, the sandbox also to http on this machine's network.
     """
     parts = _split(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigurationError(f"{_bare(parts)!r} is no address: write it as https://review.example.org")
+        raise ConfigurationError(
+            f"{_bare(parts)!r} is not an address: write it as https://review.example.org"
+        )
     if parts.scheme == "http" and not is_local(parts.hostname):
         raise ConfigurationError(
-            f"Prolific sends webhooks to https only: {_bare(parts)} has to begin with https://"
+            f"Prolific sends webhooks to https only: {_bare(parts)} must begin with https://"
         )
     if parts.query or parts.fragment or parts.username is not None:
         raise ConfigurationError(f"The public address has no user, no ? and no #: {_bare(parts)}")
@@ -27,12 +29,12 @@ def public_base(url: str) -> str:
 
 
 def webhook_url(url: str) -> str:
-    """The webhook's address of this public one. Raises ConfigurationError as ``public_base`` does."""
+    """Return the webhook's address. Raise ConfigurationError as ``public_base`` does."""
     return public_base(url) + WEBHOOK_PATH
 
 
 def is_local(host: str) -> bool:
-    """Whether the host is this machine, or a name that only its own network knows."""
+    """Return True if the host is this machine, or a name that only its own network resolves."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -40,10 +42,12 @@ def is_local(host: str) -> bool:
 
 
 def refuse_private(base: str) -> None:
-    """Raises ConfigurationError where the host is one that nobody outside this network reaches."""
+    """Raise ConfigurationError if the host can't be reached from outside this network."""
     host = urlsplit(base).hostname or ""
     if is_local(host) or _is_private(host):
-        raise ConfigurationError(f"Prolific sends webhooks to public addresses only, and {host} is none.")
+        raise ConfigurationError(
+            f"Prolific sends webhooks to public addresses only, and {host} is not public."
+        )
 
 
 def _is_private(host: str) -> bool:
@@ -54,7 +58,7 @@ def _is_private(host: str) -> bool:
 
 
 def same_address(one: str, other: str) -> bool:
-    """Whether both lead to the same place; a slash at the end does not: it is another path."""
+    """Return True if both URLs lead to the same place. A slash at the end makes another path."""
     return _normal(one) == _normal(other)
 
 
@@ -72,10 +76,10 @@ def _split(url: str) -> SplitResult:
         parts = urlsplit(url.strip())
         _ = parts.port
     except ValueError as error:
-        raise ConfigurationError(f"The public address is none: {error}") from None
+        raise ConfigurationError(f"The public address is invalid: {error}") from None
     return parts
 
 
 def _bare(parts: SplitResult) -> str:
-    """Without what may be a password."""
+    """Return the URL without its user part, which may be a password."""
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

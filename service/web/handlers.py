@@ -1,4 +1,4 @@
-"""Answers to what a route raises: one shape of error, and 503 where the database does not answer."""
+"""Convert errors of routes to answers: one format, and 503 if the database does not answer."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ async def _as_problem(_: Request, error: Exception) -> Response:
 
 
 async def _crashed(_: Request, __: Exception) -> Response:
-    return problem(500, "internal_error", "Something went wrong here; the log says what.")
+    return problem(500, "internal_error", "An internal error occurred; the log has the details.")
 
 
 async def _no_database(_: Request, __: Exception) -> Response:

@@ -1,4 +1,4 @@
-"""Small things each route needs: bounded bodies, strict JSON, one shape of errors, one spelling of paths."""
+"""Helpers of routes: bounded bodies, strict JSON, one format of errors, one spelling of paths."""
 
 import json
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 MAX_BODY = 64 * 1024  # bytes of a request to any route
-MAX_KEY = 200  # characters of a key that are quoted
+MAX_KEY = 200  # characters of a quoted key
 
 
 class DuplicateKey(ValueError):
@@ -36,14 +36,14 @@ class SamePath:
 def problem(
     status: int, code: str, message: str, *, headers: Mapping[str, str] | None = None, **more: Any
 ) -> Response:
-    """An error as every route gives it: ``{"error": code, "message": sentence, …}``."""
+    """Return an error response: ``{"error": code, "message": sentence, …}``."""
     return JSONResponse({"error": code, "message": message, **more}, status_code=status, headers=headers)
 
 
 async def body_within(request: Request, limit: int = MAX_BODY) -> bytes | None:
-    """The body, or None as soon as it is known to be over ``limit`` bytes.
+    """Return the body, None as soon as it is over ``limit`` bytes.
 
-    Raises ClientDisconnect where it does not come to its end: a part of a body is not what was sent.
+    Raise ClientDisconnect if it does not arrive completely.
     """
     declared = request.headers.get("content-length", "0")
     if declared.isdigit() and int(declared) > limit:
@@ -59,7 +59,7 @@ async def body_within(request: Request, limit: int = MAX_BODY) -> bytes | None:
 
 
 def read_json(body: bytes) -> Any:
-    """Parse JSON. Raises DuplicateKey, since parsers differ in which of two values counts, and ValueError."""
+    """Parse JSON. Raise ValueError, and DuplicateKey because parsers differ in which of two values they use."""
     try:
         return json.loads(body, object_pairs_hook=_object)
     except RecursionError:
@@ -78,5 +78,5 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def quotable(text: str) -> str:
-    """A name that somebody made up, as UTF-8 can carry it; of a long one the beginning."""
+    """Return a name from outside as valid UTF-8, cut to ``MAX_KEY`` characters."""
     return text[:MAX_KEY].encode("utf-8", "backslashreplace").decode()

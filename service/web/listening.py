@@ -1,4 +1,4 @@
-"""Where a server listens: IPv4, IPv6, or both."""
+"""The socket that a server listens on: IPv4, IPv6, or both."""
 
 import socket
 from ipaddress import ip_address
@@ -7,15 +7,15 @@ ANY_IPV4, ANY_IPV6 = "0.0.0.0", "::"
 
 
 def listen_on(host: str, port: int) -> socket.socket:
-    """Return a bound socket, not listening yet. Raises OSError.
+    """Return a bound socket, not listening yet. Raise OSError.
 
-    ``::`` takes IPv4 clients too; on a host without IPv6 it is ``0.0.0.0``.
+    ``::`` also accepts IPv4 clients, and becomes ``0.0.0.0`` on a host without IPv6.
     """
     host = host.removeprefix("[").removesuffix("]")
     if host == ANY_IPV6 and not socket.has_dualstack_ipv6():
         host = ANY_IPV4
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    # A name with both, such as localhost, is its IPv4 address.
+    # A name with both kinds of addresses, such as localhost, becomes its IPv4 address.
     family, *_, address = min(found, key=lambda one: one[0] != socket.AF_INET)
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:

@@ -1,4 +1,4 @@
-"""HTTP clients for the world outside, with the proxies and certificates that the environment names."""
+"""HTTP clients for outgoing calls, with the proxies and certificates of the environment."""
 
 import os
 import ssl
@@ -14,11 +14,11 @@ PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 
 
 def http_client(**options: Any) -> httpx.AsyncClient:
-    """Return a client. Raises ConfigurationError naming the variable that makes one impossible."""
+    """Return a client. Raise ConfigurationError that names the variable at fault."""
     folders = os.environ.get("SSL_CERT_DIR") if not os.environ.get("SSL_CERT_FILE") else None
     if folders and not any(Path(folder).is_dir() for folder in folders.split(os.pathsep)):
-        # OpenSSL would trust nobody, and every call would fail.
-        raise ConfigurationError(f"SSL_CERT_DIR names no folder: {folders}. Correct or unset it.")
+        # OpenSSL would trust no certificate, and every call would fail.
+        raise ConfigurationError(f"SSL_CERT_DIR contains no folder: {folders}. Correct or unset it.")
     try:
         return httpx.AsyncClient(verify=certificates(), **options)
     except (OSError, ImportError, ValueError, httpx.InvalidURL) as error:
@@ -37,7 +37,7 @@ def _loaded(file: str | None, folder: str | None) -> ssl.SSLContext:
 
 
 def _explanation(error: Exception) -> str:
-    """Which variable is wrong. Values of proxies are not quoted, they may hold a password."""
+    """Return which variable is wrong. Values of proxies are not quoted: they may contain a password."""
     if isinstance(error, OSError):
         file = os.environ.get("SSL_CERT_FILE")
         return f"SSL_CERT_FILE: no certificates can be read from {file} ({error.strerror or error})."

@@ -1,6 +1,6 @@
 """``python -m service.web.probe [URL]``: exit 0 if the service answers 200, for a container's health check.
 
-Without a URL it asks this machine's ``/livez``. Only the standard library, so that it starts quickly.
+Without a URL it asks ``/livez`` of this machine. It imports only the standard library, so that it starts quickly.
 """
 
 import os
@@ -15,7 +15,8 @@ TIMEOUT = 3.0  # seconds
 
 
 def own_addresses() -> list[str]:
-    """``/livez`` of the service in this container; its port is the setting's, unless Kubernetes wrote it."""
+    """Return ``/livez`` of the service in this container."""
+    # Kubernetes may set the variable to tcp://… for a Service of that name.
     given = os.environ.get("AUTOREVIEW_PORT", "")
     port = given if given.isdigit() else PORT
     host = os.environ.get("AUTOREVIEW_HOST", "").strip("[]")
@@ -24,7 +25,7 @@ def own_addresses() -> list[str]:
 
 
 def status(url: str) -> int:
-    """The answer's HTTP status. Raises OSError or HTTPException where none comes."""
+    """Return the answer's HTTP status. Raise OSError or HTTPException without an answer."""
     parts = urlsplit(url)
     connection = HTTPConnection(parts.hostname or "", parts.port, timeout=TIMEOUT)
     try:
@@ -35,13 +36,13 @@ def status(url: str) -> int:
 
 
 def main(*arguments: str) -> str | None:
-    """None if all is well, else what is not."""
+    """Return None if all is well, else the problems."""
     problems = [problem(url) for url in arguments or own_addresses()]
     return None if None in problems else "; ".join(filter(None, problems))
 
 
 def problem(url: str) -> str | None:
-    """None if the answer is 200, else what came instead."""
+    """Return None if the answer is 200, else the problem."""
     try:
         found = status(url)
     except (OSError, HTTPException) as error:

@@ -1,6 +1,6 @@
-"""HTTP as this service speaks it: uvicorn's protocol with limits on what a connection may take.
+"""The HTTP protocol of a connection: uvicorn's, with limits on headers and time.
 
-uvicorn on httptools bounds neither the size of headers nor the time that a request takes to arrive.
+uvicorn on httptools limits neither the size of headers nor the time that a request takes to arrive.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ MAX_CONNECTIONS = 1000
 
 
 class Stage(Enum):
-    """What of a request is still to come."""
+    """The part of a request that is still to arrive."""
 
     HEADERS = "headers"
     BODY = "body"
@@ -26,15 +26,15 @@ class Stage(Enum):
 
 
 def connection_limit() -> int:
-    """Return how many connections to hold: half of the files that may be open, the rest is for the database."""
+    """Return the most connections to hold: half of the file limit, since the database needs the rest."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return MAX_CONNECTIONS if files == resource.RLIM_INFINITY else max(1, min(MAX_CONNECTIONS, files // 2))
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """One connection: bounded headers, bounded time for headers and body, and never another protocol.
+    """One connection: limited headers, limited time for headers and body, no change of protocol.
 
-    When there are too many connections, the one that has waited longest for its client makes room.
+    If there are too many connections, the one that has waited longest for its client is closed.
     """
 
     timeouts: ClassVar = {Stage.HEADERS: 10.0, Stage.BODY: 30.0}  # seconds
@@ -45,7 +45,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._stage = Stage.HEADERS
         self._timed_stage = Stage.NOTHING
         self._timer: asyncio.TimerHandle | None = None
-        self._unparsed = 0  # bytes of this request that were not delivered as its body
+        self._unparsed = 0  # bytes of this request that were not delivered as body
         self._is_too_large = False
         self.waiting_since = self.loop.time()
         if len(self.connections) > self.max_connections and not self._make_room():
@@ -65,7 +65,7 @@ class BoundedProtocol(HttpToolsProtocol):
             if not self._is_too_large:
                 self._refuse(400, "bad_request", "This is not HTTP/1.1.")
                 return
-        # A single header that never ends is known by its bytes alone.
+        # A single header without end never reaches the parser's callbacks.
         if self._is_too_large or self._unparsed > MAX_HEADERS:
             self._refuse(431, "headers_too_large", f"The headers are over {MAX_HEADERS} bytes.")
         else:
@@ -77,13 +77,13 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         if self.parser.should_upgrade():
-            return  # is parsed again without the offer
+            return  # it is parsed again without the upgrade
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > MAX_HEADERS:
             self._is_too_large = True
             raise httptools.HttpParserError
         super().on_headers_complete()
-        self.headers = []  # trailers follow the body: they must not become headers of the request
+        self.headers = []  # trailers after the body must not become headers of the request
         self._stage = Stage.BODY
 
     def on_body(self, body: bytes) -> None:
@@ -102,7 +102,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_response_complete()
 
     def _parse(self, data: bytes) -> None:
-        """Feed the parser. It takes a body after ``Upgrade: h2c`` for the other protocol's bytes."""
+        """Feed the parser. After ``Upgrade: h2c`` it takes the body for bytes of the other protocol."""
         while data:
             try:
                 self.parser.feed_data(data)
@@ -110,13 +110,13 @@ class BoundedProtocol(HttpToolsProtocol):
                 head = self._head_without_upgrade()
                 data = head + data[offer.args[0] :]
                 self.parser = httptools.HttpRequestParser(self)
-                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn has it
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as in uvicorn
             else:
                 return
 
     def _head_without_upgrade(self) -> bytes:
         method = self.parser.get_method()
-        if method == b"CONNECT":  # always asks for another protocol
+        if method == b"CONNECT":  # always changes the protocol
             raise httptools.HttpParserError
         version = self.parser.get_http_version().encode()
         headers = [name + b": " + value + b"\r\n" for name, value in self.headers if name != b"upgrade"]
@@ -128,17 +128,17 @@ class BoundedProtocol(HttpToolsProtocol):
 
     @property
     def _has_begun_to_answer(self) -> bool:
-        """Whether the request at hand, or one before it on this connection, has a part of its answer."""
+        """Return True if an answer on this connection has begun."""
         is_answered = self._stage is Stage.BODY and self.cycle.response_started
         return is_answered or (self._is_answering and self.cycle.response_started)
 
     @property
     def waits_for_client(self) -> bool:
-        """Whether it is the client's turn: to send a request, the rest of one, or to read its answer."""
+        """Return True if the client must act: send a request, the rest of one, or read the answer."""
         return not self._is_answering or self._stage is not Stage.NOTHING or self.flow.write_paused
 
     def _make_room(self) -> bool:
-        """Close the connection that has waited longest for its client; False if all are being served."""
+        """Close the connection that has waited longest for its client. Return False if all are being served."""
         waiting = [
             one
             for one in self.connections
@@ -152,7 +152,7 @@ class BoundedProtocol(HttpToolsProtocol):
         return True
 
     def _watch(self) -> None:
-        """Bound the time of what is still to come. A request that came in one piece costs no timer."""
+        """Limit the time of the part that is still to arrive. A request that arrived at once needs no timer."""
         is_blank = self._stage is Stage.NOTHING and not self._is_answering  # line breaks between requests
         stage = Stage.HEADERS if is_blank else self._stage
         if stage is self._timed_stage:
@@ -175,11 +175,11 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def _refuse(self, status: int, code: str, message: str) -> None:
-        """Answer in place of the application, unless it has begun to, and close the connection."""
+        """Answer in place of the application, unless it has begun, and close the connection."""
         if not self._has_begun_to_answer:
             answer = problem(status, code, message, headers={"Connection": "close"})
             headers = [name + b": " + value + b"\r\n" for name, value in answer.raw_headers]
             self.transport.write(b"".join([STATUS_LINE[status], *headers, b"\r\n", answer.body]))
         if self._is_answering:
-            self.cycle.disconnected = True  # what the application says now comes too late
+            self.cycle.disconnected = True  # drop what the application sends from now on
         self.transport.close()

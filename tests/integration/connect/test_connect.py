@@ -277,4 +277,4 @@ async def test_the_address_and_the_token_are_needed(desk: Desk) -> None:
 async def test_an_address_that_prolific_cannot_reach_is_refused_before_anything_is_asked(desk: Desk) -> None:
     ended = await desk.run("--url", "https://10.0.0.3", prolific_url="https://prolific.invalid")
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert "public addresses only, and 10.0.0.3 is none" in ended.stderr
+    assert "public addresses only, and 10.0.0.3 is not public" in ended.stderr
