@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL: opened with the same arguments everywhere, given up when the server goes silent."""
+"""Connections to PostgreSQL: opened with the same arguments everywhere, dropped when the server stops answering."""
 
 import asyncio
 import os
@@ -26,9 +26,9 @@ from service.postgres.session import (
     refuses_options,
 )
 
-SILENCE = 8.0  # seconds
-LOOK_EVERY = 1.0  # seconds
-INTERVAL = 0.1  # seconds between two looks for an interruption; psycopg's default
+ANSWER_TIMEOUT = 8.0  # seconds
+CHECK_EVERY = 1.0  # seconds
+INTERVAL = 0.1  # seconds between checks for an interruption; psycopg's default
 
 RV = TypeVar("RV")
 
@@ -36,7 +36,7 @@ log = structlog.get_logger(__name__)
 
 
 class Connections:
-    """Opens a process's connections to one database, and knows those that are open."""
+    """Opens a process's connections to one database, and keeps track of the open ones."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -44,20 +44,20 @@ class Connections:
         self._is_over = False
 
     async def connect(self) -> "Connection":
-        """Open a connection. Raises DatabaseError if the service can't work on this database."""
+        """Open a connection. Raise DatabaseError if the service can't use this database."""
         return await Connection.connect(connections=self)
 
     def add(self, connection: "Connection") -> None:
-        """Watch over the connection."""
+        """Watch the connection."""
         self._open.add(connection)
 
     def check_open(self) -> None:
-        """Raise OperationalError once the process stops."""
+        """Raise OperationalError if the process is stopping."""
         if self._is_over:
             raise psycopg.OperationalError("the service is stopping")
 
     def longest_wait(self) -> float:
-        """For how many seconds some statement waits for its answer."""
+        """Return for how many seconds the longest statement waits for its answer."""
         return max((each.waits_for for each in list(self._open)), default=0.0)
 
     def drop_all(self) -> None:
@@ -66,21 +66,19 @@ class Connections:
         for connection in list(self._open):
             connection.drop()
 
-    async def watch(self, silence: float = SILENCE) -> None:
-        """Drop connections that get no answer for ``silence`` seconds, until cancelled.
-
-        TCP keepalives find a host that is gone, but no frozen server or proxy on a host that is up. A statement may
-        take longer than that, so another connection asks the server whether it is at work on it.
-        """
+    async def watch(self, after: float = ANSWER_TIMEOUT) -> None:
+        """Drop connections that get no answer for ``after`` seconds, until cancelled."""
+        # TCP keepalives detect a host that is gone, but not a frozen server or proxy on a host that is up. A statement
+        # may take longer, so another connection asks the server whether it works on it.
         while True:
-            await asyncio.sleep(LOOK_EVERY)
-            if self.longest_wait() >= silence:
-                await self._drop_silent(silence)
+            await asyncio.sleep(CHECK_EVERY)
+            if self.longest_wait() >= after:
+                await self._drop_silent(after)
 
-    async def _drop_silent(self, silence: float) -> None:
-        busy = await self._busy(silence)
-        # Those that began to wait a little later fail for the same reason, one after the other.
-        waiting = [each for each in list(self._open) if each.waits_for >= silence / 2]
+    async def _drop_silent(self, after: float) -> None:
+        busy = await self._busy(after)
+        # Statements that began a little later would fail for the same reason, one after the other.
+        waiting = [each for each in list(self._open) if each.waits_for >= after / 2]
         silent = [each for each in waiting if each.pgconn.backend_pid not in busy]
         if not silent:
             return
@@ -89,11 +87,11 @@ class Connections:
             connection.drop()
         log.warning("database.silent", silent=len(silent), idle=len(idle), hint="connections are replaced")
 
-    async def _busy(self, patience: float) -> set[int]:
-        """Return the server processes that work on a statement; none if the server does not answer."""
+    async def _busy(self, answer_within: float) -> set[int]:
+        """Return the server processes that work on a statement, none if the server does not answer."""
         try:
-            async with asyncio.timeout(patience), await self.connect() as connection:
-                if connection.is_pooled:  # process ids are the pooler's, which looks after its servers itself
+            async with asyncio.timeout(answer_within), await self.connect() as connection:
+                if connection.is_pooled:  # process ids are the pooler's, which watches its servers itself
                     return {each.pgconn.backend_pid for each in list(self._open)}
                 rows = await connection.execute("SELECT pid FROM pg_stat_activity WHERE state = 'active'")
                 return {pid for (pid,) in await rows.fetchall()}
@@ -102,15 +100,15 @@ class Connections:
 
 
 class Connection(psycopg.AsyncConnection[TupleRow]):
-    """A connection with this service's session settings, to a database that it can work on."""
+    """A connection with this service's session settings, to a database that it can use."""
 
-    is_pooled = False  # a pooler such as PgBouncer stands between: the server's session is not ours alone
+    is_pooled = False  # True behind a pooler such as PgBouncer: other clients share the server's session
     _asked_at: float | None = None
     _listens = False
 
     @classmethod
     async def connect(cls, conninfo: str = "", **options: Any) -> Self:  # noqa: ARG003 - psycopg's signature
-        """Open one of the ``connections``. Raises DatabaseError if the service can't work on the database."""
+        """Open one of the ``connections``. Raise DatabaseError if the service can't use the database."""
         connections: Connections = options.pop("connections")
         connections.check_open()
         try:
@@ -138,7 +136,7 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
         return await super().connect(conninfo_for(url, pooled=True), **options)
 
     async def begin_session(self, url: str) -> None:
-        """Put the session in order, once. Raises DatabaseError if the service can't work on the database."""
+        """Set the session's settings. Raise DatabaseError if the service can't use the database."""
         refuse_unusable(self.info)
         autocommit = self.autocommit
         await self.set_autocommit(True)
@@ -153,11 +151,11 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
 
     @property
     def waits_for(self) -> float:
-        """For how many seconds the present statement waits for its answer; 0 if there is none."""
+        """Return for how many seconds the current statement waits for its answer, 0 without one."""
         return time.monotonic() - self._asked_at if self._asked_at else 0.0
 
     def drop(self) -> None:
-        """Shut the socket down: the statement in progress fails at once, or else the next one."""
+        """Shut the socket down, so that the statement in progress, or else the next one, fails at once."""
         with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(self.pgconn.socket)) as own:
             own.shutdown(socket.SHUT_RDWR)
 
@@ -167,7 +165,7 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
         interval: float = INTERVAL,
         timeout: float | None = None,  # noqa: ASYNC109 - psycopg's signature
     ) -> RV:
-        """Wait for the server, as psycopg does, and note since when."""
+        """Wait for the server as psycopg does, and record since when."""
         self._asked_at = None if self._listens else time.monotonic()
         try:
             return await super().wait(gen, interval, timeout)
@@ -180,14 +178,14 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
         timeout: float | None = None,  # noqa: ASYNC109 - psycopg's signature
         stop_after: int | None = None,
     ) -> AsyncGenerator[Notify]:
-        """Yield notifications; a connection that listens may wait for hours."""
+        """Yield notifications. A connection that listens may wait for hours."""
         self._listens = True
         async for notification in super().notifies(timeout=timeout, stop_after=stop_after):
             yield notification
 
 
 def connect(url: str, *, autocommit: bool = False) -> psycopg.Connection[TupleRow]:
-    """Open a connection of the same kind for code that is not asynchronous."""
+    """Open a connection of the same kind for synchronous code."""
     try:
         connection = psycopg.connect(conninfo_for(url), autocommit=True)
     except psycopg.OperationalError as error:

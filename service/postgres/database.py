@@ -1,4 +1,4 @@
-"""The one way to PostgreSQL: an async engine, and its error handler."""
+"""The database: an async engine with its error handler."""
 
 import asyncio
 import time
@@ -23,8 +23,8 @@ ERROR_HINTS = {
     "forbidden": "the database refuses what the service does: grant the role the right that the error names",
     "unreachable": "the database can't be reached, or was restarted: it is tried again",
 }
-REMEMBERED = 60.0  # seconds
-IDLE = 1.0  # seconds after which a connection is checked before it is used again
+FAILURE_LASTS = 60.0  # seconds that a failed write counts for readiness, and between two log lines
+IDLE = 1.0  # seconds; a connection idle for longer is checked before its next use
 
 T = TypeVar("T")
 
@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 
 
 class Database:
-    """Connections to one PostgreSQL. Opens none until it is asked; a lost one is replaced.
+    """Connections to one PostgreSQL. They are opened when needed, and lost ones are replaced.
 
     ``on_error`` is called with the kind of each error: one of ``ERROR_HINTS``, or ``other``.
     """
@@ -71,13 +71,14 @@ class Database:
         kind = kind_of(context.original_exception)
         self._on_error(kind)
         now, before = self._timer(), self._last.get(kind, float("-inf"))
-        if kind in ERROR_HINTS and now - before >= REMEMBERED:
+        if kind in ERROR_HINTS and now - before >= FAILURE_LASTS:
             event = f"database.{kind}"
             log.error(event, hint=ERROR_HINTS[kind], error=str(context.original_exception))
             self._last[kind] = now
 
     def _check_idle(self, connection: Any, record: sa.pool.ConnectionPoolEntry, _: Any) -> None:
-        """Replace a connection that died while it was idle. SQLAlchemy's own check costs a round trip at each use."""
+        """Replace a connection that died while it was idle."""
+        # SQLAlchemy's own check (`pool_pre_ping`) takes a round trip at each use.
         if time.monotonic() - record.info.get("used_at", time.monotonic()) < IDLE:
             return
         try:
@@ -86,44 +87,42 @@ class Database:
             raise sa.exc.DisconnectionError from error
 
     def write_failure(self) -> str | None:
-        """Why writing failed within the last minute although the database answers; None if it did not."""
+        """Return why a write failed within the last minute although the database answers, None if none did."""
         recent = (
             ERROR_HINTS[kind]
             for kind in ("disk_full", "read_only", "forbidden")
-            if self._timer() - self._last.get(kind, float("-inf")) < REMEMBERED
+            if self._timer() - self._last.get(kind, float("-inf")) < FAILURE_LASTS
         )
         return next(recent, None)
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction: committed at the end of the block, rolled back on an error."""
+        """Begin a transaction. Commit at the end of the block, roll back after an error."""
         async with self.engine.begin() as connection:
             yield connection
 
     @asynccontextmanager
     async def single(self) -> AsyncIterator[AsyncConnection]:
-        """A connection for single statements: each is a transaction of its own, without BEGIN and COMMIT."""
+        """Open a connection whose statements are transactions of their own, without BEGIN and COMMIT."""
         async with self._autocommit.connect() as connection:
             yield connection
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[AsyncConnection]:
-        """A connection for reading, in one transaction.
-
-        It ends with a commit: at a rollback psycopg forgets all statements that it has prepared.
-        """
+        """Open a connection for reading, in one transaction."""
         async with self.engine.connect() as connection:
             yield connection
+            # Not a rollback: psycopg then forgets all prepared statements.
             await connection.commit()
 
     async def takes_writes(self) -> bool:
-        """Whether it is no standby and not set to read-only. Raises SQLAlchemy's errors if it does not answer."""
+        """Return False for a standby or a read-only database. Raise SQLAlchemy's errors if it does not answer."""
         async with self.connect() as connection:
             setting: str = await connection.scalar(sa.text("SELECT current_setting('transaction_read_only')"))
         return setting == "off"
 
     async def schema(self) -> "Schema":
-        """What the migrations made of it so far. Raises SQLAlchemy's errors if unreachable."""
+        """Return the state of the schema. Raise SQLAlchemy's errors if the database does not answer."""
         async with self.connect() as connection:
             there = await connection.execute(
                 sa.text("SELECT to_regclass('alembic_version'), to_regclass('schema_heads')")
@@ -144,7 +143,7 @@ def _note_use(_: Any, record: sa.pool.ConnectionPoolEntry) -> None:
 
 
 def _restore_session(connection: sa.Connection) -> None:
-    """Behind a pooler each transaction may have another session, whose settings others may have changed."""
+    """Set the session's settings again. Behind a pooler each transaction may run in another client's session."""
     own = connection.connection.driver_connection
     if isinstance(own, Connection) and own.is_pooled and not own.autocommit:
         connection.exec_driver_sql(RESTORE_LOCALLY)
@@ -152,21 +151,21 @@ def _restore_session(connection: sa.Connection) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """The database's revision, and the heads of the versions of the service that work on it."""
+    """The database's revision, and the heads of the service's versions that work with it."""
 
     revision: str | None
     heads: frozenset[str]
 
     def works_for(self, head: str) -> bool:
-        """Whether a service written for ``head`` can use it: its own schema, or a later one that says so."""
+        """Return True if a service that needs ``head`` can use the schema: its own, or a later compatible one."""
         return head in self.heads
 
 
 def kind_of(error: BaseException | None) -> str:
-    """What kind of the database's trouble an error tells of, whatever wraps it: one of ``ERROR_HINTS``, or ``other``."""
+    """Return the kind of a database error, even if it is wrapped: a key of ``ERROR_HINTS``, or ``other``."""
     while error and not isinstance(error, psycopg.Error | sa.exc.TimeoutError):
         error = error.__cause__
-    if isinstance(error, sa.exc.TimeoutError):  # all connections wait for an answer
+    if isinstance(error, sa.exc.TimeoutError):  # every connection of the pool waits for an answer
         return "unreachable"
     if isinstance(error, psycopg.errors.DiskFull):
         return "disk_full"
@@ -180,15 +179,15 @@ def kind_of(error: BaseException | None) -> str:
 
 
 async def within(seconds: float, asking: Coroutine[Any, Any, T]) -> T:
-    """What the database answers in this time, else TimeoutError, and that at once.
+    """Return the result of a query, or raise TimeoutError after ``seconds``.
 
-    What was asked is cancelled and not waited for: a server that is frozen does not answer to a cancellation
-    either, which psycopg waits ten seconds for.
+    The query is cancelled without waiting for that: a frozen server does not answer a cancellation either, and
+    psycopg waits ten seconds for it.
     """
     task = asyncio.create_task(asking)
     task.add_done_callback(
         lambda ended: ended.cancelled() or ended.exception()
-    )  # nobody may be there to see it
+    )  # retrieve the exception, or asyncio logs it
     try:
         await asyncio.wait({task}, timeout=seconds)
         if not task.done():
@@ -199,11 +198,11 @@ async def within(seconds: float, asking: Coroutine[Any, Any, T]) -> T:
 
 
 async def time_of(connection: AsyncConnection, clock: Clock | None) -> datetime:
-    """The time to decide by: the database's, unless a test has a clock of its own."""
+    """Return the database's time, or that of a test's clock."""
     return clock() if clock else await database_now(connection)
 
 
 async def database_now(connection: AsyncConnection) -> datetime:
-    """The database's clock: the one that all replicas share, whatever their own say."""
+    """Return the database's time, which all replicas share."""
     found: datetime = await connection.scalar(sa.text("SELECT clock_timestamp()"))
     return found

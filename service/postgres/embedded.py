@@ -2,10 +2,10 @@
 
 In the data folder::
 
-    lock           held by the one service that uses the folder; its pid
+    lock           held by the only service that uses the folder; contains its process id
     postgres/      the server's own folder: data, password
-    postgres.log   what the server says
-    postgres.url   where it listens, while it runs
+    postgres.log   the server's log
+    postgres.url   the server's URL, while it runs
 """
 
 import fcntl
@@ -22,17 +22,17 @@ from service.postgres.embedded_server import await_old_server, running_server
 from service.postgres.owned import open_own, read_own
 from service.postgres.parameters import ignore_shell_variables
 
-LOCK_PATIENCE = 0.3  # seconds; ``running_url`` holds the lock for an instant
+LOCK_TIMEOUT = 0.3  # seconds; ``running_url`` holds the lock for an instant
 
 
 @contextmanager
 def embedded_postgres(data_dir: Path, *, create: bool = True) -> Iterator[str]:
-    """PostgreSQL as a child process, its data below ``data_dir``; yields its URL.
+    """Run PostgreSQL as a child process with its data below ``data_dir``. Yield its URL.
 
-    Without ``create`` only a database that is there already is started.
+    Without ``create``, only an existing database is started.
 
-    To be entered from the main thread: on Linux the server stops when the thread that started it ends, which
-    is how it doesn't outlive a killed service.
+    Enter it from the main thread: on Linux the server stops when the thread that started it ends, so that it does
+    not outlive a killed service.
 
     Raises
     ------
@@ -45,10 +45,10 @@ def embedded_postgres(data_dir: Path, *, create: bool = True) -> Iterator[str]:
     """
     ignore_shell_variables()
     with ExitStack() as stack:
-        with _told_clearly(data_dir):
+        with _explained(data_dir):
             data_dir = make_data_dir(data_dir)
             stack.enter_context(_locked(data_dir / "lock"))
-            (data_dir / "postgres.url").unlink(missing_ok=True)  # a killed service's
+            (data_dir / "postgres.url").unlink(missing_ok=True)  # left by a killed service
             url = stack.enter_context(
                 running_server(find_home(data_dir), data_dir / "postgres.log", create=create)
             )
@@ -57,24 +57,24 @@ def embedded_postgres(data_dir: Path, *, create: bool = True) -> Iterator[str]:
 
 
 def running_url(data_dir: Path) -> str | None:
-    """The URL of the server that a live service runs on this folder, for commands beside it."""
+    """Return the URL of the server that a running service has on this folder, None without one."""
     try:
         if not _is_held(data_dir / "lock"):
             return None
         url = read_own(data_dir / "postgres.url")
-    except (OSError, DatabaseError):  # no service yet, one that is still starting, or another user's
+    except (OSError, DatabaseError):  # no service yet, one that is starting, or another user's
         return None
     ignore_shell_variables()
     return url
 
 
 def delete_database(data_dir: Path) -> None:
-    """Deletes the server's folder, also where it lies outside of ``data_dir``."""
+    """Delete the server's folder, even if it lies outside of ``data_dir``."""
     data_dir = data_dir.resolve()
     own = data_dir / "postgres"
     if not own.is_dir():
         return
-    with _told_clearly(data_dir), _locked(data_dir / "lock"):
+    with _explained(data_dir), _locked(data_dir / "lock"):
         folder = server_folder(own)
         await_old_server(folder / "data")
         shutil.rmtree(folder)
@@ -82,7 +82,7 @@ def delete_database(data_dir: Path) -> None:
 
 
 @contextmanager
-def _told_clearly(data_dir: Path) -> Iterator[None]:
+def _explained(data_dir: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -94,7 +94,7 @@ def _told_clearly(data_dir: Path) -> Iterator[None]:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """The kernel lets go of the lock when the process ends, however it ends."""
+    """Hold the lock. The kernel releases it when the process ends, however it ends."""
     with os.fdopen(open_own(path, os.O_RDWR | os.O_CREAT), "r+") as file:
         if not _taken(file.fileno()):
             pid = file.read().strip() or "unknown"
@@ -109,7 +109,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _taken(handle: int) -> bool:
-    deadline = time.monotonic() + LOCK_PATIENCE
+    deadline = time.monotonic() + LOCK_TIMEOUT
     while True:
         with suppress(BlockingIOError):
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,7 +1,7 @@
-"""Becomes one of PostgreSQL's programs: as the right user, and not outliving the service.
+"""Run one of PostgreSQL's programs as the right user, and end with the service.
 
-Run as a script (``python -I -S``), because code between fork and exec is unsafe beside threads. It imports
-nothing of the service, so that it starts in a few milliseconds.
+This is a script (``python -I -S``), because code between fork and exec is unsafe beside threads. It imports nothing
+of the service, so that it starts in a few milliseconds.
 """
 
 import ctypes
@@ -20,17 +20,17 @@ def become(uid: int, gid: int) -> None:
 
 
 def die_with(parent: int) -> None:
-    """After ``become``: a change of user takes the death signal back."""
+    """End with the parent. Call it after ``become``: a change of user resets the death signal."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGINT), 0, 0, 0)
-    if os.getppid() != parent:  # it died before it could be tied to us
+    if os.getppid() != parent:  # the parent ended before prctl
         sys.exit("the service is gone")
 
 
 def main(parent: str, uid: str, gid: str, folder: str, program: str, *arguments: str) -> None:
     become(int(uid), int(gid))
     die_with(int(parent))
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and that would be inherited
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and the program would inherit that
     os.umask(0o077)
     try:
         os.chdir(folder)

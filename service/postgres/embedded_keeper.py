@@ -1,4 +1,4 @@
-"""Starting the embedded server again when it ends although nobody stopped it: a crash, the kernel's lack of memory."""
+"""Start the embedded server again when it ends unexpectedly: after a crash, or when the kernel ran out of memory."""
 
 import subprocess
 import threading
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import structlog
 
-PAUSE = 1.0  # seconds before another start: what is left of the last one has to end first
+RESTART_DELAY = 1.0  # seconds; the processes of the last server have to end first
 
 log = structlog.get_logger(__name__)
 
@@ -16,9 +16,9 @@ Server = subprocess.Popen[bytes]
 
 @contextmanager
 def kept(server: Server, launch: Callable[[], Server], stop: Callable[[Server], None]) -> Iterator[None]:
-    """Inside the block a server that ends is launched again; at its end the present one is stopped.
+    """Restart a server that ends inside the block, and stop the current one at its end.
 
-    On Linux a server lives as long as the thread that launched it: this one's ends last.
+    On Linux a server lives as long as the thread that launched it, so this one's thread ends last.
     """
     keeper = _Keeper(server, launch)
     keeper.start()
@@ -41,17 +41,17 @@ class _Keeper(threading.Thread):
     def run(self) -> None:
         while True:
             code = self._server.wait()
-            if self._ending.wait(PAUSE):
+            if self._ending.wait(RESTART_DELAY):
                 break
-            log.error("postgres.ended", code=code, hint="started again; its log says why it ended")
+            log.error("postgres.ended", code=code, hint="started again; its log has the reason")
             with self._change:
                 if self._ending.is_set():
                     break
                 self._server = self._launch()
-        self._stopped.wait()  # a server that this thread launched would end with it
+        self._stopped.wait()  # a server that this thread launched ends with it
 
     def end(self) -> Server:
-        """From now on nothing is launched; gives the server that is there to be stopped."""
+        """Stop restarting. Return the current server, for the caller to stop."""
         with self._change:
             self._ending.set()
             return self._server

@@ -1,4 +1,4 @@
-"""One PostgreSQL server as a child process: created, started, found ready, stopped."""
+"""One PostgreSQL server as a child process: create its data, start it, wait until it is ready, stop it."""
 
 import os
 import secrets
@@ -22,10 +22,10 @@ from service.postgres.embedded_keeper import kept
 from service.postgres.owned import open_own, read_own
 
 NAME = "autoreview"  # of the database and of its owner
-START_TIMEOUT = 120.0  # seconds; recovery after a crash reads back up to 1 GB
-STOP_TIMEOUT = 6.0  # for each way to stop; after SIGQUIT PostgreSQL itself kills its processes in 5 s
-OLD_SERVER_TIMEOUT = 15.0
-POLL = 0.01
+START_TIMEOUT = 120.0  # seconds; recovery after a crash reads up to 1 GB
+STOP_TIMEOUT = 6.0  # seconds for each signal; after SIGQUIT PostgreSQL kills its processes within 5 s
+OLD_SERVER_TIMEOUT = 15.0  # seconds
+POLL = 0.01  # seconds
 PORT_TRIES = 5
 LOG_LIMIT = 5_000_000  # bytes
 SETTINGS = {
@@ -41,7 +41,7 @@ SETTINGS = {
 
 @contextmanager
 def running_server(home: Home, log: Path, *, create: bool = True) -> Iterator[str]:
-    """Yields the URL. The server lives as long as the thread that starts it, on Linux even after kill -9."""
+    """Run the server and yield its URL. On Linux it ends with the thread that starts it, even after kill -9."""
     await_old_server(home.data)
     for leftover in home.folder.glob("data.new-*"):
         shutil.rmtree(leftover, ignore_errors=True)
@@ -66,7 +66,7 @@ def _url(password: str, port: int, database: str) -> str:
 
 
 def _create_data(home: Home) -> None:
-    """In a folder beside it, renamed when all is on disk: half a database is never taken for a whole one."""
+    """Create the data in a folder beside it, and rename that when all is on disk, so that it is never incomplete."""
     _write_password(home)
     unfinished = home.folder / f"data.new-{secrets.token_hex(4)}"
     locale = ("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
@@ -114,10 +114,10 @@ def _started(home: Home, password: str, log: Path) -> Iterator[int]:
                 yield port
             return
         _stop(server)
-        said = log.read_bytes()[begin:].decode(errors="replace")
-        if "could not create any TCP/IP sockets" not in said:  # another process took the port meanwhile
+        output = log.read_bytes()[begin:].decode(errors="replace")
+        if "could not create any TCP/IP sockets" not in output:  # else another process took the port first
             break
-    raise DatabaseError(f"PostgreSQL did not start on {home.data}.{_why(home, said)}\nIts log: {log}")
+    raise DatabaseError(f"PostgreSQL did not start on {home.data}.{_why(home, output)}\nIts log: {log}")
 
 
 def _free_port() -> int:
@@ -136,12 +136,12 @@ def _launch(home: Home, port: int, log: Path) -> subprocess.Popen[bytes]:
             stdout=output,
             stderr=output,
             env=environment(),
-            start_new_session=True,  # the terminal's Ctrl-C is the service's: it stops the server when done
+            start_new_session=True,  # Ctrl-C in the terminal reaches only the service, which stops the server last
         )
 
 
 def _shared_memory() -> dict[str, str]:
-    """PostgreSQL's own choice, unless this is a Linux without a /dev/shm that all may write."""
+    """Return the setting for a Linux without a /dev/shm that everybody may write, else none."""
     folder = Path("/dev/shm")  # noqa: S108 - nothing is written to it here
     if sys.platform != "linux" or (folder.is_dir() and folder.stat().st_mode & 0o002):
         return {}
@@ -149,7 +149,7 @@ def _shared_memory() -> dict[str, str]:
 
 
 def _ready(server: subprocess.Popen[bytes], url: str) -> bool:
-    """True once it answers and has our database; False if it ended."""
+    """Return True when the server answers and has our database, False if it ended."""
     deadline = time.monotonic() + START_TIMEOUT
     while server.poll() is None:
         try:
@@ -176,9 +176,9 @@ def _ensure_database(connection: psycopg.Connection) -> None:
 
 
 def _stop(server: subprocess.Popen[bytes]) -> None:
-    for how in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):  # fast, immediate, none
-        server.send_signal(how)
-        server.send_signal(signal.SIGCONT)  # a server that was stopped by a signal takes no other
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):  # fast and immediate shutdown, then none
+        server.send_signal(number)
+        server.send_signal(signal.SIGCONT)  # a stopped process handles no other signal
         try:
             server.wait(STOP_TIMEOUT)
         except subprocess.TimeoutExpired:
@@ -187,23 +187,23 @@ def _stop(server: subprocess.Popen[bytes]) -> None:
 
 
 def await_old_server(data: Path) -> None:
-    """After kill -9 of the service its server is still shutting down."""
+    """Wait for the server of a service that was killed: it is still shutting down."""
     pid_file = data / "postmaster.pid"
     deadline = time.monotonic() + OLD_SERVER_TIMEOUT
     while pid := _process_in(pid_file):
         if f"/postgres -D {data} " not in _command_line(pid):
-            # The pid is another program's by now. PostgreSQL would not dare to start beside it.
+            # The pid belongs to another program now. PostgreSQL would refuse to start while its file names it.
             pid_file.unlink(missing_ok=True)
             return
         if time.monotonic() > deadline:
             raise DatabaseError(f"An earlier PostgreSQL, process {pid}, still runs on {data}. Stop it first.")
-        if sys.platform != "linux":  # where it doesn't hear of the service's death
+        if sys.platform != "linux":  # elsewhere the server does not notice that the service ended
             os.kill(pid, signal.SIGINT)
         time.sleep(POLL)
 
 
 def _process_in(pid_file: Path) -> int | None:
-    """The process it names, if there is one."""
+    """Return the process that the file names, if it exists."""
     try:
         pid = int(pid_file.read_text().split("\n")[0])
     except (FileNotFoundError, ValueError):
@@ -227,7 +227,7 @@ def _command_line(pid: int) -> str:
     return subprocess.run(ps, capture_output=True, text=True, check=False).stdout  # noqa: S603 - no input
 
 
-def _why(home: Home, said: str) -> str:
-    full = "No space left on device" in said or shutil.disk_usage(home.folder).free < 1_000_000
-    lines = said.strip().splitlines()[-10:]
+def _why(home: Home, output: str) -> str:
+    full = "No space left on device" in output or shutil.disk_usage(home.folder).free < 1_000_000
+    lines = output.strip().splitlines()[-10:]
     return "\n".join([" The disk is full." if full else "", *lines])

@@ -1,4 +1,4 @@
-"""The database's errors as sentences, for commands."""
+"""Messages for the database's errors, for commands."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ MISSING = (
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Raise DatabaseError with a sentence instead of an error of psycopg or SQLAlchemy."""
+    """Raise DatabaseError with a message instead of an error of psycopg or SQLAlchemy."""
     try:
         yield
     except DBAPIError as error:
@@ -31,7 +31,7 @@ def explained() -> Iterator[None]:
 
 
 def sentence(error: BaseException | None) -> DatabaseError:
-    """Return what happened and what to change."""
+    """Return an error that says what happened and what to change."""
     diagnosis = error.diag.message_primary if isinstance(error, psycopg.Error) else None
     what = diagnosis or " ".join(str(error).split())
     if isinstance(error, MISSING):

@@ -1,4 +1,4 @@
-"""Migrate a database to this version's schema, exactly once when several processes try at the same time."""
+"""Migrate a database to this version's schema, once even if several processes try at the same time."""
 
 from functools import cache
 
@@ -15,9 +15,9 @@ from service.postgres.connection import connect
 from service.postgres.explanation import explained
 from service.shipped import shipped
 
-# Any number: all that migrate at once must take the same lock.
+# Any number: all processes that migrate must take the same lock.
 LOCK = 7_236_651_093
-LOCK_PATIENCE = 60  # seconds, for this lock and for each lock that a migration takes
+LOCK_TIMEOUT = 60  # seconds, for this lock and for each lock that a migration takes
 
 _HOLDER = sa.text("""
     SELECT format('process %s of %s from %s since %s', pid, usename, coalesce(client_addr::text, 'a local socket'),
@@ -42,34 +42,34 @@ def alembic_config() -> Config:
 
 @cache  # reads every migration
 def head() -> str:
-    """The revision this version of the service was written for."""
+    """Return the revision that this version of the service needs."""
     revision = ScriptDirectory.from_config(alembic_config()).get_current_head()
     assert revision is not None
     return revision
 
 
 def advice(found: str | None) -> str:
-    """What to do about a schema that this version does not work on."""
+    """Return what to do about a schema that this version can't use."""
     if found is None or found in _known():
         return "Run `autoreview migrate`."
-    return "A later version made it: run that one, or use another database."
+    return "A later version created it: run that version, or use another database."
 
 
 def sync_engine(url: str) -> sa.Engine:
-    """An engine for Alembic, over the same connections as the service's."""
+    """Return an engine for Alembic with the service's connections."""
     return sa.create_engine("postgresql+psycopg://", creator=lambda: connect(url), poolclass=sa.pool.NullPool)
 
 
-def migrate(url: str, *, patience: int = LOCK_PATIENCE) -> tuple[str | None, str]:
-    """Upgrade to this version's head in one transaction under a lock; the revisions before and after.
+def migrate(url: str, *, lock_timeout: int = LOCK_TIMEOUT) -> tuple[str | None, str]:
+    """Upgrade to this version's head in one transaction under a lock. Return the revisions before and after.
 
-    A later version's schema stays as it is. Raises SchemaMismatch where this version does not work on that, and
-    DatabaseError where the lock or a right is missing.
+    A later version's schema stays unchanged. Raise SchemaMismatch if this version can't use it, and DatabaseError
+    if the lock or a right is missing.
     """
     engine = sync_engine(url)
     try:
         with explained(), engine.begin() as connection:
-            _lock(connection, patience)
+            _lock(connection, lock_timeout)
             before = MigrationContext.configure(connection).get_current_revision()
             if before is not None and before not in _known():
                 _refuse_unless_listed(connection, before)
@@ -84,22 +84,22 @@ def migrate(url: str, *, patience: int = LOCK_PATIENCE) -> tuple[str | None, str
         engine.dispose()
 
 
-def _lock(connection: sa.Connection, patience: int) -> None:
-    """Take the lock until the transaction ends: behind a pooler a session's lock would outlive its client."""
-    connection.execute(sa.text(f"SET LOCAL lock_timeout = '{patience}s'"))
+def _lock(connection: sa.Connection, lock_timeout: int) -> None:
+    """Take the lock until the transaction ends. Behind a pooler a session's lock would outlive its client."""
+    connection.execute(sa.text(f"SET LOCAL lock_timeout = '{lock_timeout}s'"))
     if connection.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(LOCK))):
         return
     holder = (
         connection.scalar(_HOLDER, {"high": LOCK >> 32, "low": LOCK & 0xFFFFFFFF}) or "a session that ended"
     )
-    log.warning("migrate.waits", holder=holder, hint="another migration is at work", at_most_s=patience)
+    log.warning("migrate.waits", holder=holder, hint="another migration is at work", at_most_s=lock_timeout)
     try:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))
     except sa.exc.OperationalError as error:
         if not isinstance(error.orig, psycopg.errors.LockNotAvailable):
             raise
         raise DatabaseError(
-            f"Another migration has been at work for more than {patience} s: {holder}. Wait for it, or end that session."
+            f"Another migration has been at work for more than {lock_timeout} s: {holder}. Wait for it, or end that session."
         ) from None
 
 
@@ -121,7 +121,7 @@ def _refuse_foreign_schema(connection: sa.Connection, before: str | None) -> Non
 
 
 def _known() -> set[str]:
-    """The revisions that this version has migrations for."""
+    """Return the revisions that this version has migrations for."""
     return {script.revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions()}
 
 

@@ -1,7 +1,7 @@
-"""Files of the data folder, opened so that nobody else's preparations count.
+"""Open files of the data folder safely.
 
-Whoever may write to the folder before the service starts could leave a link there, and the service, perhaps as
-root, would write to what it leads to. So no link is followed, and what belongs to another user is refused.
+Somebody who may write to the folder before the service starts could leave a link there, and the service, perhaps as
+root, would write to its target. So no link is followed, and files of other users are refused.
 """
 
 import os
@@ -14,7 +14,7 @@ ROOT = 0
 
 
 def refuse_foreign(path: Path, *trusted: int) -> None:
-    """Raise DatabaseError if the path, itself and not what it links to, belongs to another user.
+    """Raise DatabaseError if the path itself, not a link's target, belongs to another user.
 
     Trusted are root, this process's user, and ``trusted``.
     """
@@ -22,9 +22,9 @@ def refuse_foreign(path: Path, *trusted: int) -> None:
 
 
 def open_own(path: Path, flags: int, *trusted: int) -> int:
-    """Open a regular file of ours, and return its descriptor; a new one is readable by its owner alone.
+    """Open a regular file of ours and return its descriptor. A new file is readable by its owner alone.
 
-    Raises DatabaseError if it is a link, no file, or another user's, OSError if it can't be opened.
+    Raise DatabaseError if it is a link, no file, or another user's, and OSError if it can't be opened.
     """
     if path.is_symlink():
         raise DatabaseError(f"{path} is a link, which the service does not follow: remove it.")
@@ -39,7 +39,7 @@ def open_own(path: Path, flags: int, *trusted: int) -> int:
 
 
 def read_own(path: Path, *trusted: int) -> str:
-    """Return the text of a file of ours; raises as ``open_own`` does."""
+    """Return the text of a file of ours. Raise as ``open_own`` does."""
     with os.fdopen(open_own(path, os.O_RDONLY, *trusted)) as file:
         return file.read()
 

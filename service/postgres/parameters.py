@@ -1,4 +1,4 @@
-"""Connection parameters from a database URL: parsed in one place, the same for every driver."""
+"""Connection parameters of a database URL, parsed in one place for every driver."""
 
 import os
 import re
@@ -9,7 +9,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 SCHEMES = ("postgresql://", "postgres://")
 
-# A connection whose peer is gone fails within 11 s, not after two hours. A URL may set other values.
+# A connection to a dead peer fails within 11 s instead of two hours. A URL may set other values.
 DEFAULTS = {
     "application_name": "autoreview",
     "connect_timeout": "5",
@@ -21,32 +21,32 @@ DEFAULTS = {
 
 NUMBERS = tuple(name for name, value in DEFAULTS.items() if value.isdigit())
 
-# psycopg refuses other formats, and a server, database or role may have any of them as its default.
+# psycopg requires these formats, and a server, database or role may have other defaults.
 SESSION = {
     "DateStyle": "ISO",
     "IntervalStyle": "postgres",
     "TimeZone": "UTC",
     "default_transaction_isolation": "read committed",
-    # A process that freezes inside a transaction keeps its locks: PostgreSQL ends its session.
+    # PostgreSQL ends the session of a process that freezes inside a transaction, which would keep its locks.
     "idle_in_transaction_session_timeout": "10s",
 }
-# Set by nobody else. A session without it was opened by a pooler, which dropped our ``options``.
+# Only this service sets it. A session without it was opened by a pooler, which dropped our ``options``.
 DIRECT = "autoreview.direct"
 
-# Read by libpq, but not among the defaults that it lists.
+# Variables that libpq reads but does not list among its defaults.
 UNLISTED_VARIABLES = ("PGSERVICEFILE", "PGSYSCONFDIR", "PGDATESTYLE", "PGTZ", "PGGEQO", "PGLOCALEDIR")
 
 
 def connection_parameters(url: str) -> dict[str, str]:
     """Return libpq's parameters for the URL, with the defaults and session settings of this service.
 
-    Raises ValueError naming the mistake. The message never contains a part of the URL, which may hold a password.
+    Raise ValueError that names the mistake. Its message never contains a part of the URL, which may be a password.
     """
     if not url.startswith(SCHEMES):
         raise ValueError("must start with postgresql://")
     found = _parsed(url)
     if "," in found.get("host", ""):
-        # One of several hosts may be a standby: look for the one that takes writes.
+        # One of several hosts may be a standby: connect to the one that accepts writes.
         found.setdefault("target_session_attrs", "read-write")
     options = f"{found.get('options', '')} {_startup_options()}".strip()
     return DEFAULTS | found | {"client_encoding": "utf8", "options": options}
@@ -56,7 +56,7 @@ def _parsed(url: str) -> dict[str, str]:
     escaped = _escaped(url)
     with suppress(ProgrammingError):
         found = {name: str(value) for name, value in conninfo_to_dict(escaped).items()}
-        # libpq looks at the numbers only when it connects.
+        # libpq checks numbers only when it connects.
         numbers = [found.get(name, "0") for name in NUMBERS] + found.get("port", "").split(",")
         if all(re.fullmatch(r"-?\d*", number) for number in numbers):
             return found
@@ -67,7 +67,7 @@ def _parsed(url: str) -> dict[str, str]:
 
 
 def conninfo_for(url: str, *, pooled: bool = False) -> str:
-    """Return the parameters as libpq's connection string; without ``options`` for a pooler that refuses them."""
+    """Return the parameters as libpq's connection string, without ``options`` for a pooler that rejects them."""
     parameters = connection_parameters(url)
     return make_conninfo(**parameters | ({"options": ""} if pooled else {}))
 
@@ -96,7 +96,7 @@ def _startup_options() -> str:
 def _escaped(url: str) -> str:
     """Encode each ``/`` of a password, which libpq takes for the end of the host.
 
-    Raises ValueError where it can't be known what belongs to the password.
+    Raise ValueError if the end of the password is ambiguous.
     """
     scheme, _, rest = url.partition("://")
     beginning, question_mark, query = rest.partition("?")

@@ -1,4 +1,4 @@
-"""What a process does now and then until its end, whatever goes wrong meanwhile."""
+"""Periodic runs in a process. An error never ends them."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -7,23 +7,20 @@ import structlog
 
 from service.postgres.database import ERROR_HINTS, kind_of
 
-BACK_OFF = 5.0  # seconds at least until the next look, after trouble of the database
+BACK_OFF = 5.0  # seconds at least until the next run, after an error of the database
 
 log = structlog.get_logger(__name__)
 
 
-async def run_every(name: str, every: float, look: Callable[[], Awaitable[object]]) -> None:
-    """Look ``every`` so many seconds until cancelled; ``name`` is what the log calls it.
-
-    Known kinds of the database's trouble are told by ``Database`` and by readyz: here they are waited for.
-    """
+async def run_every(name: str, every: float, run: Callable[[], Awaitable[object]]) -> None:
+    """Run ``every`` so many seconds until cancelled. ``name`` is the prefix of its log events."""
     no_database, crashed = f"{name}.no_database", f"{name}.crashed"
     while True:
         pause = every
         try:
-            await look()
+            await run()
         except Exception as error:
-            if kind_of(error) in ERROR_HINTS:
+            if kind_of(error) in ERROR_HINTS:  # Database logs these, and readyz reports them
                 log.debug(no_database, why=str(error))
                 pause = max(every, BACK_OFF)
             else:

@@ -1,4 +1,4 @@
-"""What a service that starts needs of its database: connections, and rights on each table."""
+"""What a service needs of its database: connections, and rights on each table. Checked at the start."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from service.errors import DatabaseError
 from service.postgres.connection import connect
 from service.postgres.explanation import sentence
 
-RESERVED = 1  # connection, for commands beside the service and for looking after silent ones
+RESERVED = 1  # connection, for commands and for the check of silent connections
 
-# The smallest of what the server, the database and the role allow; -1 means no limit. A superuser has only the first.
+# The smallest limit of the server, the database and the role; -1 is no limit. A superuser has only the first.
 _LIMITS = """
     SELECT least(
         current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int,
@@ -31,7 +31,7 @@ _MISSING_RIGHTS = """
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How many connections a process opens: for SQLAlchemy's engine, and for jobs (LISTEN has one more)."""
+    """The number of connections that a process opens: for SQLAlchemy's engine, and for jobs (LISTEN takes one more)."""
 
     engine: int
     jobs: int
@@ -41,7 +41,7 @@ class Budget:
         return self.engine + (self.jobs + 1 if self.jobs else 0)
 
     def shrunk(self, total: int) -> "Budget":
-        """Share ``total`` connections between the two as this budget does."""
+        """Return a budget of ``total`` connections in the same proportion."""
         if total >= self.total:
             return self
         if not self.jobs:
@@ -59,10 +59,10 @@ log = structlog.get_logger(__name__)
 
 
 def check_requirements(url: str, rights: Mapping[str, Sequence[str]], *, worker: bool) -> Budget:
-    """Return how many connections a process may open, from what the database has left.
+    """Return how many connections this process may open.
 
-    Raises DatabaseError if the database can't be used by this role. A database that can't be reached is not an
-    error: it may start later than the service.
+    Raise DatabaseError if the role can't use the database. An unreachable database is not an error, because it may
+    start later than the service.
     """
     full = WORKER if worker else WEB
     try:
@@ -98,7 +98,7 @@ def _affordable(connection: psycopg.Connection[TupleRow], full: Budget, least: B
 def _refuse_missing_rights(
     connection: psycopg.Connection[TupleRow], rights: Mapping[str, Sequence[str]]
 ) -> None:
-    """Tables that don't exist yet are a matter of ``autoreview migrate``."""
+    """Raise DatabaseError if rights on existing tables are missing. `autoreview migrate` creates missing tables."""
     pairs = [(table, right) for table, each in rights.items() for right in each]
     needed = {"tables": [table for table, _ in pairs], "rights": [right for _, right in pairs]}
     missing = connection.execute(_MISSING_RIGHTS, needed).fetchall()

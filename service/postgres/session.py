@@ -1,34 +1,31 @@
-"""What a session needs before the service works in it: settings, encoding, version."""
+"""The requirements of a session: settings, encoding, version."""
 
 from psycopg import ConnectionInfo, OperationalError
 
 from service.errors import DatabaseError
 from service.postgres.parameters import DIRECT, SESSION
 
-LOWEST = 15  # major version that the service was tested with
+MIN_VERSION = 15  # major version; older ones are not tested
 
 MARKED = f"SELECT current_setting('{DIRECT}', true)"
 
-# PgBouncer keeps the first three per client; the others last at least until the transaction ends.
+# PgBouncer keeps the first three for each client. The others last at least until the transaction ends.
 RESTORE = "SELECT " + ", ".join(f"set_config('{name}', '{value}', false)" for name, value in SESSION.items())
 RESTORE_LOCALLY = RESTORE.replace("false)", "true)")
-REPORTED = {
-    "DateStyle": "ISO",
-    "IntervalStyle": "postgres",
-    "TimeZone": "UTC",
-}  # at no cost, with each connection
+# The server reports these with each connection, so that reading them needs no query.
+REPORTED = {"DateStyle": "ISO", "IntervalStyle": "postgres", "TimeZone": "UTC"}
 
 
 def is_restored(info: ConnectionInfo) -> bool:
-    """Return whether the session has the formats that psycopg reads.
+    """Return True if the session has the formats that psycopg reads.
 
-    ``PGTZ`` and ``PGDATESTYLE`` in the environment count more than our startup options.
+    ``PGTZ`` and ``PGDATESTYLE`` in the environment override our startup options.
     """
     return all((info.parameter_status(name) or value).startswith(value) for name, value in REPORTED.items())
 
 
 def refuses_options(error: OperationalError) -> bool:
-    """Return whether a pooler rejected the startup parameter ``options``, as PgBouncer does by default."""
+    """Return True if a pooler rejected the startup parameter ``options``, as PgBouncer does by default."""
     return "unsupported startup parameter" in str(error)
 
 
@@ -42,10 +39,10 @@ def refuse_dropped_options(own: str) -> None:
 
 
 def refuse_unusable(info: ConnectionInfo) -> None:
-    """Raise DatabaseError if the service can't work on this database, naming what to change."""
+    """Raise DatabaseError, naming what to change, if the service can't use this database."""
     version = info.server_version // 10_000
-    if version < LOWEST:
-        raise DatabaseError(f"The database is PostgreSQL {version}: autoreview needs {LOWEST} or later.")
+    if version < MIN_VERSION:
+        raise DatabaseError(f"The database is PostgreSQL {version}: autoreview needs {MIN_VERSION} or later.")
     encoding = info.parameter_status("server_encoding") or "UTF8"
     if encoding != "UTF8":
         raise DatabaseError(

@@ -1,4 +1,4 @@
-"""Which PostgreSQL to use: the one that is set, the running service's, or an embedded one of our own."""
+"""Which PostgreSQL to use: the configured one, the running service's, or an embedded one of our own."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +28,7 @@ class NotAtWork(ConfigurationError):
 
 
 def external_url(settings: Settings) -> str | None:
-    """The database that AUTOREVIEW_DATABASE_URL or its file names."""
+    """Return the database that AUTOREVIEW_DATABASE_URL or its file names."""
     secret = settings.secret("DATABASE_URL")
     if secret is None:
         return None
@@ -41,24 +41,24 @@ def external_url(settings: Settings) -> str | None:
 
 
 def service_url(settings: Settings) -> str | None:
-    """The database that is set, else the one that runs on the data folder; None if none runs there."""
+    """Return the configured database, else the one that runs on the data folder, else None."""
     return external_url(settings) or running_url(settings.data_dir)
 
 
 def database_exists(settings: Settings) -> bool:
-    """Whether there is a database already: the one that is set, or an embedded one in the data folder."""
+    """Return True if there is a database: a configured one, or an embedded one in the data folder."""
     return external_url(settings) is not None or has_data(settings.data_dir)
 
 
 def has_data(data_dir: Path) -> bool:
-    """Whether the folder has an embedded database; as root it may be a link."""
+    """Return True if the folder has an embedded database. As root it may be a link."""
     own = data_dir / "postgres"
     return own.is_symlink() or own.is_dir()
 
 
 @contextmanager
 def service_database(settings: Settings) -> Iterator[str]:
-    """The database of a service that starts; the embedded one is brought to this version's schema."""
+    """Yield the database of a service that starts. The embedded one is migrated to this version's schema."""
     if url := external_url(settings):
         with explained():
             yield url
@@ -71,9 +71,9 @@ def service_database(settings: Settings) -> Iterator[str]:
 
 @contextmanager
 def stopped_database(settings: Settings) -> Iterator[str]:
-    """The database of a data folder that no service is at work on, for the time of a command. Creates nothing.
+    """Run the database of a data folder without a service, for the time of a command. Creates nothing.
 
-    Raises NoDatabase where the folder has none.
+    Raise NoDatabase if the folder has none.
     """
     if not has_data(settings.data_dir):
         raise NoDatabase(f"There is no database in the data folder {settings.data_dir.absolute()}. {SET}")
@@ -83,7 +83,7 @@ def stopped_database(settings: Settings) -> Iterator[str]:
 
 
 def forget_workers(url: str) -> None:
-    """Whoever worked on this folder before is dead, since we hold its lock: its jobs are free at once."""
+    """Delete the workers of a folder whose lock we hold: they are dead, and their jobs become free at once."""
     with connect(url) as connection:
         [[is_migrated]] = connection.execute("SELECT to_regclass('procrastinate_workers') IS NOT NULL")
         if is_migrated:

@@ -157,7 +157,7 @@ def test_migrate_names_the_session_it_waited_for_in_vain(empty_database_url: str
     with psycopg.connect(empty_database_url, autocommit=True) as connection:
         connection.execute("SELECT pg_advisory_lock(%s)", [LOCK])
         with pytest.raises(DatabaseError, match=f"process {connection.info.backend_pid} of autoreview"):
-            migrate(empty_database_url, patience=1)
+            migrate(empty_database_url, lock_timeout=1)
 
 
 async def test_a_newer_service_waits_for_its_schema_and_prolific_sends_again_what_came_meanwhile(
