@@ -42,7 +42,7 @@ async def test_service_is_back_within_half_a_minute_of_a_failover(database_url: 
 async def test_connection_without_an_answer_is_dropped(database_url: str) -> None:
     async with address_of(database_url) as (address, url):
         connections = Connections(url)
-        watching = asyncio.create_task(connections.watch(silence=1.0))
+        watching = asyncio.create_task(connections.watch(after=1.0))
         async with await connections.connect() as connection:
             address.go_silent()
             address.move()
@@ -55,7 +55,7 @@ async def test_connection_without_an_answer_is_dropped(database_url: str) -> Non
 async def test_slow_statement_is_waited_for(database_url: str) -> None:
     """The server says that it is at work on it."""
     database = Database(database_url)
-    watching = asyncio.create_task(database.connections.watch(silence=0.5))
+    watching = asyncio.create_task(database.connections.watch(after=0.5))
     async with database.connect() as connection:
         assert await connection.scalar(sa.text("SELECT 'done' FROM pg_sleep(4)")) == "done"
     watching.cancel()
