@@ -13,10 +13,13 @@ unexport PYTHONDONTWRITEBYTECODE
 setup: $(READY)
 
 $(READY): requirements-dev.lock pyproject.toml
+	@test -x $(BIN)/python || echo "Creating $(VENV) with $(PYTHON) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@command -v $(UV) >/dev/null 2>&1 || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements-dev.lock
-	$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@echo "Installing the locked packages (15 seconds, more without a cache) ..."
+	@$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements-dev.lock
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@echo "Ready. Activate it once per shell: source $(VENV)/bin/activate"
 	@touch $@
 
 demo: $(READY)

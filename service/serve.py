@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from typing import Any
 
 import structlog
 import uvicorn
@@ -79,7 +80,8 @@ async def running(
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(opened(service))
         duties = [asyncio.ensure_future(duty()) for duty in service.duties]
-        chores = [asyncio.create_task(_on_schema(service, stopping, chore)) for chore in service.chores]
+        schema = asyncio.create_task(_schema_known(service, stopping))
+        chores = [asyncio.create_task(_on_schema(schema, chore)) for chore in service.chores]
         server = Server(
             uvicorn.Config(
                 service.web,
@@ -94,7 +96,7 @@ async def running(
             ),
         )
         web = asyncio.create_task(server.serve(sockets=[listener]), name="web")
-        worker = asyncio.create_task(_worker(service, stopping) if parts.worker else asyncio.sleep(0))
+        worker = asyncio.create_task(_worker(service, schema, stopping) if parts.worker else asyncio.sleep(0))
         try:
             yield
         finally:
@@ -105,10 +107,10 @@ async def running(
             await asyncio.sleep(drain)
             server.should_exit = True
             await asyncio.wait({web, worker}, timeout=GRACE + 1)  # uvicorn itself keeps to GRACE
-            await _let_go(service, [web, worker, *duties, *chores])
+            await _let_go(service, [web, worker, schema, *duties, *chores])
 
 
-async def _let_go(service: Service, tasks: Sequence[asyncio.Future[None]]) -> None:
+async def _let_go(service: Service, tasks: Sequence[asyncio.Future[Any]]) -> None:
     """End what still runs, and log the jobs among it: another worker takes them up again.
 
     A frozen database answers nothing, not even a cancellation, so its connections are dropped first.
@@ -128,7 +130,7 @@ async def _let_go(service: Service, tasks: Sequence[asyncio.Future[None]]) -> No
         await _cancelled([*jobs, *tasks])
 
 
-async def _cancelled(tasks: Sequence[asyncio.Future[None]]) -> set[asyncio.Future[None]]:
+async def _cancelled(tasks: Sequence[asyncio.Future[Any]]) -> set[asyncio.Future[Any]]:
     """Cancel the tasks; return those that don't end in a second."""
     for task in tasks:
         task.add_done_callback(
@@ -154,13 +156,14 @@ def _end_by_force_later() -> None:
     timer.start()
 
 
-async def _on_schema(service: Service, stopping: asyncio.Event, chore: Chore) -> None:
-    if await _schema_known(service, stopping):
+async def _on_schema(schema: asyncio.Task[bool], chore: Chore) -> None:
+    # Shielded: a chore that is cancelled must not end the wait of the others.
+    if await asyncio.shield(schema):
         await chore()
 
 
-async def _worker(service: Service, stopping: asyncio.Event) -> None:
-    if not await _schema_known(service, stopping):
+async def _worker(service: Service, schema: asyncio.Task[bool], stopping: asyncio.Event) -> None:
+    if not await asyncio.shield(schema):
         return
     service.health.worker_running = True
     try:
@@ -174,16 +177,16 @@ async def _worker(service: Service, stopping: asyncio.Event) -> None:
 
 
 async def _schema_known(service: Service, stopping: asyncio.Event) -> bool:
-    """Wait for the schema, which a migration brings; readyz says so meanwhile. False if stopped before."""
+    """Wait for the schema, which a migration brings. readyz reports it meanwhile. Return False if stopped before."""
     wanted = head()
-    told = False
+    is_logged = False
     while not stopping.is_set():
         with suppress(Exception):
             if (await service.database.schema()).works_for(wanted):
                 return not stopping.is_set()
-        if not told:
-            log.warning("worker.waits_for_schema", wanted=wanted, hint="run `autoreview migrate`")
-            told = True
+        if not is_logged:
+            log.warning("schema.missing", wanted=wanted, hint="run `autoreview migrate`")
+            is_logged = True
         with suppress(TimeoutError):
             await asyncio.wait_for(stopping.wait(), 1.0)
     return False

@@ -85,7 +85,8 @@ def options(
     """The unattended reviewer of a study's submissions on Prolific."""
     from service.telemetry.log import configure_logs
 
-    configure_logs(form="console", level="warning")  # to standard error; `serve` has settings for it
+    # A command reports what it did by itself; the service's processes set their own level.
+    configure_logs(form="console", level="error")
 
 
 def _stop(*_: object) -> None:

@@ -25,8 +25,10 @@ def serve(
     """Run the service: webhooks in, decisions out."""
     import asyncio
 
+    import structlog
     import uvloop
 
+    from service import __version__
     from service.app import Parts, build
     from service.postgres.requirements import check_requirements
     from service.postgres.where import external_url, service_database
@@ -47,12 +49,15 @@ def serve(
         )
     _require(settings, parts)
     read = load_rules(settings)
+    log = structlog.get_logger(__name__)
+    log.info("starting", version=__version__, rules=str(settings.rules_dir))
     with bind(settings) as listener, service_database(settings) as url:
         budget = check_requirements(url, needed_rights(), worker=parts.worker)
         rules = rules_at_start(read, settings, url)
         service = build(settings, url, rules, parts=parts, budget=budget)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run(service, parts, listener))
+    log.info("stopped")
 
 
 def _require(settings: "Settings", parts: "Parts") -> None:

@@ -76,6 +76,7 @@ def migrate(url: str, *, lock_timeout: int = LOCK_TIMEOUT) -> tuple[str | None, 
                 return before, before
             if before != head():
                 _refuse_foreign_schema(connection, before)
+                log.info("database.migrating", before=before, to=head())
                 config = alembic_config()
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")

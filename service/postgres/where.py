@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import structlog
+
 from service.errors import ConfigurationError
 from service.postgres.connection import connect
 from service.postgres.embedded import embedded_postgres, running_url
@@ -11,6 +13,8 @@ from service.postgres.explanation import explained
 from service.postgres.migrate import migrate
 from service.postgres.parameters import connection_parameters
 from service.settings import Settings
+
+log = structlog.get_logger(__name__)
 
 SET = "Set AUTOREVIEW_DATA_DIR to the data folder of the service, or AUTOREVIEW_DATABASE_URL to its database."
 
@@ -63,6 +67,9 @@ def service_database(settings: Settings) -> Iterator[str]:
         with explained():
             yield url
         return
+    if not has_data(settings.data_dir):
+        folder = str(settings.data_dir.absolute())
+        log.info("database.creating", folder=folder, hint="takes some seconds, once")
     with embedded_postgres(settings.data_dir) as url, explained():
         migrate(url)
         forget_workers(url)

@@ -2,6 +2,7 @@
 
 import io
 import logging
+import os
 import sys
 from typing import Any, TextIO
 
@@ -10,6 +11,11 @@ from structlog.typing import EventDict, ExcInfo
 
 from service.domain.printable import printable
 
+LONGEST = 60  # characters of a value in a line for people, except in warnings and errors
+DECISION = (
+    *("timestamp", "level", "event", "decision_id", "outcome", "status", "guard", "rule", "submission_id"),
+    *("_record", "_from_structlog"),
+)
 QUIET = ("httpx", "httpcore", "uvicorn", "procrastinate", "alembic", "sqlalchemy", "asyncio")
 
 
@@ -18,18 +24,24 @@ def configure_logs(*, form: str, level: str) -> None:
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.TimeStamper(fmt="iso" if form == "json" else "%Y-%m-%d %H:%M:%SZ", utc=True),
     ]
     # Tracebacks without local variables, which contain tokens, passwords and participants' answers.
     tracebacks = structlog.processors.ExceptionRenderer(
         structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
     )
     # The renderer adds colours, so text from outside is escaped before it.
-    console = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_plain_traceback)
+    console = structlog.dev.ConsoleRenderer(
+        colors=_has_colours(),
+        exception_formatter=_plain_traceback,
+        pad_event_to=24,
+        pad_level=False,
+        sort_keys=False,
+    )
     ending: list[Any] = (
         [tracebacks, structlog.processors.JSONRenderer(default=str)]
         if form == "json"
-        else [_printable, console]
+        else [_short, _printable, console]
     )
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,
@@ -48,6 +60,25 @@ def configure_logs(*, form: str, level: str) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
+
+
+def _has_colours() -> bool:
+    """See https://no-color.org."""
+    return sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _short(_: object, __: str, event: EventDict) -> EventDict:
+    """Keep what a person needs who watches: one short line per decision. JSON has every field."""
+    names = DECISION if event["event"] == "decision.recorded" else tuple(event)
+    kept = {name: event[name] for name in names if event.get(name) is not None}
+    if event.get("level") != "info":
+        return kept
+    return {name: _cut(value) if name != "event" else value for name, value in kept.items()}
+
+
+def _cut(value: object) -> object:
+    text = str(value)
+    return f"{text[:LONGEST]}…" if len(text) > LONGEST else value
 
 
 def _printable(_: object, __: str, event: EventDict) -> EventDict:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -157,6 +158,12 @@ async def test_on_sigterm_readyz_fails_first_then_it_ends_well_and_its_data_stay
     for secret in (SECRET, TOKEN, ADMIN, EVIDENCE):
         assert secret not in text
     assert f'"submission_id": "{submission}"' in text
+    events = [json.loads(line)["event"] for line in text.splitlines() if line.startswith("{")]
+    assert events[0] == "starting"
+    assert events.index("database.creating") < events.index("serving"), (
+        "the first start shows what it waits for"
+    )
+    assert events[-1] == "stopped"
 
 
 async def _applied(http: httpx.AsyncClient, submission: str) -> bool:
@@ -269,6 +276,35 @@ async def test_a_database_without_a_schema_is_waited_for(
         await tell(service.http, submission, "e-1")
         await until(lambda: _applied(service.http, submission), "the decision")
         await service.stop()
+
+
+async def test_web_alone_without_a_schema_stops_cleanly_and_speaks_of_no_worker(
+    rules: Path, empty_database_url: str, tmp_path: Path
+) -> None:
+    settings = complete_settings(rules, tmp_path / "data") | {"database_url": empty_database_url}
+    log = tmp_path / "log"
+    with log.open("ab") as output:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "service", "serve", "--only", "web",
+            env=environment(settings), stdout=output, stderr=output,
+        )  # fmt: skip
+    try:
+        await until(lambda: _logged(log, "schema.missing"), "the missing schema to be logged")
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{settings['port']}", timeout=30) as http:
+            assert await tell(http, "unknown", "e-1") == 503
+        process.terminate()
+        assert await asyncio.wait_for(process.wait(), 30) == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+    text = log.read_text()
+    assert "Traceback" not in text
+    assert "worker" not in text
+    assert text.count("schema.missing") == 1
+
+
+async def _logged(log: Path, event: str) -> bool:
+    return event in log.read_text()
 
 
 def _migrate_later(settings: dict[str, object]) -> tuple[int, int]:

@@ -25,7 +25,7 @@ async def test_pause_and_resume_say_what_they_did(start: Start, command: Command
         await resolved(world, submissions[0], HELD)
         await pause(world, None, by="Cleo")
         resumed = await command("resume", "--study", STROOP, "--by", "Bob", "--reason", "mended")
-        assert resumed.returncode == 0
+        assert (resumed.returncode, resumed.stderr) == (0, ""), "no log line"
         for told in (
             f"Resumed study {STROOP}",
             "closed: the pause by Bob: me too",
