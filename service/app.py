@@ -1,4 +1,4 @@
-"""The composition root: the one place that builds the service from its settings."""
+"""The composition root: builds the service from its settings."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -55,12 +55,15 @@ from service.web.bearer import Bearer, WrongTokens
 from service.web.handlers import HANDLERS
 from service.web.http import SamePath
 
-Chore = Callable[[], Awaitable[None]]
+BackgroundTask = Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """Everything a process of the service consists of, not yet running."""
+    """The parts of a process, not running yet.
+
+    ``background`` tasks run from the start to the end, ``after_migration`` once the schema is there.
+    """
 
     settings: Settings
     database: Database
@@ -70,13 +73,13 @@ class Service:
     web: Starlette
     prolific: Prolific | None
     reviewer: Reviewer | None
-    duties: tuple[Chore, ...]  # what runs beside the web and the worker from the start until the end
-    chores: tuple[Chore, ...]  # and what waits for the schema to be there
+    background: tuple[BackgroundTask, ...]
+    after_migration: tuple[BackgroundTask, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Which halves of the service this process is."""
+    """Which parts of the service this process runs."""
 
     web: bool = True
     worker: bool = True
@@ -91,9 +94,9 @@ def build(
     budget: Budget = WORKER,
     clock: Clock | None = None,
 ) -> Service:
-    """Put the service together; nothing is opened yet.
+    """Build the service. Nothing is opened yet.
 
-    Raises ConfigurationError naming what is not set: the token for a worker, the secrets for the web.
+    Raise ConfigurationError that names a missing setting: the token for a worker, the secrets for the web.
     """
     metrics = Metrics()
     health = Health({})
@@ -110,28 +113,20 @@ def build(
     )
     watcher = RuleWatcher(rules, database, settings.mode, metrics, reviews_again=parts.worker)
     writer = InboxWriter(database)
-    prolific = _prolific(settings) if parts.worker else None
-    reviewer: Reviewer | None = None
-    chores = [Gauges(database, metrics).run]
-    if prolific:
-        studies = StudyCache(database)
-        gatherer = Gatherer(studies, StudyLists(database, metrics), clock)
-        reviewer = _reviewer(settings, prolific, database, rules, gatherer, metrics)
-        register_tasks(jobs, reviewer, database, metrics)
-        chores.append(AlsoSender(prolific, database, rules, settings.mode, metrics).run)
-        chores.append(_fetcher(settings, database, rules, metrics).run)
-        chores.append(_sweep(settings, prolific, database, rules, metrics).run)
-        chores.append(Pruning(database, metrics, settings.inbox_retention).run)
-        chores.append(_notifier(settings, prolific, database, rules, studies, metrics).run)
-        chores.append(partial(run_planned, database, clock))
+    after_migration: list[BackgroundTask] = [Gauges(database, metrics).run]
+    worker = _worker(settings, database, rules, metrics, jobs, clock) if parts.worker else None
+    if worker:
+        after_migration += worker.tasks
     health.checks = _checks(health, database, rules, parts)
     routes = _operating_routes(health, metrics)
     if parts.web:
         pages = _dashboard(settings, database, rules, metrics, clock)
         routes += [*_public_routes(settings, database, writer, rules, metrics, clock), *pages.routes]
-        chores.append(pages.run)
+        after_migration.append(pages.run)
     web = Starlette(routes=routes, middleware=[Middleware(SamePath)], exception_handlers=HANDLERS)
-    web.router.redirect_slashes = False  # a webhook that is answered with a redirect counts as failed
+    web.router.redirect_slashes = (
+        False  # Prolific counts a webhook that is answered with a redirect as failed
+    )
     return Service(
         settings,
         database,
@@ -139,11 +134,42 @@ def build(
         health,
         metrics,
         web,
-        prolific,
-        reviewer,
+        worker.prolific if worker else None,
+        worker.reviewer if worker else None,
         (writer.run, watcher.run, database.connections.watch),
-        tuple(chores),
+        tuple(after_migration),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Worker:
+    prolific: Prolific
+    reviewer: Reviewer
+    tasks: tuple[BackgroundTask, ...]
+
+
+def _worker(
+    settings: Settings,
+    database: Database,
+    rules: RulesInForce,
+    metrics: Metrics,
+    jobs: App,
+    clock: Clock | None,
+) -> _Worker:
+    prolific = _prolific(settings)
+    studies = StudyCache(database)
+    gatherer = Gatherer(studies, StudyLists(database, metrics), clock)
+    reviewer = _reviewer(settings, prolific, database, rules, gatherer, metrics)
+    register_tasks(jobs, reviewer, database, metrics)
+    tasks = (
+        AlsoSender(prolific, database, rules, settings.mode, metrics).run,
+        _fetcher(settings, database, rules, metrics).run,
+        _sweep(settings, prolific, database, rules, metrics).run,
+        Pruning(database, metrics, settings.inbox_retention).run,
+        _notifier(settings, prolific, database, rules, studies, metrics).run,
+        partial(run_planned, database, clock),
+    )
+    return _Worker(prolific, reviewer, tasks)
 
 
 def _prolific(settings: Settings) -> Prolific:
@@ -207,7 +233,7 @@ def _notifier(
 
 
 def _checks(health: Health, database: Database, rules: RulesInForce, parts: Parts) -> dict[str, Check]:
-    """Each half that the process has must work. A web process says nothing of workers: they are other processes."""
+    """Return the checks of this process's own parts. Workers in other processes don't count."""
     checks: dict[str, Check] = {"database": database_check(database)}
     if parts.web:
         checks |= {"schema": schema_check(database, head()), "rules": rules_check(rules)}
@@ -272,7 +298,7 @@ def _dashboard(
 
 @asynccontextmanager
 async def opened(service: Service) -> AsyncIterator[None]:
-    """Closes the connections at the end."""
+    """Close the connections at the end of the block."""
     try:
         yield
     finally:

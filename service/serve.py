@@ -1,4 +1,4 @@
-"""Running the service: web, worker or both in one process, until told to stop."""
+"""Run the service: web, worker or both in one process, until SIGTERM or SIGINT."""
 
 import asyncio
 import gc
@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 import uvicorn
 
-from service.app import Chore, Parts, Service, opened
+from service.app import BackgroundTask, Parts, Service, opened
 from service.errors import ConfigurationError
 from service.postgres.migrate import head
 from service.review.worker import run_worker
@@ -22,19 +22,19 @@ from service.web.listening import listen_on, location, url_of
 from service.web.protocol import BoundedProtocol
 
 DRAIN = 2.0  # seconds
-GRACE = 8  # seconds for requests and reviews under way, counted from the end of the drain
-SILENT = 2.0  # seconds that a statement waits until the database counts as frozen, at a stop
-NOTICED = 0.2  # seconds until statements on dropped connections have failed
-FORCED_AFTER = 28.0  # seconds from the signal until the process ends whatever hangs; 30 are promised
-KEEP_ALIVE = 75  # seconds; longer than proxies keep an idle connection, or they meet one that just closed
+GRACE = 8  # seconds for running requests and reviews, from the end of the drain
+FROZEN_AFTER = 2.0  # seconds that a statement waits until the database counts as frozen, at a stop
+DROP_TIME = 0.2  # seconds until statements on dropped connections have failed
+FORCED_AFTER = 28.0  # seconds from the signal to the forced end of the process; 30 are promised
+KEEP_ALIVE = 75  # seconds; proxies keep idle connections for less, and must not reuse one that is just closed
 BACKLOG = 2048  # connections
-JOB = "process job"  # how Procrastinate names the tasks of jobs
+JOB = "process job"  # prefix of Procrastinate's task names
 
 log = structlog.get_logger(__name__)
 
 
 class Server(uvicorn.Server):
-    """uvicorn, leaving signals to us: readyz must fail before the socket closes."""
+    """uvicorn without its signal handlers: at a stop, readyz must fail before the socket closes."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -42,7 +42,7 @@ class Server(uvicorn.Server):
 
 
 def bind(settings: Settings) -> socket.socket:
-    """The socket to serve on, not listening yet. Raises ConfigurationError where the address is taken."""
+    """Return the bound socket, not listening yet. Raise ConfigurationError if the address is in use."""
     try:
         return listen_on(settings.host, settings.port)
     except OSError as error:
@@ -53,16 +53,16 @@ def bind(settings: Settings) -> socket.socket:
 
 
 async def serve(service: Service, parts: Parts, listener: socket.socket) -> None:
-    """Run until SIGTERM or SIGINT; then readyz fails first, and what is under way ends."""
-    told = asyncio.Event()
+    """Run until SIGTERM or SIGINT. Then readyz fails first, and running requests and reviews end."""
+    signalled = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signal_number, told.set)
+        loop.add_signal_handler(signal_number, signalled.set)
     async with running(service, parts, listener):
         gc.collect()
-        gc.freeze()  # what is built by now stays: no collection needs to look at it again
+        gc.freeze()  # the objects built so far live until the end, so garbage collection can skip them
         log.info("serving", url=url_of(listener), mode=service.settings.mode.value)
-        await told.wait()
+        await signalled.wait()
         log.info("stopping")
         _end_by_force_later()
 
@@ -71,17 +71,19 @@ async def serve(service: Service, parts: Parts, listener: socket.socket) -> None
 async def running(
     service: Service, parts: Parts, listener: socket.socket, *, drain: float = DRAIN
 ) -> AsyncIterator[None]:
-    """The service at work inside the block; a clean stop at its end.
+    """Run the service inside the block, and stop it cleanly at the end.
 
-    For ``drain`` seconds readyz says no while requests are still answered: time to be taken out of rotation.
+    During ``drain`` seconds readyz fails while requests are still answered, so that load balancers stop sending.
     """
     stopping = asyncio.Event()
-    listener.listen(BACKLOG)  # from now on connections wait for us instead of being refused
+    listener.listen(BACKLOG)  # from now on connections wait instead of being refused
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(opened(service))
-        duties = [asyncio.ensure_future(duty()) for duty in service.duties]
-        schema = asyncio.create_task(_schema_known(service, stopping))
-        chores = [asyncio.create_task(_on_schema(schema, chore)) for chore in service.chores]
+        background = [asyncio.ensure_future(task()) for task in service.background]
+        schema = asyncio.create_task(_wait_for_schema(service, stopping))
+        after_migration = [
+            asyncio.create_task(_after_migration(schema, task)) for task in service.after_migration
+        ]
         server = Server(
             uvicorn.Config(
                 service.web,
@@ -102,40 +104,38 @@ async def running(
         finally:
             service.health.draining = True
             stopping.set()
-            for chore in chores:
-                chore.cancel()
+            for task in after_migration:
+                task.cancel()
             await asyncio.sleep(drain)
             server.should_exit = True
-            await asyncio.wait({web, worker}, timeout=GRACE + 1)  # uvicorn itself keeps to GRACE
-            await _let_go(service, [web, worker, schema, *duties, *chores])
+            await asyncio.wait({web, worker}, timeout=GRACE + 1)  # uvicorn itself stops within GRACE
+            await _end_tasks(service, [web, worker, schema, *background, *after_migration])
 
 
-async def _let_go(service: Service, tasks: Sequence[asyncio.Future[Any]]) -> None:
-    """End what still runs, and log the jobs among it: another worker takes them up again.
-
-    A frozen database answers nothing, not even a cancellation, so its connections are dropped first.
-    """
+async def _end_tasks(service: Service, tasks: Sequence[asyncio.Future[Any]]) -> None:
+    """Cancel the tasks that still run. Log the jobs among them, which another worker takes over."""
     connections = service.database.connections
     jobs = [task for task in asyncio.all_tasks() if task.get_name().startswith(JOB)]
     if jobs:
-        left = sorted(task.get_name() for task in jobs)
-        log.warning("stopping.left", jobs=left, hint="taken up again by a worker, or at the next start")
-    if connections.longest_wait() > SILENT:
+        names = sorted(task.get_name() for task in jobs)
+        log.warning("stopping.left", jobs=names, hint="a worker takes them over, or the next start")
+    # A frozen database does not answer a cancellation either, and psycopg waits ten seconds for it.
+    if connections.longest_wait() > FROZEN_AFTER:
         log.warning("stopping.database_silent", hint="its connections are dropped")
         connections.drop_all()
-        await asyncio.sleep(NOTICED)  # psycopg spends ten seconds on a statement that is cancelled before
-    await _cancelled(jobs)  # before the worker, so that each job's next try can be recorded
-    if await _cancelled([*jobs, *tasks]):
+        await asyncio.sleep(DROP_TIME)
+    await _cancel(jobs)  # before the worker, so that each job's retry can be recorded
+    if await _cancel([*jobs, *tasks]):
         connections.drop_all()
-        await _cancelled([*jobs, *tasks])
+        await _cancel([*jobs, *tasks])
 
 
-async def _cancelled(tasks: Sequence[asyncio.Future[Any]]) -> set[asyncio.Future[Any]]:
-    """Cancel the tasks; return those that don't end in a second."""
+async def _cancel(tasks: Sequence[asyncio.Future[Any]]) -> set[asyncio.Future[Any]]:
+    """Cancel the tasks. Return those that don't end within a second."""
     for task in tasks:
         task.add_done_callback(
             lambda ended: ended.cancelled() or ended.exception()
-        )  # nobody else asks for it
+        )  # retrieve the exception, or asyncio logs it
         task.cancel()
     return (await asyncio.wait(tasks, timeout=1.0))[1] if tasks else set()
 
@@ -156,10 +156,10 @@ def _end_by_force_later() -> None:
     timer.start()
 
 
-async def _on_schema(schema: asyncio.Task[bool], chore: Chore) -> None:
-    # Shielded: a chore that is cancelled must not end the wait of the others.
+async def _after_migration(schema: asyncio.Task[bool], task: BackgroundTask) -> None:
+    # Shielded: a task that is cancelled must not end the wait of the others.
     if await asyncio.shield(schema):
-        await chore()
+        await task()
 
 
 async def _worker(service: Service, schema: asyncio.Task[bool], stopping: asyncio.Event) -> None:
@@ -176,8 +176,8 @@ async def _worker(service: Service, schema: asyncio.Task[bool], stopping: asynci
         service.health.worker_running = False
 
 
-async def _schema_known(service: Service, stopping: asyncio.Event) -> bool:
-    """Wait for the schema, which a migration brings. readyz reports it meanwhile. Return False if stopped before."""
+async def _wait_for_schema(service: Service, stopping: asyncio.Event) -> bool:
+    """Wait until the schema is migrated. Return False if the service stops before."""
     wanted = head()
     is_logged = False
     while not stopping.is_set():

@@ -88,7 +88,7 @@ async def test_no_chore_starts_once_the_service_stops(empty_database_url: str, t
     rules = write_rules(tmp_path / "rules", rules_text())
     settings = Settings(port=0, prolific_token=TOKEN, webhook_secrets=SECRET)
     service = build(settings, empty_database_url, RulesInForce(load(rules), datetime.now(UTC), folder=rules))
-    service = replace(service, chores=(chore,))
+    service = replace(service, after_migration=(chore,))
     async with running(service, Parts(), bind(settings), drain=0.5):
         await asyncio.sleep(0.5)
     assert began == []

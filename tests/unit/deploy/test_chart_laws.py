@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from service.serve import DRAIN, GRACE, SILENT
+from service.serve import DRAIN, FROZEN_AFTER, GRACE
 from tests.unit.deploy.chart import CI, ci, containers, of_kind, pods, refusal, render
 
 every_ci_file = pytest.mark.parametrize("values", CI)
@@ -79,7 +79,7 @@ def test_a_stop_leaves_time_to_be_taken_out_and_to_finish(values: str) -> None:
 
 
 def test_the_least_time_to_stop_is_what_the_service_takes() -> None:
-    least = 5 + int(DRAIN) + GRACE + int(SILENT)
+    least = 5 + int(DRAIN) + GRACE + int(FROZEN_AFTER)
     assert f"more than {least}" in refusal(ci("minimal", terminationGracePeriodSeconds=least))
     assert refusal(ci("minimal", terminationGracePeriodSeconds=least + 1)) == ""
 
