@@ -14,6 +14,7 @@ from service.cli import (
     decisions,
     demo,
     doctor,
+    evidence,
     explain,
     export,
     holds,
@@ -56,6 +57,7 @@ app.command(rich_help_panel=REVIEW)(holds.holds)
 app.command(rich_help_panel=REVIEW)(resolve.resolve)
 app.add_typer(submissions.app, name="submissions", rich_help_panel=REVIEW)
 app.add_typer(decisions.app, name="decisions", rich_help_panel=REVIEW)
+app.add_typer(evidence.app, name="evidence", rich_help_panel=REVIEW)
 app.add_typer(export.app, name="export", rich_help_panel=REVIEW)
 app.command(rich_help_panel=RUN)(serve.serve)
 app.command(rich_help_panel=RUN)(pause.pause)

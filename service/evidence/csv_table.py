@@ -171,3 +171,18 @@ def _misfit(row: Row, width: int) -> str | None:
 def _shared(cell: str) -> str:
     """Most cells of a column are equal to others: a million rows then take less memory."""
     return sys.intern(cell) if len(cell) <= SHARED else cell
+
+
+def read_documents(content: bytes) -> Iterator[tuple[int, dict[str, str] | str]]:
+    """Yield each row's number and cells by column, or the sentence that says why it can't be read. Raises BadTable."""
+    rows = _rows(decoded(content))
+    header = next(rows, None)
+    if header is None:
+        raise BadTable("the file is empty")
+    names = [name.strip() for name in header.cells]
+    for name in names:
+        if name:
+            _check_column(name, names)
+    for row in _data(rows):
+        problem = _misfit(row, len(names))
+        yield row.number, problem or dict(zip(names, row.cells, strict=False))

@@ -5,7 +5,7 @@ failure of its kind allows the same failure to be reported again after that.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -22,6 +22,7 @@ from service.store.notifications import (
     unreported_brakes,
     unreported_failures,
 )
+from service.store.refusals import refused_lately
 from service.store.schedule import claim, finish, last_result, last_run
 
 HOUR = timedelta(hours=1)
@@ -153,6 +154,16 @@ async def studies_without_rules(connection: AsyncConnection, book: RuleBook) -> 
             await notify(connection, Kind.UNCLAIMED, row.id, wording.unclaimed(row))
 
 
+async def refused_evidence(connection: AsyncConnection) -> None:
+    """Report each source whose deliveries were refused, once an hour."""
+    hour = (await database_now(connection)).astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    rows = await refused_lately(connection, HOUR)
+    for source in sorted({row.source for row in rows if row.last_at >= hour}):
+        own = [row for row in rows if row.source == source]
+        text = wording.refused_evidence(source, sum(row.number for row in own), [row.reason for row in own])
+        await notify(connection, Kind.EVIDENCE_REFUSED, f"{source}/{hour.isoformat()}", text)
+
+
 ALERTS: tuple[Alert, ...] = (
     pauses_and_breakers,
     failed_decisions,
@@ -160,4 +171,5 @@ ALERTS: tuple[Alert, ...] = (
     near_deadlines,
     subscription,
     mended_rules,
+    refused_evidence,
 )

@@ -26,6 +26,7 @@ class Kind(StrEnum):
     RULES_MENDED = "rules_mended"
     SILENCE = "silence"
     UNCLAIMED = "unclaimed"
+    EVIDENCE_REFUSED = "evidence_refused"
 
 
 TITLES: dict[str, str] = {
@@ -42,6 +43,7 @@ TITLES: dict[str, str] = {
     Kind.RULES_MENDED: "The rule files are valid again",
     Kind.SILENCE: "No webhook for 24 hours",
     Kind.UNCLAIMED: "A study has no rules",
+    Kind.EVIDENCE_REFUSED: "Evidence is refused",
 }
 _HOLDS = "`autoreview holds` lists what is held, `autoreview resolve SUBMISSION … --by NAME` decides it."
 ADVICE: dict[str, str] = {
@@ -53,6 +55,7 @@ ADVICE: dict[str, str] = {
     Kind.RULES_BROKEN: "The last valid rules stay in force. `autoreview check` lists the errors.",
     Kind.UNCLAIMED: "Add the study's id to `studies:` of a rule file, and its submissions are reviewed. Without "
     "rules Prolific approves them on day 21. Each study is reported once.",
+    Kind.EVIDENCE_REFUSED: "Reviews wait for this evidence, or hold. `autoreview evidence tail` shows each delivery.",
     Kind.SILENCE: "`autoreview doctor` looks for the cause. Until then only the sweep finds submissions.",
 }
 LIMITED = {
@@ -168,3 +171,8 @@ def _more(number: int, what: str) -> list[str]:
 def _length(length: timedelta) -> str:
     hours = int(length / timedelta(hours=1))
     return f"{hours} hours" if hours < 48 else f"{hours // 24} days"
+
+
+def refused_evidence(source: str, number: int, reasons: Sequence[str]) -> str:
+    """Return the sentence about refused deliveries of a source: never a value that a participant gave."""
+    return f"Source {source}: {number} refused within an hour ({', '.join(reasons)})."

@@ -8,6 +8,7 @@ import structlog
 from service.postgres.database import Database
 from service.postgres.periodic import run_every
 from service.store.pruning import Pruned, prune_events, prune_jobs
+from service.store.refusals import prune_refusals
 from service.store.schedule import claim, finish, last_result
 from service.store.tallies import sum_up
 from service.telemetry.metrics import Metrics
@@ -38,11 +39,13 @@ class Pruning:
                 return
             await sum_up(connection)
             jobs = await prune_jobs(connection, self.retention)
+            refusals = await prune_refusals(connection, self.retention)
         events = await self._prune_events()
-        if jobs or events:
+        if jobs or events or refusals:
             self.metrics.pruned.labels("event").inc(events)
             self.metrics.pruned.labels("job").inc(jobs)
-            log.info("pruned", events=events, jobs=jobs)
+            self.metrics.pruned.labels("refusal").inc(refusals)
+            log.info("pruned", events=events, jobs=jobs, refusals=refusals)
 
     async def _prune_events(self) -> int:
         deleted, pruned = 0, None

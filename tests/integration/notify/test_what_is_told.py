@@ -9,6 +9,7 @@ from service.domain.submission import Status
 from service.notify.wording import Kind
 from service.rules import Finding
 from service.store.pauses import add_pause, add_resume
+from service.store.refusals import Refusal, add_refusals
 from tests.integration.notify.desk import MESSAGE, PARTICIPANT, REASON, STUDY, Desk
 
 DAY = timedelta(days=1)
@@ -47,6 +48,23 @@ async def test_a_study_without_rules_whose_submissions_wait_is_reported_once(tol
     await told.sql("UPDATE submissions SET first_seen_at = first_seen_at - interval '11 minutes'")
     await told.later(24)
     assert await told.look() == []
+
+
+async def test_refused_evidence_is_reported_once_an_hour_for_each_source(told: Desk) -> None:
+    async def refuse(source: str, reason: str, number: int) -> None:
+        async with told.database.begin() as connection:
+            await add_refusals(connection, [Refusal(source, "s", reason, f"comment: {MESSAGE}", number)])
+
+    await refuse("survey", "evidence", 2)
+    await refuse("survey", "no_key", 1)
+    assert await told.look() == ["Evidence is refused"]
+    (message,) = told.receiver.messages
+    assert "Source survey: 3 refused within an hour (evidence, no_key)." in message["text"]
+    assert MESSAGE not in message["text"]
+    await refuse("survey", "evidence", 1)
+    assert await told.look() == []
+    await refuse("other", "unauthorised", 1)
+    assert await told.look() == ["Evidence is refused"]
 
 
 async def test_a_pause_and_its_end_are_told_without_who_and_why(told: Desk) -> None:

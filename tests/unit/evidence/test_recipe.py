@@ -1,0 +1,37 @@
+"""The recipes of survey platforms: each has all its parts, and its block is a valid part of a rule file."""
+
+import pytest
+
+from service.evidence.recipe import FOLDER, PLATFORMS, recipe
+from service.rules.file_reading import read_file
+from service.rules.format.findings import Findings
+
+
+def test_each_platform_of_the_contract_has_a_recipe() -> None:
+    assert {file.stem for file in FOLDER.glob("*.yaml")} == set(PLATFORMS)
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_a_recipe_has_its_block_link_steps_and_traps(platform: str) -> None:
+    found = recipe(platform)
+    text = found.as_text("https://review.example.org/")
+    assert "{{%SESSION_ID%}}" in found.link
+    assert found.evidence.rstrip() in text
+    assert found.traps
+    assert all(trap in text for trap in found.traps)
+    assert f"https://review.example.org/evidence/{platform}" in text or f"push {platform} data.csv" in text
+    assert "{url}" not in text
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_the_block_of_a_recipe_is_valid_in_a_rule_file(platform: str) -> None:
+    findings = Findings("a.yaml")
+    file, _ = read_file("a.yaml", rules(platform).encode(), findings)
+    assert list(findings.found) == []
+    assert file
+    assert list(file.evidence) == [platform]
+    assert file.evidence[platform].wait
+
+
+def rules(platform: str) -> str:
+    return f"version: 1\nname: {platform}\nstudies: [s1]\n{recipe(platform).evidence}\notherwise: approve\n"
