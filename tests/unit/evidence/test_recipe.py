@@ -34,4 +34,4 @@ def test_the_block_of_a_recipe_is_valid_in_a_rule_file(platform: str) -> None:
 
 
 def rules(platform: str) -> str:
-    return f"version: 1\nname: {platform}\nstudies: [s1]\n{recipe(platform).evidence}\notherwise: approve\n"
+    return f"version: 1\nname: {platform}\nstudies: [60aca280709ee40ec37d4885]\n{recipe(platform).evidence}\notherwise: approve\n"
