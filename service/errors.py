@@ -1,4 +1,4 @@
-"""One tree of errors. Each has a stable ``code`` that logs, the API and docs/reference.md use.
+"""The tree of errors. Each has a stable ``code`` that logs, the API and docs/reference.md use.
 
 AutoreviewError
 ├── ConfigurationError         configuration: a setting is missing or wrong (exit 2)
@@ -11,7 +11,7 @@ AutoreviewError
 
 
 class AutoreviewError(Exception):
-    """Something went wrong in autoreview."""
+    """An error of autoreview."""
 
     code = "error"
 
@@ -32,24 +32,24 @@ class RulesError(AutoreviewError):
 
 
 class DatabaseError(AutoreviewError):
-    """The database is missing or not usable."""
+    """The database is missing or can't be used."""
 
     code = "database"
 
 
 class DataDirInUse(DatabaseError):
-    """Another autoreview runs on this data folder."""
+    """Another autoreview uses this data folder."""
 
     code = "data_dir_in_use"
 
 
 class SchemaMismatch(DatabaseError):
-    """The database has another version's schema."""
+    """The database has the schema of another version."""
 
     code = "schema_mismatch"
 
 
 class ProlificError(AutoreviewError):
-    """Prolific refused, or could not be reached."""
+    """Prolific refused a request, or could not be reached."""
 
     code = "prolific"

@@ -1,4 +1,4 @@
-"""A secret that may live in a file, read again when the file changes; never shown."""
+"""A secret, from a variable or from a file that is read again when it changes. It is never shown."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ class Secret:
     _seen: tuple[int, int] | None = field(default=None, repr=False)
 
     def read(self) -> str:
-        """The value of now. Raises ConfigurationError if the file was never readable or is empty."""
+        """Return the current value. Raise ConfigurationError if the file was never readable or is empty."""
         if self.file is None:
             return self.value or ""
         try:
@@ -25,7 +25,7 @@ class Secret:
                 self.value = self.file.read_text(encoding="utf-8").strip() or self.value
                 self._seen = (stat.st_mtime_ns, stat.st_ino)
         except (OSError, UnicodeDecodeError) as error:
-            # A file that is being replaced must not take the running service down.
+            # While the file is being replaced, the running service keeps the last value.
             if self.value is None:
                 raise ConfigurationError(f"{self.variable}_FILE can't be read: {error}") from None
         if not self.value:
@@ -33,5 +33,5 @@ class Secret:
         return self.value
 
     def parts(self) -> tuple[str, ...]:
-        """A comma-separated secret: several are valid at once, so that one can be replaced without a gap."""
+        """Return the parts of a comma-separated secret. All are valid, so that one can be replaced without a gap."""
         return tuple(part.strip() for part in self.read().split(",") if part.strip())

@@ -57,7 +57,7 @@ def _web(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError("must start with https:// (or http://) and name a host")
-    _ = parts.port  # raises ValueError where it is none
+    _ = parts.port  # raises ValueError for an invalid port
     return url
 
 
@@ -72,7 +72,7 @@ def _api(url: str) -> str:
 
 
 def _is_near(host: str) -> bool:
-    """Whether the host is this machine, in a private network, or a name that only such a network knows."""
+    """Return True if the host is this machine, in a private network, or a name that only such a network resolves."""
     try:
         address = ip_address(host)
     except ValueError:
@@ -140,7 +140,7 @@ class Settings(BaseSettings):
     @field_validator("port", mode="before")
     @classmethod
     def _not_of_kubernetes(cls, value: object) -> object:
-        """Kubernetes sets ``AUTOREVIEW_PORT=tcp://…`` where a Service of this name exists."""
+        """Ignore ``AUTOREVIEW_PORT=tcp://…``, which Kubernetes sets if a Service of this name exists."""
         is_injected = isinstance(value, str) and value.startswith("tcp://")
         return cls.model_fields["port"].default if is_injected else value
 
@@ -157,10 +157,7 @@ class Settings(BaseSettings):
 
     @classmethod
     def from_environment(cls) -> Self:
-        """Read and check the environment; every mistake is named at once.
-
-        Raises ConfigurationError naming each variable that is unknown or unreadable.
-        """
+        """Read and check the environment. Raise ConfigurationError that names every mistake."""
         refuse_unknown(os.environ)
         try:
             return cls()
@@ -168,7 +165,7 @@ class Settings(BaseSettings):
             raise ConfigurationError(_sentences(error)) from None
 
     def secret(self, name: str) -> Secret | None:
-        """The secret of this variable (without prefix), from its file if it has one; None if unset."""
+        """Return the secret of a variable (without prefix), from its file if it has one, None if unset."""
         field = name.lower()
         value, file = getattr(self, field), getattr(self, f"{field}_file")
         variable = f"{PREFIX}{name}"
@@ -177,7 +174,7 @@ class Settings(BaseSettings):
         return Secret(variable, value=value, file=file) if value or file else None
 
     def source_secret(self, source: str) -> Secret | None:
-        """Return the secret of a source of evidence, from its file if it has one; None if unset."""
+        """Return the secret of an evidence source, from its file if it has one, None if unset."""
         variable = f"{PREFIX}SOURCE_{source.upper()}"
         value, file = os.environ.get(variable), os.environ.get(f"{variable}_FILE")
         if value and file:
@@ -185,7 +182,7 @@ class Settings(BaseSettings):
         return Secret(variable, value=value, file=Path(file) if file else None) if value or file else None
 
     def require(self, name: str, purpose: str) -> Secret:
-        """The secret, or a ConfigurationError that names the variable to set and what it is for."""
+        """Return the secret. Raise ConfigurationError with the variable to set and its purpose."""
         found = self.secret(name)
         if found is None:
             variable = f"{PREFIX}{name}"
@@ -194,14 +191,14 @@ class Settings(BaseSettings):
 
 
 def variables() -> set[str]:
-    """Every variable this version reads."""
+    """Return every variable that this version reads."""
     return {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
 
 
 def refuse_unknown(environ: Mapping[str, str]) -> None:
     known = variables()
     problems = []
-    # In any case of letters, since pydantic would read those too.
+    # Upper and lower case, because pydantic reads both.
     for name in sorted(name for name in environ if name.upper().startswith(PREFIX)):
         if name in known or KUBERNETES.match(name) or SOURCE.fullmatch(name):
             continue

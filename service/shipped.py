@@ -1,4 +1,4 @@
-"""Where the top-level folders that come with the service are: in a wheel, or beside a checkout."""
+"""The top-level folders that are shipped with the service: in a wheel, or beside a checkout."""
 
 from pathlib import Path
 
@@ -6,6 +6,6 @@ PACKAGE = Path(__file__).parent
 
 
 def shipped(name: str) -> Path:
-    """The folder ``migrations`` or ``rules`` of this version."""
+    """Return the folder ``migrations`` or ``rules`` of this version."""
     installed = PACKAGE / "_shipped" / name
     return installed if installed.is_dir() else PACKAGE.parent / name

@@ -1,1 +1,1 @@
-"""How commands print: JSON for scripts, tables and sentences for people."""
+"""Output of commands: JSON for scripts, tables and text for people."""

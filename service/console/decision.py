@@ -1,4 +1,4 @@
-"""A decision as `autoreview decisions show` and the rehearsal print it."""
+"""Print a decision, for `autoreview decisions show` and the rehearsal."""
 
 import json
 from typing import Any
@@ -8,7 +8,7 @@ from service.domain.numbers import rounded
 
 
 def print_decision(row: dict[str, Any]) -> None:
-    """A decision as people read it: the sentence first, then what it rests on."""
+    """Print a decision: the reason first, then what it depends on."""
     out = console()
     guard = f" (the rules said {row['proposed']}, held by {row['guard']})" if row["guard"] else ""
     out.print(text(f"Decision {row['id']}: {row['outcome']}, {row['status']}{guard}", style="bold"))

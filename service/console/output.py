@@ -1,6 +1,6 @@
-"""How commands print: JSON for scripts, tables for people.
+"""Print JSON for scripts and tables for people.
 
-Every text goes through here, so that none of a participant's acts on the terminal.
+Every output uses this module, so that a participant's text can't control the terminal.
 """
 
 import json
@@ -38,23 +38,23 @@ Wide = Annotated[
 
 
 def print_json(value: Any) -> None:
-    """One JSON value; flushed, so that a pipe that ends early is no error of ours."""
+    """Print one JSON value. Typer flushes it, so that a closed pipe raises no error here."""
     typer.echo(printable_json(json.dumps(plain(value), indent=2, ensure_ascii=False)))
 
 
 def echo(*lines: str, err: bool = False) -> None:
-    """Print each text on a line of its own."""
+    """Print each text on its own line."""
     for line in lines:
         typer.echo(printable(line), err=err)
 
 
 def text(value: object, style: str = "") -> Text:
-    """Return a value on one line for ``console``; it is not read as markup."""
+    """Return a value on one line for ``console``. It is not interpreted as markup."""
     return Text(printable(str(value)), style=style)
 
 
 def width() -> int:
-    """Return the columns of the terminal. A pipe or file has no bound: its lines are for other programs."""
+    """Return the width of the terminal. A pipe or file has no limit: its lines are for other programs."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else UNBOUNDED
 
 

@@ -1,4 +1,4 @@
-"""What the service itself needs: its database with a worker at it, its rules, its public address."""
+"""Checks of the service's own side: the configuration, the database, a worker, the rules, the public address."""
 
 import asyncio
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from service.store.workers import FRESH, Worker, WorkerSettings, heartbeat_age, 
 from service.web.address import webhook_url
 from service.web.outgoing import http_client
 
-PATIENCE = 5.0  # seconds
+DATABASE_TIMEOUT = 5.0  # seconds
 SERVE = "Start the service: `autoreview serve`."
 MODES = {
     Mode.OBSERVE: "everything is decided and recorded, nothing applied",
@@ -29,7 +29,7 @@ MODES = {
 
 
 class OwnSide:
-    """Questions about this service. ``database`` has to be answered before those about what is in it."""
+    """Checks of this service. ``database`` must pass before those about its content."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -40,7 +40,7 @@ class OwnSide:
             await self._database.close()
 
     async def configuration(self) -> str:
-        """What the settings come to. Raises ConfigurationError naming every secret that can't be read."""
+        """Describe the settings. Raise ConfigurationError that names every secret that can't be read."""
         problems = []
         for name in SECRETS:
             try:
@@ -56,13 +56,13 @@ class OwnSide:
         return f"mode {mode.value}: {MODES[mode]}; no service is at work that has another"
 
     async def _workers(self) -> tuple[Worker, ...]:
-        """The workers at work; none where the database does not answer, which is a check of its own."""
+        """Return the workers at work, none if the database does not answer, which is a check of its own."""
         database = None
         try:
             if (url := service_url(self._settings)) is None:
                 return ()
             database = Database(url, pool_size=1)
-            async with asyncio.timeout(PATIENCE), database.connect() as connection:
+            async with asyncio.timeout(DATABASE_TIMEOUT), database.connect() as connection:
                 return await workers_at_work(connection)
         except (SQLAlchemyError, AutoreviewError, TimeoutError):
             return ()
@@ -71,7 +71,7 @@ class OwnSide:
                 await database.close()
 
     async def database(self) -> str:
-        """Never starts one: an embedded database runs as long as its service does."""
+        """Check that the database answers. An embedded one runs only with its service, and is never started here."""
         external = external_url(self._settings)
         url = service_url(self._settings)
         if url is None:
@@ -108,8 +108,8 @@ class OwnSide:
         if age is None:
             raise Unwell("none is at work", SERVE)
         if age > FRESH:
-            raise Unwell(f"the last sign of life came {age.total_seconds():.0f} s ago", SERVE)
-        return f"at work, last sign of life {age.total_seconds():.0f} s ago"
+            raise Unwell(f"the last heartbeat was {age.total_seconds():.0f} s ago", SERVE)
+        return f"at work, last heartbeat {age.total_seconds():.0f} s ago"
 
     async def rules(self) -> str:
         try:
@@ -127,7 +127,7 @@ class OwnSide:
         return f"files: {len(book.files)}, warnings: {len(book.warnings)}"
 
     async def _differs(self, book: RuleBook) -> bool:
-        """Whether the service at work has other rules in force, as far as the database tells."""
+        """Return True if the service at work has other rules in force, by the database."""
         if self._database is None or not await self._workers():
             return False
         async with self._database.connect() as connection:
@@ -136,9 +136,7 @@ class OwnSide:
 
     async def public_url(self) -> str:
         if self._settings.public_url is None:
-            return (
-                "AUTOREVIEW_PUBLIC_URL is not set, so it can't be told whether Prolific reaches the service"
-            )
+            return "AUTOREVIEW_PUBLIC_URL is not set, so whether Prolific reaches the service is unknown"
         target = webhook_url(self._settings.public_url)
         try:
             async with http_client(timeout=10) as http:
@@ -146,12 +144,12 @@ class OwnSide:
         except httpx.HTTPError as error:
             raise Unwell(
                 f"{target} can't be reached from here: {error or type(error).__name__}",
-                "Look at DNS, certificate, proxy and service; if only this machine has no way there, leave it.",
+                "Check DNS, certificate, proxy and service. Ignore it if only this machine can't reach the address.",
             ) from None
         if not _is_ours(answer):
             raise Unwell(
                 f"{target} is answered with {answer.status_code}, but not by this service",
-                "Let the proxy pass that path on to the service as it is.",
+                "Let the proxy pass that path to the service unchanged.",
             )
         return f"{target} leads to the service"
 

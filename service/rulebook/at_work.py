@@ -1,4 +1,4 @@
-"""What the service at work decides by, for commands and for other replicas: its own settings and rules."""
+"""The settings and rules of the service at work, for commands and other replicas."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ from service.store.workers import Worker, WorkerSettings, newest_settings, setti
 
 @dataclass(frozen=True, slots=True)
 class AtWork:
-    """Without ``workers``, nothing is at work: settings and rules are those of the caller's own environment."""
+    """The settings and rules of the ``workers``, or of the caller's environment if no worker is at work."""
 
     workers: tuple[Worker, ...]
     settings: WorkerSettings
@@ -22,12 +22,12 @@ class AtWork:
 
     @property
     def modes(self) -> list[str]:
-        """The modes of the workers, each once; several during a rolling change."""
+        """Return the modes of the workers, each once. There are several during a rolling change."""
         return sorted({worker.settings.mode.value for worker in self.workers if worker.settings})
 
     @property
     def origin(self) -> str:
-        """Whose settings and rules these are, in a few words."""
+        """Return a short description of where settings and rules come from."""
         if not self.workers:
             return "no service is at work: mode and rules of this shell"
         if len(self.modes) > 1:
@@ -42,7 +42,7 @@ class AtWork:
 async def at_work(connection: AsyncConnection, own: Settings) -> AtWork:
     """Return the settings of the newest worker and the rules that were loaded last, else those of ``own``.
 
-    Raises InvalidRules where the own rules are needed and have errors.
+    Raise InvalidRules if the own rules are needed and have errors.
     """
     workers = await workers_at_work(connection)
     settings = newest_settings(workers)

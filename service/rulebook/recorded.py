@@ -1,4 +1,4 @@
-"""Recorded decisions beside the rule file that made them, as it was then."""
+"""Recorded decisions together with the version of the rule file that made them."""
 
 import asyncio
 from collections.abc import Mapping

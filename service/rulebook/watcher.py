@@ -1,4 +1,4 @@
-"""Rules without restart: the folder is looked at, good rules are put in force, kept, and reviewed with."""
+"""Watch the rules folder: valid rules come into force without a restart, are saved, and reviewed with."""
 
 import asyncio
 import time
@@ -22,9 +22,10 @@ from service.store.queue import enqueue_reviews
 from service.store.rulebooks import RulesVersion, decided_under_other_rules, save_book
 from service.telemetry.metrics import Metrics
 
-EVERY = 1.0  # seconds between two looks at the folder
-# Seconds after new rules came: until all processes have them, one with the old ones may take a review.
-AGAIN = (60.0, 300.0, 900.0)
+EVERY = 1.0  # seconds
+# Seconds after new rules, when submissions are looked up again: until every process has the new rules, one with the
+# old rules may run a review.
+REPEAT_AFTER = (60.0, 300.0, 900.0)
 
 log = structlog.get_logger(__name__)
 
@@ -33,9 +34,10 @@ Fingerprint = tuple[tuple[str, str], ...]
 
 @dataclass(slots=True)
 class RuleWatcher:
-    """Looks at the rules folder every second; what is broken there changes nothing but is told loudly.
+    """Reads the rules folder every second. Errors in it are logged, and the last valid rules stay in force.
 
-    ``reviews_again`` is True in a process with a worker: there new rules review again what is held or observed.
+    ``reviews_again`` is True in a process with a worker, where new rules start reviews of held and observed
+    submissions.
     """
 
     rules: RulesInForce
@@ -45,29 +47,29 @@ class RuleWatcher:
     reviews_again: bool
     every: float = EVERY
     timer: Callable[[], float] = time.monotonic
-    kept: bool = False  # whether the rules in force are in the database, and what they call for enqueued
+    kept: bool = False  # True once the rules in force are saved, and their reviews enqueued
     _before: Fingerprint | None = None
     _loaded: Fingerprint | None = None
     _due: list[float] = field(default_factory=list)
 
     async def run(self) -> None:
-        """Until it is cancelled."""
+        """Run until cancelled."""
         self._measure()
-        tell_warnings(self.rules.book)
+        log_warnings(self.rules.book)
         if self.rules.errors:
-            _tell_errors(self.rules)
+            _log_errors(self.rules)
         while True:
             try:
                 await self._look()
                 await self._keep()
             except SQLAlchemyError as error:
-                log.debug("rules.not_kept_yet", why=str(error))  # readyz tells of the database
+                log.debug("rules.not_kept_yet", why=str(error))  # readyz reports the database
             except Exception:
                 log.exception("rules.not_looked_after")
             await asyncio.sleep(self.every)
 
     async def _look(self) -> None:
-        """Load what changed, once two looks found it the same: an editor may be half way through."""
+        """Load a change once two reads found it the same: an editor may write in several steps."""
         if self.rules.folder is None:
             return
         found = await asyncio.to_thread(fingerprint, self.rules.folder)
@@ -81,7 +83,7 @@ class RuleWatcher:
         if isinstance(loaded, tuple):
             news, rules.errors = loaded != rules.errors, loaded
             if news:
-                _tell_errors(rules)
+                _log_errors(rules)
         else:
             if rules.errors:
                 log.info("rules.mended", files=hashes(loaded))
@@ -91,7 +93,7 @@ class RuleWatcher:
                 rules.loaded_at, self.kept = datetime.now(UTC), False
                 log.info("rules.loaded", files=hashes(loaded))
             if (loaded.warnings, loaded.allowed) != (before.warnings, before.allowed):
-                tell_warnings(loaded)
+                log_warnings(loaded)
         self._measure()
 
     def _measure(self) -> None:
@@ -99,7 +101,7 @@ class RuleWatcher:
         self.metrics.rules_broken.set(bool(self.rules.errors))
 
     async def _keep(self) -> None:
-        """Keep the book, and enqueue what it is to review again; tried again while there is no database."""
+        """Save the book and enqueue its reviews. Repeated until the database accepts it."""
         book, now = self.rules.book, self.timer()
         if self.kept and not (self._due and now >= self._due[0]):
             return
@@ -117,12 +119,12 @@ class RuleWatcher:
         if self.kept:
             del self._due[0]
         else:
-            self.kept, self._due = True, [now + later for later in AGAIN]
+            self.kept, self._due = True, [now + later for later in REPEAT_AFTER]
             log.info("rules.kept", files=hashes(book))
 
 
 def fingerprint(path: Path) -> Fingerprint:
-    """What changes when any rule file does: content counts, not times, so that no edit is missed."""
+    """Return a value that changes with any rule file. It uses the content, since file times may miss an edit."""
     folder = path if path.is_dir() else None
     try:
         files = sorted(path.glob("*.yaml")) if folder else [path]
@@ -143,7 +145,7 @@ def _content_hash(file: Path, folder: Path | None) -> str:
 
 
 def try_load(path: Path) -> RuleBook | tuple[Finding, ...]:
-    """The book, or what is wrong with it: whatever happens, the caller's rules stay in force."""
+    """Return the book, or its findings. Never raise, so that the caller's rules stay in force."""
     try:
         return load(path)
     except InvalidRules as error:
@@ -159,32 +161,32 @@ def hashes(book: RuleBook) -> dict[str, str]:
 
 
 def contents(book: RuleBook) -> dict[str, bytes]:
-    """Each file's bytes, those that its hash is of."""
+    """Return each file's bytes, as they were hashed."""
     return {file.path: _content(file) for file in book.files}
 
 
 def _content(file: RuleFile) -> bytes:
     text = file.source_text.encode()
-    marked = b"\xef\xbb\xbf" + text  # a byte order mark is no part of the text
+    marked = b"\xef\xbb\xbf" + text  # the text does not contain the file's byte order mark
     return text if sha256(text).hexdigest() == file.hash else marked
 
 
 def version_in_force(book: RuleBook, mode: Mode, study: str, parent: str | None) -> RulesVersion | None:
-    """What a decision of the study would be made by now; None if no file claims it."""
+    """Return the rules hash and mode that would decide the study now, None if no file claims it."""
     file = book.file_for(study, parent)
     return RulesVersion(file.hash, mode.at_most(file.mode)) if file else None
 
 
-def tell_warnings(book: RuleBook) -> None:
-    """Policy findings keep nothing from being decided, but each start and change tells them."""
+def log_warnings(book: RuleBook) -> None:
+    """Log policy findings, at the start and after each change. They don't stop decisions."""
     for finding in (*book.warnings, *book.allowed):
         log.warning("rules.policy", finding=str(finding), severity=finding.severity)
 
 
-def _tell_errors(rules: RulesInForce) -> None:
+def _log_errors(rules: RulesInForce) -> None:
     log.error(
         "rules.broken",
         findings=[str(finding) for finding in rules.errors if finding.severity == "error"],
         in_force=hashes(rules.book),
-        hint="the last good rules stay in force until the files are mended",
+        hint="the last valid rules stay in force until the errors are corrected",
     )

@@ -1,4 +1,4 @@
-"""Bearer tokens of routes, and what happens when many wrong ones come."""
+"""Bearer tokens of routes, and the limit of wrong ones."""
 
 import binascii
 import hmac

@@ -310,7 +310,7 @@ async def test_a_worker_that_is_silent_is_told(practice: Practice, database_url:
         )
     silent = (await practice.examine(database_url=database_url))["worker"]
     assert not silent.ok
-    assert "the last sign of life came 360" in silent.detail
+    assert "the last heartbeat was 360" in silent.detail
 
 
 async def test_rules_with_errors_are_told(practice: Practice, tmp_path: Path) -> None:

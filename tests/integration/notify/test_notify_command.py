@@ -50,7 +50,7 @@ async def test_nothing_configured_is_exit_2_and_names_the_setting() -> None:
     assert (code, out) == (2, "")
     assert "AUTOREVIEW_NOTIFY_URLS is not set" in err
     code, _, err = await run("--test", notify_urls=",")
-    assert (code, err) == (2, "AUTOREVIEW_NOTIFY_URLS names no URL.\n")
+    assert (code, err) == (2, "AUTOREVIEW_NOTIFY_URLS contains no URL.\n")
     code, _, err = await run(notify_urls="json://127.0.0.1")
     assert code == 2
     assert "--test" in err
