@@ -11,12 +11,16 @@ from starlette.routing import Route
 
 from service.domain.decision import Mode
 from service.pages.access import Access
+from service.pages.decisions import Decisions
 from service.pages.holds import Holds
 from service.pages.live import Live
 from service.pages.overview import Overview
 from service.pages.rendering import HEADERS, STATIC
+from service.pages.rules import Rules
 from service.pages.sessions import Sessions
 from service.pages.sign_in import SignIn
+from service.pages.study import Studies
+from service.pages.submission import Submissions
 from service.postgres.database import Clock, Database
 from service.rulebook.current import RulesInForce
 from service.secret import Secret
@@ -55,6 +59,10 @@ def dashboard(
         Route("/changes", access.shown(live.stream)),
         *Overview(access, database, rules, mode, clock).routes(),
         *Holds(access, database, clock).routes(),
+        *Decisions(access, database).routes(),
+        *Submissions(access, database, rules, clock).routes(),
+        *Studies(access, database, rules).routes(),
+        *Rules(access, database, rules).routes(),
     ]
     return Dashboard(routes, live.run)
 

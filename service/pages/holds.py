@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -13,12 +14,13 @@ from service.api.queries import BadQuery
 from service.domain.submission import Study
 from service.manual.actions import InvalidAction
 from service.manual.planned import plan, undo
-from service.pages.access import Access, Form, NoSuchPage
+from service.pages.access import Access, Form, NoSuchPage, own_path
 from service.pages.forms import CATEGORIES, OUTCOMES, preview_of, researcher_codes, said_of
 from service.pages.rendering import page, redirect
 from service.pages.sessions import Session
 from service.pages.suggestion import Suggestion, suggestion_for
 from service.postgres.database import Clock, Database, time_of
+from service.store.decisions import newest
 from service.store.hold_queue import HoldFilter, held_of, hold_page, matching_holds, sum_of
 from service.store.overview import waiting
 from service.store.planned import Selection, batches, keep_selection, planned_for, selection
@@ -108,6 +110,7 @@ class Holds:
             categories=CATEGORIES,
             codes=researcher_codes(study),
             suggested=suggested,
+            back=own_path(urlsplit(request.headers.get("hx-current-url", "")).path or "/holds"),
         )
 
     async def preview(self, _: Request, session: Session, form: Form) -> Response:
@@ -134,8 +137,8 @@ class Holds:
                 answer.headers["HX-Trigger"] = "planned"
                 return answer
         if "hx-request" in request.headers:
-            return Response(status_code=204, headers={"HX-Redirect": form.get("back") or "/holds"})
-        return redirect("/holds")
+            return Response(status_code=204, headers={"HX-Redirect": own_path(form.get("back", "/holds"))})
+        return redirect(own_path(form.get("back", "/holds")))
 
     async def undo(self, request: Request, session: Session, form: Form) -> Response:
         """Take back what was planned and has not left."""
@@ -169,9 +172,11 @@ class Holds:
         """Freeze what the form names: some submissions, or all that its filter matches at this moment."""
         if form.get("all"):
             found = await matching_holds(connection, _filter(form))
+        elif submission := form.get("submission"):
+            last = await newest(connection, submission)
+            found = {submission: last.id if last else 0}
         else:
-            ids = [one for one in form.get("ids", form.get("submission", "")).split(",") if one]
-            found = await held_of(connection, ids)
+            found = await held_of(connection, [one for one in form.get("ids", "").split(",") if one])
         if not found:
             raise NoSuchPage("None of these is held any more.")
         chosen = Selection(str(uuid4()), session.name, tuple(found), tuple(found.values()))
@@ -188,7 +193,7 @@ class Holds:
         chosen = await selection(connection, form.get("selection", ""), session.name)
         if chosen is None:
             raise BadQuery("Select the submissions again: this selection is not yours, or older than a day.")
-        return dict(zip(chosen.submissions, chosen.seen, strict=True))
+        return {one: seen or None for one, seen in zip(chosen.submissions, chosen.seen, strict=True)}
 
 
 def _filter(wanted: dict[str, Any]) -> HoldFilter:

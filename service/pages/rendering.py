@@ -1,5 +1,6 @@
 """From templates to answers: everything is escaped, and a browser asks no other host for anything."""
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -11,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import Response
 
 from service import __version__
+from service.domain.printable import printable_json
 from service.pages.sessions import Session
 from service.rules.templates import written
 
@@ -57,6 +59,13 @@ def duration(seconds: float | None) -> str:
     return " ".join(parts[:2])
 
 
+def seconds(found: float | None) -> str:
+    """A short time with as many digits as matter."""
+    if found is None:
+        return "unknown"
+    return f"{found:.2f} s" if found < 10 else duration(found)
+
+
 def words(name: str | None) -> str:
     """A name of the API as people read it: request_return is request return."""
     return (name or "").replace("_", " ")
@@ -71,6 +80,11 @@ def value(found: Any) -> str:
     if isinstance(found, bool | int | float | str):
         return written(found)
     return str(found)
+
+
+def pretty(found: Any) -> str:
+    """JSON for people, with nothing in it that acts on a screen."""
+    return printable_json(json.dumps(found, ensure_ascii=False, indent=2, default=str))
 
 
 def segment(text: str) -> str:
@@ -106,8 +120,10 @@ def _environment() -> Environment:
         "iso": iso,
         "money": money,
         "duration": duration,
+        "seconds": seconds,
         "words": words,
         "value": value,
+        "pretty": pretty,
         "segment": segment,
         "query": query,
     }

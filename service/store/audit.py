@@ -49,6 +49,7 @@ class DecisionFilter:
     participant: str | None = None
     outcome: str | None = None
     rule: str | None = None
+    guard: str | None = None
     status: str | None = None
     trigger: str | None = None
     since: datetime | None = None
@@ -61,6 +62,7 @@ class DecisionFilter:
             "participant": decisions.c.participant_id,
             "outcome": decisions.c.outcome,
             "rule": decisions.c.rule,
+            "guard": decisions.c.guard,
             "status": decision_states.c.status,
             "trigger": decisions.c.trigger,
         }
@@ -84,6 +86,47 @@ async def list_decisions(
         query = query.where(decisions.c.id < before)
     rows = await connection.execute(query.order_by(decisions.c.id.desc()).limit(limit))
     return [dict(row) for row in rows.mappings()]
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionLine:
+    """A decision as lists show it: without facts, trace and attempts."""
+
+    id: int
+    decided_at: datetime
+    submission_id: str
+    study_id: str | None
+    participant_id: str | None
+    trigger: str
+    outcome: str
+    proposed: str
+    guard: str | None
+    rule: str | None
+    rule_file: str | None
+    mode: str
+    tag: str | None
+    by: str | None
+    note: str | None
+    reason: str
+    status: str
+
+
+_LINE = [
+    decision_states.c.status if field.name == "status" else decisions.c[field.name]
+    for field in fields(DecisionLine)
+]
+
+
+async def decision_lines(
+    connection: AsyncConnection, wanted: DecisionFilter, *, limit: int, before: int | None = None
+) -> list[DecisionLine]:
+    """Return decisions as lists show them, newest first; those with an id below ``before``."""
+    query = sa.select(*_LINE).join(decision_states, decision_states.c.decision_id == decisions.c.id)
+    query = query.where(*wanted.conditions())
+    if before is not None:
+        query = query.where(decisions.c.id < before)
+    rows = await connection.execute(query.order_by(decisions.c.id.desc()).limit(limit))
+    return [DecisionLine(**row) for row in rows.mappings()]
 
 
 async def show_decision(connection: AsyncConnection, decision: int) -> dict[str, Any] | None:

@@ -33,20 +33,22 @@ class Past:
 
 
 # The time as in review.facts: Prolific's own unless it is zero, else the difference of the two times.
-_TIMES = sa.text("""
-    SELECT count(taken), avg(taken), stddev_samp(taken), percentile_cont(0.5) WITHIN GROUP (ORDER BY taken)
-    FROM (
-        SELECT coalesce(
+TIME_TAKEN = """coalesce(
             nullif(CAST(data ->> 'time_taken' AS double precision), 0),
             CASE WHEN data ->> 'started_at' IS NOT NULL THEN greatest(0, trunc(extract(epoch FROM
                 CAST(data ->> 'completed_at' AS timestamptz) - CAST(data ->> 'started_at' AS timestamptz)
             )))::double precision END
-        ) AS taken
+        )"""
+
+_TIMES = sa.text(f"""
+    SELECT count(taken), avg(taken), stddev_samp(taken), percentile_cont(0.5) WITHIN GROUP (ORDER BY taken)
+    FROM (
+        SELECT {TIME_TAKEN} AS taken
         FROM submissions
         WHERE study_id = :study AND id <> :submission AND status = ANY(:counted)
           AND data ->> 'completed_at' IS NOT NULL
     ) AS times
-""")
+""")  # noqa: S608 - nothing of it comes from outside
 
 # The fetched status counts, unless a webhook reported a final status after the fetch. Of several webhooks the newest
 # by Prolific's own time counts, because a late retry reports an old status.

@@ -153,6 +153,9 @@
     if (event.target.id === "keys-off") { if (event.target.checked) localStorage.setItem("keys", "off"); else localStorage.removeItem("keys"); }
   });
 
+  // Paper shows everything.
+  window.addEventListener("beforeprint", () => { for (const part of $$("details")) part.open = true; });
+
   document.addEventListener("DOMContentLoaded", () => {
     showTimes();
     showFields();
