@@ -12,7 +12,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, expect
 
 from service.sandbox.model import SimSubmission
-from tests.conftest import create, named
+from tests.databases import create, named
 from tests.integration.manual.orders import Later, queue
 from tests.integration.pages.browser import DESKTOP, PHONE, chromium, visit
 from tests.world import MESSAGE, World, rules_text, until, world, write_rules
