@@ -1,36 +1,25 @@
 """The routes below ``/api``, for those who hold the admin token."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from service import __version__
 from service.api.description import description
 from service.api.queries import decision_query, next_page
 from service.api.requests import Endpoint, guarded
 from service.domain.decision import Mode
 from service.domain.plain import plain
+from service.ops.status import service_status
 from service.postgres.database import Database
 from service.rulebook.current import RulesInForce
 from service.rulebook.recorded import explained_decision
-from service.rules import RuleBook
-from service.store.audit import (
-    DecisionFilter,
-    decision_counts,
-    job_counts,
-    list_decisions,
-    observed_rules,
-)
+from service.store.audit import DecisionFilter, list_decisions
 from service.store.evidence import evidence_of
-from service.store.inbox import events_of, inbox_counts
-from service.store.pauses import Scope, scopes
-from service.store.refusals import refused_lately
-from service.store.schedule import Run, last_run
-from service.store.submissions import load_submission, unclaimed_count
-from service.store.workers import highest_mode, workers_at_work
+from service.store.inbox import events_of
+from service.store.submissions import load_submission
 from service.web.bearer import Bearer
 from service.web.http import problem
 
@@ -93,62 +82,7 @@ class Api:
 
     async def status(self, _: Request) -> Response:
         async with self.database.connect() as connection:
-            inbox = asdict(await inbox_counts(connection)) | {"unclaimed": await unclaimed_count(connection)}
-            jobs = asdict(await job_counts(connection))
-            decisions = await decision_counts(connection)
-            observed = [asdict(rule) for rule in await observed_rules(connection)]
-            brakes = await scopes(connection)
-            sweep = await last_run(connection, "sweep")
-            workers = await workers_at_work(connection)
-            refused = [asdict(row) for row in await refused_lately(connection)]
-        service = brakes.get(None) or Scope(None)
-        pauses = [one for scope in brakes.values() for one in scope.as_dicts() if one["kind"] == "pause"]
-        breakers = [breaker.as_dict() for scope in brakes.values() for breaker in scope.breakers]
-        state: dict[str, Any] = {
-            "version": __version__,
-            "mode": (highest_mode(workers) or self.mode).value,
-            "workers": [worker.as_dict() for worker in workers],
-            "paused": service.pause is not None,
-            "pauses": pauses,
-            "rules": rules_state(self.rules),
-            "inbox": inbox,
-            "jobs": jobs,
-            "decisions": decisions,
-            "observed_rules": observed,
-            "breakers": breakers,
-            "evidence": {"refused": refused},
-            **swept(sweep),
-        }
-        return JSONResponse(plain(state))
+            return JSONResponse(plain(await service_status(connection, self.rules, self.mode)))
 
     def _guarded(self, endpoint: Endpoint) -> Endpoint:
         return guarded(endpoint, self.bearer)
-
-
-def swept(run: Run | None) -> dict[str, Any]:
-    """What the last sweep did, and whether Prolific's subscription points here; null before the first."""
-    said = dict(run.result or {}) if run else {}
-    subscription = said.pop("subscription", None)
-    times = {"began_at": run.began_at, "ended_at": run.ended_at} if run else {}
-    return {"sweep": times | said if run else None, "subscription": subscription}
-
-
-def rules_state(rules: RulesInForce) -> dict[str, Any]:
-    """Which rule files are in force."""
-    book: RuleBook = rules.book
-    return {
-        "files": [
-            {
-                "file": file.path,
-                "name": file.name,
-                "hash": file.hash,
-                "studies": list(file.studies) if file.studies is not None else "all",
-                "mode": file.mode.value if file.mode else None,
-                "rules": len(file.rules),
-            }
-            for file in book.files
-        ],
-        "loaded_at": rules.loaded_at,
-        "errors": [str(finding) for finding in rules.errors if finding.severity == "error"],
-        "warnings": [str(finding) for finding in book.warnings],
-    }

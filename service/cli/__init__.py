@@ -27,6 +27,7 @@ from service.cli import (
     sandbox,
     schema,
     serve,
+    status,
     submissions,
     sweep,
     test,
@@ -60,6 +61,7 @@ app.add_typer(decisions.app, name="decisions", rich_help_panel=REVIEW)
 app.add_typer(evidence.app, name="evidence", rich_help_panel=REVIEW)
 app.add_typer(export.app, name="export", rich_help_panel=REVIEW)
 app.command(rich_help_panel=RUN)(serve.serve)
+app.command(rich_help_panel=RUN)(status.status)
 app.command(rich_help_panel=RUN)(pause.pause)
 app.command(rich_help_panel=RUN)(resume.resume)
 app.command(rich_help_panel=RUN)(retry.retry)

@@ -8,10 +8,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from service.api.endpoints import rules_state
 from service.domain.decision import Mode
 from service.manual.pause import pause, resume
 from service.manual.retry import retry_failed
+from service.ops.status import rules_state
 from service.pages.access import Access, Form, own_path
 from service.pages.charts import STACK, outcomes_chart
 from service.pages.rendering import page, redirect

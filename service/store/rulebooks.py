@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
@@ -66,6 +67,12 @@ async def newest_hashes(connection: AsyncConnection) -> dict[str, str] | None:
     found: dict[str, str] | None = await connection.scalar(
         sa.select(rule_books.c.files).order_by(rule_books.c.id.desc()).limit(1)
     )
+    return found
+
+
+async def newest_loaded_at(connection: AsyncConnection) -> datetime | None:
+    """Return when the book that was loaded last was loaded first, None if none ever was."""
+    found: datetime | None = await connection.scalar(sa.select(sa.func.max(rule_books.c.loaded_at)))
     return found
 
 

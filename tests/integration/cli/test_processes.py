@@ -18,6 +18,7 @@ CALLS = [
     (["test", "rules"], 0),
     (["migrate"], 2),
     (["holds"], 2),
+    (["status"], 2),
     (["decisions", "list"], 2),
     (["pause", *BY], 2),
     (["resume", *BY], 2),
