@@ -16,6 +16,7 @@ from service.api.endpoints import Api
 from service.api.manual import ManualApi
 from service.domain.submission import Study
 from service.evidence.access import Access
+from service.evidence.credentials import warn_of_missing
 from service.evidence.endpoint import EvidenceEndpoint
 from service.evidence.fetching import Fetcher
 from service.evidence.post import PostEndpoint
@@ -111,7 +112,14 @@ def build(
         on_heartbeat=health.note_heartbeat,
         settings=settings_of(settings),
     )
-    watcher = RuleWatcher(rules, database, settings.mode, metrics, reviews_again=parts.worker)
+    watcher = RuleWatcher(
+        rules,
+        database,
+        settings.mode,
+        metrics,
+        reviews_again=parts.worker,
+        on_rules=partial(warn_of_missing, settings, pushed=parts.web, asked=parts.worker),
+    )
     writer = InboxWriter(database)
     after_migration: list[BackgroundTask] = [Gauges(database, metrics).run]
     worker = _worker(settings, database, rules, metrics, jobs, clock) if parts.worker else None

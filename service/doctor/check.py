@@ -1,7 +1,7 @@
 """One check and its result. A check that fails does not stop the others."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from service.connect.advice import advice
@@ -30,7 +30,7 @@ class Step:
 
     name: str
     question: Question
-    needs: str | None = None
+    needs: tuple[str, ...] = ()
 
 
 class Unwell(AutoreviewError):
@@ -38,24 +38,37 @@ class Unwell(AutoreviewError):
 
     code = "unwell"
 
-    def __init__(self, detail: str, fix: str) -> None:
+    def __init__(self, detail: str, fix: str, more: "Sequence[Unwell]" = ()) -> None:
         super().__init__(detail)
         self.fix = fix
+        self.more = tuple(more)
+
+    @classmethod
+    def of(cls, problems: "Sequence[Unwell]") -> "Unwell":
+        """Return several problems of one check, each of which becomes a line of its own."""
+        first, *others = problems
+        return cls(str(first), first.fix, others)
 
 
-async def examine(step: Step, earlier: Mapping[str, Check]) -> Check:
-    needed = earlier.get(step.needs) if step.needs else None
-    if needed is not None and not needed.ok:
-        return Check(
-            step.name, False, f"not checked, because of {needed.name}", f"See to {needed.name} first."
-        )
+async def examine(step: Step, earlier: Mapping[str, Check]) -> list[Check]:
+    """Return what came of a step: one check, or one for each of its problems."""
+    for need in step.needs:
+        if not earlier[need].ok:
+            return [Check(step.name, False, f"not checked, because of {need}", f"See to {need} first.")]
+    try:
+        return [await _examine(step)]
+    except Unwell as error:
+        return [Check(step.name, False, one_line(str(one)), one.fix) for one in (error, *error.more)]
+
+
+async def _examine(step: Step) -> Check:
     try:
         async with asyncio.timeout(CHECK_TIMEOUT):
             return Check(step.name, True, one_line(await step.question()))
     except TimeoutError:
         return Check(step.name, False, f"no answer in {CHECK_TIMEOUT:.0f} s", "Run it again in a minute.")
-    except Unwell as error:
-        return Check(step.name, False, one_line(str(error)), error.fix)
+    except Unwell:
+        raise
     except AutoreviewError as error:
         fix = (
             SET_RIGHT

@@ -22,6 +22,8 @@ NAMES = (
     "schema",
     "worker",
     "rules",
+    "evidence",
+    "studies",
     "public_url",
 )
 
@@ -67,21 +69,23 @@ def _steps(own: OwnSide, prolific: ProlificSide) -> tuple[Step, ...]:
     return (
         Step("configuration", own.configuration),
         Step("token", prolific.token),
-        Step("workspace", prolific.workspace, needs="token"),
-        Step("balance", prolific.balance, needs="workspace"),
-        Step("secret", prolific.secret, needs="workspace"),
-        Step("subscription", prolific.subscription, needs="workspace"),
-        Step("clock", prolific.clock, needs="token"),
+        Step("workspace", prolific.workspace, needs=("token",)),
+        Step("balance", prolific.balance, needs=("workspace",)),
+        Step("secret", prolific.secret, needs=("workspace",)),
+        Step("subscription", prolific.subscription, needs=("workspace",)),
+        Step("clock", prolific.clock, needs=("token",)),
         Step("database", own.database),
-        Step("schema", own.schema, needs="database"),
-        Step("worker", own.worker, needs="schema"),
+        Step("schema", own.schema, needs=("database",)),
+        Step("worker", own.worker, needs=("schema",)),
         Step("rules", own.rules),
+        Step("evidence", own.evidence, needs=("rules",)),
+        Step("studies", lambda: prolific.studies(own.book), needs=("rules", "token")),
         Step("public_url", own.public_url),
     )
 
 
 async def _examine_all(steps: tuple[Step, ...]) -> list[Check]:
-    found: dict[str, Check] = {}
+    found: list[Check] = []
     for step in steps:
-        found[step.name] = await examine(step, found)
-    return list(found.values())
+        found += await examine(step, {check.name: check for check in found})
+    return found

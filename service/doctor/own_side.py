@@ -9,6 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from service.doctor.check import Unwell
 from service.domain.decision import Mode
 from service.errors import AutoreviewError, ConfigurationError
+from service.evidence.credentials import missing_credentials
 from service.postgres.database import ERROR_HINTS, Database
 from service.postgres.migrate import advice, head
 from service.postgres.where import external_url, service_url
@@ -20,6 +21,7 @@ from service.web.address import webhook_url
 from service.web.outgoing import http_client
 
 DATABASE_TIMEOUT = 5.0  # seconds
+SET_CREDENTIAL = "Set it for the service, and restart it."
 SERVE = "Start the service: `autoreview serve`."
 MODES = {
     Mode.OBSERVE: "everything is decided and recorded, nothing applied",
@@ -34,6 +36,7 @@ class OwnSide:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._database: Database | None = None
+        self.book = RuleBook(())
 
     async def close(self) -> None:
         if self._database:
@@ -119,6 +122,7 @@ class OwnSide:
             raise Unwell(f"errors: {len(wrong)}, the first: {wrong[0]}", "Run `autoreview check`.") from None
         if not book.files:
             raise Unwell(f"no file in {self._settings.rules_dir}", "Write one: see rules/README.md.")
+        self.book = book
         if await self._differs(book):
             raise Unwell(
                 f"the service has other rules in force than {self._settings.rules_dir}",
@@ -133,6 +137,15 @@ class OwnSide:
         async with self._database.connect() as connection:
             in_force = await newest_hashes(connection)
         return in_force is not None and in_force != {file.path: file.hash for file in book.files}
+
+    async def evidence(self) -> str:
+        """Whether each declared source has the credential without which it delivers nothing."""
+        if missing := list(missing_credentials(self.book.files, self._settings)):
+            raise Unwell.of(
+                [Unwell(f"{one}: nothing it sends is accepted", SET_CREDENTIAL) for one in missing]
+            )
+        number = sum(len(file.evidence) for file in self.book.files)
+        return f"sources: {number}, each with its credential" if number else "no source is declared"
 
     async def public_url(self) -> str:
         if self._settings.public_url is None:

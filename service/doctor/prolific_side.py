@@ -1,18 +1,26 @@
 """Checks of Prolific's side: the token, the workspace and its balance, the secret, the subscription, the clock."""
 
 import hmac
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 from service.connect.plan import is_ours
 from service.doctor.check import Unwell
+from service.domain.decision import Complete
 from service.prolific.client import Prolific
+from service.prolific.errors import BadRequest, NoSuchCode, NotFound, TokenRefused, Unauthorised
 from service.prolific.hooks import STATUS_CHANGE, Subscription
+from service.prolific.sending import researcher_code
 from service.prolific.workspaces import Workspace
+from service.rules import RuleBook, RuleFile
 from service.settings import Settings
 from service.web.address import webhook_url
 
 CONNECT = "Run `autoreview connect`."
 MAX_SKEW = timedelta(seconds=30)  # deadlines and waits are in minutes at least
+STUDY = "Write the id in the address of the study, or let the token's owner into its workspace."
+CODE = "Add the code to the study on Prolific, or correct the rule."
+MOST_STUDIES = 20  # one call each
 
 
 class ProlificSide:
@@ -73,6 +81,35 @@ class ProlificSide:
             )
         free = "" if balance.available is None else f", {balance.available / 100:.2f} of them available"
         return f"{balance.total / 100:.2f}{currency}{free}"
+
+    async def studies(self, book: RuleBook) -> str:
+        """Whether Prolific shows each study of the rules to the token, with the codes that rules complete with."""
+        named = [(study, file) for file in book.files for study in file.studies or ()]
+        asked = named[:MOST_STUDIES]
+        problems = [problem for study, file in asked async for problem in self._study(study, file)]
+        if problems:
+            raise Unwell.of(problems)
+        if not named:
+            return "no rule file names one: `studies: all`"
+        more = f" (the first {len(asked)} of {len(named)} were checked)" if len(named) > len(asked) else ""
+        return f"Prolific shows each of the {len(named)} to this token{more}"
+
+    async def _study(self, study_id: str, file: RuleFile) -> AsyncIterator[Unwell]:
+        try:
+            study = await self._prolific.study(study_id)
+        except (NotFound, BadRequest, Unauthorised) as error:
+            if isinstance(error, TokenRefused):
+                raise
+            yield Unwell(
+                f"Prolific knows no study {study_id} ({file.path}), or does not show it to this token", STUDY
+            )
+            return
+        for rule in file.rules:
+            if isinstance(action := rule.plan.action, Complete):
+                try:
+                    researcher_code(action, study)
+                except NoSuchCode as error:
+                    yield Unwell(f"{str(error).rstrip('.')} ({file.path}, rule ‘{rule.name}’)", CODE)
 
     async def secret(self) -> str:
         configured = self._settings.secret("WEBHOOK_SECRETS")

@@ -37,7 +37,7 @@ class RuleWatcher:
     """Reads the rules folder every second. Errors in it are logged, and the last valid rules stay in force.
 
     ``reviews_again`` is True in a process with a worker, where new rules start reviews of held and observed
-    submissions.
+    submissions. ``on_rules`` is called with the rules at the start and after each change.
     """
 
     rules: RulesInForce
@@ -45,6 +45,7 @@ class RuleWatcher:
     mode: Mode
     metrics: Metrics
     reviews_again: bool
+    on_rules: Callable[[RuleBook], None] = lambda _: None
     every: float = EVERY
     timer: Callable[[], float] = time.monotonic
     kept: bool = False  # True once the rules in force are saved, and their reviews enqueued
@@ -56,6 +57,7 @@ class RuleWatcher:
         """Run until cancelled."""
         self._measure()
         log_warnings(self.rules.book)
+        self.on_rules(self.rules.book)
         if self.rules.errors:
             _log_errors(self.rules)
         while True:
@@ -92,6 +94,7 @@ class RuleWatcher:
             if hashes(loaded) != hashes(before):
                 rules.loaded_at, self.kept = datetime.now(UTC), False
                 log.info("rules.loaded", files=hashes(loaded))
+                self.on_rules(loaded)
             if (loaded.warnings, loaded.allowed) != (before.warnings, before.allowed):
                 log_warnings(loaded)
         self._measure()

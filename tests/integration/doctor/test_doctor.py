@@ -24,7 +24,7 @@ from service.sandbox.server import running, shipped_state
 from service.sandbox.state import WORKSPACE, SandboxState
 from tests.conftest import Start
 from tests.process import autoreview, environment
-from tests.world import SECRET, TOKEN, World, rules_text, write_rules
+from tests.world import EVIDENCE, SECRET, TOKEN, World, rules_text, write_rules
 
 ALL = ("configuration", *NAMES)
 OTHER = "5f0c3a1be7d94c0d87654321"
@@ -71,6 +71,7 @@ async def practice(tmp_path: Path) -> AsyncIterator[Practice]:
                 "prolific_url": url,
                 "prolific_token": TOKEN,
                 "webhook_secrets": f"an-older-one,{SECRET}",
+                "evidence_token": EVIDENCE,
                 "rules_dir": write_rules(tmp_path / "rules", rules_text()),
                 "data_dir": tmp_path / "data",
             },
@@ -86,6 +87,7 @@ def settings_of(world: World, database_url: str, rules: Path) -> dict[str, objec
         "prolific_url": world.prolific_url,
         "prolific_token": TOKEN,
         "webhook_secrets": SECRET,
+        "evidence_token": EVIDENCE,
         "rules_dir": rules,
         "public_url": world.url,
         "database_url": database_url,
@@ -119,6 +121,37 @@ async def test_anything_wrong_exits_1_with_a_line_that_says_what_to_do(practice:
     (database,) = (line for line in lines if line.split()[1] == "database")
     assert database.startswith("✗")
     assert "autoreview serve" in database
+
+
+async def test_a_source_without_its_credential_is_told(practice: Practice) -> None:
+    found = (await practice.examine(evidence_token=None))["evidence"]
+    assert not found.ok
+    assert "AUTOREVIEW_EVIDENCE_TOKEN" in found.detail
+
+
+async def test_each_study_that_prolific_does_not_show_and_each_missing_code_is_a_line(
+    practice: Practice, tmp_path: Path
+) -> None:
+    unknown = ["5f0c3a1be7d94c0d00000001", "5f0c3a1be7d94c0d00000002"]
+    partial = """
+  - name: half done
+    when: submission.pace < 0.1
+    complete: {code_type: PARTIAL_WORK}
+"""
+    text = rules_text(partial).replace("studies: [", f"studies: [{', '.join(unknown)}, ")
+    rules = write_rules(tmp_path / "others", text)
+    report = json.loads(
+        (
+            await asyncio.to_thread(
+                autoreview, "doctor", "--json", settings=practice.settings | {"rules_dir": rules}
+            )
+        ).stdout
+    )
+    lines = [check for check in report["checks"] if check["name"] == "studies"]
+    assert [check["ok"] for check in lines] == [False] * 3
+    for study, check in zip([*unknown, "PARTIAL_WORK"], lines, strict=True):
+        assert study in check["detail"]
+        assert check["fix"]
 
 
 async def test_without_a_running_service_no_database_is_started(practice: Practice, tmp_path: Path) -> None:

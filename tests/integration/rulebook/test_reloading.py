@@ -135,17 +135,20 @@ async def test_going_back_to_the_rules_in_force_ends_the_alarm_too(
     assert capsys.readouterr().out.count("rules.mended") == 1
 
 
-async def test_a_file_that_is_not_read_for_its_name_is_told(
+async def test_a_file_that_is_not_read_and_a_source_without_credential_are_told(
     start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async with start(APPROVE) as world:
+    async with start(APPROVE, evidence_token=None) as world:
         write_rules(tmp_path / "rules", HOLD, "new.yaml.txt")
 
         async def told() -> bool:
             return any("new.yaml.txt" in one for one in (await world.rules())["warnings"])
 
         await until(told, "the warning")
-    assert "new.yaml.txt is not read: rename it to new.yaml" in capsys.readouterr().out
+    logged = capsys.readouterr().out
+    assert "new.yaml.txt is not read: rename it to new.yaml" in logged
+    assert "evidence.no_credential" in logged
+    assert "AUTOREVIEW_EVIDENCE_TOKEN" in logged
 
 
 async def test_a_folder_that_is_gone_keeps_the_last_good_rules(start: Start, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from service.rules import check, load
 from service.rules.cases.case import Case
 
-HEAD = "version: 1\nname: n\nstudies: [s1]\nrules:\n"
+HEAD = "version: 1\nname: n\nstudies: [60aca280709ee40ec37d4885]\nrules:\n"
 WRONG = [
     ("hold: look", "message: Hello.", "RUL008", "put `also` into the rules that decide"),
     ("approve:", "message: 'Hello {submission.nam}.'", "RUL016", "submission.nam"),
