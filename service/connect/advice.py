@@ -1,4 +1,4 @@
-"""What to do about an answer of Prolific's, said to whoever sets up or looks after the service."""
+"""Advice about Prolific's errors, for people who set up or operate the service."""
 
 from service.errors import AutoreviewError
 from service.prolific.errors import (
@@ -24,7 +24,7 @@ REACH = "Look at AUTOREVIEW_PROLIFIC_URL and at this machine's way to the intern
 
 
 def advice(error: AutoreviewError) -> str | None:
-    """A sentence; None where the error itself says all there is."""
+    """Return what to do about an error, None if its message says so."""
     match error:
         case TokenRefused():
             return RENEW

@@ -10,7 +10,7 @@ from service.domain.numbers import rounded
 def print_decision(row: dict[str, Any]) -> None:
     """Print a decision: the reason first, then what it depends on."""
     out = console()
-    guard = f" (the rules said {row['proposed']}, held by {row['guard']})" if row["guard"] else ""
+    guard = f" (the rules proposed {row['proposed']}, held by guard {row['guard']})" if row["guard"] else ""
     out.print(text(f"Decision {row['id']}: {row['outcome']}, {row['status']}{guard}", style="bold"))
     out.print(text(f"  {row['reason']}"))
     for name in (

@@ -183,9 +183,9 @@ def _described(settings: WorkerSettings) -> str:
 
 
 def _is_ours(answer: httpx.Response) -> bool:
-    """The webhook's path takes nothing but POST, and says so in the service's own words."""
+    """Return True if the answer is this service's refusal of a GET of the webhook's path."""
     try:
-        said = answer.json()
+        body = answer.json()
     except ValueError:
         return False
-    return answer.status_code == 405 and isinstance(said, dict) and said.get("error") == "method_not_allowed"
+    return answer.status_code == 405 and isinstance(body, dict) and body.get("error") == "method_not_allowed"

@@ -27,7 +27,9 @@ class InvalidAction(AutoreviewError):
     code = "invalid_action"
 
     def __init__(self, *problems: tuple[str, str]) -> None:
-        super().__init__("; ".join(f"{field}: {said}" if field else said for field, said in problems))
+        super().__init__(
+            "; ".join(f"{field}: {problem}" if field else problem for field, problem in problems)
+        )
         self.problems = problems
 
 
@@ -47,8 +49,8 @@ class _PersonTexts:
     def message(self, value: object) -> str:
         text = self.text(value)
         if len(text) < MESSAGE_LENGTH:
-            said = f"Prolific requires {MESSAGE_LENGTH} characters or more, and it has {len(text)}"
-            raise wrong(Code.MESSAGE_TOO_SHORT, said)
+            problem = f"Prolific requires {MESSAGE_LENGTH} characters or more, and it has {len(text)}"
+            raise wrong(Code.MESSAGE_TOO_SHORT, problem)
         return text
 
 
@@ -67,15 +69,15 @@ FLAT: dict[Outcome, dict[str, str]] = {
 }
 
 
-def read_action(said: Any) -> Action:
+def read_action(given: Any) -> Action:
     """Return the only action in ``{"reject": {...}}`` and the like. Raise InvalidAction with all problems."""
     names = [outcome.value for outcome in Outcome]
-    if not isinstance(said, Mapping) or len(said) != 1 or not set(said) <= set(names):
+    if not isinstance(given, Mapping) or len(given) != 1 or not set(given) <= set(names):
         raise InvalidAction(("", f"an action is an object with one of {', '.join(names)}"))
-    ((name, given),) = said.items()
-    if given is None and name != Outcome.APPROVE:
+    ((name, fields),) = given.items()
+    if fields is None and name != Outcome.APPROVE:
         raise InvalidAction((name, "a text is needed" if name == Outcome.HOLD else OBJECT_NEEDED))
-    return _read(Outcome(name), given)
+    return _read(Outcome(name), fields)
 
 
 def action_of(name: str, given: Mapping[str, Any]) -> Action:
@@ -98,9 +100,9 @@ def action_of(name: str, given: Mapping[str, Any]) -> Action:
         return _read(outcome, fields)
     except InvalidAction as error:
         flat = {own: field for field, own in known.items()}
-        parts = [(field.split("."), said) for field, said in error.problems]
-        named = [(part[1] if len(part) > 1 else "", said) for part, said in parts]
-        raise InvalidAction(*((flat.get(field, field), said) for field, said in named)) from None
+        parts = [(field.split("."), problem) for field, problem in error.problems]
+        named = [(part[1] if len(part) > 1 else "", problem) for part, problem in parts]
+        raise InvalidAction(*((flat.get(field, field), problem) for field, problem in named)) from None
 
 
 def filled(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -133,9 +135,9 @@ def _read(outcome: Outcome, given: Any) -> Action:
 def _problem(problem: Any) -> tuple[str, str]:
     place = problem["loc"]
     # The model marks words as Markdown does, for editors; answers and terminals show plain text.
-    said = str(problem["msg"]).replace("`", "")
+    text = str(problem["msg"]).replace("`", "")
     if problem["type"] == "missing":
-        said = f"is missing{MISSING.get(str(place[-1]), '')}"
+        text = f"is missing{MISSING.get(str(place[-1]), '')}"
     elif problem["type"] == Code.WRONG_TYPE and len(place) == 1 and place[0] != Outcome.HOLD:
-        said = OBJECT_NEEDED
-    return ".".join(excerpt(str(part)) for part in problem["loc"]), said
+        text = OBJECT_NEEDED
+    return ".".join(excerpt(str(part)) for part in problem["loc"]), text

@@ -20,7 +20,7 @@ from service.postgres.periodic import run_every
 from service.store.planned import Planned, add_planned, end_planned, postpone_planned, take_due, undo_planned
 
 UNDO_TIME = timedelta(seconds=10)
-LOOK_EVERY = 1.0  # seconds
+CHECK_EVERY = 1.0  # seconds
 POSTPONED = timedelta(seconds=30)
 
 log = structlog.get_logger(__name__)
@@ -35,7 +35,7 @@ class TooLate(AutoreviewError):
 async def plan(
     connection: AsyncConnection,
     wanted: Mapping[str, int | None],
-    said: Any,
+    given: Any,
     *,
     by: str,
     note: str | None,
@@ -46,13 +46,13 @@ async def plan(
     Raise InvalidAction, and for a single submission what ``resolve`` raises. Of several, those that can't be
     decided any more are refused when they are due.
     """
-    action = read_action(said)
+    action = read_action(given)
     by, note = named(by, note)
     if len(wanted) == 1:
         ((submission, seen),) = wanted.items()
         await examine(connection, submission, action, by=by, note=note, now=now, seen=seen)
     batch = str(uuid4())
-    number = await add_planned(connection, batch, wanted, said, by=by, note=note, due_at=now + UNDO_TIME)
+    number = await add_planned(connection, batch, wanted, given, by=by, note=note, due_at=now + UNDO_TIME)
     if not number:
         raise AlreadyDecided("A decision is planned already; undo it first.")
     log.info("decision.planned", outcome=action.outcome.value, by=by, number=number, batch=batch)
@@ -78,7 +78,7 @@ async def run_planned(database: Database, clock: Clock | None) -> None:
         while await carry_out_next(database, clock):
             pass
 
-    await run_every("planned_decisions", LOOK_EVERY, look)
+    await run_every("planned_decisions", CHECK_EVERY, look)
 
 
 async def carry_out_next(database: Database, clock: Clock | None) -> bool:

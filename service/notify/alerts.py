@@ -19,8 +19,8 @@ from service.store.notifications import (
     add_notification,
     newest_of,
     unclaimed_studies,
-    unreported_brakes,
     unreported_failures,
+    unreported_pauses,
 )
 from service.store.refusals import refused_lately
 from service.store.schedule import claim, finish, last_result, last_run
@@ -49,8 +49,8 @@ async def notify(
 
 async def pauses_and_breakers(connection: AsyncConnection) -> None:
     """Notify of each breaker that opened, each pause and its end."""
-    for row in await unreported_brakes(connection):
-        kind, text = wording.brake(row)
+    for row in await unreported_pauses(connection):
+        kind, text = wording.pause_or_breaker(row)
         await notify(connection, kind, row.id, text)
 
 
@@ -88,14 +88,14 @@ async def _first(
     connection: AsyncConnection, counts: Sequence[HoldCount], now: datetime
 ) -> HeldSubmission | None:
     """Return the oldest hold that no breaker and no pause causes."""
-    if all(_by_brake(row.guard) for row in counts):
+    if all(_by_pause_or_breaker(row.guard) for row in counts):
         return None
     held = await list_holds(connection, now, limit=None)
-    others = (hold for hold in held if not _by_brake(hold.guard))
+    others = (hold for hold in held if not _by_pause_or_breaker(hold.guard))
     return min(others, key=lambda hold: hold.since, default=None)
 
 
-def _by_brake(guard: str | None) -> bool:
+def _by_pause_or_breaker(guard: str | None) -> bool:
     return guard == "paused" or (guard or "").startswith("limit.")
 
 

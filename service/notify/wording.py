@@ -7,7 +7,7 @@ from pathlib import Path
 
 from service.rules import Finding
 from service.store.holds import HeldSubmission, HoldCount
-from service.store.notifications import Notification, UnclaimedStudy, UnreportedBrake, UnreportedFailure
+from service.store.notifications import Notification, UnclaimedStudy, UnreportedFailure, UnreportedPause
 
 LISTED = 20  # of a kind in one message; the rest is counted
 
@@ -49,7 +49,7 @@ _HOLDS = "`autoreview holds` lists what is held, `autoreview resolve SUBMISSION 
 ADVICE: dict[str, str] = {
     Kind.FIRST_HOLD: f"{_HOLDS} While anything is held, a digest comes once a day.",
     Kind.DIGEST: _HOLDS,
-    Kind.DEADLINE: f"Prolific approves what nobody decides until then. {_HOLDS}",
+    Kind.DEADLINE: f"Prolific approves it then. {_HOLDS}",
     Kind.FAILED: "`autoreview decisions list --status failed` shows them, `autoreview retry --all` tries again.",
     Kind.SUBSCRIPTION_LOST: "Run `autoreview connect`. Until then only the sweep finds submissions.",
     Kind.RULES_BROKEN: "The last valid rules stay in force. `autoreview check` lists the errors.",
@@ -65,7 +65,7 @@ LIMITED = {
 }
 
 
-def brake(row: UnreportedBrake) -> tuple[Kind, str]:
+def pause_or_breaker(row: UnreportedPause) -> tuple[Kind, str]:
     """Return the kind and text of a breaker, pause or resume, without the reason that a person wrote."""
     study = row.study_id
     where, option = (f"Study {study}", f" --study {study}") if study else ("The whole service", "")

@@ -36,15 +36,15 @@ class Gauges:
             failed = await failed_submissions(connection)
             last_webhook = await last_event_at(connection)
             holds = await count_holds(connection)
-            brakes = (await scopes(connection)).values()
+            in_force = (await scopes(connection)).values()
             swept_at, swept = await last_result(connection, "sweep")
         metrics.jobs_queued.set(jobs.queued)
         metrics.oldest_job.set(_age(jobs.oldest))
         metrics.failed.set(len(failed))
         metrics.holds.set(sum(group.number for group in holds))
         metrics.oldest_hold.set(_age(min((group.oldest for group in holds), default=None)))
-        metrics.paused.set(sum(1 for scope in brakes if scope.pause))
-        metrics.breakers.set(sum(len(scope.breakers) for scope in brakes))
+        metrics.paused.set(sum(1 for scope in in_force if scope.pause))
+        metrics.breakers.set(sum(len(scope.breakers) for scope in in_force))
         if last_webhook:
             metrics.last_webhook.set(last_webhook.timestamp())
         if swept_at:

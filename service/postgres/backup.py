@@ -32,7 +32,7 @@ RESTORING = "restoring"  # the folder inside the data folder in which a restore 
 
 
 class BadBackup(ConfigurationError):
-    """The file is no complete backup."""
+    """The file is not a complete backup."""
 
     code = "bad_backup"
 
@@ -69,7 +69,7 @@ def _write(url: str, output: IO[bytes]) -> dict[str, Any]:
 
 
 def check_backup(file: Path) -> dict[str, Any]:
-    """Read a whole backup, and return what it is. Raises BadBackup where a part is missing or changed."""
+    """Read a whole backup, and return its description. Raise BadBackup if a part is missing or changed."""
     try:
         with zipfile.ZipFile(file) as archive:
             damaged = archive.testzip()
@@ -127,7 +127,7 @@ def _load(file: Path, url: str) -> None:
 
 
 def _clear(place: Path) -> None:
-    """Remove what a restore left that did not end. Raises DataDirInUse while another one is under way."""
+    """Remove the rest of a restore that did not end. Raise DataDirInUse while another one runs."""
     if place.is_dir():
         delete_database(place)
         shutil.rmtree(place)
@@ -136,7 +136,7 @@ def _clear(place: Path) -> None:
 def _run(
     program: str, *arguments: str, url: str, source: IO[bytes] | None = None, output: IO[bytes] | None = None
 ) -> None:
-    """Run one of PostgreSQL's programs on the database. Raises DatabaseError with what it reports."""
+    """Run one of PostgreSQL's programs on the database. Raise DatabaseError with its message."""
     name, password = _connection(url)
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(  # noqa: S603 - PostgreSQL's own programs
@@ -148,18 +148,18 @@ def _run(
         )
         with process:
             if source and process.stdin:
-                with suppress(BrokenPipeError), process.stdin:  # it ended early, and its exit status tells so
+                with suppress(BrokenPipeError), process.stdin:  # it ended early: its exit status shows why
                     shutil.copyfileobj(source, process.stdin)
             if output and process.stdout:
                 shutil.copyfileobj(process.stdout, output)
         errors.seek(0)
-        said = errors.read().decode(errors="replace").strip()
+        output = errors.read().decode(errors="replace").strip()
     if process.returncode:
-        raise DatabaseError(f"{program} failed: {said.partition('error: ')[2] or said}")
+        raise DatabaseError(f"{program} failed: {output.partition('error: ')[2] or output}")
 
 
 def _connection(url: str) -> tuple[str, Mapping[str, str]]:
-    """The database, and apart from it the password: other users see the arguments of a program."""
+    """Return the database's URL and, apart from it, the password: other users see a program's arguments."""
     parts = conninfo_to_dict(url)
     password = str(parts.pop("password", ""))
     return make_conninfo("", **parts), {"PGPASSWORD": password}

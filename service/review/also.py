@@ -1,4 +1,4 @@
-"""What is done beside a decision once it is applied: participant groups, a message to the participant.
+"""Requests beside a decision, sent once it is applied: participant groups, a message to the participant.
 
 Apart from reviews: no failure here undoes, repeats or delays a transition. Each try is recorded as an attempt of
 the decision before it leaves. A change of a group is repeated where its answer is lost; a message is not.
@@ -32,7 +32,7 @@ from service.store.decisions import add_answer, add_attempt
 from service.store.pauses import scopes_of
 from service.telemetry.metrics import Metrics
 
-LOOK_EVERY = 1.0  # seconds
+CHECK_EVERY = 1.0  # seconds
 AT_ONCE = 20
 LONGEST = 600.0  # seconds between two tries
 GIVEN_UP = timedelta(days=1)
@@ -47,7 +47,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class AlsoSender:
-    """Sends what is due, one after the other, in the slots that reviews share."""
+    """Sends due requests one after the other, in the slots that reviews share."""
 
     prolific: Prolific
     database: Database
@@ -56,10 +56,10 @@ class AlsoSender:
     metrics: Metrics
 
     async def run(self) -> None:
-        await run_every("also", LOOK_EVERY, self.send_due)
+        await run_every("also", CHECK_EVERY, self.send_due)
 
     async def send_due(self) -> None:
-        """Send what applied decisions ask for beside their transition."""
+        """Send the requests of applied decisions beside their transition."""
         while True:
             async with self.database.begin() as connection:
                 due = await take_also(connection, AT_ONCE)
@@ -88,7 +88,7 @@ class AlsoSender:
             await self._end(also, attempt, DecisionStatus.APPLIED, code, {})
 
     async def _begin(self, also: Also) -> int | None:
-        """Record the attempt before anything leaves; None if nothing is to leave now, or ever."""
+        """Record the attempt before the request is sent. Return None if none is to be sent."""
         async with self.database.begin() as connection:
             is_paused = any(scope.pause for scope in await scopes_of(connection, also.study_id))
             file = self.rules().file_for(also.study_id or "", also.parent_id)
@@ -129,7 +129,7 @@ class AlsoSender:
 
 
 def _retry_after(also: Also, error: ProlificError) -> timedelta | None:
-    """Return when to try again, see the table above; None to give up."""
+    """Return the delay before the next try, see the table above, None when retries are exhausted."""
     passes = isinstance(error, RateLimited | TokenRefused)
     may_have_arrived = (
         not passes and not is_refusal(error) and not (isinstance(error, Unreachable) and not error.sent)

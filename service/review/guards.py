@@ -250,7 +250,7 @@ def _expired(found: Guarded, case: Case) -> Guarded:
     """Return the approval of a hold that was not resolved in time."""
     assert case.hold_at_most
     hours = case.hold_at_most / timedelta(hours=1)
-    reason = f"Nobody looked at it for {hours:g} hours, so it is approved. It was held: {found.reason}"
+    reason = f"Approved, because nobody resolved the hold within {hours:g} hours. It was held: {found.reason}"
     approval = replace(case, action=Approve(), request=request_for(Approve(), None))
     held = _first(AFTER_EXPIRY, approval)
     if held.guard is not None:

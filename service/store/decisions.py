@@ -31,7 +31,7 @@ STATUS: sa.ColumnElement[str] = (
 # The status of a decision ``d``, for statements written as text.
 STATUS_OF = "(SELECT status FROM decision_states WHERE decision_id = d.id)"
 
-# Endpoints of what is done beside a decision: nothing of it says what became of the transition.
+# Endpoints of requests beside a decision. They don't show the result of the transition.
 BESIDE = "('add-to-group', 'remove-from-group', 'message')"
 
 # Of an attempt ``a`` with its answer ``n``: a request was sent, and no answer shows that it was refused.

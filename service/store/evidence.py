@@ -58,7 +58,7 @@ class NewEvidence:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """A payload as it was stored, for people who watch deliveries."""
+    """A stored payload, for people who watch deliveries."""
 
     id: int
     at: datetime
@@ -70,7 +70,7 @@ class Delivered:
 
 
 async def add_evidence(connection: AsyncConnection, rows: Sequence[NewEvidence]) -> None:
-    """Store what a source says now; what it said before stays as history.
+    """Store a payload of a source. Earlier payloads stay as history.
 
     A ``participant_id`` in the values says whom a payload is about: a review ignores another participant's.
     """
@@ -125,7 +125,7 @@ async def delivered_after(
 
 
 async def last_delivered(connection: AsyncConnection, before: int = 0) -> int:
-    """Return the id after which the newest ``before`` payloads come; 0 if there are no more than these."""
+    """Return the id before the newest ``before`` payloads, 0 if there are no more than these."""
     wanted = sa.select(evidence.c.id).order_by(evidence.c.id.desc()).offset(before).limit(1)
     return await connection.scalar(wanted) or 0
 

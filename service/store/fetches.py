@@ -1,4 +1,4 @@
-"""Sources that are asked about submissions: who is to be asked when, and what came of it."""
+"""Requests to evidence sources about submissions: when each is due, and its last result."""
 
 import json
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ LONGEST_REASON = 500  # characters
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """What asking a source came to so far; ``result`` and ``reason`` are None until a first attempt ended.
+    """The state of asking a source. ``result`` and ``reason`` are None until the first attempt ended.
 
     ``is_over`` is True when it will not be asked again.
     """
@@ -30,7 +30,7 @@ class Fetch:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """An attempt to make now, the ``attempts``-th; ``failures`` are those in a row before it."""
+    """The ``attempts``-th attempt, to make now, after this number of ``failures`` in a row."""
 
     submission_id: str
     source: str
@@ -44,7 +44,7 @@ class Due:
     failures: int
 
 
-# A source that was declared otherwise before is asked anew: what came of it then says nothing of it now.
+# A source whose declaration changed is asked again, because its old results no longer apply.
 _ASK = sa.text("""
     INSERT INTO fetches AS f (submission_id, source, declaration, until, due_at)
     SELECT :submission, source, declaration, until, clock_timestamp()
@@ -94,7 +94,7 @@ _POSTPONE = sa.text("""
 async def ask_sources(
     connection: AsyncConnection, submission: str, asked: Mapping[str, tuple[str, datetime]]
 ) -> None:
-    """Have sources asked about a submission, as part of the transaction: declaration and last time, by source."""
+    """Schedule requests to sources in the transaction. ``asked`` has the declaration and last time by source."""
     rows = [
         {"source": source, "declaration": declaration, "until": until.isoformat()}
         for source, (declaration, until) in asked.items()
@@ -103,7 +103,7 @@ async def ask_sources(
 
 
 async def take_due(connection: AsyncConnection, free: Mapping[str, int]) -> list[Due]:
-    """Take attempts that are due, of each source as many as given. They come back if they don't end in time."""
+    """Take due attempts, a given number of each source. They are due again if they don't end in time."""
     rows = await connection.execute(_TAKE, {"free": json.dumps(dict(free)), "lease": LEASE})
     return [Due(**row) for row in rows.mappings()]
 
@@ -111,7 +111,7 @@ async def take_due(connection: AsyncConnection, free: Mapping[str, int]) -> list
 async def end_fetch(
     connection: AsyncConnection, due: Due, result: str, reason: str | None, *, after: timedelta | None
 ) -> bool:
-    """Record what an attempt came to, and the next one ``after`` this time, None: no more.
+    """Record the result of an attempt. The next one is due ``after`` this time, None: no more.
 
     Return False if another process has made the attempt meanwhile.
     """
@@ -130,6 +130,6 @@ async def end_fetch(
 
 
 async def postpone_fetch(connection: AsyncConnection, due: Due, after: timedelta) -> None:
-    """Have an attempt that was not made, made later."""
+    """Postpone an attempt that was not made."""
     values = {"submission": due.submission_id, "source": due.source, "attempts": due.attempts, "after": after}
     await connection.execute(_POSTPONE, values)

@@ -22,7 +22,7 @@ _CLAIM = sa.text("""
     RETURNING id, kind, key, title, text, at, tries
 """)
 
-_UNREPORTED_BRAKES = sa.text("""
+_UNREPORTED_PAUSES = sa.text("""
     SELECT id, at, study_id, kind, guard, reason FROM brakes b
     WHERE NOT EXISTS (SELECT FROM notices n WHERE n.kind IN ('breaker', 'paused', 'resumed') AND n.key = b.id::text)
     ORDER BY id
@@ -72,7 +72,7 @@ class Notification:
 
 
 @dataclass(frozen=True, slots=True)
-class UnreportedBrake:
+class UnreportedPause:
     """A pause, a resume or a breaker (``kind``) without a notification."""
 
     id: int
@@ -171,10 +171,10 @@ async def sent_lately(connection: AsyncConnection) -> tuple[int, timedelta | Non
     return number, now - last_sent if last_sent else None
 
 
-async def unreported_brakes(connection: AsyncConnection) -> list[UnreportedBrake]:
+async def unreported_pauses(connection: AsyncConnection) -> list[UnreportedPause]:
     """Return pauses, resumes and breakers without a notification, oldest first."""
-    rows = await connection.execute(_UNREPORTED_BRAKES)
-    return [UnreportedBrake(**row) for row in rows.mappings()]
+    rows = await connection.execute(_UNREPORTED_PAUSES)
+    return [UnreportedPause(**row) for row in rows.mappings()]
 
 
 async def unreported_failures(connection: AsyncConnection) -> list[UnreportedFailure]:

@@ -1,4 +1,4 @@
-"""What the dashboard's first page shows: bounded, so that it costs the same however much is on record."""
+"""The content of the dashboard's first page, bounded so that it costs the same with any number of records."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class WaitingGroup:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """All that awaits review, by cause. ``is_complete`` is False where only the oldest were looked at."""
+    """Submissions that await review, by cause. ``is_complete`` is False if only the oldest were counted."""
 
     groups: tuple[WaitingGroup, ...]
     is_complete: bool
@@ -46,7 +46,7 @@ class Waiting:
 
     @property
     def next_deadline(self) -> datetime | None:
-        """When Prolific approves the oldest of the held submissions by itself."""
+        """Return when Prolific approves the oldest of the held submissions."""
         return min((group.deadline for group in self.groups if group.state == "held"), default=None)
 
 
@@ -79,7 +79,7 @@ _WAITING = sa.text(f"""
 
 
 async def waiting(connection: AsyncConnection, study: str | None = None) -> Waiting:
-    """Return what awaits review, of one study or of all, by cause."""
+    """Return the submissions that await review, of one study or of all, by cause."""
     rows = await connection.execute(_WAITING, {"study": study, "most": MOST_WAITING})
     groups = tuple(WaitingGroup(**row) for row in rows.mappings())
     return Waiting(groups, sum(group.number for group in groups) < MOST_WAITING)
@@ -95,7 +95,7 @@ _PER_HOUR = sa.text(f"""
 
 
 async def outcomes_per_hour(connection: AsyncConnection) -> dict[datetime, dict[str, int]]:
-    """Return how many decisions of each outcome the last 24 hours had, by the hour's beginning."""
+    """Count the decisions of the last 24 hours by hour and outcome."""
     found: dict[datetime, dict[str, int]] = {}
     for row in await connection.execute(_PER_HOUR):
         found.setdefault(row.hour, {})[row.outcome] = row.number
@@ -126,5 +126,5 @@ _VERSION = sa.text("""
 
 
 async def version(connection: AsyncConnection) -> tuple[Any, ...]:
-    """Return something that differs from before once anything that pages show has changed."""
+    """Return a value that changes with anything that pages show."""
     return tuple((await connection.execute(_VERSION)).one())

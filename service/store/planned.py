@@ -1,4 +1,4 @@
-"""Decisions that people planned on the dashboard: each is carried out when it is due, unless it is undone before."""
+"""Decisions planned on the dashboard. Each is carried out when it is due, unless it is undone before."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ SELECTIONS_KEPT = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """One planned decision. ``seen`` is the submission's newest decision when the person looked, None if unknown."""
+    """A planned decision. ``seen`` is the submission's newest decision at that time, None if unknown."""
 
     id: int
     batch: str
@@ -39,7 +39,7 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Submissions as a person selected them, each with the decision that was its newest then."""
+    """A person's selection of submissions, each with its newest decision at that time."""
 
     id: str
     by: str
@@ -68,7 +68,7 @@ async def add_planned(
     note: str | None,
     due_at: datetime,
 ) -> int:
-    """Plan the action for each submission (with the decision that was seen); return how many are new.
+    """Plan the action for each submission (with its newest decision). Return how many are new.
 
     A submission for which something is planned already is left out.
     """
@@ -87,7 +87,7 @@ async def add_planned(
 async def undo_planned(
     connection: AsyncConnection, batch: str, by: str, now: datetime, *, submission: str | None = None
 ) -> int:
-    """Take back what of a batch has not been carried out, all or one submission; return how many."""
+    """Undo what of a batch has not been carried out, all or one submission. Return how many."""
     rows = await connection.execute(
         sa.update(planned)
         .where(
@@ -116,7 +116,7 @@ async def take_due(connection: AsyncConnection, now: datetime) -> Planned | None
 async def end_planned(
     connection: AsyncConnection, one: int, now: datetime, *, decision: int | None, refusal: str | None
 ) -> None:
-    """Store what came of a planned decision."""
+    """Store the result of a planned decision."""
     await connection.execute(
         sa.update(planned)
         .where(planned.c.id == one)
@@ -130,7 +130,7 @@ async def postpone_planned(connection: AsyncConnection, one: int, until: datetim
 
 
 async def planned_for(connection: AsyncConnection, submissions: Sequence[str]) -> dict[str, Planned]:
-    """Return what is planned for these submissions and not carried out."""
+    """Return the planned decisions of these submissions that were not carried out."""
     rows = await connection.execute(
         sa.select(*_COLUMNS).where(planned.c.submission_id.in_(submissions), planned.c.ended_at.is_(None))
     )
@@ -138,7 +138,7 @@ async def planned_for(connection: AsyncConnection, submissions: Sequence[str]) -
 
 
 async def planned_of(connection: AsyncConnection, submission: str) -> list[Planned]:
-    """Return all that was ever planned for a submission, oldest first."""
+    """Return all planned decisions of a submission, oldest first."""
     rows = await connection.execute(
         sa.select(*_COLUMNS).where(planned.c.submission_id == submission).order_by(planned.c.id)
     )
@@ -147,7 +147,7 @@ async def planned_of(connection: AsyncConnection, submission: str) -> list[Plann
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What was planned together, as far as it came."""
+    """Decisions that were planned together, and their progress."""
 
     id: str
     action: dict[str, Any]
@@ -194,7 +194,7 @@ async def keep_selection(connection: AsyncConnection, selection: Selection) -> N
 
 
 async def selection(connection: AsyncConnection, one: str, by: str) -> Selection | None:
-    """Return a person's own selection; None if there is none, or no longer."""
+    """Return a person's own selection, None if there is none or it expired."""
     rows = await connection.execute(
         sa.select(selections).where(selections.c.id == one, selections.c.by == by)
     )

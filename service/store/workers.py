@@ -17,7 +17,7 @@ FRESH = timedelta(seconds=30)  # how old a worker's last heartbeat may be
 
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
-    """What a worker decides by, besides the rules.
+    """The settings of a worker that decisions depend on.
 
     ``limits`` are those of the whole service, by name (``reject_per_day``), None where there is none. ``studies``
     are those that the sweep is limited to.
@@ -39,7 +39,7 @@ class WorkerSettings:
 
 
 def settings_of(settings: Settings) -> WorkerSettings:
-    """Return what a worker with these settings decides by."""
+    """Return the part of the settings that a worker's decisions depend on."""
     limits = {
         "reject_per_day": settings.limit_reject_per_day,
         "request_return_per_day": settings.limit_request_return_per_day,
@@ -50,7 +50,7 @@ def settings_of(settings: Settings) -> WorkerSettings:
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """``settings`` is None for a worker of a version that does not record them."""
+    """A worker. ``settings`` is None for a version that does not record them."""
 
     id: int
     since: datetime | None
