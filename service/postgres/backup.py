@@ -153,9 +153,9 @@ def _run(
             if output and process.stdout:
                 shutil.copyfileobj(process.stdout, output)
         errors.seek(0)
-        output = errors.read().decode(errors="replace").strip()
+        report = errors.read().decode(errors="replace").strip()
     if process.returncode:
-        raise DatabaseError(f"{program} failed: {output.partition('error: ')[2] or output}")
+        raise DatabaseError(f"{program} failed: {report.partition('error: ')[2] or report}")
 
 
 def _connection(url: str) -> tuple[str, Mapping[str, str]]:
