@@ -1,5 +1,6 @@
 """All submissions of a backtest, counted as they come. Pure."""
 
+from array import array
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -80,6 +81,7 @@ class Comparison:
     changed: list[Judged] = field(default_factory=list)
     money: Money = field(default_factory=Money)
     as_of_now: int = 0
+    times: "array[int]" = field(default_factory=lambda: array("q"))  # seconds, of all submissions
 
     @classmethod
     def of(cls, study: str, rules: Sequence[str]) -> "Comparison":
@@ -92,6 +94,8 @@ class Comparison:
         self.matrix[old, judged.new.outcome.value] += 1
         self.as_of_now += judged.as_of_now
         self.money.add(judged)
+        if judged.taken is not None:
+            self.times.append(judged.taken)
         for entry in judged.new.trace:
             self.rules[entry["rule"]].add(entry)
         if judged.is_changed:

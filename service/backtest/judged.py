@@ -1,10 +1,12 @@
 """One past submission: what was decided, and what the given rules decide. Pure."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from service.domain.decision import Complete, Facts, Guard, Outcome, Verdict
+from service.domain.submission import Status, Submission
 from service.rules import RuleFile
 from service.rules.facts import FactSheet
 
@@ -30,12 +32,19 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """``old`` is None where nothing was decided. ``is_manual``: a person decided."""
+    """``old`` is None where nothing was decided, ``is_manual``: a person decided.
+
+    ``at`` is the time as of which it is judged, ``taken`` are seconds from start to completion. ``decision_id`` is
+    the deciding decision, whose trace is the old explanation.
+    """
 
     submission_id: str
     old: Side | None
     new: Side
     reward: int | None
+    at: datetime
+    taken: int | None = None
+    decision_id: int | None = None
     is_manual: bool = False
     as_of_now: bool = False
 
@@ -78,6 +87,21 @@ def pays(outcome: Outcome, verdict: Verdict | None, reward: int | None) -> Decim
     action = verdict.action if verdict else None
     share = action.percentage_of_reward if isinstance(action, Complete) else None
     return Decimal(reward) * Decimal(str(100 if share is None else share)) / 100
+
+
+def shown_by(submission: Submission) -> Outcome | None:
+    """Return the outcome that Prolific shows; None where nobody decided, or the participant gave it up."""
+    match submission.status:
+        case Status.APPROVED:
+            return Outcome.APPROVE
+        case Status.REJECTED:
+            return Outcome.REJECT
+        case Status.PARTIALLY_APPROVED | Status.SCREENED_OUT:
+            return Outcome.COMPLETE
+        case Status.RETURNED if submission.return_requested_at is not None:
+            return Outcome.REQUEST_RETURN
+        case _:
+            return None
 
 
 def reward_of(facts: Facts) -> int | None:

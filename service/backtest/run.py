@@ -1,16 +1,18 @@
-"""Runs a backtest over what the database knows of a study."""
+"""Judges past submissions one by one, and counts what comes of it."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service.backtest.causes import Difference, causes
 from service.backtest.comparison import Comparison
-from service.backtest.facts import Gathered, PastFacts, facts_for, has_facts, known_until
-from service.backtest.judged import Judged, Side, is_exact, recorded_outcome, reward_of, side_of
+from service.backtest.facts import Gathered, facts_for, has_facts, known_until
+from service.backtest.judged import Judged, Side, is_exact, recorded_outcome, reward_of, shown_by, side_of
+from service.backtest.limits import LimitSimulation
 from service.backtest.running import RunningTimes
-from service.domain.submission import Study
+from service.backtest.sources import PastSource, Stored
 from service.errors import AutoreviewError
 from service.review.facts import time_taken
 from service.review.limits import pays
@@ -18,14 +20,7 @@ from service.review.statistics import stats_facts
 from service.rulebook.recorded import parsed
 from service.rules import RuleBook, RuleFile
 from service.rules.rulefile import PARTICIPANT
-from service.store.past import (
-    AsOf,
-    PastSubmission,
-    about_study,
-    evidence_until,
-    participants_today,
-    past_submissions,
-)
+from service.store.past import AsOf, PastSubmission, about_study, evidence_until, participants_today
 from service.store.rulebooks import kept_file
 from service.store.statistics import COUNTED
 from service.store.submissions import load_study
@@ -41,39 +36,41 @@ class NothingToCompare(AutoreviewError):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """``against`` is another rule file that takes the place of what was decided."""
+class Old:
+    """What the new rules are compared with: another file, what Prolific shows, or what was decided here."""
 
-    study_id: str
-    file: RuleFile
-    against: RuleFile | None = None
-    since: datetime | None = None
+    file: RuleFile | None = None
+    is_prolific: bool = False
+
+
+DECIDED = Old()
 
 
 @dataclass(slots=True)
 class Backtest:
-    """One run over one connection."""
+    """One run. ``connection`` is None where there is no database: nothing was decided, and no evidence is known."""
 
-    connection: AsyncConnection
-    wanted: Wanted
-    study: Study | None
-    is_listed: bool
+    connection: AsyncConnection | None
+    source: PastSource
+    file: RuleFile
+    old: Old = DECIDED
+    since: datetime | None = None
+    limits: LimitSimulation | None = None
+    causes: tuple[Difference, ...] = ()
     _files: dict[str, RuleFile | None] = field(default_factory=dict)
     _times: RunningTimes = field(default_factory=RunningTimes)
 
     async def judged(self) -> AsyncIterator[Judged]:
         """Yield each submission of the study, in the order of completion."""
-        async for chunk in past_submissions(self.connection, self.wanted.study_id):
+        async for chunk in self.source.chunks():
             # Statistics first: they are those of the completion, whatever is left out.
             stats = {past.submission.id: self._stats(past) for past in chunk}
             kept = [past for past in chunk if self._is_wanted(past)]
             for past, gathered in zip(kept, await self._gathered(kept), strict=True):
-                stat = stats[past.submission.id]
-                yield await self._judge(past, Gathered(gathered.payloads, stat, gathered.participant))
+                yield await self._judge(past, replace(gathered, stats=stats[past.submission.id]))
 
     def _is_wanted(self, past: PastSubmission) -> bool:
-        since = self.wanted.since
-        return since is None or known_until(past) >= since
+        return self.since is None or known_until(past) >= self.since
 
     def _stats(self, past: PastSubmission) -> dict[str, object]:
         submission = past.submission
@@ -82,10 +79,12 @@ class Backtest:
         before, taken = self._times.before(submission.completed_at), time_taken(submission)
         if taken is not None and submission.status in COUNTED:
             self._times.add(taken)
-        return stats_facts(before, taken) if self.is_listed else {}
+        return stats_facts(before, taken) if self.source.is_complete else {}
 
     async def _gathered(self, chunk: Sequence[PastSubmission]) -> list[Gathered]:
-        files = [self.wanted.file, *([self.wanted.against] if self.wanted.against else [])]
+        if self.connection is None:
+            return [Gathered({}) for _ in chunk]
+        files = [self.file, self.old.file] if self.old.file else [self.file]
         asked = [
             AsOf(past.submission.id, past.submission.participant_id, known_until(past)) for past in chunk
         ]
@@ -94,33 +93,40 @@ class Backtest:
         is_read = any(PARTICIPANT in file.groups for file in files)
         participants = await participants_today(self.connection, asked) if is_read else {}
         return [
-            Gathered(payloads.get(one.submission_id, {}), None, participants.get(one.submission_id))
+            Gathered(payloads.get(one.submission_id, {}), participant=participants.get(one.submission_id))
             for one in asked
         ]
 
     async def _judge(self, past: PastSubmission, gathered: Gathered) -> Judged:
         before = await self._deciding_file(past)
-        facts = facts_for(past, self.wanted.file, before, self.study, gathered)
-        new = side_of(self.wanted.file, facts.facts)
-        old, is_manual = await self._old(past, before, gathered)
+        facts = facts_for(past, self.file, before, self.source.study, gathered)
+        new, at = side_of(self.file, facts.facts), known_until(past)
+        if self.limits:
+            new = self.limits.apply(new, at)
+        old = self._old(past, before, gathered)
+        decision = None if self.old.file or self.old.is_prolific else past.decision
         return Judged(
             past.submission.id,
             old,
             new,
             reward_of(facts.facts),
-            is_manual=is_manual,
+            at,
+            taken=time_taken(past.submission),
+            decision_id=decision.id if decision else None,
+            is_manual=decision is not None and decision.is_manual,
             as_of_now=facts.rests_on_today(new.trace),
         )
 
-    async def _old(
-        self, past: PastSubmission, before: RuleFile | None, gathered: Gathered
-    ) -> tuple[Side | None, bool]:
-        if self.wanted.against:
-            facts: PastFacts = facts_for(past, self.wanted.against, before, self.study, gathered)
-            return side_of(self.wanted.against, facts.facts), False
+    def _old(self, past: PastSubmission, before: RuleFile | None, gathered: Gathered) -> Side | None:
+        if self.old.file:
+            return self._by_other_rules(self.old.file, past, before, gathered)
+        if self.old.is_prolific:
+            shown, study = shown_by(past.submission), self.source.study
+            paid = pays(shown, None, study.reward if study else None) if shown else None
+            return Side(shown, None, f"Prolific shows {past.submission.status}.", paid) if shown else None
         decision = past.decision
         if decision is None:
-            return None, False
+            return None
         if decision.is_manual:
             outcome = decision.outcome
         elif is_exact(decision.guard) or before is None or not has_facts(past):
@@ -128,12 +134,22 @@ class Backtest:
         else:
             outcome = side_of(before, decision.facts).outcome
         paid = pays(outcome, decision.action, reward_of(decision.facts))
-        return Side(outcome, decision.rule, decision.reason, paid), decision.is_manual
+        return Side(outcome, decision.rule, decision.reason, paid)
+
+    def _by_other_rules(
+        self, file: RuleFile, past: PastSubmission, before: RuleFile | None, gathered: Gathered
+    ) -> Side:
+        facts = facts_for(past, file, before, self.source.study, gathered).facts
+        old = side_of(file, facts)
+        for cause in self.causes:
+            joined = facts_for(past, cause.variant, before, self.source.study, gathered).facts
+            cause.add(past.submission.id, joined, old.outcome)
+        return old
 
     async def _deciding_file(self, past: PastSubmission) -> RuleFile | None:
         """Return the rule file that decided, as it was; read once."""
         found = past.decision.rules_hash if past.decision else None
-        if found is None:
+        if found is None or self.connection is None:
             return None
         if found not in self._files:
             kept = await kept_file(self.connection, found)
@@ -141,33 +157,64 @@ class Backtest:
         return self._files[found]
 
 
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The comparison, and what each difference between two rule files causes alone."""
+
+    comparison: Comparison
+    file: RuleFile
+    causes: tuple[Difference, ...] = ()
+
+
 async def backtest(
-    connection: AsyncConnection,
+    connection: AsyncConnection | None,
     study_id: str,
     book: RuleBook,
     *,
+    source: PastSource | None = None,
     against: RuleBook | None = None,
+    is_prolific: bool = False,
     since: datetime | None = None,
+    with_limits: bool = False,
     progress: Progress | None = None,
-) -> Comparison:
+) -> Result:
     """Judge the study's past submissions by the rules of a book; nothing is written.
 
-    Compare with what was decided here, or with the rules of ``against``. Raises NothingToCompare.
+    Compare with what was decided here, with the rules of ``against``, or with what Prolific shows. ``source`` is
+    Prolific's list, else they come from the database. Raises NothingToCompare.
     """
-    about = await about_study(connection, study_id)
-    if not about.submissions:
-        raise NothingToCompare(f"No submission of study {study_id} was ever seen here.")
-    file = claiming(book, study_id, about.parent_id)
-    other = claiming(against, study_id, about.parent_id) if against else None
-    wanted = Wanted(study_id, file, other, since)
-    study = await load_study(connection, study_id)
-    run = Backtest(connection, wanted, study, about.is_listed)
+    if source is None:
+        assert connection is not None, "without a list there is a database"
+        source = await stored(connection, study_id)
+    file = claiming(book, study_id, source.parent_id)
+    other = claiming(against, study_id, source.parent_id) if against else None
+    run = Backtest(
+        connection,
+        source,
+        file,
+        Old(other, is_prolific),
+        since,
+        LimitSimulation(file.limits) if with_limits else None,
+        tuple(causes(other, file)) if other else (),
+    )
     found = Comparison.of(study_id, [rule.name for rule in file.rules])
     async for judged in run.judged():
         found.add(judged)
         if progress:
-            progress(found.submissions, about.submissions)
-    return found
+            progress(found.submissions, source.total)
+    return Result(found, file, run.causes)
+
+
+async def stored(connection: AsyncConnection, study_id: str) -> Stored:
+    """Return what the database knows of a study. Raises NothingToCompare where it knows no submission."""
+    about = await about_study(connection, study_id)
+    if not about.submissions:
+        raise NothingToCompare(
+            f"No submission of study {study_id} was ever seen here. With AUTOREVIEW_PROLIFIC_TOKEN set, "
+            "--against prolific reads Prolific's list."
+        )
+    study = await load_study(connection, study_id)
+    return Stored(connection, study_id, study, about.parent_id, about.submissions, about.is_listed)
 
 
 def claiming(book: RuleBook, study_id: str, parent_id: str | None) -> RuleFile:

@@ -1,23 +1,40 @@
 """``autoreview backtest``: what rules would have done to past submissions."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from service.console.output import Json, console, echo, print_json, print_table
+from service.console.output import Json, console, echo, print_json, print_table, printable
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from service.backtest.comparison import Comparison
-    from service.backtest.run import Progress
+    from service.backtest.conditions import FailIf
+    from service.backtest.run import Progress, Result
+    from service.backtest.sources import Listed
+    from service.settings import Settings
 
-DECIDED = "decided"
+DECIDED, PROLIFIC, SHADOW = "decided", "prolific", "shadow"
+Answer = TypeVar("Answer")
 SHOWN = 20  # changed submissions that people see in the terminal
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What was asked for on the command line."""
+
+    study: str
+    rules: Path | None
+    against: str
+    since: datetime | None
+    with_limits: bool
+    is_fresh: bool
+    html: Path | None
 
 
 def backtest(
@@ -26,17 +43,48 @@ def backtest(
         Path | None, typer.Option(help="The rules that judge; AUTOREVIEW_RULES_DIR if left out.")
     ] = None,
     against: Annotated[
-        str, typer.Option(help="Compare with what was decided here (decided), or with another rule folder.")
+        str,
+        typer.Option(
+            help="Compare with what was decided here (decided), what Prolific shows (prolific), or the rules of a folder."
+        ),
     ] = DECIDED,
-    since: Annotated[str | None, typer.Option(help="Completed or decided on this day or later.")] = None,
+    since: Annotated[str | None, typer.Option(help="Only those decided or completed since this day.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a report to this file.")] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown, for a pull request.")] = False,
+    fail_if: Annotated[
+        list[str] | None, typer.Option(help='Exit 1 if it holds, such as "reject > 2%" or "changed > 0".')
+    ] = None,
+    with_limits: Annotated[
+        bool, typer.Option("--with-limits", help="Hold what the limits of the rule file would hold.")
+    ] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Read Prolific's list again, not the pages of the last hour.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Decide past submissions with given rules and show the difference; nothing is sent or recorded."""
-    found = _ask(study, rules, against, _moment(since))
+    """Decide past submissions with given rules and show the difference; nothing is sent or recorded.
+
+    Exit 1 if a --fail-if holds.
+    """
+    from service.backtest.conditions import FailIf
+
+    if as_json and markdown:
+        raise typer.BadParameter("choose one of --json and --markdown")
+    conditions = [FailIf.parse(text) for text in fail_if or ()]
+    request = Request(study, rules, against, _moment(since), with_limits, fresh, html)
+    result, failures = _run(request, conditions)
     if as_json:
-        print_json(found.as_json())
+        print_json(as_json_of(result))
+    elif markdown:
+        from service.backtest.markdown import markdown as as_markdown
+
+        typer.echo(printable(as_markdown(result.comparison, result.causes, failures), keep="\n"), nl=False)
     else:
-        print_comparison(found)
+        print_result(result)
+    for failure in failures:
+        echo(f"Fails: {failure}", err=True)
+    if failures:
+        raise typer.Exit(1)
 
 
 def _moment(text: str | None) -> datetime | None:
@@ -47,27 +95,101 @@ def _moment(text: str | None) -> datetime | None:
         found = datetime.fromisoformat(text)
     except ValueError:
         raise typer.BadParameter(f"--since {text!r} is no day; write 2026-01-31") from None
-    return found if found.tzinfo else datetime.combine(found, time(), UTC)
+    return found if found.tzinfo else datetime.combine(found.date(), time(), UTC)
 
 
-def _ask(study: str, rules: Path | None, against: str, since: datetime | None) -> "Comparison":
+def as_json_of(result: "Result") -> dict[str, Any]:
+    """Return the result for scripts; of two rule folders also what each difference causes."""
+    caused = {"causes": [cause.as_json() for cause in result.causes]} if result.causes else {}
+    return result.comparison.as_json() | caused
+
+
+def _run(request: Request, conditions: "Sequence[FailIf]") -> "tuple[Result, list[str]]":
+    """Run the backtest, write the report, and return what fails."""
+    from service.backtest.report import explained_decisions, html
     from service.backtest.run import backtest as run
-    from service.cli.database import ask
     from service.rules import load
     from service.settings import Settings
+    from service.store.past import traces_of
 
-    book = load(rules or Settings.from_environment().rules_dir)
-    other = None if against == DECIDED else load(Path(against))
+    settings = Settings.from_environment()
+    book = load(request.rules or settings.rules_dir)
+    is_folder = request.against not in (DECIDED, PROLIFIC)
+    other = load(Path(request.against)) if is_folder else None
+    _check_writable(request.html)
 
-    async def question(connection: "AsyncConnection") -> "Comparison":
-        with _progress() as progress:
-            return await run(connection, study, book, against=other, since=since, progress=progress)
+    async def question(connection: "AsyncConnection | None") -> "tuple[Result, list[str]]":
+        listed = await _listed(request, settings, connection)
+        with _progress("judging") as progress:
+            result = await run(
+                connection,
+                request.study,
+                book,
+                source=listed,
+                against=other,
+                is_prolific=request.against == PROLIFIC,
+                since=request.since,
+                with_limits=request.with_limits,
+                progress=progress,
+            )
+        failures = [failure for condition in conditions if (failure := condition.failure(result.comparison))]
+        if request.html:
+            ids = explained_decisions(result)
+            traces = await traces_of(connection, ids) if connection and ids else {}
+            page = html(result, traces, failures, _compared(request))
+            request.html.write_text(page, encoding="utf-8")
+        return result, failures
 
-    return ask(question)
+    return _ask(settings, question)
+
+
+def _compared(request: Request) -> str:
+    said = {DECIDED: "what was decided here", PROLIFIC: "what Prolific shows"}
+    return said.get(request.against, f"the rules of {request.against}")
+
+
+def _check_writable(file: Path | None) -> None:
+    if file is not None and not file.absolute().parent.is_dir():
+        raise typer.BadParameter(f"--html {file}: there is no folder {file.absolute().parent}")
+
+
+def _ask(
+    settings: "Settings", question: "Callable[[AsyncConnection | None], Coroutine[Any, Any, Answer]]"
+) -> "Answer":
+    """Ask the database; without one there is Prolific's list alone."""
+    import asyncio
+
+    from service.cli.database import ask
+    from service.postgres.where import database_exists
+
+    return ask(question) if database_exists(settings) else asyncio.run(question(None))
+
+
+async def _listed(
+    request: Request, settings: "Settings", connection: "AsyncConnection | None"
+) -> "Listed | None":
+    """Read Prolific's list where it is asked for, or the study was never seen here; else None."""
+    from service.backtest.prolific_list import PageCache, cache_dir, read_submissions
+    from service.backtest.sources import Listed
+    from service.prolific import Prolific
+    from service.store.past import about_study
+
+    seen = await about_study(connection, request.study) if connection else None
+    if request.against != PROLIFIC and seen and seen.submissions:
+        return None
+    token = settings.require("PROLIFIC_TOKEN", "the list of a study that was never seen here is read with it")
+    cache = PageCache(cache_dir(), request.study)
+    if request.is_fresh:
+        cache.clear()
+    async with Prolific(settings.prolific_url, token.read, concurrency=1) as prolific:
+        study = await prolific.study(request.study)
+        with _progress("reading Prolific's list") as progress:
+            rows = await read_submissions(prolific, request.study, cache, progress)
+    return Listed(connection, rows, study, seen.parent_id if seen else None)
 
 
 @contextmanager
-def _progress() -> "Iterator[Progress]":
+def _progress(doing: str) -> "Iterator[Progress]":
     """Show a bar on standard error, if that is a terminal."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -77,18 +199,21 @@ def _progress() -> "Iterator[Progress]":
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console(err=True), transient=True) as bar:
-        task = bar.add_task("judging", total=None)
+    out = console(err=True)
+    with Progress(*columns, console=out, transient=True, disable=not out.is_terminal) as bar:
+        task = bar.add_task(doing, total=None)
         yield lambda done, of: bar.update(task, completed=done, total=of)
 
 
-def print_comparison(found: "Comparison") -> None:
+def print_result(result: "Result") -> None:
     """Print the matrix, what changed, and how each rule fared."""
-    said = found.as_json()
+    said = as_json_of(result)
     echo(f"{said['submissions']} submissions of study {said['study']}, {len(said['changed'])} changed")
     outcomes = sorted({new for row in said["matrix"].values() for new in row})
     rows = ({"old": old, **{new: row.get(new, 0) for new in outcomes}} for old, row in said["matrix"].items())
     print_table(("old", *outcomes), rows, title="old outcome (rows) by new outcome")
+    if "causes" in said:
+        print_table(("rule", "difference", "changes"), said["causes"], title="each difference alone")
     changed = said["changed"]
     columns = ("submission_id", "old", "new", "old_rule", "new_rule", "manual", "reason")
     if changed:

@@ -69,10 +69,8 @@ class AboutStudy:
 
 
 # Failures have neither rules nor facts: what they were about was not decided. The order is what PastDecision says.
-_PAST = sa.text(f"""
-    SELECT s.data, s.first_seen_at, decided.decision
-    FROM submissions s
-    LEFT JOIN LATERAL (
+_DECIDED = f"""
+    LATERAL (
         SELECT jsonb_build_object(
             'id', d.id, 'trigger', d.trigger, 'outcome', d.outcome, 'proposed', d.proposed, 'guard', d.guard,
             'rule', d.rule, 'rules_hash', d.rules_hash, 'facts', d.facts, 'action', d.action, 'reason', d.reason,
@@ -81,10 +79,20 @@ _PAST = sa.text(f"""
         WHERE d.submission_id = s.id AND state.status <> '{DecisionStatus.SUPERSEDED}'
           AND (d.rules_hash IS NOT NULL OR d.trigger = '{Trigger.PERSON}')
         ORDER BY d.trigger = '{Trigger.PERSON}' DESC, state.status IN {DONE} DESC, d.id DESC LIMIT 1
-    ) decided ON true
+    ) decided ON true"""  # noqa: S608 - nothing of it comes from outside
+
+_PAST = sa.text(f"""
+    SELECT s.data, s.first_seen_at, decided.decision FROM submissions s LEFT JOIN {_DECIDED}
     WHERE s.study_id = :study AND (decided.decision IS NOT NULL OR s.data ->> 'completed_at' IS NOT NULL)
     ORDER BY CAST(s.data ->> 'completed_at' AS timestamptz) NULLS LAST, s.id
 """)  # noqa: S608 - nothing of it comes from outside
+
+_DECIDED_OF = sa.text(f"""
+    SELECT s.id, s.first_seen_at, decided.decision FROM submissions s LEFT JOIN {_DECIDED}
+    WHERE s.id = ANY(:ids)
+""")  # noqa: S608 - nothing of it comes from outside
+
+_TRACES = sa.text("SELECT id, trace FROM decisions WHERE id = ANY(:ids)")
 
 _ABOUT = sa.text(f"""
     SELECT (SELECT count(*) FROM submissions WHERE study_id = :study) AS submissions,
@@ -129,6 +137,20 @@ async def past_submissions(
     async with connection.stream(_PAST, {"study": study}) as rows:
         async for chunk in rows.partitions(CHUNK):
             yield [_past(*row) for row in chunk]
+
+
+async def decided_of(
+    connection: AsyncConnection, ids: Sequence[str]
+) -> dict[str, tuple[datetime, PastDecision | None]]:
+    """Return by submission when it was first seen here, and what decided it."""
+    rows = await connection.execute(_DECIDED_OF, {"ids": list(ids)})
+    return {row.id: (row.first_seen_at, _decision(row.decision) if row.decision else None) for row in rows}
+
+
+async def traces_of(connection: AsyncConnection, decisions: Sequence[int]) -> dict[int, list[dict[str, Any]]]:
+    """Return the recorded traces of decisions, by their ids."""
+    rows = await connection.execute(_TRACES, {"ids": list(decisions)})
+    return {row.id: row.trace for row in rows}
 
 
 async def evidence_until(

@@ -24,7 +24,7 @@ STRICTER = rules_text((FAILED % MESSAGE).replace(">= 2", ">= 1"))
 async def compared(world: World, folder: Path, text: str, **options: Any) -> dict[str, Any]:
     book = load(write_rules(folder, text))
     async with world.service.database.connect() as connection:
-        return (await backtest(connection, STROOP, book, **options)).as_json()
+        return (await backtest(connection, STROOP, book, **options)).comparison.as_json()
 
 
 async def decided(world: World, **evidence: Any) -> dict[str, Any]:

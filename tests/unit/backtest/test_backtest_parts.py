@@ -1,0 +1,180 @@
+"""The pure parts of a backtest: intervals, running statistics, conditions, limits, causes, Markdown."""
+
+import statistics
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.backtest.causes import causes
+from service.backtest.comparison import Comparison
+from service.backtest.conditions import FailIf
+from service.backtest.intervals import rate
+from service.backtest.judged import Judged, Side, side_of
+from service.backtest.limits import LimitSimulation
+from service.backtest.markdown import markdown
+from service.backtest.report import html
+from service.backtest.run import Result
+from service.backtest.running import RunningTimes
+from service.domain.decision import Facts, Outcome
+from service.errors import ConfigurationError
+from service.rules import Limits, RuleFile
+from service.rules.file_reading import read_file
+from service.rules.format.findings import Findings
+
+AT = datetime(2026, 1, 1, 10, 0, tzinfo=UTC)
+HEAD = "version: 1\nname: A study\nstudies: all\nevidence: {survey: {from: push, fields: {failed: int}}}\n"
+HOLD, LOOK = "{name: %s, when: evidence.survey.failed %s, hold: Look.}", "hold: Look."
+
+
+def file(*rules: tuple[str, str], otherwise: str = "approve") -> RuleFile:
+    listed = ", ".join(HOLD % rule for rule in rules)
+    findings = Findings("a.yaml")
+    found, _ = read_file("a.yaml", f"{HEAD}rules: [{listed}]\notherwise: {otherwise}\n".encode(), findings)
+    assert found, findings.found
+    return found
+
+
+def facts(failed: int) -> Facts:
+    return {"evidence": {"survey": {"received": True, "failed": failed}}, "study": {"reward": 150}}
+
+
+def judged(
+    old: Outcome | None, new: Outcome, *, name: str = "a", manual: bool = False, reason: str = "why"
+) -> Judged:
+    side = Side(old, "r", reason, Decimal(150 if old is Outcome.APPROVE else 0)) if old else None
+    pays = Decimal(150 if new is Outcome.APPROVE else 0)
+    return Judged(name, side, Side(new, "r", reason, pays), 150, AT, taken=60, is_manual=manual)
+
+
+def comparison(*listed: Judged) -> Comparison:
+    found = Comparison.of("s1", ["r"])
+    for one in listed:
+        found.add(one)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("number", "of", "low", "high"),
+    [(0, 0, 0, 0), (0, 10, 0, 0.277533), (5, 10, 0.236593, 0.763407), (10, 10, 0.722467, 1)],
+)
+def test_the_interval_is_wilsons(number: int, of: int, low: float, high: float) -> None:
+    found = rate(number, of)
+    assert (found.low, found.high) == pytest.approx((low, high), abs=1e-6)
+
+
+@given(st.lists(st.integers(1, 5000), min_size=2, max_size=40))
+def test_running_statistics_are_those_of_the_earlier_completions(times: list[int]) -> None:
+    running = RunningTimes()
+    for index, taken in enumerate(times):
+        before = running.before(AT + timedelta(seconds=index))
+        running.add(taken)
+        assert before.count == index
+        if index >= 2:
+            earlier = times[:index]
+            assert before.mean == pytest.approx(statistics.fmean(earlier))
+            assert before.sd == pytest.approx(statistics.stdev(earlier), abs=1e-6)
+            assert before.median == statistics.median(earlier)
+
+
+def test_what_was_completed_at_the_same_time_is_not_earlier() -> None:
+    running = RunningTimes()
+    for taken in (10, 20):
+        assert running.before(AT).count == 0
+        running.add(taken)
+    assert running.before(AT + timedelta(seconds=1)).count == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "fails"),
+    [
+        ("reject > 2%", True),
+        ("reject > 50%", False),
+        ("changed > 0", True),
+        ("changed>=2", False),
+        ("hold == 0", True),
+        ("contradictions < 1", True),
+        ("approve <= 49.9%", False),
+    ],
+)
+def test_a_condition_fails_by_number_or_share(text: str, fails: bool) -> None:
+    found = comparison(
+        judged(Outcome.APPROVE, Outcome.REJECT), judged(Outcome.APPROVE, Outcome.APPROVE, name="b")
+    )
+    assert (FailIf.parse(text).failure(found) is not None) is fails
+
+
+@pytest.mark.parametrize("text", ["reject 2%", "rejects > 2%", "reject > two", "reject > -1", ""])
+def test_a_condition_that_cannot_be_read_is_told_how_to_be_written(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="contradictions"):
+        FailIf.parse(text)
+
+
+def test_a_hold_is_no_contradiction_of_a_manual_decision() -> None:
+    held = judged(Outcome.APPROVE, Outcome.HOLD, manual=True)
+    rejected = judged(Outcome.APPROVE, Outcome.REJECT, name="b", manual=True)
+    found = comparison(judged(Outcome.APPROVE, Outcome.HOLD, name="c"), held, rejected)
+    assert [one.submission_id for one in found.in_order()] == ["b", "c"]
+    assert found.contradictions == 1
+
+
+def test_money_is_counted_by_what_becomes_of_it() -> None:
+    found = comparison(
+        judged(Outcome.APPROVE, Outcome.REJECT),
+        judged(Outcome.REJECT, Outcome.APPROVE, name="b"),
+        judged(None, Outcome.HOLD, name="c"),
+    ).as_json()
+    assert found["money"] == {
+        "approved": {"old": 150, "new": 150},
+        "saved": 150,
+        "newly_paid": 150,
+        "held": 150,
+    }
+    assert found["matrix"]["undecided"] == {"hold": 1}
+
+
+def test_limits_hold_from_the_first_excess_on() -> None:
+    limits = LimitSimulation(Limits())
+    side = Side(Outcome.REJECT, "r", "why")
+    outcomes = [limits.apply(side, AT + timedelta(minutes=index)).outcome for index in range(5)]
+    assert outcomes == [Outcome.REJECT] * 3 + [Outcome.HOLD] * 2
+
+
+def test_each_difference_is_counted_alone() -> None:
+    old = file(("many", ">= 5"), ("gone", "== 0"))
+    new = file(("added", "== 1"), ("many", ">= 4"), otherwise="hold")
+    found = causes(old, new)
+    for failed in range(6):
+        for cause in found:
+            cause.add(str(failed), facts(failed), side_of(old, facts(failed)).outcome)
+    assert [(cause.rule, cause.difference, cause.changes) for cause in found] == [
+        ("many", "changed", 1),
+        ("gone", "removed", 1),
+        ("added", "added", 1),
+        ("otherwise", "changed", 4),
+    ]
+
+
+def test_a_moved_rule_is_a_difference_and_equal_files_have_none() -> None:
+    first, second, third = ("a", "> 1"), ("b", "> 2"), ("c", "> 3")
+    found = causes(file(first, second, third), file(third, first, second))
+    assert [(cause.rule, cause.difference) for cause in found] == [("c", "moved")]
+    assert causes(file(first, second), file(first, second)) == []
+
+
+def test_markdown_shows_texts_as_they_are() -> None:
+    found = comparison(judged(Outcome.APPROVE, Outcome.REJECT, reason="| **x** @team <b>\n\x1b"))
+    text = markdown(found, [], ["changed > 0: changed is 1"])
+    assert r"\| \*\*x\*\* \@team \<b\>\n\x1b" in text.replace("\\\\", "\\")
+    assert "**Fails:**" in text
+
+
+def test_the_report_escapes_texts_and_asks_no_other_host() -> None:
+    found = comparison(judged(Outcome.APPROVE, Outcome.REJECT, reason="<script>alert(1)</script>"))
+    page = html(Result(found, file(("many", ">= 5"))), {}, ["changed > 0"], "what was decided here")
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+    assert "http" not in page.replace("http-equiv", "")
+    assert 'href="#approve-reject"' in page
