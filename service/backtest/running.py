@@ -3,9 +3,9 @@
 from bisect import insort
 from dataclasses import dataclass, field
 from datetime import datetime
-from math import sqrt
+from math import log, sqrt
 
-from service.store.statistics import Times
+from service.store.statistics import Times, log_spread
 
 
 @dataclass(slots=True)
@@ -13,6 +13,7 @@ class RunningTimes:
     """Add submissions in the order of their completion; the times are those of strictly earlier completions."""
 
     _sorted: list[float] = field(default_factory=list)
+    _logs: list[float] = field(default_factory=list)
     _mean: float = 0.0
     _squares: float = 0.0  # sum of squared differences from the mean (Welford's method)
     _at: datetime | None = None
@@ -28,7 +29,7 @@ class RunningTimes:
         if not count:
             return Times(0, None, None, None)
         sd = sqrt(self._squares / (count - 1)) if count > 1 else None
-        return Times(count, self._mean, sd, self._median())
+        return Times(count, self._mean, sd, self._median(), *log_spread(self._logs))
 
     def add(self, taken: float) -> None:
         """Add a submission that was completed at the time that was asked for last."""
@@ -36,6 +37,8 @@ class RunningTimes:
 
     def _take(self, taken: float) -> None:
         insort(self._sorted, taken)
+        if taken > 0:
+            insort(self._logs, log(taken))
         difference = taken - self._mean
         self._mean += difference / len(self._sorted)
         self._squares += difference * (taken - self._mean)

@@ -1,11 +1,13 @@
 """Facts computed over other submissions: ``stats.`` and ``participant.``."""
 
 from dataclasses import asdict
+from math import log
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.domain.decision import Facts
+from service.domain.spread import NORMAL
 from service.domain.submission import Submission
 from service.review.facts import time_taken
 from service.rules.rulefile import PARTICIPANT, STATS, RuleFile
@@ -13,6 +15,7 @@ from service.store.statistics import Times, past_of_participant, times_of_study
 
 AT_LEAST = 30  # submissions; with fewer, no submission counts as an outlier
 OUTLIER = 3  # standard deviations
+SHOWN = ("count", "mean", "sd", "median")
 
 
 async def statistics_of(connection: AsyncConnection, submission: Submission, rule_file: RuleFile) -> Facts:
@@ -36,7 +39,9 @@ async def statistics_of(connection: AsyncConnection, submission: Submission, rul
 
 def stats_facts(times: Times, taken: int | None) -> dict[str, Any]:
     """Return the statistics, and how ``taken`` seconds compare with them. Unknown values are absent."""
-    facts = {name: value for name, value in asdict(times).items() if value is not None}
+    facts = {name: getattr(times, name) for name in SHOWN if getattr(times, name) is not None}
+    if taken and times.log_median is not None and times.log_deviation:
+        facts["log_z"] = (log(taken) - times.log_median) * NORMAL / times.log_deviation
     if taken is None or times.mean is None or times.sd is None:
         return facts
     if times.sd:

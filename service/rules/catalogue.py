@@ -175,6 +175,16 @@ _DECLARED = (
         may_be_missing=True,
     ),
     Fact(
+        "stats.log_z",
+        _DOUBLE,
+        "the same with logarithms, the median and the median absolute deviation (divided by 0.6745): robust, as times are "
+        "skewed; below -2.5 is fast",
+        SERVICE,
+        Default.MISSING,
+        unit="robust standard deviations",
+        may_be_missing=True,
+    ),
+    Fact(
         "stats.fast_outlier",
         _BOOL,
         "whether it is more than three standard deviations below the mean; missing below 30 submissions",

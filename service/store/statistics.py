@@ -1,10 +1,13 @@
 """Statistics over the submissions seen: the times of a study, the history of a participant."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import log, sqrt
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service.domain.spread import Repeated, deviation, median
 from service.domain.submission import Status
 from service.store.inbox import NEWEST_FIRST
 from service.store.tables import ENDED
@@ -14,12 +17,41 @@ COUNTED = (Status.AWAITING_REVIEW, Status.APPROVED, Status.PARTIALLY_APPROVED, S
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """The times taken in a study, in seconds. ``sd`` is the sample's, None below two submissions."""
+    """The times taken in a study, in seconds. ``sd`` is the sample's, None below two submissions.
+
+    ``log_median`` is the median of the times' natural logarithms, ``log_deviation`` their median distance from it.
+    """
 
     count: int
     mean: float | None
     sd: float | None
     median: float | None
+    log_median: float | None = None
+    log_deviation: float | None = None
+
+    @classmethod
+    def of(cls, counts: Mapping[int, int]) -> "Times":
+        """Compute them from how many took how many seconds."""
+        counted = sorted((seconds, number) for seconds, number in counts.items() if number > 0)
+        times = Repeated.of(counted)
+        number = len(times)
+        if not number:
+            return cls(0, None, None, None)
+        # Whole numbers: exact, however many there are.
+        total = sum(seconds * many for seconds, many in counted)
+        squares = sum(seconds * seconds * many for seconds, many in counted)
+        spread = number * squares - total * total
+        sd = sqrt(spread / (number * (number - 1))) if number > 1 else None
+        logs = Repeated.of((log(seconds), many) for seconds, many in counted if seconds > 0)
+        return cls(number, total / number, sd, median(times), *log_spread(logs))
+
+
+def log_spread(logs: Sequence[float]) -> tuple[float | None, float | None]:
+    """Return the median of sorted logarithms and their median distance from it, None without any."""
+    if not logs:
+        return None, None
+    center = median(logs)
+    return center, deviation(logs, center)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +72,15 @@ TIME_TAKEN = """coalesce(
             )))::double precision END
         )"""
 
-_TIMES = sa.text(f"""
-    SELECT count(taken), avg(taken), stddev_samp(taken), percentile_cont(0.5) WITHIN GROUP (ORDER BY taken)
-    FROM (
-        SELECT {TIME_TAKEN} AS taken
-        FROM submissions
-        WHERE study_id = :study AND id <> :submission AND status = ANY(:counted)
-          AND data ->> 'completed_at' IS NOT NULL
-    ) AS times
-""")  # noqa: S608 - nothing of it comes from outside
+# What the trigger kept, and the time of the submission that is left out as it was kept.
+_TIMES = sa.text("""
+    SELECT (SELECT listed_at FROM studies WHERE id = :study) AS listed_at, array_agg(seconds) AS seconds,
+           array_agg(number) AS numbers,
+           (SELECT autoreview_time_taken(status, data) FROM submissions
+            WHERE id = :submission AND study_id = :study) AS own
+    FROM (SELECT seconds, CAST(sum(number) AS bigint) AS number FROM study_times WHERE study_id = :study
+          GROUP BY seconds) AS times
+""")
 
 # The fetched status counts, unless a webhook reported a final status after the fetch. Of several webhooks the newest
 # by Prolific's own time counts, because a late retry reports an old status.
@@ -81,12 +113,14 @@ async def times_of_study(connection: AsyncConnection, study: str, *, without: st
 
     Return None if Prolific's list of the study was never read: the submissions seen are then only a part of it.
     """
-    listed = sa.text("SELECT listed_at FROM studies WHERE id = :study")
-    if await connection.scalar(listed, {"study": study}) is None:
+    rows = await connection.execute(_TIMES, {"study": study, "submission": without})
+    row = rows.one()
+    if row.listed_at is None:
         return None
-    counted = [status.value for status in COUNTED]
-    row = await connection.execute(_TIMES, {"study": study, "submission": without, "counted": counted})
-    return Times(*row.one())
+    counts = dict(zip(row.seconds or (), row.numbers or (), strict=True))
+    if row.own is not None:
+        counts[row.own] -= 1
+    return Times.of(counts)
 
 
 async def past_of_participant(connection: AsyncConnection, participant: str, *, without: str) -> Past:

@@ -109,6 +109,63 @@ submissions = sa.Table(
     sa.Index("submissions_awaiting_completed", sa.text(COMPLETED), "id", postgresql_where=_awaiting),
 )
 
+# How many submissions of a study took so many seconds: sums, and changes since that a periodic run sums up. A trigger
+# on ``submissions`` keeps them.
+study_times = sa.Table(
+    "study_times",
+    metadata,
+    sa.Column("study_id", sa.Text, nullable=False),
+    sa.Column("seconds", sa.Integer, nullable=False),
+    sa.Column("number", sa.BigInteger, nullable=False),
+    sa.Column("is_sum", sa.Boolean, nullable=False, server_default="false"),
+    sa.Index("study_times_study_id", "study_id", "seconds"),
+    sa.Index("study_times_changes", "study_id", postgresql_where=sa.text("NOT is_sum")),
+)
+
+# What fingerprints of a study are hashed with.
+study_salts = sa.Table(
+    "study_salts",
+    metadata,
+    sa.Column("study_id", sa.Text, primary_key=True),
+    sa.Column("salt", sa.LargeBinary, nullable=False),
+)
+
+
+def _place(*more: str) -> list[sa.Column[str]]:
+    return [sa.Column(name, sa.Text, primary_key=True) for name in ("study_id", "source", "field", *more)]
+
+
+# The value that each submission has in a field that is compared, and how many have it: the salted hash of a
+# fingerprint, or the class of a page's time. Written under the study's lock only.
+counted_values = sa.Table(
+    "counted_values",
+    metadata,
+    *_place("submission_id"),
+    sa.Column("key", sa.Text, nullable=False),
+)
+value_counts = sa.Table(
+    "value_counts",
+    metadata,
+    *_place("key"),
+    sa.Column("number", sa.Integer, nullable=False),
+)
+
+# MinHash signatures of texts, and the parts of these by which near duplicates find each other.
+text_signatures = sa.Table(
+    "text_signatures",
+    metadata,
+    *_place("submission_id"),
+    sa.Column("signature", sa.LargeBinary, nullable=False),
+    sa.Column("bands", ARRAY(sa.BigInteger), nullable=False),
+)
+text_bands = sa.Table(
+    "text_bands",
+    metadata,
+    *_place(),
+    sa.Column("band", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("submission_id", sa.Text, primary_key=True),
+)
+
 studies = sa.Table(
     "studies",
     metadata,

@@ -24,6 +24,24 @@ async def tallied(connection: AsyncConnection, kind: str) -> dict[tuple[str, ...
     return {tuple(key[1:]): counted for key, counted in rows}
 
 
+_SUM_UP_TIMES = sa.text("""
+    WITH changes AS (
+        DELETE FROM study_times WHERE NOT is_sum RETURNING study_id, seconds, number
+    ), changed AS (
+        SELECT DISTINCT study_id, seconds FROM changes
+    ), sums AS (
+        DELETE FROM study_times t USING changed c
+        WHERE t.study_id = c.study_id AND t.seconds = c.seconds AND t.is_sum
+        RETURNING t.study_id, t.seconds, t.number
+    )
+    INSERT INTO study_times (study_id, seconds, number, is_sum)
+    SELECT study_id, seconds, sum(number), true
+    FROM (SELECT * FROM changes UNION ALL SELECT * FROM sums) AS every
+    GROUP BY study_id, seconds HAVING sum(number) <> 0
+""")
+
+
 async def sum_up(connection: AsyncConnection) -> None:
     """Replace the changes of each count by their sum, so that a read adds up only a few."""
     await connection.execute(_SUM_UP)
+    await connection.execute(_SUM_UP_TIMES)

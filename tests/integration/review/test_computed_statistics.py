@@ -104,6 +104,9 @@ def by_numpy(times: "np.ndarray[Any, np.dtype[np.float64]]", taken: int) -> dict
     if len(times) >= 2:
         sd = np.std(times, ddof=1)
         expected |= {"sd": sd, "z": (taken - np.mean(times)) / sd}
+        logs = np.log(times[times > 0])
+        deviation = np.median(np.abs(logs - np.median(logs)))
+        expected["log_z"] = (np.log(taken) - np.median(logs)) / (deviation / 0.6744897501960817)
         if len(times) >= AT_LEAST:
             expected["fast_outlier"] = bool(taken < np.mean(times) - 3 * sd)
     return expected
