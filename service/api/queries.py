@@ -7,7 +7,7 @@ from starlette.requests import Request
 
 from service.domain import moment
 from service.errors import AutoreviewError
-from service.store.audit import FILTERS, DecisionFilter
+from service.store.audit import CHOICES, FILTERS, DecisionFilter
 from service.web.address import WEBHOOK_PATH
 
 DEFAULT_LIMIT = 100
@@ -36,6 +36,8 @@ def decision_query(parameters: QueryParams) -> tuple[DecisionFilter, int, int | 
     if unknown := sorted(set(parameters) - known):
         raise BadQuery(f"Unknown parameter {unknown[0]!r}; known are {', '.join(sorted(known))}.")
     texts = {name: parameters[name] for name in FILTERS if parameters.get(name)}
+    for name in CHOICES.keys() & texts.keys():
+        _check_choice(name, texts[name])
     moments = {name: moment_parameter(name, texts.pop(name)) for name in ("since", "until") if name in texts}
     wanted = DecisionFilter(**texts, **moments)  # type: ignore[arg-type]  # keys are told apart above
     before = parameters.get("before")
@@ -49,9 +51,17 @@ def hold_query(parameters: QueryParams) -> tuple[dict[str, str], int, tuple[date
     if unknown := sorted(set(parameters) - known):
         raise BadQuery(f"Unknown parameter {unknown[0]!r}; known are {', '.join(sorted(known))}.")
     wanted = {name: parameters[name] for name in filters if parameters.get(name)}
+    if "guard" in wanted:
+        _check_choice("guard", wanted["guard"])
     since, _, submission = parameters.get("after", "").partition("/")
     after = (moment_parameter("after", since), submission) if since else None
     return wanted, limit_parameter(parameters.get("limit")), after
+
+
+def _check_choice(name: str, text: str) -> None:
+    choices = [choice.value for choice in CHOICES[name]]
+    if text not in choices:
+        raise BadQuery(f"{name} must be one of {', '.join(choices)}, not {text!r}.")
 
 
 def limit_parameter(text: str | None) -> int:

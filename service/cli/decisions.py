@@ -9,6 +9,7 @@ from service.cli.help import Sections
 from service.console.decision import print_decision
 from service.console.output import Json, Wide, echo, plain, print_json, print_table
 from service.domain import moment
+from service.domain.decision import DecisionStatus, Guard, Outcome, Trigger
 from service.errors import ConfigurationError
 
 app = typer.Typer(
@@ -24,17 +25,21 @@ def list_(
     study: Annotated[str | None, typer.Option(metavar="ID", help="Of this study.")] = None,
     participant: Annotated[str | None, typer.Option(metavar="ID", help="Of this participant.")] = None,
     outcome: Annotated[
-        str | None, typer.Option(help="approve, reject, request_return, complete or hold.")
+        Outcome | None,
+        typer.Option(metavar="OUTCOME", help="approve, reject, request_return, complete or hold."),
     ] = None,
     rule: Annotated[
         str | None, typer.Option(metavar="NAME", help="Decided by the rule of this name.")
     ] = None,
     status: Annotated[
-        str | None, typer.Option(help="pending, applied, already, observed, held, superseded, failed.")
+        DecisionStatus | None,
+        typer.Option(metavar="STATUS", help="pending, applied, already, observed, held, superseded, failed."),
     ] = None,
     trigger: Annotated[
-        str | None, typer.Option(help="webhook, sweep, evidence, recheck, rules or person.")
+        Trigger | None,
+        typer.Option(metavar="TRIGGER", help="webhook, sweep, evidence, recheck, rules or person."),
     ] = None,
+    guard: Annotated[Guard | None, typer.Option(metavar="GUARD", help="Changed by this guard.")] = None,
     since: Annotated[
         str | None, typer.Option(metavar="TIME", help="Decided at this time or later, ISO 8601.")
     ] = None,
@@ -57,6 +62,7 @@ def list_(
         rule=rule,
         status=status,
         trigger=trigger,
+        guard=guard,
         since=_moment("since", since),
         until=_moment("until", until),
     )

@@ -33,6 +33,9 @@ def _only(name: str) -> Any:
     return typer.Option(f"--{name}/--not-{name}", help="Only those that are so, or only those that are not.")
 
 
+ORDERINGS = ("started_at", "submission_reward", "study_name")
+
+
 def read_date(text: str) -> date:
     """A day as Prolific writes it (31/12/2026) or as ISO 8601 does (2026-12-31)."""
     for form in ("%d/%m/%Y", "%Y-%m-%d"):
@@ -41,6 +44,21 @@ def read_date(text: str) -> date:
         except ValueError:
             continue
     raise typer.BadParameter(f"{text!r} is no day; write 31/12/2026 or 2026-12-31")
+
+
+def read_status(text: str) -> Status:
+    """A status in any of Prolific's spellings."""
+    if (status := Status.parse(text)) is Status.UNKNOWN:
+        known = ", ".join(one.value.replace(" ", "_") for one in Status if one is not Status.UNKNOWN)
+        raise typer.BadParameter(f"{text!r} is no status; Prolific has {known}")
+    return status
+
+
+def read_ordering(text: str) -> str:
+    """A field to order by, with a minus before it for descending order."""
+    if text.removeprefix("-") not in ORDERINGS:
+        raise typer.BadParameter(f"{text!r}: write {', '.join(ORDERINGS)}, or one of them with - before it")
+    return text
 
 
 Day = Annotated[date | None, typer.Option(parser=read_date, metavar="DD/MM/YYYY")]
@@ -54,7 +72,10 @@ def group() -> None:
 @app.command("list")
 def list_(
     study: Annotated[str, typer.Option(metavar="ID", help="The study's id. Prolific requires it.")],
-    status: Annotated[str | None, typer.Option(help="AWAITING_REVIEW, APPROVED, REJECTED, …")] = None,
+    status: Annotated[
+        Status | None,
+        typer.Option(parser=read_status, metavar="STATUS", help="AWAITING_REVIEW, APPROVED, REJECTED, …"),
+    ] = None,
     completed: Annotated[bool | None, _only("completed")] = None,
     returned: Annotated[bool | None, _only("returned")] = None,
     awaiting_review: Annotated[bool | None, _only("awaiting-review")] = None,
@@ -68,7 +89,11 @@ def list_(
     submitted_before: Day = None,
     ordering: Annotated[
         str | None,
-        typer.Option(help="started_at, submission_reward or study_name; - before it for descending."),
+        typer.Option(
+            parser=read_ordering,
+            metavar="FIELD",
+            help="started_at, submission_reward or study_name; - before it for descending.",
+        ),
     ] = None,
     page: Annotated[int | None, typer.Option(min=1, help="Only this page. Default: all pages.")] = None,
     page_size: Annotated[int, typer.Option(min=1, max=100, help="Rows per page.")] = 100,

@@ -1,13 +1,16 @@
 """Read the audit trail: lists, single decisions, counts."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service.domain.decision import DecisionStatus, Guard, Outcome, Trigger
 from service.store.tables import answers, attempts, decision_states, decisions
 from service.store.tallies import tallied
 
@@ -75,6 +78,13 @@ class DecisionFilter:
 
 
 FILTERS = tuple(field.name for field in fields(DecisionFilter))
+CHOICES: Mapping[str, type[StrEnum]] = {
+    "outcome": Outcome,
+    "status": DecisionStatus,
+    "trigger": Trigger,
+    "guard": Guard,
+}
+"""The filters that take one of a few values."""
 
 
 async def list_decisions(
