@@ -1,4 +1,4 @@
-"""A rehearsal of whole studies on this machine: the real service, the simulated Prolific, simulated people."""
+"""A rehearsal of whole studies on this machine: the real service, the simulated Prolific, simulated participants."""
 
 from service.demo.rehearsal import rehearse
 

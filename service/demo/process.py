@@ -1,4 +1,4 @@
-"""The real service as a process of its own, with its own data folder and nothing of our environment."""
+"""The real service in its own process, with its own data folder and a clean environment."""
 
 import asyncio
 import os
@@ -34,7 +34,7 @@ class ServiceDied(AutoreviewError):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the rehearsal's service is, and the secrets made for it."""
+    """The address of the rehearsal's service, and the secrets made for it."""
 
     url: str
     admin_token: str = field(default_factory=secrets.token_urlsafe, repr=False)
@@ -84,7 +84,7 @@ def _fresh_log(place: Place) -> BinaryIO:
 
 @asynccontextmanager
 async def service_process(place: Place, prolific_url: str) -> AsyncIterator[None]:
-    """``autoreview serve`` on an empty database; stopped by SIGTERM at the end of the block."""
+    """Run ``autoreview serve`` on an empty database. Stop it with SIGTERM at the end of the block."""
     with _fresh_log(place) as log:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -95,7 +95,7 @@ async def service_process(place: Place, prolific_url: str) -> AsyncIterator[None
             stdin=asyncio.subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            start_new_session=True,  # Ctrl-C is for us; we tell it
+            start_new_session=True,  # Ctrl-C reaches only this process, which stops the service
         )
     try:
         await _ready(place, process)

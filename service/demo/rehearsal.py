@@ -1,4 +1,4 @@
-"""``autoreview demo``: people take part, webhooks come, the service decides, and each ending is checked."""
+"""``autoreview demo``: participants complete studies, the service decides, and each ending is checked."""
 
 import asyncio
 import signal
@@ -21,7 +21,7 @@ from service.sandbox.server import running, shipped_state
 from service.sandbox.state import WORKSPACE, SandboxState
 
 TIME_SCALE = 600.0  # ten minutes of a participant's life pass in a second
-PATIENCE = 60.0  # seconds for the last submissions to settle
+SETTLE_TIMEOUT = 60.0  # seconds for the last submissions
 LOOK = 0.1  # seconds between two looks at the progress
 
 
@@ -72,11 +72,11 @@ async def _live_through(state: SandboxState, participants: int, place: Place, *,
 
 
 async def _watch(state: SandboxState, participants: int, crowd: asyncio.Task[None], *, quiet: bool) -> None:
-    """Show how far it is, until all is settled or patience ends."""
+    """Show the progress until all is settled, or until ``SETTLE_TIMEOUT`` after the last participant."""
     live = sys.stdout.isatty() and not quiet
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     deadline: float | None = None
-    told = time.monotonic()
+    printed_at = time.monotonic()
     with Progress(*columns, console=console(), disable=not live) as progress:
         came = progress.add_task("took part ", total=participants)
         ended = progress.add_task("dealt with", total=participants)
@@ -84,18 +84,18 @@ async def _watch(state: SandboxState, participants: int, crowd: asyncio.Task[Non
             done = sum(1 for one in state.submissions.values() if is_settled(one))
             progress.update(came, completed=len(state.submissions))
             progress.update(ended, completed=done)
-            if not live and not quiet and time.monotonic() - told > 2:
-                told = time.monotonic()
+            if not live and not quiet and time.monotonic() - printed_at > 2:
+                printed_at = time.monotonic()
                 console().print(f"  {len(state.submissions)} of {participants} took part, {done} dealt with")
             if crowd.done():
-                deadline = deadline or time.monotonic() + PATIENCE
+                deadline = deadline or time.monotonic() + SETTLE_TIMEOUT
                 if (done == participants and _quiet(state)) or time.monotonic() > deadline:
                     return
             await asyncio.sleep(LOOK)
 
 
 def _quiet(state: SandboxState) -> bool:
-    """Whether every webhook has been taken in."""
+    """Return True if every webhook has been accepted."""
     return state.hooks.count_events()["PENDING"] == 0
 
 

@@ -1,4 +1,4 @@
-"""What the rehearsal shows at its end."""
+"""The report at the end of the rehearsal."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from service.shipped import shipped
 
 
 def summary(found: Sequence[Ending], webhooks: dict[str, int], transitions: int) -> dict[str, Any]:
-    """The figures, for ``--json`` and for the tables."""
+    """Return the figures, for ``--json`` and for the tables."""
     middle, worst = latency(list(found))
     outcomes = Counter(ending.outcome for ending in found)
     return {
@@ -39,7 +39,7 @@ def summary(found: Sequence[Ending], webhooks: dict[str, int], transitions: int)
 
 
 def show(figures: dict[str, Any], found: Sequence[Ending]) -> None:
-    """Tables for people."""
+    """Print the tables."""
     out = console()
     out.print()
     out.print(_outcomes(figures, found))
@@ -86,7 +86,7 @@ def _rules(figures: dict[str, Any]) -> Table:
 
 
 def where_next(place: Place, prolific_url: str, *, keep: bool) -> None:
-    """What to look at now."""
+    """Print what to look at next."""
     out = console()
     out.print("\nWhere to look next")
     out.print(text(f"  the rules that decided   {shipped('rules')}"))

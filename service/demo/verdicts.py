@@ -1,4 +1,4 @@
-"""Whether each simulated participant got what they deserve, judged by what Prolific was asked to do."""
+"""Whether each simulated participant got what they deserve, by the requests to the simulated Prolific."""
 
 import asyncio
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ AT_ONCE = 8
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How one submission ended. ``seconds``: from the webhook, or the data it waited for, to the transition."""
+    """The ending of a submission. ``seconds``: from the webhook, or the awaited evidence, to the transition."""
 
     submission_id: str
     kind: str
@@ -40,7 +40,7 @@ class Ending:
 
 
 def is_settled(submission: SimSubmission) -> bool:
-    """Whether Prolific's side shows what the participant deserves; a hold shows as nothing happening."""
+    """Return True if the submission's status at Prolific is what the participant deserves."""
     assert submission.deserves
     deserves = Outcome(submission.deserves)
     if deserves is Outcome.REQUEST_RETURN:
@@ -49,7 +49,7 @@ def is_settled(submission: SimSubmission) -> bool:
 
 
 async def endings(state: SandboxState, http: httpx.AsyncClient) -> list[Ending]:
-    """Compare what the service says of each submission with what Prolific's ledger says."""
+    """Compare the service's decision on each submission with Prolific's ledger."""
     turn = asyncio.Semaphore(AT_ONCE)
 
     async def ending(submission: SimSubmission) -> Ending:
@@ -62,8 +62,8 @@ async def endings(state: SandboxState, http: httpx.AsyncClient) -> list[Ending]:
     return list(await asyncio.gather(*(ending(one) for one in state.submissions.values())))
 
 
-def _ending(state: SandboxState, submission: SimSubmission, told: dict[str, Any]) -> Ending:
-    decision = _decisive(told.get("decisions", []))
+def _ending(state: SandboxState, submission: SimSubmission, shown: dict[str, Any]) -> Ending:
+    decision = _decisive(shown.get("decisions", []))
     calls = [call for call in state.calls_for(submission.id) if submission.id in call.affected]
     outcome_is_right = decision is not None and decision["outcome"] == submission.deserves
     expected_calls = 0 if submission.deserves == Outcome.HOLD else 1
@@ -75,29 +75,29 @@ def _ending(state: SandboxState, submission: SimSubmission, told: dict[str, Any]
         decision=decision,
         status=submission.status,
         calls=len(calls),
-        seconds=(calls[0].at - _cause(told)).total_seconds() if calls else None,
+        seconds=(calls[0].at - _cause(shown)).total_seconds() if calls else None,
         fair=fair,
     )
 
 
 def _decisive(decisions: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The decision that Prolific was told of; else the newest that isn't waiting for data."""
+    """Return the applied decision, else the newest one that does not wait for evidence."""
     applied = [decision for decision in decisions if decision["status"] == DecisionStatus.APPLIED]
     standing = [decision for decision in decisions if decision["guard"] != Guard.WAITING]
     return next(iter(applied or standing), None)
 
 
-def _cause(told: dict[str, Any]) -> datetime:
-    """When the last thing that the decision needed came in."""
+def _cause(shown: dict[str, Any]) -> datetime:
+    """Return when the last event or evidence arrived that the decision needed."""
     awaiting = [
-        e["received_at"] for e in told["events"] if Status.parse(e["status"]) is Status.AWAITING_REVIEW
+        e["received_at"] for e in shown["events"] if Status.parse(e["status"]) is Status.AWAITING_REVIEW
     ]
-    pushed = [e["received_at"] for e in told["evidence"]]
+    pushed = [e["received_at"] for e in shown["evidence"]]
     return max(datetime.fromisoformat(at) for at in (*awaiting, *pushed))
 
 
 def latency(found: list[Ending]) -> tuple[float, float]:
-    """Median and 99th percentile, in seconds."""
+    """Return the median and 99th percentile in seconds."""
     seconds = [max(0.0, ending.seconds) for ending in found if ending.seconds is not None]
     if len(seconds) < 2:
         return (seconds or [0.0])[0], (seconds or [0.0])[0]

@@ -1,4 +1,4 @@
-"""Answers of the simulated Prolific: 2xx bodies, and refusals in the envelopes it uses (reference 6)."""
+"""Answers of the simulated Prolific: 2xx bodies, and refusals in the envelopes that Prolific uses."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ class Refusal(Exception):
         self.detail = detail
 
     def bare(self) -> dict[str, Any]:
-        """Give the envelope of lists, counts and bulk approval (schema ``ErrorDetail``)."""
+        """Return the envelope of lists, counts and bulk approval (schema ``ErrorDetail``)."""
         return {
             "status": self.status_code,
             "error_code": 140_000 + self.status_code,
@@ -35,7 +35,7 @@ class Refusal(Exception):
         }
 
     def wrapped(self) -> dict[str, Any]:
-        """Give the envelope of everything else (schema ``Error``)."""
+        """Return the envelope of everything else (schema ``Error``)."""
         return {"error": self.bare()}
 
 

@@ -1,4 +1,4 @@
-"""The same submission in the field names of each endpoint (reference 2.1), and other bodies."""
+"""Bodies of the simulated API. Each endpoint has other field names for the same submission."""
 
 from typing import Any
 
@@ -100,7 +100,7 @@ def _places(study: SimStudy, state: SandboxState) -> Body:
 
 
 def _reward_per_hour(study: SimStudy, state: SandboxState) -> float | None:
-    """Minor units per hour of the time that submissions took on average; the estimate while there are none.
+    """Return minor units per hour of the average time taken, or of the estimate without submissions.
 
     None for a study that shows no reward.
     """
@@ -203,7 +203,7 @@ def call(known: Call) -> Body:
 
 
 def everything(submission: SimSubmission, state: SandboxState) -> Body:
-    """Build what only the control routes tell."""
+    """Build the fields that only the control routes show."""
     history = [
         {"at": in_list(change.at), "status": change.status.value, "by": change.by.value}
         for change in submission.history

@@ -1,4 +1,4 @@
-"""The sandbox's own routes under ``/sandbox``: what Prolific has no endpoint for, and what tests look at."""
+"""The sandbox's own routes under ``/sandbox``, for tests and for what Prolific has no endpoint for."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -20,7 +20,7 @@ WORKING = (Status.RESERVED, Status.ACTIVE)
 
 
 class ControlApi:
-    """``in_delivery`` tells how many events are still to be delivered or tried again."""
+    """The control routes. ``in_delivery`` returns how many events are still to be delivered or retried."""
 
     def __init__(self, state: SandboxState, in_delivery: Callable[[], int]) -> None:
         self._state = state
@@ -90,7 +90,7 @@ class ControlApi:
         return Answer(bodies.everything(submission, self._state), 201)
 
     def set_status(self, ask: Ask) -> Answer:
-        """Change a status as somebody else would: a colleague, the participant, Prolific itself."""
+        """Change a status as a colleague, the participant or Prolific would."""
         submission, status = self._submission(ask), _status(ask.body, None)
         if submission.completed_at is None and status not in WORKING:
             self._set_times(submission, status, {}, _time_taken(ask.body), ask.body)

@@ -1,4 +1,4 @@
-"""Webhooks on their way: signed, tried up to twelve times, a bounded number at once (reference 1.4-1.6)."""
+"""Delivery of webhooks: signed, tried up to twelve times, a bounded number at once."""
 
 import asyncio
 import base64
@@ -31,7 +31,7 @@ def sign(secret: str, timestamp: str, body: bytes) -> str:
 
 
 def headers(event: Event, secret: str, body: bytes, now: datetime) -> dict[str, str]:
-    """Build a try's headers; each try is signed anew, under the same event id."""
+    """Build the headers of a try. Each try is signed again, under the same event id."""
     timestamp = str(int(now.timestamp()))
     return {
         "Content-Type": "application/json",
@@ -43,7 +43,7 @@ def headers(event: Event, secret: str, body: bytes, now: datetime) -> dict[str, 
 
 
 class Deliveries:
-    """Sends each event of a state to whom it is for, until it is taken or the tries are used up."""
+    """Sends each event of a state to its subscription until it is accepted or the tries are used up."""
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class Deliveries:
         return len(self._under_way)
 
     def announce(self, submission: SimSubmission) -> None:
-        """Tell everybody who subscribed that the submission's status is what it is now."""
+        """Send the submission's current status to every subscription."""
         payload = {
             "resource_id": submission.id,
             "event_type": STATUS_CHANGE,
@@ -103,7 +103,7 @@ class Deliveries:
                 task.add_done_callback(self._under_way.discard)
 
     def _times(self, faults: WebhookFaults) -> int:
-        """Tell how often an event is delivered: once, unless a fault strikes."""
+        """Return how often an event is delivered: once, unless there is a fault."""
         if faults.lose and self._state.random.random() < faults.lose:
             return 0
         return 2 if faults.duplicate and self._state.random.random() < faults.duplicate else 1
@@ -123,7 +123,7 @@ class Deliveries:
         log.warning("webhook_given_up", event_id=event.id, target_url=event.target_url)
 
     async def _try(self, event: Event) -> bool:
-        """Post it once. Any answer but 2xx is a failure, as is none."""
+        """Post an event once. Any answer but 2xx is a failure, as is none."""
         secret = self._state.hooks.secret_for(event)
         if secret is None:
             return False

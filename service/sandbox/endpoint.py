@@ -1,4 +1,4 @@
-"""What every endpoint of the simulated API has in common: the token, JSON, the envelope, the ledger."""
+"""Common parts of the simulated API's endpoints: the token, JSON, the envelope, the ledger."""
 
 import hmac
 import json
@@ -35,7 +35,7 @@ class Endpoints:
     """Makes routes of handlers. Handlers are synchronous: no two calls ever see each other half done."""
 
     def __init__(self, state: SandboxState, token: str | None) -> None:
-        """With ``token`` None nobody is asked for one, and nothing is written to the ledger."""
+        """Build the endpoints. Without a ``token`` none is required, and nothing is written to the ledger."""
         self._state = state
         self._token = token
 

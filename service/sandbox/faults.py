@@ -1,4 +1,4 @@
-"""How the simulated Prolific misbehaves when told to: which calls go wrong, and which webhooks."""
+"""Faults of the simulated Prolific: which calls fail, and which webhooks."""
 
 import time
 from collections.abc import Callable
@@ -74,12 +74,12 @@ class Fault:
 
     @property
     def replaces(self) -> bool:
-        """Whether something other than the true answer is sent."""
+        """Return True if an answer other than the true one is sent."""
         return self.status is not None or self.body is not None
 
     @property
     def is_handled(self) -> bool:
-        """Whether what was asked is done."""
+        """Return True if the request is carried out."""
         return self.took_effect or not (self.replaces or self.reset)
 
 
@@ -125,7 +125,7 @@ class Faults:
         return [added for added in self._added if now < added.ends and added.left != 0]
 
     def meet(self, kind: str) -> Fault | None:
-        """Note a call, and tell its fault: first of those for any endpoint, then in the order of adding."""
+        """Count a call and return its fault: first of those for any endpoint, then in the order of adding."""
         self.seen.append(kind)
         self._added, now = self.waiting(), self._timer()
         for added in sorted(self._added, key=lambda added: added.fault.endpoint != ANY):
@@ -141,11 +141,10 @@ class Faults:
 
 @dataclass(slots=True)
 class WebhookFaults:
-    """What goes wrong with webhooks.
+    """Faults of webhooks.
 
-    Shares of the events that are never sent (``lose``) and sent twice under one id (``duplicate``); up to
-    ``reorder`` real seconds before a delivery begins; ``respace`` is how bodies are written once they are
-    signed as always (reference 1.5).
+    ``lose`` and ``duplicate`` are the shares of events that are never sent, or sent twice under one id. A delivery
+    begins up to ``reorder`` real seconds late. ``respace`` is the form of bodies after they were signed.
     """
 
     lose: float = 0.0

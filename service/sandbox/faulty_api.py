@@ -1,4 +1,4 @@
-"""The API with its faults: between the server and the endpoints, and what cuts a connection."""
+"""The API with its faults, which lie between the server and the endpoints or cut the connection."""
 
 import asyncio
 import json
@@ -28,7 +28,7 @@ class Severable(HttpToolsProtocol):
 
 @dataclass(slots=True)
 class Whole:
-    """An answer, kept back until it is clear what becomes of it."""
+    """An answer that is held back until its fault is known."""
 
     status: int = 200
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
@@ -42,7 +42,7 @@ class Whole:
 
 
 class FaultyApi:
-    """The API's endpoints behind the faults of their state; with none it adds nothing."""
+    """The API's endpoints behind the faults of their state."""
 
     def __init__(self, app: ASGIApp, state: SandboxState) -> None:
         self._app = app
@@ -51,7 +51,7 @@ class FaultyApi:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         whole = await _whole(receive)
         if whole is None:
-            return  # whoever called went before it had said all: nobody was asked for anything
+            return  # the client disconnected before the whole request arrived
         receive = whole
         fault = self._state.faults.meet(kind_of(scope["path"]))
         if fault is None:
@@ -71,7 +71,7 @@ class FaultyApi:
             await send({"type": "http.response.body", "body": answer.body})
 
     async def _handle(self, fault: Fault, scope: Scope, receive: Receive) -> Whole:
-        """Do what was asked, or not, and give the answer that is to be sent."""
+        """Carry out the request, or not, and return the answer to send."""
         if not fault.took_effect:
             await asyncio.sleep(fault.latency)
         if fault.then_status is not None:
@@ -91,7 +91,7 @@ class FaultyApi:
 
 
 def kind_of(path: str) -> str:
-    """Tell which of the faults' endpoints a path of the API belongs to."""
+    """Return the endpoint, as faults name it, of a path of the API."""
     parts = _parts(path)
     if not parts:
         return "other"
@@ -113,7 +113,7 @@ def _parts(path: str) -> list[str]:
 
 
 async def _whole(receive: Receive) -> Receive | None:
-    """The request read to its end, to be received once more; None if its end never came."""
+    """Read the whole request and return it for a second receive, None if it never arrived completely."""
     messages = list[Message]()
     while not messages or messages[-1].get("more_body"):
         messages.append(await receive())
@@ -137,7 +137,7 @@ def _instead(fault: Fault) -> Whole:
 
 
 async def _cut(scope: Scope, receive: Receive, *, flush: bool = False) -> None:
-    """Close the connection, after what was sent of the answer or at once, and wait until it is."""
+    """Close the connection, at once or after a part of the answer, and wait until it is closed."""
     transport = cast("asyncio.Transport | None", scope.get("state", {}).get(CONNECTION))
     if transport is None:  # called without a server
         raise ConnectionResetError("a fault of the sandbox's")

@@ -1,4 +1,4 @@
-"""Participant groups (reference 5)."""
+"""Participant groups."""
 
 from dataclasses import dataclass, field
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Webhooks as Prolific keeps them: secrets, subscriptions with their two-step handshake, events."""
+"""The simulated webhooks: secrets, subscriptions with their two-step handshake, events."""
 
 import json
 import secrets
@@ -22,7 +22,7 @@ EVENT_TYPES = {
 
 
 class JsonStyle(StrEnum):
-    """How a body is written: nobody knows which of the two Prolific sends (reference 1.5)."""
+    """The form of a body. It is not documented which of the two Prolific sends."""
 
     SPACED = "spaced"
     COMPACT = "compact"
@@ -47,7 +47,7 @@ class Secret:
 
 @dataclass(slots=True)
 class Subscription:
-    """``confirmation`` is what X-Hook-Secret told its creator; enabled once it came back."""
+    """A subscription. It is enabled when its creator posts the ``confirmation`` from X-Hook-Secret back."""
 
     id: str
     event_type: str

@@ -56,7 +56,7 @@ class HooksApi:
         return Answer({"results": found, "meta": {"count": len(found)}})
 
     def subscribe(self, ask: Ask) -> Answer:
-        """First step of two: the answer's X-Hook-Secret has to be posted back."""
+        """Create a subscription. The answer's X-Hook-Secret must be posted back."""
         workspace = self._workspace(required(ask.body, "workspace_id"))
         event_type, target = _event_type(ask.body), _target(ask.body)
         if workspace not in self._hooks.secrets:
@@ -125,7 +125,7 @@ def _event_type(body: Body) -> str:
 
 
 def _target(body: Body) -> str:
-    """Ask for https, but let machines on one's own network go without: the sandbox is not the internet."""
+    """Require https, except for addresses in the local network, which a sandbox may send to."""
     target = required(body, "target_url")
     try:
         parts = urlsplit(target)

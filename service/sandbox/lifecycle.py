@@ -1,4 +1,4 @@
-"""The lives of simulated participants, in compressed time: each comes, works, completes, leaves its data."""
+"""Simulated participants in compressed time: each arrives, works, completes, and pushes its evidence."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
@@ -26,7 +26,7 @@ async def simulate(
     push: PushEvidence | None = None,
     arrival_every: float = ARRIVAL_EVERY,
 ) -> None:
-    """Live all these lives, in simulated time; ends when the last has completed and left its evidence."""
+    """Run all participants in simulated time. Return when the last one has completed and pushed its evidence."""
     async with asyncio.TaskGroup() as group:
         for person in people:
             group.create_task(live(state, person, push))
@@ -34,7 +34,7 @@ async def simulate(
 
 
 async def live(state: SandboxState, person: Participant, push: PushEvidence | None) -> str:
-    """Live one participant's visit; gives the submission's id. What they are asked later is the state's."""
+    """Run one participant's visit. Return the submission's id. The state answers later requests to return."""
     submission = state.reserve(person.study_id, person.participant_id)
     submission.kind, submission.deserves = person.kind, person.deserves
     submission.answer_to_return = person.answer_to_return
@@ -53,7 +53,7 @@ async def live(state: SandboxState, person: Participant, push: PushEvidence | No
 
 
 async def _push(push: PushEvidence | None, person: Participant, submission_id: str) -> None:
-    """Push, and let no failure end the other lives: evidence that never comes is a case to rehearse too."""
+    """Push evidence. A failure does not stop other participants: missing evidence is rehearsed too."""
     if push is None:
         return
     try:

@@ -44,7 +44,7 @@ FLAGS: dict[str, Predicate] = {
 
 
 def filtered(state: SandboxState, query: Query) -> list[SimSubmission]:
-    """Choose the submissions for which everything in the query holds. Raises ``Refusal``."""
+    """Choose the submissions for which everything in the query holds. Raise ``Refusal``."""
     study = query.get("study")
     if not study:
         raise invalid("study", REQUIRED)
@@ -56,7 +56,7 @@ def filtered(state: SandboxState, query: Query) -> list[SimSubmission]:
 
 
 def ordered(found: list[T], ordering: str | None, keys: Mapping[str, Callable[[T], Any]]) -> list[T]:
-    """Sort by one of the keys, ``-`` before it for descending; by start where nothing is said."""
+    """Sort by one of the keys, ``-`` before it for descending, by start without a key."""
     name = ordering or "started_at"
     key = keys.get(name.removeprefix("-"))
     if key is None:

@@ -1,4 +1,4 @@
-"""Messages between the researcher and participants (reference 5)."""
+"""Messages between the researcher and participants."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ CATEGORIES = ("payment-timing", "payment-issues", "technical-issues", "feedback"
 
 
 class MessageStyle(StrEnum):
-    """How messages are written.
+    """The fields of messages.
 
-    ``spec`` (the default) is what the OpenAPI document says and most clients read: ``sent_at`` and ``sender_id``.
-    ``live`` is what Prolific's own CLI reads: ``datetime_created``, and ``sender`` where the unread are listed.
-    ``timeless`` was seen by others: the fields of both, and null in those of time.
+    ``spec`` (the default) are those of the OpenAPI document, which most clients read: ``sent_at`` and ``sender_id``.
+    ``live`` are those that Prolific's own CLI reads: ``datetime_created``, and ``sender`` in the list of unread ones.
+    ``timeless`` was seen in live use: the fields of both, with null times.
     """
 
     LIVE = "live"
@@ -25,7 +25,7 @@ class MessageStyle(StrEnum):
 
 @dataclass(slots=True)
 class SimMessage:
-    """``with_id`` is the participant at the other end, whoever wrote."""
+    """A message. ``with_id`` is the participant, even if the researcher wrote it."""
 
     id: str
     body: str

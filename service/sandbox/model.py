@@ -1,4 +1,4 @@
-"""What the simulated Prolific remembers of studies, submissions and the calls it received."""
+"""Studies, submissions and received calls of the simulated Prolific."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,12 +10,12 @@ from service.domain.submission import PARTICIPANT, RESEARCHER, Status
 
 Body = dict[str, Any]
 
-# Seconds that a study's page takes to move on after each of these; the sandbox's own, Prolific tells none.
+# Seconds that a study's page takes to change after each of these. They are the sandbox's own: Prolific documents none.
 BULK_APPROVAL_TAKES = 20.0
 
 
 class By(StrEnum):
-    """Who made a submission's status change."""
+    """Who changed a submission's status."""
 
     PARTICIPANT = "participant"
     API = "api"
@@ -25,7 +25,7 @@ class By(StrEnum):
 
 @dataclass(slots=True)
 class SimStudy:
-    """A study as its detail answers it; ``body`` is that JSON. Only its submissions name its parent."""
+    """A study. ``body`` is the JSON of its detail. Only its submissions name its parent."""
 
     body: Body
     parent_id: str | None = None

@@ -1,4 +1,4 @@
-"""How the simulated Prolific's answers differ from its documents when told to: seen by other clients in live use."""
+"""Quirks: differences between Prolific's answers in live use and its documents, to switch on in the sandbox."""
 
 from dataclasses import dataclass, fields
 

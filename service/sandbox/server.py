@@ -23,7 +23,7 @@ GRACE = 1  # seconds that open connections have when the server stops
 
 
 class _Server(uvicorn.Server):
-    """Tells when it is up, and leaves the signals to whoever runs it beside other things."""
+    """uvicorn that sets an event when it is up, and leaves signal handlers to its caller."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -48,7 +48,7 @@ async def running(app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> Async
             http=Severable,
             lifespan="on",
             ws="none",
-            log_config=None,  # logs are the business of whoever runs this
+            log_config=None,  # the caller configures logs
             access_log=False,
             timeout_graceful_shutdown=GRACE,
         )

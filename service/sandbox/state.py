@@ -1,4 +1,4 @@
-"""The state of the simulated Prolific and the few ways in which it changes. No HTTP in here."""
+"""The state of the simulated Prolific and its changes. No HTTP in here."""
 
 import math
 from collections import Counter
@@ -20,13 +20,13 @@ from service.sandbox.times import Clock, Timers, in_list, seeded, to_millisecond
 WORKSPACE = "5f0c3a1be7d94c0d12345678"
 USER = {"id": "5ef1a2b3c4d5e6f708192a3b", "email": "researcher@sandbox.invalid", "name": "Sandbox Researcher"}
 CURRENCY = "GBP"
-RICH = 1_000_000  # minor units, where nobody set a balance
+RICH = 1_000_000  # minor units, the balance unless one is set
 
 Listener = Callable[[SimSubmission], None]
 
 
 class SandboxState:
-    """Everything the sandbox knows. Changes are synchronous: one call is seen whole or not at all."""
+    """The sandbox's state. Changes are synchronous, so that a call never sees half a change."""
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class SandboxState:
         time_taken: int | None = None,
         notify: bool = True,
     ) -> None:
-        """End the work and enter a code; some codes are approved without anybody's review."""
+        """End the work and enter a code. Some codes are approved without a review."""
         self.finish(submission, entered_code, time_taken)
         code = self.studies[submission.study_id].participant_code(entered_code)
         approved = code is not None and "AUTOMATICALLY_APPROVE" in actions_of(code)
@@ -119,7 +119,7 @@ class SandboxState:
             self.change(submission, Status.RETURNED, By.PARTICIPANT)
 
     def ask_to_return(self, submission: SimSubmission) -> None:
-        """Pass a researcher's wish on; the participant answers in their own time."""
+        """Request a return. The participant answers later."""
         submission.return_requested = self.clock()
         self.affected.append(submission.id)
         answer = submission.answer_to_return

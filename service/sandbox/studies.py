@@ -1,4 +1,4 @@
-"""The two studies the sandbox comes with, and what any study has that nobody said anything about."""
+"""The sandbox's two studies, and the defaults of other studies."""
 
 import math
 from typing import Any
@@ -43,7 +43,7 @@ SHIPPED: tuple[Body, ...] = (
 
 
 def study_body(given: Body) -> Body:
-    """Complete a study's JSON with what Prolific's schema requires; codes get their defaults too."""
+    """Add the fields that Prolific's schema requires to a study's JSON and its codes."""
     estimate = float(given.get("estimated_completion_time", 10))
     body: Body = {
         "name": "A study",

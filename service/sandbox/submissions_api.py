@@ -110,7 +110,7 @@ class SubmissionsApi:
         return Answer(bodies.return_requested(submission, self._state.quirks))
 
     def bulk_approve(self, ask: Ask) -> Answer:
-        """Promise at once, approve a little later, as Prolific does."""
+        """Answer at once and approve later, as Prolific does."""
         found = self._named(ask.body)
         self._state.affected.extend(s.id for s in found if s.status is Status.AWAITING_REVIEW)
         self._state.timers.later(BULK_APPROVAL_TAKES, lambda: self._state.approve_all(found))

@@ -9,7 +9,7 @@ Clock = Callable[[], datetime]
 
 
 def utc_now() -> datetime:
-    """Now, to the millisecond: the finest that every one of Prolific's spellings carries."""
+    """Return the time in milliseconds, which each of Prolific's formats can contain."""
     return to_milliseconds(datetime.now(UTC))
 
 

@@ -1,4 +1,4 @@
-"""What a transition does to a submission, and what is wrong with one that Prolific would refuse."""
+"""Transitions of submissions, and the refusal of those that Prolific would refuse."""
 
 from typing import Any
 
@@ -8,12 +8,12 @@ from service.sandbox.answers import REQUIRED, Refusal, invalid, required
 from service.sandbox.model import Body, By, SimStudy, SimSubmission, actions_of
 from service.sandbox.state import SandboxState
 
-NOT_SIMULATED = ("RETURN", "START", "SCREEN_OUT", "UNREJECT", "UNRETURN")  # undocumented (reference 0.9)
+NOT_SIMULATED = ("RETURN", "START", "SCREEN_OUT", "UNREJECT", "UNRETURN")  # undocumented
 LEAST_SHARE, MOST_SHARE = 8, 99  # per cent of the reward
 
 
 def transition(state: SandboxState, submission: SimSubmission, body: Body) -> None:
-    """Carry a transition out; the same one again is ignored. Raises ``Refusal``."""
+    """Carry out a transition. The same one again is ignored. Raise ``Refusal``."""
     if submission.last_request == body:
         return
     status = outcome(body, state.studies[submission.study_id])
@@ -42,7 +42,7 @@ def request_return(state: SandboxState, submission: SimSubmission, body: Body) -
 
 
 def outcome(body: Body, study: SimStudy) -> Status:
-    """Check a transition's body and tell the status it leads to. Raises ``Refusal``."""
+    """Check a transition's body and return the status it leads to. Raise ``Refusal``."""
     action = required(body, "action")
     match action:
         case "APPROVE":
@@ -58,7 +58,7 @@ def outcome(body: Body, study: SimStudy) -> Status:
 
 
 def cost(status: Status, body: Body, study: SimStudy) -> float:
-    """Tell what a transition to the status pays, in minor units; without Prolific's fees."""
+    """Return what a transition to the status pays in minor units, without Prolific's fees."""
     match status:
         case Status.APPROVED:
             return study.reward
