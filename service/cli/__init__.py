@@ -1,5 +1,6 @@
 """The command line: ``autoreview``."""
 
+import io
 import signal
 import sys
 
@@ -98,12 +99,16 @@ def _stop(*_: object) -> None:
 
 
 def main() -> None:
-    """Run a command; what is wrong is said in sentences, never as a traceback.
+    """Run a command. Report errors as sentences, never as a traceback.
 
-    Exit: 0 fine, 1 what was asked for fails, 2 wrong usage or configuration.
+    Exit: 0 success, 1 the request failed, 2 wrong usage or configuration.
     """
-    # As process 1 of a container nothing is done by default on SIGTERM: `serve` takes it over once it runs.
+    # Process 1 of a container ignores SIGTERM by default. `serve` installs its own handler once it runs.
     signal.signal(signal.SIGTERM, _stop)
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal in ASCII or Latin-1 shows other characters as escapes instead of ending the command.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except RulesError as error:

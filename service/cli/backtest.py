@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from service.console.output import Json, console, echo, print_json, print_table, printable
+from service.console.output import Json, console, echo, print_json, print_table
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -78,7 +78,7 @@ def backtest(
     elif markdown:
         from service.backtest.markdown import markdown as as_markdown
 
-        typer.echo(printable(as_markdown(result.comparison, result.causes, failures), keep="\n"), nl=False)
+        echo(*as_markdown(result.comparison, result.causes, failures).splitlines())
     else:
         print_result(result)
     for failure in failures:

@@ -5,16 +5,14 @@ from typing import Annotated
 
 import typer
 
-from service.cli.help import Sections
+from service.cli.help import group
 from service.console.decision import print_decision
 from service.console.output import Json, Wide, echo, plain, print_json, print_table
 from service.domain import moment
 from service.domain.decision import DecisionStatus, Guard, Outcome, Trigger
 from service.errors import ConfigurationError
 
-app = typer.Typer(
-    help="List and show recorded decisions.", no_args_is_help=True, rich_markup_mode=None, cls=Sections
-)
+app = group("List and show recorded decisions.")
 
 COLUMNS = ("id", "submission_id", "decided_at", "outcome", "status", "guard", "rule", "trigger")
 

@@ -5,12 +5,11 @@ from typing import Annotated, Any
 
 import typer
 
+from service.cli.help import group
 from service.console.output import Json, echo, plain, print_json, print_table
 from service.errors import ConfigurationError
 
-app = typer.Typer(
-    help="What surveys send, as it arrives, and how to have them send it.", no_args_is_help=True
-)
+app = group("What surveys send, as it arrives, and how to have them send it.")
 
 EXAMPLE_URL = "https://review.example.org"
 LOOK_EVERY = 0.5  # seconds

@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
+from service.cli.help import group
 from service.console.output import Json, echo, print_json
 from service.errors import ConfigurationError
 
-app = typer.Typer(help="Write what was decided into files for the analysis.", no_args_is_help=True)
+app = group("Write what was decided into files for the analysis.")
 
 TAG_COLUMNS = ("submission_id", "participant_id", "outcome", "tag", "decided_at")
 

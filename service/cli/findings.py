@@ -42,9 +42,10 @@ def finding_lines(finding: "Finding", columns: int) -> Iterator[Text]:
     wrapped = textwrap.wrap(
         message, columns, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
     )
-    first, *rest = [text(line) for line in wrapped]
-    first.highlight_regex(rf"(?<={finding.code} ){finding.severity}", STYLES[finding.severity])
-    yield from (first, *rest)
+    for line in wrapped:
+        shown = text(line)
+        shown.highlight_regex(rf"(?<={finding.code} ){finding.severity}\b", STYLES[finding.severity])
+        yield shown
     if finding.source.strip():
         yield from excerpt(finding.source, finding.line, finding.column, columns)
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import typer
 from typer.core import TyperGroup
 
 START, RULES, REVIEW, RUN, SET_UP = "Start", "Rules", "Review by hand", "Run", "Set up"
@@ -26,6 +27,11 @@ class Sections(TyperGroup):
             if rows:
                 with formatter.section(section):
                     formatter.write_dl(rows)
+
+
+def group(text: str) -> typer.Typer:
+    """Return a group of commands, such as `decisions`, with help as the main command has it."""
+    return typer.Typer(help=text, no_args_is_help=True, rich_markup_mode=None, cls=Sections)
 
 
 def section_of(command: Any) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service.cli.help import Sections
+from service.cli.help import group
 from service.console.output import Json, Wide, print_json, print_table
 from service.domain.printable import csv_cell
 from service.domain.submission import Status
@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from service.prolific import Page, SubmissionFilter
     from service.prolific.errors import IncompleteList
 
-app = typer.Typer(
-    help="List submissions as Prolific shows them.", no_args_is_help=True, rich_markup_mode=None, cls=Sections
-)
+app = group("List submissions as Prolific shows them.")
 
 COLUMNS = (
     *("id", "participant_id", "status", "time_taken", "study_code"),
@@ -65,7 +63,7 @@ Day = Annotated[date | None, typer.Option(parser=read_date, metavar="DD/MM/YYYY"
 
 
 @app.callback()
-def group() -> None:
+def options() -> None:
     """List submissions as Prolific shows them."""
 
 

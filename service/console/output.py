@@ -4,10 +4,11 @@ Every output uses this module, so that a participant's text can't control the te
 """
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -60,7 +61,9 @@ def width() -> int:
 
 def console(*, quiet: bool = False, err: bool = False) -> Console:
     """Return standard output or standard error."""
-    return Console(width=width(), highlight=False, quiet=quiet, stderr=err)
+    # https://no-color.org: without it rich still writes escape sequences for bold.
+    colors: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"
+    return Console(width=width(), highlight=False, quiet=quiet, stderr=err, color_system=colors)
 
 
 def print_table(
