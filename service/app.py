@@ -16,12 +16,14 @@ from service.api.endpoints import Api
 from service.api.manual import ManualApi
 from service.domain.submission import Study
 from service.evidence.access import Access
+from service.evidence.cors import Preflight
 from service.evidence.credentials import warn_of_missing
 from service.evidence.endpoint import EvidenceEndpoint
 from service.evidence.fetching import Fetcher
 from service.evidence.post import PostEndpoint
 from service.evidence.refusals import RefusalLog
 from service.evidence.sources import Clients
+from service.evidence.study_link import KEYS_PATH, PublishedKeys, StudyLinks
 from service.intake.endpoint import WebhookEndpoint
 from service.intake.writer import InboxWriter
 from service.manual.planned import run_planned
@@ -276,7 +278,8 @@ def _public_routes(
     survey = Bearer("EVIDENCE_TOKEN", settings.secret("EVIDENCE_TOKEN"), wrong)
     access = Access(survey, settings.source_secret)
     refusals = RefusalLog(database, metrics)
-    evidence = EvidenceEndpoint(access, rules, database, metrics, refusals)
+    links = StudyLinks(PublishedKeys(settings.prolific_url.rstrip("/") + KEYS_PATH), database)
+    evidence = EvidenceEndpoint(access, rules, database, metrics, refusals, links)
     posted = PostEndpoint(access, rules, database, metrics, refusals)
     admin = Bearer("ADMIN_TOKEN", settings.secret("ADMIN_TOKEN"), wrong, settings.secret("VIEWER_TOKEN"))
     api = Api(admin, database, rules, settings.mode, settings.public_url)
@@ -285,6 +288,7 @@ def _public_routes(
         Route("/webhooks/prolific", webhook.__call__, methods=["POST"]),
         Route("/evidence/{source}", posted.__call__, methods=["POST"]),
         Route("/evidence/{source}/{submission_id}", evidence.__call__, methods=["PUT"]),
+        Route("/evidence/{source}/{submission_id}", Preflight(rules).__call__, methods=["OPTIONS"]),
         Mount("/api", routes=[*api.routes(), *people.routes()]),
     ]
 

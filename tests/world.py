@@ -256,9 +256,9 @@ async def world(
     state = sandbox or shipped_state(time_scale=1000.0, seed=7)
     async with sandbox_running(create_app(state, token=TOKEN)) as prolific_url:
         chosen = Settings(
-            prolific_url=prolific_url,
             port=0,
             **{
+                "prolific_url": prolific_url,
                 "mode": "live",
                 "prolific_token": TOKEN,
                 "webhook_secrets": SECRET,

@@ -52,13 +52,18 @@ def _outside() -> dict[str, Any]:
             )
         },
         "/evidence/{source}/{submission_id}": {
+            "options": _route(
+                "What a browser asks before a page sends evidence",
+                {"204": {"description": "The page's origin may send it."}} | _refusals(403),
+                [_in_path("source"), _in_path("submission_id")],
+            ),
             "put": _route(
                 "What a source of evidence says of a submission now",
                 taken | _refusals(401, 403, 404, 413, 422, 429, 503),
                 [_in_path("source"), _in_path("submission_id")],
                 body=ANYTHING,
                 security="evidence",
-            )
+            ),
         },
         "/livez": {"get": _route("Whether the process answers at all", plain)},
         "/healthz": {"get": _route("The same as /livez", plain)},

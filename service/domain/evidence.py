@@ -2,6 +2,9 @@
 
 from enum import StrEnum
 
+ORIGIN = "origin"
+"""Beside the fields of a source in the facts of a decision, where a browser sent them."""
+
 
 class EvidenceOrigin(StrEnum):
     """``FILE`` is a person's file (``autoreview evidence push``), ``CSV`` the file that a rule file names."""

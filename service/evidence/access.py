@@ -48,6 +48,10 @@ class Access:
             raise _refused_token(answer)
         return unsigned
 
+    def is_flooding(self, request: Request, kind: str) -> bool:
+        """Count a wrong proof of the client; return True if too many came from its address."""
+        return self.bearer.wrong.add(client_network(request), kind)
+
     def _signed(
         self, request: Request, body: bytes, source: str, files: Sequence[RuleFile], is_needed: bool
     ) -> tuple[RuleFile, ...]:
@@ -73,7 +77,7 @@ class Access:
                 f"Set {variable} to the secret that signs the bodies of source {source}.",
             )
         names = sorted({declared.header for file in files if (declared := file.evidence[source].signature)})
-        if self.bearer.wrong.add(client_network(request), "source_signature"):
+        if self.is_flooding(request, "source_signature"):
             message = "Too many wrong signatures came from this address within a minute."
             raise DeliveryRefused(429, "too_many_wrong_tokens", message, headers={"Retry-After": "60"})
         message = (

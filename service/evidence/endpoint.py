@@ -8,9 +8,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from service.domain.decision import Trigger
+from service.domain.evidence import EvidenceOrigin
 from service.domain.submission import IDENTIFIER
 from service.evidence.access import Access
+from service.evidence.cors import files_for_pages, with_cors
 from service.evidence.refusals import DeliveryRefused, RefusalLog
+from service.evidence.study_link import HEADER, StudyLinks
 from service.postgres.database import Database, within
 from service.rules import RuleBook, RuleFile
 from service.store.evidence import NewEvidence, add_evidence
@@ -32,12 +35,14 @@ class EvidenceEndpoint:
         database: Database,
         metrics: Metrics,
         refusals: RefusalLog,
+        links: StudyLinks,
     ) -> None:
         self._access = access
         self._rules = rules
         self._database = database
         self._metrics = metrics
         self._refusals = refusals
+        self._links = links
 
     async def __call__(self, request: Request) -> Response:
         source = quotable(request.path_params["source"])
@@ -48,7 +53,7 @@ class EvidenceEndpoint:
             await self._refusals.record(source, [refused], declared)
             answer = refused.response()
         self._metrics.evidence.labels(answer.status_code).inc()
-        return answer
+        return with_cors(answer, self._rules().files_receiving(source), source, request.headers.get("origin"))
 
     async def _take(self, request: Request, source: str) -> Response:
         """Store what was sent. Raises DeliveryRefused."""
@@ -57,16 +62,23 @@ class EvidenceEndpoint:
         body = await body_within(request)
         if body is None:
             raise DeliveryRefused(413, "too_large", f"The body is over {MAX_BODY} bytes.")
-        accepted = self._access.check(request, body, source, files, accepts_basic=False)
+        is_page = HEADER in request.headers
+        if is_page:
+            accepted = await self._from_page(request, source, submission, files)
+        else:
+            accepted = self._access.check(request, body, source, files, accepts_basic=False)
         if not accepted:
-            raise DeliveryRefused(
-                404, "no_such_source", f"No rule file declares the evidence source {source!r}."
-            )
+            message = f"No rule file declares the evidence source {source!r}."
+            raise DeliveryRefused(404, "no_such_source", message)
         if not IDENTIFIER.fullmatch(submission):
             raise DeliveryRefused(422, "submission_id", f"{submission!r} is no submission id.")
         payload = _json_object(body)
+        origin = EvidenceOrigin.BROWSER if is_page else EvidenceOrigin.PUSH
         try:
-            await within(LONGEST_COMMIT, self._store(source, submission, accepted, payload))
+            if (
+                payload or not is_page
+            ):  # an empty object of a page only has its link verified while that is valid
+                await within(LONGEST_COMMIT, self._store(source, submission, accepted, payload, origin))
         except (SQLAlchemyError, TimeoutError):
             message = "The evidence could not be stored; send it again."
             headers = {"Retry-After": "10"}
@@ -77,8 +89,37 @@ class EvidenceEndpoint:
             {"source": source, "submission_id": submission, "status": "accepted"}, status_code=202
         )
 
+    async def _from_page(
+        self, request: Request, source: str, submission: str, files: Sequence[RuleFile]
+    ) -> tuple[RuleFile, ...]:
+        """Return the files that accept evidence of this page, whose link is verified. Raises DeliveryRefused."""
+        origin = request.headers.get("origin")
+        accepted = files_for_pages(files, source, origin)
+        if files and not accepted:
+            message = f"No rule file names the origin of this page under `cors` of source {source!r}."
+            raise DeliveryRefused(403, "origin_not_allowed", message)
+        if accepted:
+            try:
+                await within(LONGEST_COMMIT, self._links.check(request.headers[HEADER], submission))
+            except (SQLAlchemyError, TimeoutError):
+                message = "The signed study link could not be checked; send it again."
+                headers = {"Retry-After": "10"}
+                raise DeliveryRefused(503, "not_stored", message, headers=headers) from None
+            except DeliveryRefused as refused:
+                if refused.status == 401 and self._access.is_flooding(request, "study_link"):
+                    message = "Too many wrong links came from this address within a minute."
+                    headers = {"Retry-After": "60"}
+                    raise DeliveryRefused(429, "too_many_wrong_tokens", message, headers=headers) from None
+                raise
+        return accepted
+
     async def _store(
-        self, source: str, submission: str, declaring: Sequence[RuleFile], payload: dict[str, Any]
+        self,
+        source: str,
+        submission: str,
+        declaring: Sequence[RuleFile],
+        payload: dict[str, Any],
+        origin: EvidenceOrigin,
     ) -> None:
         async with self._database.begin() as connection:
             files = self._candidates(declaring, *await study_and_parent(connection, submission))
@@ -90,7 +131,7 @@ class EvidenceEndpoint:
             ]
             if len(refused) == len(files):
                 raise _unfit(submission, refused[0])
-            await add_evidence(connection, [NewEvidence(source, submission, payload)])
+            await add_evidence(connection, [NewEvidence(source, submission, payload, origin)])
             await enqueue_reviews(connection, [submission], Trigger.EVIDENCE)
 
     def _candidates(

@@ -10,6 +10,7 @@ from service.postgres.periodic import run_every
 from service.store.pruning import Pruned, prune_events, prune_jobs
 from service.store.refusals import prune_refusals
 from service.store.schedule import claim, finish, last_result
+from service.store.study_links import prune_study_links
 from service.store.tallies import sum_up
 from service.telemetry.metrics import Metrics
 
@@ -40,6 +41,7 @@ class Pruning:
             await sum_up(connection)
             jobs = await prune_jobs(connection, self.retention)
             refusals = await prune_refusals(connection, self.retention)
+            await prune_study_links(connection)
         events = await self._prune_events()
         if jobs or events or refusals:
             self.metrics.pruned.labels("event").inc(events)

@@ -1,10 +1,11 @@
 """The facts that rules decide on: one nested JSON object. Missing facts are absent."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from service.domain.decision import Facts
+from service.domain.evidence import ORIGIN, EvidenceOrigin
 from service.domain.submission import PARTICIPANT, Study, Submission
 from service.rules import RuleFile, Source
 from service.rules.evidence import RECEIVED
@@ -27,13 +28,14 @@ def facts_of(
     statistics: Facts | None = None,
     seen_at: Mapping[str, datetime] | None = None,
     fetches: Sequence[Fetch] = (),
+    browser: Collection[str] = (),
 ) -> Facts:
     """Return the facts of a submission.
 
     ``evidence`` is the newest payload of each source, ``completed_by`` replaces a completion time that Prolific
     does not give, ``statistics`` are the groups of facts computed over other submissions. ``seen_at`` is when each
     group was fetched, received or counted: the trace computes its ages from that. ``fetches`` are the results of
-    sources that were asked. ``problems`` of the facts says why those have no value.
+    sources that were asked, ``browser`` the sources whose newest payload a browser sent. ``problems`` of the facts says why those have no value.
     """
     since = submission.completed_at or completed_by
     asked = {fetch.source: fetch for fetch in fetches}
@@ -43,6 +45,11 @@ def facts_of(
         "study": _known(_study_facts(study)) if study else {},
         "evidence": {
             name: evidence_facts(source, evidence.get(name), asked.get(name), since, now)
+            | (
+                {ORIGIN: EvidenceOrigin.BROWSER.value}
+                if name in browser and ORIGIN not in source.fields
+                else {}
+            )
             for name, source in rule_file.evidence.items()
         },
         **(statistics or {}),

@@ -14,6 +14,7 @@ from service.domain.decision import (
     Mode,
     Outcome,
     Reject,
+    RequestReturn,
     Trigger,
     Verdict,
 )
@@ -147,6 +148,7 @@ def _facts(known: Known, rule_file: RuleFile, evidence: Mapping[str, Mapping[str
         statistics=known.statistics,
         seen_at=known.all_seen_at,
         fetches=known.history.fetches,
+        browser=known.browser,
     )
 
 
@@ -159,7 +161,7 @@ def _case(known: Known, proposal: Proposal, usage: Usage | None) -> Case:
         return replace(case, no_code=str(error))
     if SEVERITY[proposal.outcome] > SEVERITY[Outcome.HOLD]:
         case = replace(case, conflict=_conflict(known, proposal))
-    if isinstance(verdict.action, Reject):
+    if isinstance(verdict.action, Reject | RequestReturn):
         case = replace(case, policy=rule_file.policy_problem(verdict, proposal.facts))
     return case
 

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from service.domain.decision import ANSWER_TIME, Facts
+from service.domain.evidence import EvidenceOrigin
 from service.domain.submission import Study, Submission
 from service.store.history import History, Unconfirmed, Version
 
@@ -46,6 +47,12 @@ class Known:
     def evidence(self) -> dict[str, Mapping[str, Any]]:
         """Return the newest payload of each source."""
         return {version.source: version.payload for version in reversed(self.history.evidence)}
+
+    @property
+    def browser(self) -> frozenset[str]:
+        """Return the sources whose newest payload the participant's browser sent."""
+        newest = {version.source: version.origin for version in reversed(self.history.evidence)}
+        return frozenset(source for source, origin in newest.items() if origin is EvidenceOrigin.BROWSER)
 
     def versions(self, source: str) -> list[Version]:
         """Return a source's payloads after completion, newest first."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from service.domain.decision import Action, AlsoActions, Guard, Hold, Verdict
+from service.domain.evidence import ORIGIN, EvidenceOrigin
 from service.rules import sentences
 from service.rules.actions import PlannedAction, text_problem
 from service.rules.cel import Bound
@@ -101,8 +102,11 @@ def _held(proposal: Proposal, sheet: FactSheet, guard: Guard, reason: str) -> Ve
 
 def _trace(proposal: Proposal, sheet: FactSheet) -> tuple[dict[str, object], ...]:
     origins = {fact: origin for asked in proposal.trace for fact, origin in asked.rule.when.facts.items()}
-    seen = {
+    seen: dict[str, dict[str, object]] = {
         fact: {"fact": fact, "value": sheet.values.get(fact), "source": origin, "age_s": sheet.age(fact)}
         for fact, origin in origins.items()
     }
+    for fact, shown in seen.items():
+        if fact.startswith("evidence.") and fact.split(".")[1] in sheet.browser:
+            shown[ORIGIN] = EvidenceOrigin.BROWSER.value
     return tuple(asked.as_trace(seen) for asked in proposal.trace)

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
 from service.domain.decision import Facts
+from service.domain.evidence import ORIGIN, EvidenceOrigin
 
 Plain = int | float | bool | str
 """A fact's value as JSON has it; times are ISO 8601 texts."""
@@ -85,12 +86,14 @@ class FactSheet:
 
     ``too_long`` are texts that are known but over LONGEST_TEXT, so that they count as missing. ``ages`` are
     seconds by group of facts. ``problems`` says of sources of evidence what kept them from answering.
+    ``browser`` are the sources whose evidence the participant's browser sent.
     """
 
     values: Mapping[str, Plain]
     too_long: tuple[str, ...] = ()
     ages: Mapping[str, int] = field(default_factory=dict)
     problems: Mapping[str, str] = field(default_factory=dict)
+    browser: frozenset[str] = frozenset()
 
     @classmethod
     def read(cls, facts: Facts, types: Mapping[str, FieldType]) -> "FactSheet":
@@ -103,7 +106,8 @@ class FactSheet:
             elif value is not None:
                 values[name] = value
         problems = facts.get(PROBLEMS)
-        return cls(values, tuple(too_long), _ages(facts), problems if isinstance(problems, dict) else {})
+        problems = problems if isinstance(problems, dict) else {}
+        return cls(values, tuple(too_long), _ages(facts), problems, _from_browsers(facts, types))
 
     def age(self, name: str) -> int | None:
         """Return the age of a value in seconds; None if it is missing or its time was not recorded."""
@@ -112,10 +116,23 @@ class FactSheet:
     def changed(self, name: str, value: Plain) -> "FactSheet":
         """Return the sheet with another value of one fact."""
         too_long = tuple(fact for fact in self.too_long if fact != name)
-        return FactSheet({**self.values, name: value}, too_long, self.ages)
+        return replace(self, values={**self.values, name: value}, too_long=too_long, problems={})
 
     def missing(self, names: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(name for name in names if name not in self.values)
+
+
+def _from_browsers(facts: Facts, types: Mapping[str, FieldType]) -> frozenset[str]:
+    """Return the sources that a browser sent. A declared field of that name is not the mark."""
+    evidence = facts.get("evidence")
+    found = evidence.items() if isinstance(evidence, dict) else ()
+    return frozenset(
+        source
+        for source, said in found
+        if isinstance(said, dict)
+        and said.get(ORIGIN) == EvidenceOrigin.BROWSER
+        and f"evidence.{source}.{ORIGIN}" not in types
+    )
 
 
 def _ages(facts: Facts) -> dict[str, int]:

@@ -118,7 +118,8 @@ def _reading(tree: Node, claims: Claims) -> Reading:
     names = [name.value for name, _ in named if isinstance(name, Scalar)]
     observed = [name.value for name, observe in named if isinstance(name, Scalar) and _observes(observe)]
     conditions = Conditions(types, cel.Environment(types))
-    return Reading(types, sources, names, observed, conditions, claims)
+    browser = [source for source in sources if _at(tree, "evidence", source, "cors") is not None]
+    return Reading(types, sources, names, observed, conditions, claims, browser)
 
 
 def _at(node: Node | None, *keys: str) -> Node | None:
@@ -200,7 +201,7 @@ class FileReader:
                 continue
             rule = _rule(said)
             if len(self.findings.found) == told:  # a rule with errors is put right first
-                report = RuleReport(self.findings, node, path, said.because or "")
+                report = RuleReport(self.findings, node, path, said.because or "", self.reading.browser)
                 report.judge(rule)
                 report.tell_unbounded(rule)
                 report.tell_impossible(rule)

@@ -4,16 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from service.domain.decision import Facts, Mode, Outcome, Reject, Verdict
+from service.domain.decision import Facts, Mode, Outcome, Reject, RequestReturn, Verdict
 from service.rules import cel
 from service.rules.actions import PlannedAction
 from service.rules.cases.case import Case
 from service.rules.deciding import decide
 from service.rules.evidence import Source
-from service.rules.facts import FactSheet, FieldType
+from service.rules.facts import FactSheet, FieldType, Plain
 from service.rules.limits import Limits
-from service.rules.lint.policy import withheld
-from service.rules.rule import Rule
+from service.rules.lint.policy import Policy, corroborates, withheld
+from service.rules.rule import Result, Rule
 
 SUBMISSION, STUDY, STATS, PARTICIPANT = "submission", "study", "stats", "participant"
 
@@ -81,5 +81,27 @@ class RuleFile:
         return self._withheld(verdict, FactSheet.read(facts, self.types))
 
     def _withheld(self, verdict: Verdict, sheet: FactSheet) -> str | None:
-        allow = next((rule.allow for rule in self.rules if rule.name == verdict.rule), frozenset())
-        return withheld(verdict.action, allow, sheet.values.get("stats.fast_outlier") is True)
+        rule = next((rule for rule in self.rules if rule.name == verdict.rule), None)
+        allow = rule.allow if rule else frozenset()
+        problem = withheld(verdict.action, allow, sheet.values.get("stats.fast_outlier") is True)
+        if problem or rule is None or Policy.BROWSER in allow:
+            return problem
+        if isinstance(verdict.action, Reject | RequestReturn) and self._rests_on_browsers(rule, sheet):
+            return f"Nothing but evidence sent by the participant's browser speaks for it: {Policy.BROWSER}."
+        return None
+
+    def _rests_on_browsers(self, rule: Rule, sheet: FactSheet) -> bool:
+        """Return True if a rule matches on what browsers sent, and on nothing else that is known."""
+        if not sheet.browser:
+            return False
+        sent = {
+            fact
+            for fact in sheet.values
+            if fact.split(".")[0] == "evidence" and fact.split(".")[1] in sheet.browser
+        }
+        alone = {fact: value for fact, value in sheet.values.items() if not corroborates(fact, sheet.browser)}
+        without = {fact: value for fact, value in sheet.values.items() if fact not in sent}
+        return self._matches(rule, alone) and not self._matches(rule, without)
+
+    def _matches(self, rule: Rule, values: Mapping[str, Plain]) -> bool:
+        return rule.when.evaluate(self.environment.bind(values, self.types)).result is Result.MATCHED

@@ -36,6 +36,9 @@ class ControlApi:
             *at("/sandbox/messages/", {"POST": self.write_message}),
             *at(one, {"GET": self.submission}),
             *at(one + "status/", {"POST": self.set_status}),
+            *at(one + "link/", {"GET": self.link}),
+            *at("/sandbox/keys/", {"POST": self.rotate_keys}),
+            *at("/.well-known/study/jwks.json", {"GET": self.keys}),
         ]
 
     def everything(self, _: Ask) -> Answer:
@@ -73,6 +76,22 @@ class ControlApi:
 
     def submission(self, ask: Ask) -> Answer:
         return Answer(bodies.everything(self._submission(ask), self._state))
+
+    def link(self, ask: Ask) -> Answer:
+        """Return the signed study link of a submission, as its participant opens it now."""
+        one = self._submission(ask)
+        study = self._state.studies[one.study_id]
+        url = str(study.body["external_study_url"])
+        url = url.replace("{{%PROLIFIC_PID%}}", one.participant_id).replace("{{%SESSION_ID%}}", one.id)
+        token = self._state.links.token(one.id, one.study_id, one.participant_id, url)
+        return Answer({"url": f"{url}&prolific_token={token}", "token": token})
+
+    def keys(self, _: Ask) -> Answer:
+        return Answer(self._state.links.published())
+
+    def rotate_keys(self, _: Ask) -> Answer:
+        self._state.links.rotate()
+        return Answer(self._state.links.published())
 
     def add_submission(self, ask: Ask) -> Answer:
         """Make a submission in any status; ``notify: false`` is a webhook that never comes."""

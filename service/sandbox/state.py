@@ -15,6 +15,7 @@ from service.sandbox.messages import Messages, SimMessage
 from service.sandbox.model import Body, By, Call, Change, SimStudy, SimSubmission, actions_of
 from service.sandbox.quirks import Quirks
 from service.sandbox.studies import PROJECT, study_body
+from service.sandbox.study_links import LinkSigner
 from service.sandbox.times import Clock, Timers, in_list, seeded, to_milliseconds, utc_now
 
 WORKSPACE = "5f0c3a1be7d94c0d12345678"
@@ -44,6 +45,7 @@ class SandboxState:
         self.hooks = Hooks(self.clock, self.new_id)
         self.messages = Messages(self.clock, self.new_id, USER["id"])
         self.groups: dict[str, Group] = {}
+        self.links = LinkSigner()
         self.workspaces = {WORKSPACE: "Sandbox"}  # id → title
         self.projects = {PROJECT: WORKSPACE}  # id → workspace
         self.balance: int | None = None  # minor units that payments are taken from; None: no end of them

@@ -76,6 +76,15 @@ fetches = sa.Table(
     sa.Index("fetches_due", "source", "due_at", postgresql_where=sa.text("due_at IS NOT NULL")),
 )
 
+# Signed study links that were verified, by SHA-256.
+study_links = sa.Table(
+    "study_links",
+    metadata,
+    sa.Column("digest", sa.LargeBinary, primary_key=True),
+    sa.Column("submission_id", sa.Text, nullable=False),
+    sa.Column("verified_at", _moment, nullable=False, server_default=_now),
+)
+
 # Deliveries that were refused. ``number`` also counts those since the one before that were not written one by one.
 evidence_refusals = sa.Table(
     "evidence_refusals",

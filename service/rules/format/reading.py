@@ -38,7 +38,7 @@ class Reading:
     """What the model needs to know of a file to validate its parts.
 
     ``types`` of all facts, None where the declaration has an error; ``rules`` are the rules' names,
-    ``observed`` those of them that are only observed.
+    ``observed`` those of them that are only observed, ``browser`` the sources that browsers may send.
     """
 
     types: Mapping[str, FieldType | None]
@@ -47,6 +47,7 @@ class Reading:
     observed: Collection[str]
     conditions: Conditions
     claims: Claims = field(default_factory=Claims)
+    browser: Collection[str] = ()
 
     def text(self, value: object) -> str:
         return values.text(value)

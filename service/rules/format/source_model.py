@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, ConfigDict, Field
 from pydantic_core import InitErrorDetails
 
+from service.domain.evidence import ORIGIN
 from service.rules.asking import file_problem, query_problem, url_problem
 from service.rules.evidence import (
     CEL_WORDS,
@@ -236,6 +237,9 @@ class Source(Closed):
             if origin.value != "csv":
                 yield from _bad_paths(given)
         declared, mapped = given.get("fields"), given.get("map")
+        if "cors" in given and isinstance(declared, dict) and ORIGIN in declared:
+            message = f"`{ORIGIN}` says that a browser sent the evidence: give the field another name"
+            yield detail(wrong(Code.BAD_VALUE, message, key=True), "fields", ORIGIN)
         if isinstance(declared, dict) and isinstance(mapped, dict):
             for name in mapped.keys() - declared.keys() - {PARTICIPANT_ID}:
                 message = f"`{name}` is no field of this source{did_you_mean(name, declared)}"

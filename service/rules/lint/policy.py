@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from service.domain.decision import Action, Reject
+from service.rules.evidence import RECEIVED
 
 
 class Policy(StrEnum):
@@ -23,6 +24,7 @@ class Policy(StrEnum):
     NO_RECHECK = "POL011"
     SLOW = "POL012"
     NOT_ABOUT_DATA = "POL013"
+    BROWSER = "POL014"
 
 
 class Advice(NamedTuple):
@@ -86,7 +88,24 @@ ADVICE: dict[Policy, Advice] = {
         "the rule rejects without looking at what the participant did in this study",
         "add a condition on evidence, or hold",
     ),
+    Policy.BROWSER: Advice(
+        "what the participant's browser sends is no ground by itself to reject or to ask for a return",
+        "add a condition on evidence of another source, on times or on statistics, or hold",
+    ),
 }
+
+
+MEASURED = frozenset({"submission.time_taken", "submission.pace"})
+"""What Prolific's clock says of a submission. A code is what its participant entered."""
+
+
+def corroborates(fact: str, browser: Container[str]) -> bool:
+    """Return True if a fact says something of the participant that these sources, sent by browsers, do not say."""
+    group, _, rest = fact.partition(".")
+    if group == "evidence":
+        source, _, name = rest.partition(".")
+        return source not in browser and name != RECEIVED
+    return group in {"stats", "participant"} or fact in MEASURED
 
 
 def withheld(action: Action, allow: Container[str], fast_outlier: bool) -> str | None:

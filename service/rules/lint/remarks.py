@@ -1,13 +1,14 @@
 """Holds a rule against Prolific's policy. Each alternative of its conditions is judged by itself."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal, NamedTuple
 
 from service.domain.decision import Reject, RequestReturn
 from service.rules.catalogue import FACTS
 from service.rules.lint.claims import Alternative, Claim, alternatives
-from service.rules.lint.policy import ADVICE, Policy
+from service.rules.lint.policy import ADVICE, Policy, corroborates
 from service.rules.lint.topics import Topic, is_field, is_harmless, split, topic, words
 from service.rules.rule import Rule
 
@@ -86,10 +87,10 @@ class Ground:
 Check = Callable[[Ground], Iterator[Remark]]
 
 
-def remarks(rule: Rule) -> list[Remark]:
+def remarks(rule: Rule, browser: Collection[str] = ()) -> list[Remark]:
     """Each code once, at the first place it is about."""
     found: dict[Policy, Remark] = {}
-    for remark in _remarks(rule):
+    for remark in chain(_remarks(rule), _of_browsers(rule, browser)):
         found.setdefault(remark.code, remark)
     return list(found.values())
 
@@ -109,6 +110,21 @@ def _remarks(rule: Rule) -> Iterator[Remark]:
         ground = Ground.of(action.category, claims)
         for check in CHECKS:
             yield from check(ground)
+
+
+def _of_browsers(rule: Rule, browser: Collection[str]) -> Iterator[Remark]:
+    """Find an alternative that nothing but evidence from browsers speaks for. ``browser`` are such sources."""
+    if not browser or not isinstance(rule.plan.action, Reject | RequestReturn):
+        return
+    for claims in alternatives(rule.when, {*FACTS, *rule.when.facts}):
+        facts = {fact for claim in claims for fact in claim.facts}
+        sent = [claim for claim in claims if any(fact.split(".")[1] in browser for fact in _evidence(claim))]
+        if sent and not any(corroborates(fact, browser) for fact in facts):
+            yield _about(Policy.BROWSER, sent[0])
+
+
+def _evidence(claim: Claim) -> list[str]:
+    return [fact for fact in claim.facts if fact.startswith("evidence.")]
 
 
 def _remark(code: Policy, part: Part, message: str | None = None) -> Remark:

@@ -1,5 +1,6 @@
 """Adds a finding for what policy says of a rule, and for patterns that may take long."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from service.rules.facts import LONGEST_TEXT
@@ -15,16 +16,20 @@ from service.rules.rule import Rule
 
 @dataclass(frozen=True, slots=True)
 class RuleReport:
-    """``node`` is the rule's, ``path`` where it stands, ``because`` why what it allows is fine."""
+    """``node`` is the rule's, ``path`` where it stands, ``because`` why what it allows is fine.
+
+    ``browser`` are the sources that participants' browsers may send.
+    """
 
     findings: Findings
     node: Node
     path: str
     because: str = ""
+    browser: Collection[str] = ()
 
     def judge(self, rule: Rule) -> None:
         """Add a finding for each remark, with the reason where it is allowed, and for each needless ``allow``."""
-        said = remarks(rule)
+        said = remarks(rule, self.browser)
         for remark in said:
             self._tell(remark, remark.code in rule.allow)
         for code in rule.allow - {remark.code for remark in said}:
