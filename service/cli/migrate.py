@@ -8,7 +8,9 @@ def migrate(as_json: Json = False) -> None:
     from service.cli.database import command_database
     from service.postgres.migrate import migrate as upgrade
     from service.settings import Settings
+    from service.telemetry.log import configure_logs
 
+    configure_logs(form="console", level="warning")  # it warns while it waits for another migration
     with command_database(Settings.from_environment()) as url:
         before, after = upgrade(url)
     if as_json:

@@ -82,6 +82,8 @@ def _why(messages: Sequence[str]) -> str:
 
 def _quiet_loggers() -> None:
     """Turn off loggers whose messages contain hosts and paths, and so tokens."""
-    logging.getLogger("apprise").propagate = False
+    apprise = logging.getLogger("apprise")
+    apprise.propagate = False
+    apprise.setLevel(logging.WARNING)  # its warnings, which ``logs`` collects, contain the status of an answer
     for name in ("urllib3", "requests", "requests_oauthlib", "oauthlib"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
