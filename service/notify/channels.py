@@ -84,6 +84,8 @@ def _quiet_loggers() -> None:
     """Turn off loggers whose messages contain hosts and paths, and so tokens."""
     apprise = logging.getLogger("apprise")
     apprise.propagate = False
-    apprise.setLevel(logging.WARNING)  # its warnings, which ``logs`` collects, contain the status of an answer
+    apprise.setLevel(
+        logging.WARNING
+    )  # its warnings, which ``logs`` collects, contain the status of an answer
     for name in ("urllib3", "requests", "requests_oauthlib", "oauthlib"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
