@@ -22,6 +22,7 @@ from service.rules.format.given_model import CODES
 from service.rules.format.model import File
 from service.rules.format.reading import Claims, Reading, find, read
 from service.rules.format.yaml_errors import BREAK
+from service.rules.lint.reach import Reach
 from service.rules.lint.report import RuleReport
 from service.rules.prolific_ids import SHAPE, is_id
 from service.rules.rule import Quantifier, Result, Rule, When
@@ -188,6 +189,7 @@ class FileReader:
         """Those that can be read."""
         rules: list[Rule] = []
         lines: dict[str, int] = {}
+        paths: dict[str, tuple[Node, str]] = {}
         always: str | None = None
         for index, node in enumerate(_items(_at(self.tree, "rules"))):
             path = f"rules[{index}]"
@@ -206,9 +208,19 @@ class FileReader:
                 report.tell_unbounded(rule)
                 report.tell_impossible(rule)
             rules.append(rule)
+            paths[rule.name] = (node, path)
             if always is None and not rule.is_observed and self._always_matches(rule):
                 always = rule.name
+        if not self.findings.has_errors:
+            self._tell_reach(rules, paths)
         return tuple(rules)
+
+    def _tell_reach(self, rules: list[Rule], paths: Mapping[str, tuple[Node, str]]) -> None:
+        """Add a finding for each rule that the others keep from deciding."""
+        types = {fact: kind for fact, kind in self.reading.types.items() if kind}
+        for found in Reach(rules, types, self.reading.conditions.environment).findings():
+            node, path = paths[found.rule.name]
+            RuleReport(self.findings, node, path).tell_reach(found)
 
     def _refuse_same_name(self, rule: Node, path: str, lines: dict[str, int]) -> None:
         node = _at(rule, "name")

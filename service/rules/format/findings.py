@@ -40,6 +40,10 @@ class Code(StrEnum):
     UNBOUNDED_TEXT = "RUL026"
     IMPOSSIBLE_VALUE = "RUL027"
     STUDY_ID = "RUL028"
+    NEVER_DECIDES = "RUL030"
+    ALWAYS_DECIDES = "RUL031"
+    SAME_CONDITION = "RUL032"
+    GAP = "RUL033"
 
 
 MEANINGS: dict[Code, str] = {
@@ -70,6 +74,10 @@ MEANINGS: dict[Code, str] = {
     Code.UNBOUNDED_TEXT: "matches() on a field of evidence whose length no condition before it limits (warning)",
     Code.IMPOSSIBLE_VALUE: "a comparison with a value that the fact never has (warning, except for `submission.status`)",
     Code.STUDY_ID: "an id that is copied wrongly; a warning where it looks like no id of Prolific at all",
+    Code.NEVER_DECIDES: "a rule that can never match, or only where a rule before it decides (warning)",
+    Code.ALWAYS_DECIDES: "a rule that always matches where no rule before it does, so that no later one decides (warning)",
+    Code.SAME_CONDITION: "a rule with the condition of an earlier one (warning)",
+    Code.GAP: "two rules that leave out the very number between them, with < and > (warning)",
 }
 
 

@@ -10,8 +10,16 @@ from service.rules.format.positions import place
 from service.rules.format.reading import find
 from service.rules.lint import patterns
 from service.rules.lint.impossible import impossible, impossible_code_type
+from service.rules.lint.reach import Reached
 from service.rules.lint.remarks import Remark, remarks
 from service.rules.rule import Rule
+
+REACH = {
+    "never": Code.NEVER_DECIDES,
+    "always": Code.ALWAYS_DECIDES,
+    "same": Code.SAME_CONDITION,
+    "gap": Code.GAP,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +65,11 @@ class RuleReport:
         if message := impossible_code_type(rule):
             _, node, path = find(self.node, self.path, ("complete", "code_type"))
             self.findings.add(Code.IMPOSSIBLE_VALUE, node.start, path, message, severity="warning")
+
+    def tell_reach(self, found: Reached) -> None:
+        """Add a finding for a rule that the others keep from deciding."""
+        at, path = self._condition(0, 0)
+        self.findings.add(REACH[found.kind], at, path, found.message, severity="warning")
 
     def _tell(self, remark: Remark, is_allowed: bool) -> None:
         at, path = self._place(remark)
