@@ -5,13 +5,22 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from service.cli.env_file import env_file_option
+
 START, RULES, REVIEW, RUN, SET_UP = "Start", "Rules", "Review by hand", "Run", "Set up"
 SECTIONS = (START, RULES, REVIEW, RUN, SET_UP)
 OTHER = "Commands"
+WITHOUT_SETTINGS = ("demo", "sandbox", "schema")
 
 
 class Sections(TyperGroup):
-    """Lists commands below the section that each was registered with."""
+    """Lists commands below the section that each was registered with, and gives each the option ``--env-file``."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        for name, command in self.commands.items():
+            if not isinstance(command, TyperGroup) and name not in WITHOUT_SETTINGS:
+                command.params.append(env_file_option())
 
     def list_commands(self, ctx: Any) -> list[str]:
         del ctx

@@ -1,8 +1,12 @@
 """``autoreview sandbox``: the simulated Prolific."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 
 import typer
+
+TARGET = "http://127.0.0.1:8080/webhooks/prolific"
 
 
 def sandbox(
@@ -13,6 +17,14 @@ def sandbox(
         str | None, typer.Option(help="Where to send webhooks without a subscription.")
     ] = None,
     secret: Annotated[str, typer.Option(help="The secret that signs webhooks.")] = "sandbox-secret",  # noqa: S107
+    write_env: Annotated[
+        Path | None,
+        typer.Option(
+            "--write-env",
+            metavar="FILE",
+            help="Write all settings for a service beside it, for `serve --env-file`; webhooks go to that service.",
+        ),
+    ] = None,
     participants: Annotated[
         int, typer.Option(min=0, help="Number of participants who take part once it runs.")
     ] = 0,
@@ -28,6 +40,10 @@ def sandbox(
     from service.telemetry.log import configure_logs
 
     configure_logs(form="console", level="info")
+    guide = None
+    if write_env:
+        webhook_url = webhook_url or TARGET
+        guide = _writer(write_env, token, secret, webhook_url)
     asyncio.run(
         run_sandbox(
             host,
@@ -38,5 +54,42 @@ def sandbox(
             participants=participants,
             time_scale=time_scale,
             seed=seed,
+            guide=guide,
         ),
     )
+
+
+def _writer(file: Path, token: str, secret: str, webhook_url: str) -> Callable[[str], str]:
+    """Return what writes the settings once the sandbox's address is known, and says what to do with them."""
+    import secrets
+    from urllib.parse import urlsplit
+
+    from service.cli.env_file import check_replaceable, write_env_file
+    from service.shipped import shipped
+    from service.web.address import WEBHOOK_PATH
+
+    check_replaceable(file)
+    service = webhook_url.removesuffix(WEBHOOK_PATH)
+    evidence_token = secrets.token_urlsafe(16)
+    settings = {
+        "PROLIFIC_TOKEN": token,
+        "WEBHOOK_SECRETS": secret,
+        "ADMIN_TOKEN": secrets.token_urlsafe(16),
+        "EVIDENCE_TOKEN": evidence_token,
+        "RULES_DIR": str(shipped("rules")),
+        "DATA_DIR": str(Path(".autoreview/sandbox").absolute()),
+        "PUBLIC_URL": service,
+        "PORT": str(urlsplit(service).port or 80),
+        "MODE": "live",
+    }
+
+    def guide(base_url: str) -> str:
+        write_env_file(file, {"PROLIFIC_URL": base_url, **settings})
+        said = '{"attention_failed": 0, "consented": true, "finished": true, "gibberish": 0.0}'
+        return f"""  The settings for a service are in {file}. Start it in a second shell:
+    autoreview serve --env-file {file}
+  Once somebody finished the first study (below), send what the survey knows, and see the decision:
+    curl -s -X PUT {service}/evidence/survey/SUBMISSION -H 'Authorization: Bearer {evidence_token}' -d '{said}'
+    autoreview decisions list --env-file {file}"""
+
+    return guide

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Callable, Generator
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -85,8 +85,12 @@ async def run_sandbox(
     time_scale: float = 1.0,
     seed: int | None = None,
     push: PushEvidence | None = None,
+    guide: Callable[[str], str] | None = None,
 ) -> None:
-    """Run the simulated Prolific until SIGTERM or SIGINT: the command ``autoreview sandbox``."""
+    """Run the simulated Prolific until SIGTERM or SIGINT: the command ``autoreview sandbox``.
+
+    ``guide`` returns how to point the service at it; it is called with its address, once it listens.
+    """
     if webhook_url and not secret:
         raise ValueError("a webhook URL needs the secret that its receiver knows")
     state = shipped_state(time_scale=time_scale, seed=seed)
@@ -95,22 +99,33 @@ async def run_sandbox(
     people = population(participants, state.random)
     stop = _stop_signal()
     async with running(create_app(state, token=token), host, port) as base_url:
-        print(welcome(base_url, token), flush=True)
+        print(welcome(base_url, token, guide(base_url) if guide else None), flush=True)
         crowd = asyncio.create_task(simulate(state, people, push=push))
         await stop.wait()
         crowd.cancel()
         await asyncio.gather(crowd, return_exceptions=True)
 
 
-def welcome(base_url: str, token: str) -> str:
+def welcome(base_url: str, token: str, guide: str | None = None) -> str:
+    """Return what to type next. ``guide`` tells how to start the service; by default, with settings typed by hand."""
     shown = token if token == DEFAULT_ACCESS else "<the sandbox's token>"
     finished = f'{{"study_id": "{STROOP}", "entered_code": "C0L0UR12", "time_taken": 700}}'
     fault = '{"endpoint": "transition", "status": 503, "share": 0.2, "count": null, "seconds": 60}'
     quirks = '{"page_cap": 20, "ignores_status": true, "looping_next": true}'
+    guide = (
+        guide
+        or f"""  Point the service at it, in a second shell. With `--write-env FILE` the sandbox writes these settings to a file:
+    export AUTOREVIEW_PROLIFIC_URL={base_url} AUTOREVIEW_PROLIFIC_TOKEN={shown}
+    export AUTOREVIEW_ADMIN_TOKEN=sandbox-admin AUTOREVIEW_EVIDENCE_TOKEN=sandbox-evidence AUTOREVIEW_MODE=live
+    autoreview connect --url http://127.0.0.1:8080 --out sandbox-secret
+    export AUTOREVIEW_WEBHOOK_SECRETS_FILE=sandbox-secret
+    autoreview serve"""
+    )
     return f"""The simulated Prolific listens on {base_url}
 
-  Point the service at it:
-    export AUTOREVIEW_PROLIFIC_URL={base_url} AUTOREVIEW_PROLIFIC_TOKEN={shown}
+{guide}
+  Its studies, with the codes that participants enter:
+{_studies()}
   Let somebody finish a study:
     curl -s {base_url}/sandbox/submissions/ -d '{finished}'
   See it as the API shows it, and what was done to it:
@@ -122,6 +137,18 @@ def welcome(base_url: str, token: str) -> str:
     curl -s {base_url}/sandbox/quirks/ -d '{quirks}'
 
 Stop with Ctrl-C."""
+
+
+def _studies() -> str:
+    return "\n".join(
+        f"    {study['id']}  {study['name']}: "
+        + ", ".join(
+            f"{code['code']} ({code['code_type']})"
+            for code in study["completion_codes"]
+            if code["actor"] == "participant"
+        )
+        for study in SHIPPED
+    )
 
 
 def _stop_signal() -> asyncio.Event:

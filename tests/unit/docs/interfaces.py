@@ -46,7 +46,7 @@ def commands() -> dict[str, set[str]]:
                 yield from walk(one, f"{path} {name}")
         else:
             options = {option for one in command.params for option in one.opts if option.startswith("-")}
-            yield path, options - {"--help", "-h"}
+            yield path, options - {"--help", "-h", "--env-file"}
 
     return dict(walk(typer.main.get_command(app), "autoreview"))
 
