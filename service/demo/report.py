@@ -1,7 +1,10 @@
 """The report at the end of the rehearsal."""
 
+import sys
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
+from shutil import which
 from typing import Any
 
 from rich.table import Table
@@ -85,13 +88,21 @@ def _rules(figures: dict[str, Any]) -> Table:
     return table
 
 
+def _program() -> str:
+    """Return how to call this program in the shell of the reader, where its environment may not be active."""
+    own = Path(sys.executable).with_name("autoreview")
+    if which("autoreview") == str(own) or not own.exists():
+        return "autoreview"
+    return str(own.relative_to(Path.cwd()) if own.is_relative_to(Path.cwd()) else own)
+
+
 def where_next(place: Place, prolific_url: str, *, keep: bool) -> None:
     """Print what to look at next."""
     out = console()
     out.print("\nWhere to look next")
     out.print(text(f"  the rules that decided   {shipped('rules')}"))
     out.print(text(f"  the service's log        {place.log_file}"))
-    out.print(text(f"  all decisions            AUTOREVIEW_DATA_DIR={FOLDER} autoreview decisions list"))
+    out.print(text(f"  all decisions            AUTOREVIEW_DATA_DIR={FOLDER} {_program()} decisions list"))
     out.print("  your own first rules     rules/README.md")
     if keep:
         out.print(text(f"  the service, still up    {place.url}/readyz?verbose"))

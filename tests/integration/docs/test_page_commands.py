@@ -19,9 +19,13 @@ MADE = "It sets up the environment in which the tests run."
 CI = "CI runs it, see .ci/run."
 CLUSTER = "It needs a cluster. The chart's own tests render and validate what it installs."
 NETWORK = "It downloads packages. The tests of the locks check what it makes or installs."
+SANDBOX = "tests/integration/cli/test_first_hour.py runs it, on ports that are free."
 NOT_RUN = {
     "make setup": MADE,
     "source .venv/bin/activate": MADE,
+    "autoreview sandbox --write-env sandbox.env": SANDBOX,
+    "autoreview serve --env-file sandbox.env": SANDBOX,
+    "autoreview decisions list --env-file sandbox.env": SANDBOX,
     "make demo": "tests/integration/cli/test_demo.py runs the demo, with fewer participants.",
     "make test": "It is the run of these tests.",
     "make acceptance": "It is the run of the long ones.",

