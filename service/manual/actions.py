@@ -44,7 +44,7 @@ class _PersonTexts:
         except ValueError as error:
             raise wrong(Code.BAD_VALUE, str(error)) from None
 
-    told = text
+    participant_text = text
 
     def message(self, value: object) -> str:
         text = self.text(value)

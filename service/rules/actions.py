@@ -47,8 +47,8 @@ class PlannedAction:
                 texts = (reason,)
             case _:
                 assert_never(action)
-        told = Template.parse(also.message) if also and also.message is not None else None
-        return cls(action, tuple(Template.parse(text) for text in texts), also, told)
+        beside = Template.parse(also.message) if also and also.message is not None else None
+        return cls(action, tuple(Template.parse(text) for text in texts), also, beside)
 
     @property
     def facts(self) -> tuple[str, ...]:

@@ -103,7 +103,7 @@ def _typed(is_int: bool, value: float) -> Iterator[int | float]:
 
 
 def fineness(value: float) -> float:
-    """Return the step that people still tell apart at a value: 0.001 at 4, 0.1 at 180."""
+    """Return the smallest step that people distinguish at a value: 0.001 at 4, 0.1 at 180."""
     return 10.0 ** (math.floor(math.log10(abs(value))) - 3) if value else FINEST
 
 

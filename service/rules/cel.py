@@ -32,7 +32,7 @@ class Problem(NamedTuple):
     message: str
 
 
-class NotCompiled(Exception):  # caught where conditions are read and told as findings
+class NotCompiled(Exception):  # becomes findings where conditions are read
     def __init__(self, problems: list[Problem]) -> None:
         self.problems = problems
         super().__init__(problems[0].message)
@@ -73,7 +73,7 @@ class Program:
 class Environment:
     """Compiles conditions over facts of known types.
 
-    A fact of no known type (its declaration has an error) takes any, so that one error isn't told twice.
+    A fact without a known type (its declaration has an error) accepts any, so that one error is reported once.
     """
 
     def __init__(self, types: Mapping[str, FieldType | None]) -> None:

@@ -66,8 +66,8 @@ def unfilled(text: str) -> str | None:
     return None
 
 
-def _parsed(kind: FieldType, said: str) -> Plain | None:
-    text = said.strip()
+def _parsed(kind: FieldType, raw: str) -> Plain | None:
+    text = raw.strip()
     match kind:
         case FieldType.INT:
             return int(text) if WHOLE.fullmatch(text) and abs(int(text)) < INT_BOUND else None
@@ -76,7 +76,7 @@ def _parsed(kind: FieldType, said: str) -> Plain | None:
         case FieldType.BOOL:
             return BOOLS.get(text.lower())
         case FieldType.STRING | FieldType.TIMESTAMP:
-            return said
+            return raw
 
 
 def _described(value: object) -> str:

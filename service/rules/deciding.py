@@ -45,12 +45,12 @@ def decide(
     doubts = [sentences.cannot_rule_out(asked.rule.name, asked.why) for asked in proposal.unknown]
     text_doubt = sentences.text_lacks(proposal.rule, missing, sheet) if missing else None
     if to_come and (doubts or text_doubt):
-        said = [*doubts, text_doubt] if text_doubt else doubts
-        return _held(proposal, sheet, Guard.WAITING, sentences.waiting(to_come, said))
+        reasons = [*doubts, text_doubt] if text_doubt else doubts
+        return _held(proposal, sheet, Guard.WAITING, sentences.waiting(to_come, reasons))
     blocking = [asked for asked in proposal.unknown if asked.rule.blocks(proposal.plan.outcome)]
     if blocking:
-        said = [sentences.cannot_rule_out(asked.rule.name, asked.why) for asked in blocking]
-        return _held(proposal, sheet, Guard.UNDECIDABLE, sentences.undecidable(said))
+        reasons = [sentences.cannot_rule_out(asked.rule.name, asked.why) for asked in blocking]
+        return _held(proposal, sheet, Guard.UNDECIDABLE, sentences.undecidable(reasons))
     if text_doubt:
         return _held(proposal, sheet, Guard.MESSAGE, sentences.held_by_text(text_doubt))
     action = proposal.plan.filled(sheet) if proposal.plan.texts else proposal.plan.action

@@ -82,7 +82,7 @@ class Source:
 
     @property
     def declaration(self) -> str:
-        """A short hash of all that decides what comes of asking the source."""
+        """Return a short hash of everything that the answer of the source depends on."""
         asked = (self.origin, self.url, self.query, self.file, self.key, sorted(self.map.items()))
         declared = repr((self.name, sorted(self.fields.items()), asked))
         return hashlib.sha256(declared.encode()).hexdigest()[:16]

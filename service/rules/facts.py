@@ -72,7 +72,7 @@ def _is_storable(text: str) -> bool:
 
 
 def parse_time(text: str) -> datetime | None:
-    """An ISO 8601 time with an offset, in UTC; a time without one is nobody's time."""
+    """Return an ISO 8601 time with an offset in UTC. A time without an offset is refused."""
     try:
         moment = datetime.fromisoformat(text)
         return moment.astimezone(UTC) if moment.tzinfo else None
@@ -128,9 +128,9 @@ def _from_browsers(facts: Facts, types: Mapping[str, FieldType]) -> frozenset[st
     found = evidence.items() if isinstance(evidence, dict) else ()
     return frozenset(
         source
-        for source, said in found
-        if isinstance(said, dict)
-        and said.get(ORIGIN) == EvidenceOrigin.BROWSER
+        for source, given in found
+        if isinstance(given, dict)
+        and given.get(ORIGIN) == EvidenceOrigin.BROWSER
         and f"evidence.{source}.{ORIGIN}" not in types
     )
 

@@ -28,7 +28,7 @@ from service.rules.prolific_ids import SHAPE, is_id
 from service.rules.rule import Quantifier, Result, Rule, When
 from service.rules.rulefile import RuleFile, groups_read
 
-PAID_AFTER = timedelta(days=21)  # Prolific approves what nobody reviewed by then
+PAID_AFTER = timedelta(days=21)  # then Prolific approves submissions without a review
 OTHERWISE = {
     Outcome.APPROVE: PlannedAction(Approve()),
     Outcome.HOLD: PlannedAction(Hold(sentences.NO_RULE_MATCHED)),
@@ -54,7 +54,7 @@ def read_file(path: str, content: bytes, findings: Findings) -> tuple[RuleFile |
     head, rules, tests = parts.head(), parts.rules(), parts.tests()
     if head is None or findings.has_errors:
         return None, claims
-    evidence = {name: _source(name, said) for name, said in head.evidence.items()}
+    evidence = {name: _source(name, parsed) for name, parsed in head.evidence.items()}
     fallback = OTHERWISE[head.otherwise]
     file = RuleFile(
         path=path,
@@ -139,8 +139,8 @@ def _items(node: Node | None) -> list[Node]:
 
 
 def _kind(node: Node) -> FieldType | None:
-    said = node.value if isinstance(node, Scalar) else ""
-    return FieldType(said) if said in EVIDENCE_TYPES else None
+    parsed = node.value if isinstance(node, Scalar) else ""
+    return FieldType(parsed) if parsed in EVIDENCE_TYPES else None
 
 
 def _observes(node: Node | None) -> bool:
@@ -171,14 +171,14 @@ class FileReader:
             }
             tree = document.Mapping(tree.start, entries)
         head = read(File, tree, "", self.reading, self.findings)
-        self._tell_strange_ids()
+        self._check_ids()
         if head and head.hold_at_most and head.hold_at_most > PAID_AFTER:
             _, node, path = find(tree, "", ("hold_at_most",))
             message = f"has no effect: Prolific itself pays on day {PAID_AFTER.days}"
             self.findings.add(Code.NO_EFFECT, node.start, path, message, severity="warning")
         return head
 
-    def _tell_strange_ids(self) -> None:
+    def _check_ids(self) -> None:
         """Add a finding for each study id that Prolific can't have: no submission will ever be one of its study."""
         for study, at in self.reading.claims.ids.items():
             if not is_id(study):
@@ -196,31 +196,31 @@ class FileReader:
             if always is not None:
                 message = f"is never asked: ‘{always}’ before it always matches"
                 self.findings.add(Code.UNREACHABLE, node.start, path, message)
-            told = len(self.findings.found)
+            before = len(self.findings.found)
             self._refuse_same_name(node, path, lines)
-            said = read(rule_model.Rule, node, path, self.reading, self.findings)
-            if said is None:
+            parsed = read(rule_model.Rule, node, path, self.reading, self.findings)
+            if parsed is None:
                 continue
-            rule = _rule(said)
-            if len(self.findings.found) == told:  # a rule with errors is put right first
-                report = RuleReport(self.findings, node, path, said.because or "", self.reading.browser)
+            rule = _rule(parsed)
+            if len(self.findings.found) == before:  # the author corrects a rule's errors first
+                report = RuleReport(self.findings, node, path, parsed.because or "", self.reading.browser)
                 report.judge(rule)
-                report.tell_unbounded(rule)
-                report.tell_impossible(rule)
+                report.check_unbounded(rule)
+                report.check_impossible(rule)
             rules.append(rule)
             paths[rule.name] = (node, path)
             if always is None and not rule.is_observed and self._always_matches(rule):
                 always = rule.name
         if not self.findings.has_errors:
-            self._tell_reach(rules, paths)
+            self._add_reach(rules, paths)
         return tuple(rules)
 
-    def _tell_reach(self, rules: list[Rule], paths: Mapping[str, tuple[Node, str]]) -> None:
+    def _add_reach(self, rules: list[Rule], paths: Mapping[str, tuple[Node, str]]) -> None:
         """Add a finding for each rule that the others keep from deciding."""
         types = {fact: kind for fact, kind in self.reading.types.items() if kind}
         for found in Reach(rules, types, self.reading.conditions.environment).findings():
             node, path = paths[found.rule.name]
-            RuleReport(self.findings, node, path).tell_reach(found)
+            RuleReport(self.findings, node, path).add_reach(found)
 
     def _refuse_same_name(self, rule: Node, path: str, lines: dict[str, int]) -> None:
         node = _at(rule, "name")
@@ -244,39 +244,41 @@ class FileReader:
         return tuple(_case(line, test) for line, test in tests if test)
 
 
-def _source(name: str, said: source_model.Source) -> Source:
-    signed = said.signature
+def _source(name: str, parsed: source_model.Source) -> Source:
+    signed = parsed.signature
     return Source(
         name=name,
-        fields=said.fields_,
-        wait=said.wait,
-        origin=said.origin,
-        key=said.key,
-        map=said.map,
+        fields=parsed.fields_,
+        wait=parsed.wait,
+        origin=parsed.origin,
+        key=parsed.key,
+        map=parsed.map,
         signature=Signature(signed.header, signed.prefix, signed.encoding) if signed else None,
-        cors=tuple(said.cors or ()),
-        url=said.url,
-        query=said.query,
-        file=said.file,
-        retry_every=said.retry_every or RETRY_EVERY,
+        cors=tuple(parsed.cors or ()),
+        url=parsed.url,
+        query=parsed.query,
+        file=parsed.file,
+        retry_every=parsed.retry_every or RETRY_EVERY,
     )
 
 
-def _rule(said: rule_model.Rule) -> Rule:
-    if isinstance(said.when, rule_model.Conditions):
-        [(quantifier, conditions)] = [(key, value) for key, value in said.when if value]
+def _rule(parsed: rule_model.Rule) -> Rule:
+    if isinstance(parsed.when, rule_model.Conditions):
+        [(quantifier, conditions)] = [(key, value) for key, value in parsed.when if value]
         when = When.of(Quantifier(quantifier), tuple(conditions))
     else:
-        when = When.of(Quantifier.ALL, (said.when,))
+        when = When.of(Quantifier.ALL, (parsed.when,))
     return Rule(
-        name=said.name,
+        name=parsed.name,
         when=when,
-        plan=PlannedAction.of(said.action(), AlsoActions(**said.also.model_dump()) if said.also else None),
-        tag=said.tag,
-        recheck_after=said.recheck_after,
-        skips_unknown=said.if_unknown is not None,
-        allow=frozenset(said.allow or ()),
-        is_observed=said.observe,
+        plan=PlannedAction.of(
+            parsed.action(), AlsoActions(**parsed.also.model_dump()) if parsed.also else None
+        ),
+        tag=parsed.tag,
+        recheck_after=parsed.recheck_after,
+        skips_unknown=parsed.if_unknown is not None,
+        allow=frozenset(parsed.allow or ()),
+        is_observed=parsed.observe,
     )
 
 

@@ -10,7 +10,7 @@ LARGEST = 1024 * 1024  # bytes of one file
 LOOKALIKE = re.compile(r"\.ya?ml(\.(txt|rtf|docx?))?\Z", re.IGNORECASE)
 
 
-class NotAllowed(Exception):  # caught where files are read and told as a finding
+class NotAllowed(Exception):  # becomes a finding where files are read
     """The file is none that rules are read from; the message says why."""
 
 

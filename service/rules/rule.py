@@ -1,4 +1,4 @@
-"""One rule, and what comes of asking it."""
+"""One rule, and the result of evaluating it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -33,7 +33,7 @@ class RuleFile:
     """``path`` is the file's name in its folder, ``hash`` SHA-256 of its bytes.
 
     ``studies`` are the ids it claims, None for all that no other file names; ``mode`` None: the service's.
-    ``hold_at_most`` is a minute or more, None: as long as nobody decides. ``groups`` are those of ``stats`` and
+    ``hold_at_most`` is a minute or more, None: until a person decides. ``groups`` are those of ``stats`` and
     ``participant`` that its decisions can rest on.
     """
 
@@ -68,7 +68,7 @@ class RuleFile:
         return decide(self.rules, self.fallback, sheet, bound, to_come)
 
     def outcome(self, sheet: FactSheet) -> Outcome:
-        """Return what comes of the rules, their own guards and policy; the other guards look at the world."""
+        """Return the verdict of the rules, their own guards and policy. Other guards need the circumstances."""
         return self.judge(sheet)[1]
 
     def judge(self, sheet: FactSheet) -> tuple[Verdict, Outcome]:

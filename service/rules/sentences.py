@@ -34,9 +34,9 @@ def skipped(rules: Iterable[str]) -> str:
 
 
 def observed(why: str, would: Outcome | None) -> str:
-    """What the trace says of a rule that is only observed."""
-    said = f": it would {would.replace('_', ' ')}" if would else ""
-    return f"{why} Only observed{said}."
+    """Return the trace's text for a rule that is only observed."""
+    effect = f": it would {would.replace('_', ' ')}" if would else ""
+    return f"{why} Only observed{effect}."
 
 
 def waiting(sources: Iterable[str], doubts: Iterable[str]) -> str:
@@ -75,15 +75,15 @@ def seen(values: Mapping[str, Plain | None]) -> str:
     """What a rule saw, as a sentence."""
     if not values:
         return "it asks for no fact."
-    return f"{_listed([_said(name, value) for name, value in values.items()])}."
+    return f"{_listed([_described(name, value) for name, value in values.items()])}."
 
 
-def _said(name: str, value: Plain | None) -> str:
-    return f"{name} was {_shown(value)}" if isinstance(value, str) else _said_of_a_number(name, value)
+def _described(name: str, value: Plain | None) -> str:
+    return f"{name} was {_shown(value)}" if isinstance(value, str) else _described_number(name, value)
 
 
 @lru_cache(maxsize=1024, typed=True)  # many rules read the same facts; 1, 1.0 and true are not the same
-def _said_of_a_number(name: str, value: float | None) -> str:
+def _described_number(name: str, value: float | None) -> str:
     return f"{name} is missing" if value is None else f"{name} was {_shown(value)}"
 
 
@@ -99,9 +99,9 @@ def seen_values(values: Mapping[str, Plain | None]) -> str:
 
 def unknowable(missing: Iterable[str], errors: Iterable[str], sheet: FactSheet) -> str:
     names = list(missing)
-    said = [missing_facts(names, sheet)] if names else []
-    said += [f"the condition can't be evaluated ({error})" for error in errors]
-    return f"{'; '.join(said)}."
+    parts = [missing_facts(names, sheet)] if names else []
+    parts += [f"the condition can't be evaluated ({error})" for error in errors]
+    return f"{'; '.join(parts)}."
 
 
 def missing_facts(names: Iterable[str], sheet: FactSheet) -> str:
@@ -112,9 +112,9 @@ def missing_facts(names: Iterable[str], sheet: FactSheet) -> str:
     sources = dict.fromkeys(name.split(".")[1] for name in absent if name.startswith("evidence."))
     problems = [f"{source}: {sheet.problems[source]}" for source in sources if source in sheet.problems]
     why = f" ({'; '.join(problems)})" if problems else ""
-    said = [f"{_listed(absent)} {_are(absent)} missing{why}"] if absent else []
-    said += [f"{_listed(long)} {_are(long)} over {LONGEST_FACT:,} characters"] if long else []
-    return " and ".join(said)
+    parts = [f"{_listed(absent)} {_are(absent)} missing{why}"] if absent else []
+    parts += [f"{_listed(long)} {_are(long)} over {LONGEST_FACT:,} characters"] if long else []
+    return " and ".join(parts)
 
 
 def _are(names: list[str]) -> str:

@@ -44,7 +44,7 @@ class Case:
         return nested({**flat, **self.given})
 
     def _times(self) -> dict[str, Plain | None]:
-        """Time taken, pace and the times agree, whichever of them is given."""
+        """Compute time taken, pace and the times from those that are given, so that they agree."""
         minutes = self._number("study.estimated_completion_time", 10.0)
         seconds = self._number("submission.time_taken", self._number("submission.pace", 1.0) * minutes * 60)
         pace = seconds / (minutes * 60) if minutes else 1.0

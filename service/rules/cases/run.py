@@ -103,7 +103,7 @@ def _came(verdict: Verdict, guard: tuple[str, str] | None) -> dict[str, Any]:
 
 
 def _message(action: Action) -> str | None:
-    """What people are told."""
+    """Return the texts for participants."""
     match action:
         case Approve():
             return None

@@ -13,9 +13,9 @@ from service.rules.format.findings import Code, shortened
 from service.rules.format.values import (
     TEXT_SCHEMA,
     Closed,
+    ParticipantText,
     Reads,
     Text,
-    Told,
     described,
     detail,
     is_null,
@@ -65,7 +65,7 @@ class Reject(Closed):
 class RequestReturn(Closed):
     """Ask to return it, unpaid."""
 
-    reasons: Annotated[list[Told], listed("texts", example='reasons: ["{}"]')] = Field(
+    reasons: Annotated[list[ParticipantText], listed("texts", example='reasons: ["{}"]')] = Field(
         description="Sent to the participant.",
         examples=[["Withdrew consent."]],
         json_schema_extra={"minItems": 1},
@@ -73,8 +73,8 @@ class RequestReturn(Closed):
 
     @classmethod
     def refusal(cls, given: object) -> str:
-        said = shortened(given.value) if isinstance(given, Scalar) and not given.is_null else "…"
-        return f'{super().refusal(given)}: write `request_return: {{reasons: ["{said}"]}}`'
+        entered = shortened(given.value) if isinstance(given, Scalar) and not given.is_null else "…"
+        return f'{super().refusal(given)}: write `request_return: {{reasons: ["{entered}"]}}`'
 
     def action(self) -> Action:
         return decision.RequestReturn(tuple(self.reasons))
@@ -94,21 +94,21 @@ class Complete(Closed):
     percentage_of_reward: Annotated[float, number_from(*PERCENTAGES)] | None = Field(
         None, description="For codes with dynamic payment."
     )
-    message_to_participant: Told | None = Field(
+    message_to_participant: ParticipantText | None = Field(
         None, description="Sent to the participant.", examples=["Thank you."]
     )
 
     @classmethod
     def refusal(cls, given: object) -> str:
-        said = shortened(given.value) if isinstance(given, Scalar) and not given.is_null else "…"
-        return f"{super().refusal(given)}: write `complete: {{code_type: {said}}}`"
+        entered = shortened(given.value) if isinstance(given, Scalar) and not given.is_null else "…"
+        return f"{super().refusal(given)}: write `complete: {{code_type: {entered}}}`"
 
     @classmethod
     def together(cls, given: dict[str, Any]) -> Iterable[InitErrorDetails]:
-        said = [key for key in ("code_type", "code") if given.get(key) is not None]
-        if not said:
+        entered = [key for key in ("code_type", "code") if given.get(key) is not None]
+        if not entered:
             yield detail(wrong(Code.MISSING_KEY, "needs code_type or code"))
-        if len(said) > 1:
+        if len(entered) > 1:
             yield detail(wrong(Code.BAD_VALUE, "has both: code_type or code, one of them"))
 
     def action(self) -> Action:
@@ -129,7 +129,7 @@ class Actions(Closed):
     reject: Reject | None = None
     request_return: RequestReturn | None = None
     complete: Complete | None = None
-    hold: Told | None = Field(
+    hold: ParticipantText | None = Field(
         None,
         description="What a person should look at.",
         examples=["Unknown code; look at the data."],

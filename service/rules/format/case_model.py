@@ -68,7 +68,7 @@ class Expect(Closed):
         Field(None, description="Which rule decides; null: otherwise.")
     )
     reason: Text | None = Field(None, description="Stands in the decision's sentence.")
-    message: Text | None = Field(None, description="Stands in what people are told.")
+    message: Text | None = Field(None, description="Occurs in the text for the participant.")
     category: Annotated[str, one_of(REJECTION_CATEGORIES, or_null=True)] | None = Field(
         None, description="Of the rejection."
     )
@@ -96,8 +96,8 @@ class Expect(Closed):
 
     @classmethod
     def refusal(cls, given: object) -> str:
-        said = given.value if isinstance(given, Scalar) and given.value in OUTCOMES else "approve"
-        return f"{super().refusal(given)}: write `expect: {{outcome: {said}}}`"
+        entered = given.value if isinstance(given, Scalar) and given.value in OUTCOMES else "approve"
+        return f"{super().refusal(given)}: write `expect: {{outcome: {entered}}}`"
 
     @classmethod
     def together(cls, given: dict[str, Any]) -> Iterable[InitErrorDetails]:

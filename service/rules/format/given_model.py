@@ -46,10 +46,10 @@ def _fact(kind: FieldType | None, value: object) -> Any:
             return _timestamp(text(value))
 
 
-def _timestamp(said: str) -> str:
-    if typed(FieldType.TIMESTAMP, said) is None:
-        raise wrong(Code.BAD_VALUE, f"`{said}` is no time; write it like 2026-01-31T09:00:00Z")
-    return said
+def _timestamp(entered: str) -> str:
+    if typed(FieldType.TIMESTAMP, entered) is None:
+        raise wrong(Code.BAD_VALUE, f"`{entered}` is no time; write it like 2026-01-31T09:00:00Z")
+    return entered
 
 
 FACT_SCHEMAS = {
@@ -71,16 +71,16 @@ class Group(Closed):
         return wrong(Code.UNKNOWN_NAME, unknown_fact(f"{cls.__name__}.{key}", context.types), key=True)
 
 
-def _field(kind: FieldType | None, said: str | None = None) -> Any:
+def _field(kind: FieldType | None, entered: str | None = None) -> Any:
     """Return the field of a model for a fact."""
     reads = Reads(lambda value, _: _fact(kind, value), FACT_SCHEMAS[kind] if kind else {})
-    return Annotated[Any, reads], Field(None, description=said)
+    return Annotated[Any, reads], Field(None, description=entered)
 
 
 def _described(fact: str) -> Any:
     about = CATALOGUE[fact]
-    said = f"{about.meaning} ({about.unit})" if about.unit else about.meaning
-    return _field(FACTS[fact], said)
+    entered = f"{about.meaning} ({about.unit})" if about.unit else about.meaning
+    return _field(FACTS[fact], entered)
 
 
 def _group(name: str) -> Any:
@@ -90,7 +90,7 @@ def _group(name: str) -> Any:
 
 
 class SourcesGiven(Closed):
-    """What each source said."""
+    """The evidence of each source."""
 
     @classmethod
     def unknown(cls, key: str, context: Any) -> PydanticCustomError:
@@ -116,18 +116,20 @@ def evidence_model(types: Mapping[str, FieldType | None], sources: Iterable[str]
 _GROUPS = dict.fromkeys(fact.partition(".")[0] for fact in FACTS if "." in fact)
 
 
-def _said_of(value: object, info: ValidationInfo) -> Any:
+def _evidence_given(value: object, info: ValidationInfo) -> Any:
     context: Any = info.context
     return context.evidence(value)
 
 
-SAID = Reads(_said_of, {"type": "object", "additionalProperties": {"type": ["object", "null"]}})
+EVIDENCE_GIVEN = Reads(
+    _evidence_given, {"type": "object", "additionalProperties": {"type": ["object", "null"]}}
+)
 _GIVEN: Any = {
     **{name: _group(name) for name in _GROUPS},
     "now": _described("now"),
     "evidence": (
-        Annotated[Any, SAID],
-        Field(None, description="What each source said; `received: null`: it may still come."),
+        Annotated[Any, EVIDENCE_GIVEN],
+        Field(None, description="The evidence of each source; `received: null`: it may still come."),
     ),
     CODES: (
         Annotated[list[Text], listed("code types", least=0)],

@@ -40,11 +40,11 @@ OTHERWISE = (Outcome.APPROVE.value, Outcome.HOLD.value)
 
 
 def _otherwise(value: object) -> Outcome:
-    said = text(value)
-    if said in {outcome.value for outcome in Outcome} - {*OTHERWISE}:
-        message = f"`{said}` is none of {', '.join(OTHERWISE)}: a participant is never refused because no rule matched"
+    entered = text(value)
+    if entered in {outcome.value for outcome in Outcome} - {*OTHERWISE}:
+        message = f"`{entered}` is none of {', '.join(OTHERWISE)}: a participant is never refused because no rule matched"
         raise wrong(Code.BAD_VALUE, message)
-    return Outcome(chosen(said, OTHERWISE))
+    return Outcome(chosen(entered, OTHERWISE))
 
 
 STUDIES = {
@@ -83,7 +83,7 @@ class File(Closed):
     )
     mode: Annotated[Mode, one_of(list(Mode))] | None = Field(
         None,
-        description="How much of what is decided is applied: this or the service's, whichever is less.",
+        description="Which decisions are applied: this mode or the service's, the lesser of the two.",
     )
     evidence: Annotated[
         dict[Name, Source], keyed("survey: {from: push, fields: {attention_failed: int}}")

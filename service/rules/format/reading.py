@@ -52,22 +52,22 @@ class Reading:
     def text(self, value: object) -> str:
         return values.text(value)
 
-    def told(self, value: object) -> str:
-        said = values.text(value)
-        self._parsed(said)
-        return said
+    def participant_text(self, value: object) -> str:
+        entered = values.text(value)
+        self._parsed(entered)
+        return entered
 
     def message(self, value: object) -> str:
-        said = values.text(value)
-        length = len(self._parsed(said).own_text)
+        entered = values.text(value)
+        length = len(self._parsed(entered).own_text)
         if length < MESSAGE_LENGTH:
             message = f"Prolific requires {MESSAGE_LENGTH} characters or more; without what is filled in these are {length}"
             raise wrong(Code.MESSAGE_TOO_SHORT, message)
-        return said
+        return entered
 
-    def _parsed(self, said: str) -> Template:
+    def _parsed(self, entered: str) -> Template:
         try:
-            template = Template.parse(said)
+            template = Template.parse(entered)
         except TemplateError:
             message = "a brace stands alone: `{fact}` fills in a fact, `{{` and `}}` are braces themselves"
             raise wrong(Code.TEMPLATE, message) from None
@@ -98,10 +98,10 @@ class Reading:
             self.claims.everything = value.start
             return None
         if not isinstance(value, list):
-            said = (
+            entered = (
                 value.value if isinstance(value, Scalar) and not value.is_null else "60aca280709ee40ec37d4885"
             )
-            ids = ", ".join(said.replace(",", " ").split())
+            ids = ", ".join(entered.replace(",", " ").split())
             raise refused(value, "a list of ids, or `all`", f": write `studies: [{shortened(ids)}]`")
         if not value:
             raise wrong(Code.EMPTY, "an empty list; it needs study ids")
@@ -129,9 +129,9 @@ class Reading:
 
     def evidence(self, given: object) -> dict[str, Any]:
         """Return what a test gives of each source, by source and field; a source that is null has not answered."""
-        said = self._evidence_model.model_validate(given, context=self)
+        entered = self._evidence_model.model_validate(given, context=self)
         return {
-            name: value for name, value in said.model_dump(exclude_unset=True).items() if value is not None
+            name: value for name, value in entered.model_dump(exclude_unset=True).items() if value is not None
         }
 
     @cached_property

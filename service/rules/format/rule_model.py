@@ -15,9 +15,9 @@ from service.rules.format.values import (
     Closed,
     Duration,
     Flag,
+    ParticipantText,
     Reads,
     Text,
-    Told,
     detail,
     listed,
     one_of,
@@ -89,11 +89,11 @@ class Conditions(Closed):
 
     @classmethod
     def together(cls, given: dict[str, Any]) -> Iterable[InitErrorDetails]:
-        said = [key for key in given if key in list(Quantifier)]
+        quantifiers = [key for key in given if key in list(Quantifier)]
         if not given:
             yield detail(wrong(Code.EMPTY, "is empty: it needs all, any or none"))
-        if len(said) > 1:
-            message = f"one of all, any and none, not {' and '.join(said)} together"
+        if len(quantifiers) > 1:
+            message = f"one of all, any and none, not {' and '.join(quantifiers)} together"
             yield detail(wrong(Code.BAD_VALUE, message))
 
 
@@ -104,7 +104,7 @@ class Also(Closed):
 
     add_to_group: Text | None = Field(None, description="The id of a participant group of Prolific.")
     remove_from_group: Text | None = Field(None, description="The id of a participant group of Prolific.")
-    message: Told | None = Field(
+    message: ParticipantText | None = Field(
         None,
         description="Sent to the participant as a message; {fact} fills in a fact.",
         examples=["Thank you. Part two opens next week."],

@@ -85,10 +85,10 @@ OTHER_NAMES = {
 
 
 def _field_type(value: object) -> FieldType:
-    said, kinds = text(value), [kind.value for kind in EVIDENCE_TYPES]
-    if meant := OTHER_NAMES.get(said.lower()):
-        raise wrong(Code.BAD_VALUE, f"`{said}` is none of {', '.join(kinds)}; did you mean `{meant}`?")
-    return FieldType(chosen(said, kinds))
+    entered, kinds = text(value), [kind.value for kind in EVIDENCE_TYPES]
+    if meant := OTHER_NAMES.get(entered.lower()):
+        raise wrong(Code.BAD_VALUE, f"`{entered}` is none of {', '.join(kinds)}; did you mean `{meant}`?")
+    return FieldType(chosen(entered, kinds))
 
 
 FieldKind = Annotated[
@@ -97,10 +97,10 @@ FieldKind = Annotated[
 
 
 def _header(value: object) -> str:
-    said = text(value)
-    if not HEADER.fullmatch(said):
-        raise wrong(Code.BAD_VALUE, f"`{said}` is no name of an HTTP header: `Typeform-Signature`")
-    return said
+    entered = text(value)
+    if not HEADER.fullmatch(entered):
+        raise wrong(Code.BAD_VALUE, f"`{entered}` is no name of an HTTP header: `Typeform-Signature`")
+    return entered
 
 
 class Signature(Closed):
@@ -114,18 +114,18 @@ class Signature(Closed):
 
 
 def _origin_of_page(value: object) -> str:
-    said = text(value)
+    entered = text(value)
     try:
-        parts = urlsplit(said)
-        is_origin = parts.scheme in {"http", "https"} and said == f"{parts.scheme}://{parts.netloc}"
-        is_origin = is_origin and bool(parts.hostname) and "@" not in said and said == said.lower()
+        parts = urlsplit(entered)
+        is_origin = parts.scheme in {"http", "https"} and entered == f"{parts.scheme}://{parts.netloc}"
+        is_origin = is_origin and bool(parts.hostname) and "@" not in entered and entered == entered.lower()
         _ = parts.port  # raises ValueError where it is none
     except ValueError:
         is_origin = False
     if not is_origin:
-        message = f"`{said}` is no origin: write scheme and host in lower case, without a path: `https://study.example.org`"
+        message = f"`{entered}` is no origin: write scheme and host in lower case, without a path: `https://study.example.org`"
         raise wrong(Code.BAD_VALUE, message)
-    return said
+    return entered
 
 
 PageOrigin = Annotated[
@@ -141,10 +141,10 @@ def _checked(read: Callable[[str], str | None], **schema: Any) -> Reads:
     """Read a text; ``read`` returns what is wrong with it."""
 
     def value(given: object) -> str:
-        said = text(given)
-        if problem := read(said):
+        entered = text(given)
+        if problem := read(entered):
             raise wrong(Code.BAD_VALUE, problem)
-        return said
+        return entered
 
     return Reads(lambda given, _: value(given), TEXT_SCHEMA | schema)
 
@@ -249,9 +249,9 @@ class Source(Closed):
 def _bad_paths(given: dict[str, Any]) -> Iterable[InitErrorDetails]:
     """Yield what is wrong with JMESPath expressions. In a CSV file they are names of columns."""
     mapped = given.get("map")
-    said: list[tuple[tuple[str, ...], object]] = [(("key",), given.get("key"))]
-    said += [(("map", name), value) for name, value in mapped.items()] if isinstance(mapped, dict) else []
-    for place, value in said:
+    entered: list[tuple[tuple[str, ...], object]] = [(("key",), given.get("key"))]
+    entered += [(("map", name), value) for name, value in mapped.items()] if isinstance(mapped, dict) else []
+    for place, value in entered:
         if isinstance(value, Scalar) and value.value.strip():
             try:
                 compiled(value.value)

@@ -64,7 +64,7 @@ class Context(Protocol):
     def text(self, value: object) -> str:
         """Return a text that no participant reads."""
 
-    def told(self, value: object) -> str:
+    def participant_text(self, value: object) -> str:
         """Return a text that a participant or a person reads."""
 
     def message(self, value: object) -> str:
@@ -179,18 +179,18 @@ def described(value: object) -> str:
         return "nothing"
     if isinstance(value, bool) or (isinstance(value, Scalar) and value.is_bool):
         return value.value if isinstance(value, Scalar) else str(value).lower()
-    said = value.value if isinstance(value, Scalar) else str(value)
+    entered = value.value if isinstance(value, Scalar) else str(value)
     is_number = isinstance(value, int | float) or (
-        isinstance(value, Scalar) and value.plain and NUMBER.fullmatch(said)
+        isinstance(value, Scalar) and value.plain and NUMBER.fullmatch(entered)
     )
-    return f"the number {shortened(said)}" if is_number else f"the text `{shortened(said)}`"
+    return f"the number {shortened(entered)}" if is_number else f"the text `{shortened(entered)}`"
 
 
 def text(value: object) -> str:
     """As written: what looks like a number to YAML stays the digits that stand there."""
     if isinstance(value, dict) and all(is_null(item) for item in value.values()):
-        said = "; a text that starts with `{` goes in quotes"
-        raise refused(value, "a text", said)
+        entered = "; a text that starts with `{` goes in quotes"
+        raise refused(value, "a text", entered)
     if not isinstance(value, Scalar) or value.is_null or value.is_bool:
         raise refused(value, "a text (in quotes, where YAML reads something else)")
     if not value.value.strip():
@@ -215,13 +215,13 @@ def flag(value: object) -> bool:
     raise refused(value, "true or false", f": write `{meant}`" if meant else "")
 
 
-def chosen(said: str, allowed: Collection[str]) -> str:
-    if said in allowed:
-        return said
-    if written := next((name for name in allowed if _folded(name) == _folded(said)), None):
-        raise wrong(Code.BAD_VALUE, f"`{shortened(said)}` must be written `{written}`")
-    hint = did_you_mean(said, allowed) or did_you_mean(said.upper(), allowed)
-    raise wrong(Code.BAD_VALUE, f"`{shortened(said)}` is none of {', '.join(allowed)}{hint}")
+def chosen(entered: str, allowed: Collection[str]) -> str:
+    if entered in allowed:
+        return entered
+    if written := next((name for name in allowed if _folded(name) == _folded(entered)), None):
+        raise wrong(Code.BAD_VALUE, f"`{shortened(entered)}` must be written `{written}`")
+    hint = did_you_mean(entered, allowed) or did_you_mean(entered.upper(), allowed)
+    raise wrong(Code.BAD_VALUE, f"`{shortened(entered)}` is none of {', '.join(allowed)}{hint}")
 
 
 def _folded(name: str) -> str:
@@ -262,8 +262,8 @@ def _number_hint(value: object) -> str:
     """Return what to write for a number in quotes, in percent, or with a decimal comma."""
     if not isinstance(value, Scalar):
         return ""
-    said = value.value.strip().removesuffix("%").strip().replace(",", ".")
-    return f": write `{said}`" if NUMBER.fullmatch(said) and said != value.source.strip() else ""
+    entered = value.value.strip().removesuffix("%").strip().replace(",", ".")
+    return f": write `{entered}`" if NUMBER.fullmatch(entered) and entered != value.source.strip() else ""
 
 
 def whole_from(least: int, of: str = "") -> Reads:
@@ -288,18 +288,18 @@ def number_from(least: float, most: float) -> Reads:
 
 
 def duration(value: object) -> timedelta:
-    said = text(value)
-    found = parse_duration(said)
+    entered = text(value)
+    found = parse_duration(entered)
     if found is None:
-        how = _duration_hint(said) or "write it like 30m, 12h, 7d or 1h30m, above zero"
-        raise wrong(Code.BAD_VALUE, f"`{shortened(said)}` is no duration; {how}")
+        how = _duration_hint(entered) or "write it like 30m, 12h, 7d or 1h30m, above zero"
+        raise wrong(Code.BAD_VALUE, f"`{shortened(entered)}` is no duration; {how}")
     return found
 
 
-def _duration_hint(said: str) -> str:
-    if said.isdecimal() and said.strip("0"):
-        return f"write its unit: `{said}m` for minutes, `{said}h` for hours, `{said}d` for days, such as 30m"
-    found = SPELLED_OUT.fullmatch(said.strip())
+def _duration_hint(entered: str) -> str:
+    if entered.isdecimal() and entered.strip("0"):
+        return f"write its unit: `{entered}m` for minutes, `{entered}h` for hours, `{entered}d` for days, such as 30m"
+    found = SPELLED_OUT.fullmatch(entered.strip())
     if found and not found["number"].strip("0"):
         return ""
     return f"write `{found['number']}{found['unit'][0].lower()}`" if found else ""
@@ -314,11 +314,11 @@ def _share(value: object) -> Fraction:
     return share
 
 
-def _share_hint(said: str) -> str:
+def _share_hint(entered: str) -> str:
     """Return ``10%`` for 10 and for 0.1."""
-    if not NUMBER.fullmatch(said) or not 0 < float(said) <= 100:
+    if not NUMBER.fullmatch(entered) or not 0 < float(entered) <= 100:
         return "10%"
-    return f"{float(said) * (100 if float(said) < 1 else 1):.10g}%"
+    return f"{float(entered) * (100 if float(entered) < 1 else 1):.10g}%"
 
 
 def listed(of: str, least: int = 1, example: str = "") -> BeforeValidator:
@@ -347,7 +347,7 @@ def filled(code: Code, message: str) -> BeforeValidator:
 
 
 Text = Annotated[str, Reads(lambda value, info: info.context.text(value), TEXT_SCHEMA)]
-Told = Annotated[str, Reads(lambda value, info: info.context.told(value), TEXT_SCHEMA)]
+ParticipantText = Annotated[str, Reads(lambda value, info: info.context.participant_text(value), TEXT_SCHEMA)]
 Flag = Annotated[bool, Reads(lambda value, _: flag(value), {"type": "boolean"})]
 Duration = Annotated[
     timedelta, Reads(lambda value, _: duration(value), {"type": "string", "pattern": DURATION})

@@ -31,7 +31,7 @@ class Explained(NamedTuple):
 class _Problem:
     """``began`` is where the part starts that the parser was reading when it failed at ``at``."""
 
-    said: str
+    parser_message: str
     context: str
     lines: list[str]
     began: Mark
@@ -53,21 +53,21 @@ def explain(error: yaml.MarkedYAMLError, text: str) -> Explained:
     """Return the place to look at and what is wrong there."""
     at = mark(error.problem_mark or error.context_mark)
     began = mark(error.context_mark) if error.context_mark else at
-    said = error.problem or error.context or ""
-    problem = _Problem(said, error.context or "", BREAK.split(text), began, at)
+    parser_message = error.problem or error.context or ""
+    problem = _Problem(parser_message, error.context or "", BREAK.split(text), began, at)
     found = _explained(problem)
     return Explained(found.at, f"not valid YAML: {found.message}")
 
 
 def _explained(problem: _Problem) -> Explained:
-    if problem.said == "found unexpected end of stream":
+    if problem.parser_message == "found unexpected end of stream":
         return Explained(problem.began, "a quote that is never closed")
     if problem.line[problem.at.column - 1 :].startswith("\t"):
         return Explained(problem.at, "a tab can't indent, use spaces")
     explained = next(
-        (explain for start, explain in EXPLAINED.items() if problem.said.startswith(start)), None
+        (explain for start, explain in EXPLAINED.items() if problem.parser_message.startswith(start)), None
     )
-    return (explained and explained(problem)) or _quote_the_line(problem, problem.said)
+    return (explained and explained(problem)) or _quote_the_line(problem, problem.parser_message)
 
 
 def mark(place: Any) -> Mark:
@@ -86,9 +86,9 @@ def quoted(line: str) -> str:
     return f": {found['key']}: '{inner}'"
 
 
-def _quote_the_line(problem: _Problem, said: str) -> Explained:
+def _quote_the_line(problem: _Problem, parser_message: str) -> Explained:
     suggestion = quoted(problem.line)
-    return Explained(problem.at, f"{said}; quote the line{suggestion or f': {QUOTE_HINT}'}")
+    return Explained(problem.at, f"{parser_message}; quote the line{suggestion or f': {QUOTE_HINT}'}")
 
 
 def _after_the_end(problem: _Problem) -> Explained:

@@ -21,13 +21,13 @@ OTHER_NAMES = {"float": "double", "str": "string", "number": "double", "date": "
 def unknown_function(name: str) -> str:
     """Return the message for a function that CEL does not have."""
     word = name.lower()
-    said = f"no function is called {name}"
+    problem = f"no function is called {name}"
     if word in SIZE:
-        return f"{said}; write `size(…)`"
+        return f"{problem}; write `size(…)`"
     if word in PRESENCE:
-        return f"{said}; write evidence.<source>.received to ask whether a source has answered"
+        return f"{problem}; write evidence.<source>.received to ask whether a source has answered"
     if word in LETTERS:
-        return f'{said}; to ignore case write `.matches("(?i)^text$")`'
+        return f'{problem}; to ignore case write `.matches("(?i)^text$")`'
     if word in OTHER_NAMES:
-        return f"{said}; write `{OTHER_NAMES[word]}(…)`"
-    return f"{said}{did_you_mean(name, FUNCTIONS)}"
+        return f"{problem}; write `{OTHER_NAMES[word]}(…)`"
+    return f"{problem}{did_you_mean(name, FUNCTIONS)}"

@@ -75,20 +75,24 @@ def _unbalanced(tokens: Sequence[Token]) -> Hint | None:
 
 
 def _syntax(problem: cel.Problem) -> Hint:
-    said = problem.message.removeprefix("Syntax error: ")
-    unexpected = UNEXPECTED.match(said)
-    if said.startswith("token recognition error"):
-        rest = said.partition("at: '")[2].removesuffix("'")
-        said = "a quote is never closed" if rest[:1] in QUOTE_MARKS else f"CEL has no character `{rest[:1]}`"
+    explanation = problem.message.removeprefix("Syntax error: ")
+    unexpected = UNEXPECTED.match(explanation)
+    if explanation.startswith("token recognition error"):
+        rest = explanation.partition("at: '")[2].removesuffix("'")
+        explanation = (
+            "a quote is never closed" if rest[:1] in QUOTE_MARKS else f"CEL has no character `{rest[:1]}`"
+        )
     elif unexpected and unexpected[1] == "<EOF>":
-        said = "it ends too early, a value is missing"
+        explanation = "it ends too early, a value is missing"
     elif unexpected:
-        said = (
+        explanation = (
             f"`{unexpected[1]}` can't stand here; is an operator (`&&`, `==`) or a quote missing before it?"
         )
     else:
-        said = said.partition(" expecting {")[0].replace("'<EOF>'", "the end").replace("<EOF>", "the end")
-    return Hint(Code.CONDITION_SYNTAX, problem.offset, f"not a CEL condition: {said}")
+        explanation = (
+            explanation.partition(" expecting {")[0].replace("'<EOF>'", "the end").replace("<EOF>", "the end")
+        )
+    return Hint(Code.CONDITION_SYNTAX, problem.offset, f"not a CEL condition: {explanation}")
 
 
 def _unknown_name(
@@ -146,10 +150,10 @@ def _wrong_types(
 ) -> Hint:
     operator = {"_?_:_": "? :", "_[_]": "[ ]"}.get(function) or function.strip("_@")
     operands = (applied[1:-1] if applied.startswith("(") else applied).replace("google.protobuf.", "")
-    said = f"`{operator}` can't be applied to {operands.replace(', ', ' and ')}"
+    explanation = f"`{operator}` can't be applied to {operands.replace(', ', ' and ')}"
     fact = _fact_beside(tokens, offset, types)
     hint = _number_hint(tokens, offset, operands) or _type_hint(operands, fact)
-    return Hint(Code.CONDITION_TYPE, offset, f"{said}{hint}")
+    return Hint(Code.CONDITION_TYPE, offset, f"{explanation}{hint}")
 
 
 TYPE_HINTS = {

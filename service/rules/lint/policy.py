@@ -53,7 +53,7 @@ ADVICE: dict[Policy, Advice] = {
         "hold it, or ask to return it",
     ),
     Policy.SCREENED_OUT: Advice(
-        "whoever is screened out within the study is not to be rejected",
+        "a participant who is screened out within the study must not be rejected",
         "complete with a screen-out code, or request_return",
     ),
     Policy.CONSENT: Advice(
@@ -69,7 +69,7 @@ ADVICE: dict[Policy, Advice] = {
         "let it be tried twice at the start of the study, then request_return",
     ),
     Policy.BARE_MESSAGE: Advice(
-        "the message gives no evidence, so the participant can't tell what was wrong",
+        "the message gives no evidence, so the participant can't know what was wrong",
         "name what was seen, such as {evidence.<source>.<field>}",
     ),
     Policy.CATEGORY: Advice(
@@ -77,7 +77,7 @@ ADVICE: dict[Policy, Advice] = {
         "choose the category of the reason that the rule rejects for",
     ),
     Policy.NO_RECHECK: Advice(
-        "a request to return that nobody answers would stay open",
+        "a request to return without an answer would stay open",
         "say when to look again: recheck_after: 7d",
     ),
     Policy.SLOW: Advice(

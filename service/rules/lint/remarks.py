@@ -188,7 +188,7 @@ def _category(ground: Ground) -> Iterator[Remark]:
 
 
 def _fitting(ground: Ground) -> tuple[str, ...]:
-    """The categories that fit; none: nothing can be said."""
+    """Return the categories that fit, none if it is unknown."""
     if ground.valid:
         topics = {topic(claim) for claim in ground.valid}
         if topics == {Topic.ATTENTION}:
@@ -204,8 +204,8 @@ def _fitting(ground: Ground) -> tuple[str, ...]:
 
 def _not_about_data(ground: Ground) -> Iterator[Remark]:
     explained = (*ground.fields, *ground.fast, *ground.slow, *ground.statistics)
-    told = any(_is_about_a_bad_code(claim) or _is_absence(claim) for claim in ground.claims)
-    if explained or told:
+    is_grounded = any(_is_about_a_bad_code(claim) or _is_absence(claim) for claim in ground.claims)
+    if explained or is_grounded:
         return
     if ground.claims:
         yield _about(Policy.NOT_ABOUT_DATA, ground.claims[0])
@@ -226,15 +226,15 @@ CHECKS: tuple[Check, ...] = (
 def _gives_evidence(rule: Rule) -> bool:
     """It fills in what was seen, or says in its own words how much of what the conditions ask."""
     message = rule.plan.texts[0]
-    if any(_is_telling(fact) for fact in message.facts):
+    if any(_is_informative(fact) for fact in message.facts):
         return True
-    said = {word.removesuffix("s") for word in split((message.own_text,))}
+    words = {word.removesuffix("s") for word in split((message.own_text,))}
     asked = split(fact.rpartition(".")[2] for fact in rule.when.facts if is_field(fact))
-    counted = bool(said & NUMBER_WORDS) or any(letter.isdigit() for letter in message.own_text)
-    return counted and any(word.removesuffix("s") in said for word in asked)
+    counted = bool(words & NUMBER_WORDS) or any(letter.isdigit() for letter in message.own_text)
+    return counted and any(word.removesuffix("s") in words for word in asked)
 
 
-def _is_telling(fact: str) -> bool:
+def _is_informative(fact: str) -> bool:
     """Whether a participant who reads it learns something of what they did."""
     return is_field(fact) or fact.startswith("stats.") or fact in SPEED_FACTS | CODE_FACTS
 

@@ -37,17 +37,17 @@ class RuleReport:
 
     def judge(self, rule: Rule) -> None:
         """Add a finding for each remark, with the reason where it is allowed, and for each needless ``allow``."""
-        said = remarks(rule, self.browser)
-        for remark in said:
-            self._tell(remark, remark.code in rule.allow)
-        for code in rule.allow - {remark.code for remark in said}:
+        found = remarks(rule, self.browser)
+        for remark in found:
+            self._add(remark, remark.code in rule.allow)
+        for code in rule.allow - {remark.code for remark in found}:
             message = f"nothing here is against {code}: take it out"
             _, listed, where = find(self.node, self.path, ("allow",))
             items = listed.items if isinstance(listed, Sequence) else []
             at = next(item.start for item in items if isinstance(item, Scalar) and item.value == code)
             self.findings.add(Code.NEEDLESS_ALLOW, at, where, message, severity="warning")
 
-    def tell_unbounded(self, rule: Rule) -> None:
+    def check_unbounded(self, rule: Rule) -> None:
         """Add a finding for each pattern that may have to read a long text."""
         for number, offset, fact in patterns.unbounded(rule.when):
             at, path = self._condition(number, offset)
@@ -57,7 +57,7 @@ class RuleReport:
             )
             self.findings.add(Code.UNBOUNDED_TEXT, at, path, message, severity="warning")
 
-    def tell_impossible(self, rule: Rule) -> None:
+    def check_impossible(self, rule: Rule) -> None:
         """Add a finding for each comparison that is always false or always true, and for a misspelt code type."""
         for found in impossible(rule.when):
             at, path = self._condition(found.condition, found.offset)
@@ -66,12 +66,12 @@ class RuleReport:
             _, node, path = find(self.node, self.path, ("complete", "code_type"))
             self.findings.add(Code.IMPOSSIBLE_VALUE, node.start, path, message, severity="warning")
 
-    def tell_reach(self, found: Reached) -> None:
+    def add_reach(self, found: Reached) -> None:
         """Add a finding for a rule that the others keep from deciding."""
         at, path = self._condition(0, 0)
         self.findings.add(REACH[found.kind], at, path, found.message, severity="warning")
 
-    def _tell(self, remark: Remark, is_allowed: bool) -> None:
+    def _add(self, remark: Remark, is_allowed: bool) -> None:
         at, path = self._place(remark)
         message = (
             f"{remark.message} (allowed: {' '.join(self.because.split())})" if is_allowed else remark.message

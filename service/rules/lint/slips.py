@@ -74,15 +74,15 @@ ENDS = frozenset({")", "]", "}", "&&", "||", ",", "?", ":", "==", "!=", "<", "<=
 
 
 class Slip(NamedTuple):
-    """``said`` stands at a token; ``instead`` is what to write, ``note`` a sentence where that is not enough."""
+    """A slip: ``original`` is in the condition, ``instead`` what to write, ``note`` a message where that is not enough."""
 
-    said: str
+    original: str
     instead: str = ""
     note: str = ""
 
     @property
     def message(self) -> str:
-        return self.note or f"`{self.said}` is not CEL: write `{self.instead}`"
+        return self.note or f"`{self.original}` is not CEL: write `{self.instead}`"
 
 
 def slips(source: str, tokens: Sequence[Token], types: Mapping[str, object]) -> list[Hint]:
@@ -129,7 +129,7 @@ class _Slips:
                 continue
             slip = self._at(index, depth)
             if slip and slip.note not in seen:
-                done = token.start + len(slip.said)
+                done = token.start + len(slip.original)
                 seen |= {slip.note} - {""}
                 yield index, slip
 
@@ -155,9 +155,9 @@ class _Slips:
             return None
         for closing in range(index + 1, len(self.tokens)):
             if self._text(closing) in QUOTES or self._text(closing) == '"':
-                said = self._span(index, closing)
-                inner = said[1:-1].replace('"', "")
-                return Slip(said, note=f'`{said}` has typographic quotes: write `"{inner}"`')
+                original = self._span(index, closing)
+                inner = original[1:-1].replace('"', "")
+                return Slip(original, note=f'`{original}` has typographic quotes: write `"{inner}"`')
             if self._text(closing) in BOUNDS | COMPARISONS:
                 break
         return Slip(opening, note=f'`{opening}` is a typographic quote: write `"`')
@@ -194,9 +194,10 @@ class _Slips:
         number = self._text(index)
         share = f"{float(number) / 100:.10g}"
         share = share if "." in share or "e" in share else f"{share}.0"
-        said = self._span(index, index + 1)
+        original = self._span(index, index + 1)
         return Slip(
-            said, note=f"`{said}` is not CEL: write `{share}`, or `{number}` where the fact is in percent"
+            original,
+            note=f"`{original}` is not CEL: write `{share}`, or `{number}` where the fact is in percent",
         )
 
     def _unit(self, index: int) -> Slip | None:
@@ -204,29 +205,30 @@ class _Slips:
         unit, number = self._text(index + 1), self._text(index)
         if unit.lower() not in UNITS or index + 1 >= len(self.tokens):
             return None
-        said, seconds = self._span(index, index + 1), float(number) * UNITS[unit.lower()]
+        original, seconds = self._span(index, index + 1), float(number) * UNITS[unit.lower()]
         fact = self._compared(index)
         kind = self.types.get(fact or "")
         if kind in (FieldType.INT, FieldType.DOUBLE):
             known = CATALOGUE.get(fact or "")
             value = seconds / FACT_UNITS.get(known.unit if known else "", UNITS[unit.lower()])
-            return Slip(said, f"{value:.10g}" if kind is FieldType.INT else repr(value))
+            return Slip(original, f"{value:.10g}" if kind is FieldType.INT else repr(value))
         whole = UNITS[unit.lower()]
         if whole == 86400:
-            return Slip(said, f'duration("{seconds / 3600:.10g}h")')
-        return Slip(said, f'duration("{number}{ {1: "s", 60: "m", 3600: "h"}[whole] }")')
+            return Slip(original, f'duration("{seconds / 3600:.10g}h")')
+        return Slip(original, f'duration("{number}{ {1: "s", 60: "m", 3600: "h"}[whole] }")')
 
     def _comma(self, index: int, depth: int) -> Slip | None:
         ahead = self.tokens[index : index + 3]
         adjacent = len(ahead) == 3 and all(one.end == two.start for one, two in pairwise(ahead))
         if depth or not adjacent or ahead[1].text != "," or ahead[2].kind != "number":
             return None
-        said, decimal = self._span(index, index + 2), f"{ahead[0].text}.{ahead[2].text}"
+        original, decimal = self._span(index, index + 2), f"{ahead[0].text}.{ahead[2].text}"
         if len(ahead[2].text) == 3:
             return Slip(
-                said, note=f"`{said}` is not CEL: write `{ahead[0].text}{ahead[2].text}`, or `{decimal}`"
+                original,
+                note=f"`{original}` is not CEL: write `{ahead[0].text}{ahead[2].text}`, or `{decimal}`",
             )
-        return Slip(said, decimal)
+        return Slip(original, decimal)
 
     def _word(self, index: int) -> Slip | None:
         word, following = self._text(index), self._text(index + 1).lower()
@@ -263,8 +265,8 @@ class _Slips:
         if self._text(index).lower() != "between" or self._text(index + 2).lower() != "and":
             return None
         fact, low, high = self._before(index), self._text(index + 1), self._text(index + 3)
-        said = self._span(index, min(index + 3, len(self.tokens) - 1))
-        return Slip(said, note=f"`between` is not CEL: write `{fact} >= {low} && {fact} <= {high}`")
+        original = self._span(index, min(index + 3, len(self.tokens) - 1))
+        return Slip(original, note=f"`between` is not CEL: write `{fact} >= {low} && {fact} <= {high}`")
 
     def _infix(self, index: int) -> Slip | None:
         """``note contains "x"``: a function in the place of an operator."""

@@ -1,4 +1,4 @@
-"""What a field of evidence is about, as far as its name tells: ``attention_failed``, ``screened_out``."""
+"""The topic of a field of evidence, derived from its name: ``attention_failed``, ``screened_out``."""
 
 import re
 from collections.abc import Iterable
@@ -74,8 +74,8 @@ def is_harmless(claim: Claim) -> bool:
     if isinstance(claim.value, bool) and claim.operator == "==":
         return claim.value is good
     if isinstance(claim.value, str) and claim.operator == "==":
-        said = set(split((claim.value,)))
-        return bool(said & GOOD) and not said & BAD
+        words = set(split((claim.value,)))
+        return bool(words & GOOD) and not words & BAD
     if isinstance(claim.value, float):
         counted = named & BAD or topic(claim) is not Topic.OTHER
         return not claim.admits(0) if good else bool(counted) and claim.admits(0)
