@@ -1,4 +1,4 @@
-"""What a rule does when it decides: an action whose texts wait for their facts."""
+"""The planned action of a rule: an action whose texts are templates."""
 
 from dataclasses import dataclass, replace
 from typing import assert_never
@@ -64,7 +64,7 @@ class PlannedAction:
         return sheet.missing(self.facts)
 
     def filled_also(self, sheet: FactSheet) -> AlsoActions | None:
-        """What is done beside the action, with the message filled in."""
+        """Return the requests beside the action, with the message filled in."""
         if self.also is None or self.message is None:
             return self.also
         return replace(self.also, message=self.message.fill(sheet.values))
@@ -87,7 +87,7 @@ class PlannedAction:
 
 
 def text_problem(action: Action, rule: str | None, also: AlsoActions | None = None) -> str | None:
-    """Why Prolific would refuse the filled texts."""
+    """Return why Prolific would refuse the filled texts, None if it would not."""
     if also and also.message == "":
         return sentences.text_empty(rule)
     match action:

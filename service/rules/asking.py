@@ -1,4 +1,4 @@
-"""What a rule file may say of a source that is asked: the address, the query, the file."""
+"""Checks of sources that are asked: the address, the query, the file."""
 
 import re
 from pathlib import PurePosixPath
@@ -13,7 +13,7 @@ READS = re.compile(r"\s*(select|with|values|table)\b", re.IGNORECASE)
 
 
 def url_problem(url: str) -> str | None:
-    """Say what is wrong with the address of an ``http`` source, None if nothing is."""
+    """Return what is wrong with the address of an ``http`` source, None if it is valid."""
     try:
         parts, template = urlsplit(url), Template.parse(url)
         _ = parts.port  # raises ValueError where it is none
@@ -39,7 +39,7 @@ def _facts_problem(facts: tuple[str, ...]) -> str | None:
 
 
 def query_problem(query: str) -> str | None:
-    """Say what is wrong with the query of an ``sql`` source, None if nothing is."""
+    """Return what is wrong with the query of an ``sql`` source, None if it is valid."""
     if not READS.match(query):
         return "must begin with SELECT or WITH: the database is only read"
     bound = BOUND.findall(query)
@@ -52,7 +52,7 @@ def query_problem(query: str) -> str | None:
 
 
 def file_problem(file: str) -> str | None:
-    """Say what is wrong with the path of a ``csv`` source, None if nothing is. It need not exist yet."""
+    """Return what is wrong with the path of a ``csv`` source, None if it is valid. It need not exist yet."""
     path = PurePosixPath(file)
     if path.is_absolute() or ".." in path.parts or "\\" in file or file.startswith("~"):
         return (

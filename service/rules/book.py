@@ -1,4 +1,4 @@
-"""All rule files of a folder, and which of them a study goes by."""
+"""The rule book: all rule files of a folder, and which file applies to a study."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class RuleBook:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """One file, read as far as it goes."""
+    """Read one file as far as possible."""
 
     file: str
     loaded: RuleFile | None
@@ -132,7 +132,7 @@ def _content(path: Path, folder: Path | None, findings: Findings) -> bytes | Non
 
 
 def _refuse_shared_claims(reads: list[Read]) -> None:
-    """Each study has one file, and one file at most takes what no other names."""
+    """Check that each study has one file, and that at most one file has ``studies: all``."""
     first: dict[str, str] = {}
     everything: str | None = None
     for read in reads:

@@ -1,4 +1,4 @@
-"""Where a fact's value changes what conditions come to: the values to try, and the nearest that makes a difference.
+"""Boundaries: the values of a fact at which conditions change, and the nearest one that changes the outcome.
 
 Conditions may compute with several facts, so their boundaries are found by evaluating them: at each literal they
 name, beside it, and at growing distances from the value that is known. Between two values that differ in what
@@ -21,7 +21,7 @@ DIGITS = range(1, 17)
 OTHERS = ("", "other")
 
 Differs = Callable[[Plain], bool]
-"""Whether a value leads to something else than the value that is known."""
+"""Return True if a value leads to another outcome than the known value."""
 
 
 class Literals:

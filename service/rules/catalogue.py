@@ -15,11 +15,11 @@ PROLIFIC, SERVICE = "Prolific", "this service"
 
 
 class Default(Enum):
-    """What a fact is in a test that does not give it, where that is no fixed value."""
+    """The default of a fact in a test, if that is not a fixed value."""
 
     MISSING = auto()
     COMPUTED = auto()
-    """From what the test gives: ``service.rules.cases.case`` does it."""
+    """Computed in ``service.rules.cases.case`` from the facts that the test gives."""
 
 
 class Fact(NamedTuple):
@@ -204,7 +204,7 @@ FACTS: Mapping[str, FieldType] = {fact.name: fact.type for fact in _DECLARED}
 
 
 def origin(fact: str) -> str:
-    """Who says so: Prolific, this service, or a source of evidence."""
+    """The origin of a fact: Prolific, this service, or a source of evidence."""
     if fact in CATALOGUE:
         return CATALOGUE[fact].origin
     source, _, field = fact.removeprefix("evidence.").partition(".")

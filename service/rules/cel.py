@@ -26,7 +26,7 @@ MISSING = "No value with name"
 
 
 class Problem(NamedTuple):
-    """What the compiler says of a place; ``offset`` counts characters from 0."""
+    """A problem that the compiler reports. ``offset`` counts characters from 0."""
 
     offset: int
     message: str
@@ -39,7 +39,7 @@ class NotCompiled(Exception):  # becomes findings where conditions are read
 
 
 class Undecided(NamedTuple):
-    """Neither true nor false; ``why`` is None when a fact is missing."""
+    """A condition that is neither true nor false. ``why`` is None if a fact is missing."""
 
     why: str | None
 
@@ -81,7 +81,7 @@ class Environment:
         self._env: Any = cel.NewEnv(variables=variables)
         self._facts = frozenset(types)
         self.nothing = Bound(self._env.Activation({}))
-        """No fact known: what is true even then is true always."""
+        """An activation without facts. A condition that is true for it is always true."""
 
     def compile(self, source: str) -> Program:
         try:

@@ -26,7 +26,7 @@ def _how(value: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """``types`` of all facts a condition may name; None where the declaration itself has an error."""
+    """Compiles conditions. ``types`` are those of all facts, None for a declaration with an error."""
 
     types: Mapping[str, FieldType | None]
     environment: cel.Environment
@@ -62,7 +62,7 @@ class Conditions:
         return Condition(source, program, program.facts)
 
     def _doubtful(self, condition: Condition) -> list[Hint]:
-        """What compiles, but can't be a condition."""
+        """Return what is wrong with an expression that compiles but can't be a condition."""
         source, program = condition.source, condition.program
         if not program.returns_bool:
             message = f"a condition is true or false; this is a value of type {program.returns}"

@@ -1,4 +1,4 @@
-"""Values as survey platforms send them: texts become what a field's type is, unfilled placeholders are missing."""
+"""Convert values of survey platforms: texts become values of a field's type, unfilled placeholders are missing."""
 
 import re
 from dataclasses import dataclass

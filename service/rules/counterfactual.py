@@ -1,4 +1,4 @@
-"""What would have changed an outcome: the smallest change of one fact. Pure."""
+"""The counterfactual of a decision: the smallest change of one fact that changes the outcome. Pure."""
 
 from collections.abc import Container, Iterable
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ ALL_HELD = frozenset({Guard.PAUSED, Guard.REOPENED})
 
 @dataclass(frozen=True, slots=True)
 class Counterfactual:
-    """With this value of this fact the outcome would have been another."""
+    """A fact's value with which the outcome would have been another."""
 
     fact: str
     value: Plain

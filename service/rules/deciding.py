@@ -1,4 +1,4 @@
-"""Rules in order, the first that is true decides; what can't be known costs no participant."""
+"""Evaluate rules in order. The first true rule decides. An unknown rule never costs a participant."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from service.rules.rule import Asked, Rule
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What decides, before doubts are weighed: a rule that matched, or ``otherwise``.
+    """The deciding rule or ``otherwise``, before unknown rules are considered.
 
     ``trace`` are the rules asked up to it, also those that are only observed.
     """
@@ -39,7 +39,7 @@ def decide(
     bound: Bound,
     to_come: Sequence[str],
 ) -> Verdict:
-    """``to_come`` are the sources that may still answer."""
+    """Apply the rules' own guards to a proposal. ``to_come`` are the sources that may still answer."""
     proposal = _propose(rules, otherwise, sheet, bound)
     missing = proposal.plan.missing(sheet) if proposal.plan.facts else ()
     doubts = [sentences.cannot_rule_out(asked.rule.name, asked.why) for asked in proposal.unknown]

@@ -1,4 +1,4 @@
-"""What a document of a survey platform says of a submission, read by the source that a rule file declares."""
+"""Read a document of a survey platform by the source that a rule file declares."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from service.rules.paths import Unreadable, search
 KEYS_COMPARED = 50
 
 Remarks = tuple[tuple[str, str], ...]
-"""Pairs of a field (or ``key``) and a sentence that names it."""
+"""Pairs of a field (or ``key``) and a message that names it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What the researcher knows: the sources a rule file declares, and what they may send."""
+"""Evidence sources as a rule file declares them, and the payloads that they may send."""
 
 import hashlib
 import re
@@ -12,7 +12,7 @@ from service.rules.facts import FieldType, Plain, typed
 NAME = re.compile("[a-z_][a-z0-9_]*")
 RECEIVED = "received"
 PARTICIPANT_ID = "participant_id"
-"""Whom a payload is about: every source may send it beside its fields. A review ignores another participant's."""
+"""The participant of a payload. Every source may send it. A review ignores payloads of other participants."""
 CEL_WORDS = frozenset(
     {
         *("as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in"),
@@ -30,7 +30,7 @@ WANTED = {
 
 @dataclass(frozen=True, slots=True)
 class Validated:
-    """What of a payload is accepted, and per refused field a sentence that names it."""
+    """The accepted fields of a payload, and one message per rejected field."""
 
     values: dict[str, Plain]
     problems: tuple[tuple[str, str], ...]
@@ -46,7 +46,7 @@ RETRY_EVERY = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """Where a platform puts the HMAC-SHA256 of its body, and how it is written."""
+    """The header in which a platform sends the HMAC-SHA256 of its body, and its encoding."""
 
     header: str
     prefix: str = ""
@@ -55,7 +55,7 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One source of evidence; ``wait`` is how long after completion it may still come.
+    """A source of evidence. ``wait`` is how long after completion its evidence is awaited.
 
     ``key`` is where a document names the submission, ``map`` where a field stands in it (JMESPath; else by the
     field's own name). ``cors`` are the origins whose pages may send it from the participant's browser. A source
@@ -77,7 +77,7 @@ class Source:
 
     @property
     def is_asked(self) -> bool:
-        """Whether this service asks the source, instead of being called by it."""
+        """Return True if this service asks the source, False if the source calls the service."""
         return self.origin != "push"
 
     @property
@@ -117,7 +117,7 @@ class Source:
 
 
 def name_problem(name: str) -> str | None:
-    """Why a source or a field can't be called so."""
+    """Return why a source or a field can't have this name, None if it can."""
     if not NAME.fullmatch(name):
         return "names are of a-z, 0-9 and _, and don't start with a digit"
     if name in CEL_WORDS:

@@ -1,4 +1,4 @@
-"""Where each rule stands in the text of its file."""
+"""The position of each rule in the text of its file."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -20,14 +20,14 @@ class FieldType(StrEnum):
     BOOL = "bool"
     STRING = "string"
     TIMESTAMP = "timestamp"
-    """Prolific's times only: evidence has none."""
+    """A time. Only Prolific's facts have times, evidence has none."""
 
 
 SEEN_AT = "seen_at"
 """Beside the facts: when each group of them was fetched, received or counted, ``{"evidence.survey": …}``."""
 
 PROBLEMS = "problems"
-"""Beside the facts: what kept a source from answering, by its name. No condition can read it; reasons quote it."""
+"""Beside the facts: why a source did not answer, by its name. No condition can read it. Reasons quote it."""
 INT_BOUND = 2**63
 LONGEST_TEXT = 10_000
 """Characters of a text that conditions and messages see. A longer one is missing: the time of a pattern grows with it."""
@@ -63,7 +63,7 @@ def _finite(value: Any) -> float | None:
 
 
 def _is_storable(text: str) -> bool:
-    """Neither NUL nor half a surrogate pair: Postgres and CEL take neither."""
+    """Return True for a text without NUL and halves of surrogate pairs, which PostgreSQL and CEL reject."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -82,7 +82,7 @@ def parse_time(text: str) -> datetime | None:
 
 @dataclass(frozen=True, slots=True)
 class FactSheet:
-    """What is known of one submission, flat: a fact that isn't here is missing.
+    """The known facts of one submission, flat. An absent fact is missing.
 
     ``too_long`` are texts that are known but over LONGEST_TEXT, so that they count as missing. ``ages`` are
     seconds by group of facts. ``problems`` says of sources of evidence what kept them from answering.

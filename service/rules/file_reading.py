@@ -144,7 +144,7 @@ def _kind(node: Node) -> FieldType | None:
 
 
 def _observes(node: Node | None) -> bool:
-    """Also where it says so in the wrong words: that is an error of its own."""
+    """Return True for any value but ``false``. An invalid value is an error of its own."""
     return node is not None and not (isinstance(node, Scalar) and node.is_bool and node.value == "false")
 
 
@@ -157,7 +157,7 @@ class FileReader:
     findings: Findings
 
     def head(self) -> File | None:
-        """Everything but the rules and tests."""
+        """Read everything but the rules and tests."""
         tree = self.tree
         if isinstance(tree, document.Mapping):
             entries = {
@@ -186,7 +186,7 @@ class FileReader:
                 self.findings.add(Code.STUDY_ID, at, "studies", message, severity="warning")
 
     def rules(self) -> tuple[Rule, ...]:
-        """Those that can be read."""
+        """Return the rules that can be read."""
         rules: list[Rule] = []
         lines: dict[str, int] = {}
         paths: dict[str, tuple[Node, str]] = {}
@@ -232,7 +232,7 @@ class FileReader:
         lines.setdefault(node.value, node.start.line)
 
     def _always_matches(self, rule: Rule) -> bool:
-        """What is true while nothing is known stays true whatever is."""
+        """Return True if the rule matches without any fact. Then it matches with all facts too."""
         return rule.when.evaluate(self.reading.conditions.environment.nothing).result is Result.MATCHED
 
     def tests(self) -> tuple[Case, ...]:

@@ -15,7 +15,7 @@ class NotAllowed(Exception):  # becomes a finding where files are read
 
 
 def is_lookalike(name: str) -> bool:
-    """Whether a file of this name is probably meant to be a rule file, and is none."""
+    """Return True for the name of a file that is probably meant as a rule file but is not read."""
     return not name.startswith(".") and not name.endswith(".yaml") and LOOKALIKE.search(name) is not None
 
 

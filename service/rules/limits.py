@@ -1,4 +1,4 @@
-"""How much a study's rules may do by themselves; what goes beyond is held."""
+"""Limits of a study's automatic decisions. Decisions beyond a limit are held."""
 
 from fractions import Fraction
 from typing import Annotated
@@ -46,7 +46,7 @@ class RewardLimit(_Limit):
 
 
 class Limits(Closed):
-    """What goes beyond is held, and a person looks."""
+    """The limits of a study. Decisions beyond them are held for manual review."""
 
     reject: RejectLimit = Field(default_factory=RejectLimit)
     request_return: ReturnLimit = Field(default_factory=ReturnLimit)

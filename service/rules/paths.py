@@ -1,4 +1,4 @@
-"""JMESPath: where in a document of a survey platform a value stands."""
+"""JMESPath: the path of a value in a document of a survey platform."""
 
 from typing import Any
 

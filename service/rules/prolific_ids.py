@@ -9,12 +9,12 @@ SHAPE = "24 digits and letters from a to f"
 
 
 def is_id(text: str) -> bool:
-    """Whether Prolific may have an object of this id."""
+    """Return True if the text has the form of Prolific's ids."""
     return ID.fullmatch(text) is not None
 
 
 def problem_of(text: str) -> str | None:
-    """Say what is wrong with an id that was copied wrongly; None for an id, and for what is none at all."""
+    """Return what is wrong with an id that was copied wrongly, None for a valid id and for other text."""
     if is_id(text):
         return None
     if found := IN_ADDRESS.findall(text):

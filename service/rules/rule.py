@@ -29,7 +29,7 @@ class Result(StrEnum):
 
 
 class State(StrEnum):
-    """What one condition came to."""
+    """The result of one condition."""
 
     MET = "met"
     NOT_MET = "not met"
@@ -38,7 +38,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """``facts`` are those the source names, in order."""
+    """A compiled condition. ``facts`` are those that the source names, in order."""
 
     source: str
     program: Program
@@ -81,7 +81,7 @@ class When:
         return cls(quantifier, conditions, facts)
 
     def evaluate(self, bound: Bound) -> Answer:
-        """In three-valued logic. Every condition is evaluated, because the trace shows the state of each."""
+        """Evaluate in three-valued logic. Every condition is evaluated, because the trace shows its state."""
         settling, settled, else_ = VERDICTS[self.quantifier]
         answers = [condition.program.evaluate(bound) for condition in self.conditions]
         states = tuple(_state(answer) for answer in answers)
@@ -104,7 +104,7 @@ def _state(answer: bool | Undecided) -> State:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a rule answered for some facts."""
+    """The result of a rule for some facts."""
 
     rule: "Rule"
     result: Result
@@ -119,7 +119,7 @@ class Asked:
 
     @property
     def is_doubtful(self) -> bool:
-        """Whether it might decide if more were known."""
+        """Return True if it might decide with more facts."""
         return self.result is Result.UNKNOWN and not self.rule.is_observed
 
     def as_trace(self, seen: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
@@ -177,7 +177,7 @@ class Rule:
         return Asked(self, result, values, why, decided_by, states)
 
     def blocks(self, outcome: Outcome) -> bool:
-        """Whether not knowing this rule keeps a later one from deciding on ``outcome``."""
+        """Return True if this unknown rule keeps a later one from deciding on ``outcome``."""
         return not self.skips_unknown or outcome in SKIPPABLE
 
 

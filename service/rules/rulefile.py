@@ -58,11 +58,11 @@ class RuleFile:
         return self.fallback.outcome
 
     def decide(self, facts: Facts) -> Verdict:
-        """Pure: the same facts give the same verdict, byte for byte. Never raises, whatever the facts."""
+        """Decide by the facts. Pure: the same facts give the same verdict, byte for byte. Never raise."""
         return self.decide_on(FactSheet.read(facts, self.types))
 
     def decide_on(self, sheet: FactSheet) -> Verdict:
-        """As ``decide``, of facts that were read."""
+        """Decide as ``decide`` does, by facts that were already read."""
         bound = self.environment.bind(sheet.values, self.types)
         to_come = [name for name, source in self.evidence.items() if source.received not in sheet.values]
         return decide(self.rules, self.fallback, sheet, bound, to_come)
@@ -77,7 +77,7 @@ class RuleFile:
         return verdict, Outcome.HOLD if self._withheld(verdict, sheet) else verdict.action.outcome
 
     def policy_problem(self, verdict: Verdict, facts: Facts) -> str | None:
-        """Why policy keeps this rejection from being sent by itself; the guard ``policy`` holds it then."""
+        """Return why policy requires a person for this rejection, None if not. The guard ``policy`` holds it."""
         return self._withheld(verdict, FactSheet.read(facts, self.types))
 
     def _withheld(self, verdict: Verdict, sheet: FactSheet) -> str | None:

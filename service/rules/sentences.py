@@ -1,4 +1,4 @@
-"""Every sentence of a decision that people read: reasons, and what the trace says of each rule."""
+"""The texts of decisions: reasons, and the trace of each rule."""
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -29,7 +29,7 @@ def decided(outcome: Outcome, rule: str | None, why: str) -> str:
 
 
 def skipped(rules: Iterable[str]) -> str:
-    """Follows the reason when rules that can't be known were passed over."""
+    """Return the addition to a reason if unknown rules were skipped."""
     return f" Passed over, not knowable: {_listed([quoted(rule) for rule in rules])}."
 
 
@@ -72,7 +72,7 @@ def no_code_of_that_kind(wanted: str) -> str:
 
 
 def seen(values: Mapping[str, Plain | None]) -> str:
-    """What a rule saw, as a sentence."""
+    """Return the values of a rule as a sentence."""
     if not values:
         return "it asks for no fact."
     return f"{_listed([_described(name, value) for name, value in values.items()])}."
@@ -88,12 +88,12 @@ def _described_number(name: str, value: float | None) -> str:
 
 
 def would_change(fact: str, value: Plain, outcome: Outcome) -> str:
-    """Say what would have changed a decision."""
+    """Return the text of a counterfactual."""
     return f"With {fact} {_shown(value)} the outcome would have been {outcome.replace('_', ' ')}."
 
 
 def seen_values(values: Mapping[str, Plain | None]) -> str:
-    """Every fact a rule read, whatever it made of it."""
+    """Return a text with every fact that a rule read."""
     return seen(values).removesuffix(".")
 
 
@@ -105,7 +105,7 @@ def unknowable(missing: Iterable[str], errors: Iterable[str], sheet: FactSheet) 
 
 
 def missing_facts(names: Iterable[str], sheet: FactSheet) -> str:
-    """Which facts are missing and what kept their sources from answering, and which are there but too long."""
+    """Return a text with the missing facts, why their sources did not answer, and the facts that are too long."""
     listed = list(names)
     long = [name for name in listed if name in sheet.too_long]
     absent = [name for name in listed if name not in sheet.too_long]

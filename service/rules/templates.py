@@ -1,4 +1,4 @@
-"""Texts to people, with facts filled in: ``You missed {evidence.survey.attention_failed} checks``."""
+"""Templates of texts with facts: ``You missed {evidence.survey.attention_failed} checks``."""
 
 import re
 from collections.abc import Mapping
@@ -46,7 +46,7 @@ class Template:
 
     @property
     def own_text(self) -> str:
-        """What stands there whatever is filled in."""
+        """Return the text without the placeholders."""
         return "".join(self.literals).strip()
 
     def fill(self, values: Mapping[str, Plain]) -> str:

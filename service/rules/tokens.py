@@ -1,4 +1,4 @@
-"""CEL's words, as far as messages and the checks of policy need them: names with their places, literals, operators."""
+"""CEL's tokens for messages and policy checks: names with their positions, literals, operators."""
 
 import re
 from collections.abc import Container, Sequence
@@ -30,12 +30,12 @@ class Token(NamedTuple):
 
 
 class Chain(NamedTuple):
-    """Names joined by dots, ``submission.pace``; ``called`` if the last is a function."""
+    """Names joined by dots, ``submission.pace``. ``called`` is True if the last one is a function."""
 
     names: tuple[Token, ...]
     called: bool
     member: bool
-    """It hangs on something that is no name: ``(…).size``."""
+    """True for a member of an expression that is not a name: ``(…).size``."""
 
     @property
     def dotted(self) -> str:
@@ -52,7 +52,7 @@ class Chain(NamedTuple):
 
 @lru_cache(maxsize=64)  # one condition is looked at several times while it is read
 def tokenize(source: str) -> tuple[Token, ...]:
-    """All but blanks and comments."""
+    """Return the tokens without blanks and comments."""
     return tuple(
         Token(found.lastgroup or "", found.group(), found.start())
         for found in TOKEN.finditer(source)

@@ -33,7 +33,7 @@ class Case:
     expected: Mapping[str, Any]
 
     def facts(self, sources: Sequence[str], study: str) -> Facts:
-        """All the facts of the test, nested as a review has them; ``sources`` are those the file declares."""
+        """Return all facts of the test, nested as in a review. ``sources`` are those that the file declares."""
         study = str(self.given.get("study.id") or study)
         flat: dict[str, Plain | None] = {**DEFAULTS, "study.id": study, "submission.study_id": study}
         flat |= self._times() | self._code()

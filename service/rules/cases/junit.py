@@ -1,4 +1,4 @@
-"""Results of tests as JUnit XML, for people's own CI."""
+"""Test results as JUnit XML, for CI."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from service.rules.templates import written
 
 
 def junit_xml(results: Iterable[CaseResult]) -> str:
-    """One suite a file, one case a test; well-formed whatever their names are."""
+    """Return one suite per file and one case per test, well-formed for any names."""
     by_file: dict[str, list[CaseResult]] = {}
     for result in results:
         by_file.setdefault(result.file, []).append(result)
@@ -35,7 +35,7 @@ def _suite(root: Element, file: str, cases: Sequence[CaseResult]) -> None:
 
 
 def failure_lines(result: CaseResult) -> list[str]:
-    """What was expected, what came, and each rule asked with the values it saw."""
+    """Return the expected and actual results, and each evaluated rule with its values."""
     lines = [
         f"{failure.key}: expected {_shown(failure.expected)}, came {_shown(failure.came)}"
         for failure in result.failures

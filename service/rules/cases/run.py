@@ -15,7 +15,7 @@ CONTAINED = ("reason", "message")  # these are expected to stand in what came
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """``key`` of ``expect``, and what came instead; of ``would`` also which rule."""
+    """A ``key`` of ``expect`` and the actual result; for ``would`` also the rule."""
 
     key: str
     expected: Any
@@ -24,7 +24,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class CaseResult:
-    """``facts`` are all of them, defaults included; ``came`` is what ``expect`` may name."""
+    """The result of a test. ``facts`` include defaults; ``came`` has the results that ``expect`` may name."""
 
     file: str
     case: Case
@@ -39,7 +39,7 @@ class CaseResult:
 
 
 def run(file: RuleFile) -> tuple[CaseResult, ...]:
-    """Every test of a file, in order."""
+    """Run every test of a file, in order."""
     return tuple(_result(file, case) for case in file.tests)
 
 
@@ -75,7 +75,7 @@ def _failures(case: Case, came: dict[str, Any]) -> Iterator[Failure]:
 
 
 def _guard(file: RuleFile, case: Case, verdict: Verdict, facts: Facts) -> tuple[str, str] | None:
-    """What holds the verdict back beyond the rules' own guards, and why."""
+    """Return the guard that would hold the verdict beyond the rules' own guards, and why."""
     if problem := file.policy_problem(verdict, facts):
         return "policy", problem
     action = verdict.action

@@ -1,4 +1,4 @@
-"""How a rule file writes a test: what is given, and what is expected."""
+"""The model of a test in a rule file: given facts and expected results."""
 
 from collections.abc import Iterable
 from typing import Annotated, Any
@@ -59,7 +59,7 @@ def _or_null(value: object) -> str | None:
 
 
 class Expect(Closed):
-    """What must come of it."""
+    """The expected results."""
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 

@@ -40,7 +40,7 @@ class Scalar:
 
     @property
     def is_bool(self) -> bool:
-        """As YAML 1.2 has it: ``yes`` and ``off`` are texts."""
+        """Return True for a boolean of YAML 1.2, where ``yes`` and ``off`` are texts."""
         return self.plain and self.value in ("true", "false")
 
 
@@ -103,7 +103,7 @@ def _index(mark: Any) -> int:
 
 
 class _Builder:
-    """Turns the stream of events into a tree with a stack of its own."""
+    """Builds a tree from the stream of events, with an explicit stack."""
 
     def __init__(self, text: str, findings: Findings) -> None:
         self.text = text

@@ -1,4 +1,4 @@
-"""What a test gives: any fact, and what each source of evidence sent."""
+"""The model of a test's ``given``: any fact, and the evidence of each source."""
 
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any

@@ -1,4 +1,4 @@
-"""From a place in a scalar's value to the place in the file where a person reads it."""
+"""Positions in the file of characters in a scalar's value."""
 
 import re
 
@@ -13,7 +13,7 @@ ESCAPE_DIGITS = {"x": 2, "u": 4, "U": 8}
 
 
 def place(scalar: Scalar, offset: int) -> Mark:
-    """Where the character at ``offset`` of the value stands in the file; its end for what lies behind."""
+    """Return the position in the file of the value's character at ``offset``, its end for a larger offset."""
     source = scalar.source
     indexes = _block(scalar) if scalar.style in ("|", ">") else _flow(scalar)
     index = indexes[min(max(offset, 0), len(indexes) - 1)]
@@ -25,7 +25,7 @@ def place(scalar: Scalar, offset: int) -> Mark:
 
 
 def _flow(scalar: Scalar) -> list[int]:
-    """For each character of a plain or quoted value, its index in the source; then the end's."""
+    """Return the index in the source of each character of a plain or quoted value, and of its end."""
     source = scalar.source
     start = _content_start(source)
     quote = source[start] if scalar.style in ("'", '"') else ""
@@ -40,7 +40,7 @@ def _flow(scalar: Scalar) -> list[int]:
 
 
 def _step(source: str, index: int, quote: str) -> tuple[int, int]:
-    """How many characters of the value come from here, and how much of the source they take."""
+    """Return how many characters of the value the next part of the source makes, and the length of that part."""
     if fold := FOLD.match(source, index):
         breaks = len(BREAK.findall(fold.group()))
         return max(1, breaks - 1), len(fold.group())
@@ -54,7 +54,7 @@ def _step(source: str, index: int, quote: str) -> tuple[int, int]:
 
 
 def _block(scalar: Scalar) -> list[int]:
-    """For ``|`` and ``>``: each line's text is found again in the value, one after the other."""
+    """Return the indices for ``|`` and ``>``: each line's text is searched in the value, one after the other."""
     source, value = scalar.source, scalar.value
     indexes = [_content_start(source)] * (len(value) + 1)
     done, line_start = 0, 0

@@ -35,7 +35,7 @@ class Claims:
 
 @dataclass(frozen=True)
 class Reading:
-    """What the model needs to know of a file to validate its parts.
+    """The context of a file that the model needs to validate its parts.
 
     ``types`` of all facts, None where the declaration has an error; ``rules`` are the rules' names,
     ``observed`` those of them that are only observed, ``browser`` the sources that browsers may send.
@@ -93,7 +93,7 @@ class Reading:
         return self.conditions.read(value)
 
     def studies(self, value: object) -> tuple[str, ...] | None:
-        """None: every study that no other file names."""
+        """Return the studies. None: every study that no other file names."""
         if isinstance(value, Scalar) and value.value == "all":
             self.claims.everything = value.start
             return None

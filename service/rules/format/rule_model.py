@@ -1,4 +1,4 @@
-"""How a rule file writes a rule: its conditions, its action, and the keys beside them."""
+"""The model of a rule in a rule file: its conditions, its action, and the keys beside them."""
 
 from collections.abc import Iterable
 from typing import Annotated, Any
@@ -47,7 +47,7 @@ SYNONYMS = {
     Quantifier.ANY: frozenset({"or", "some", "either", "one", "any_of", "anyof", "one_of", "oneof", "||"}),
     Quantifier.NONE: frozenset({"not", "nor", "no", "neither", "none_of", "noneof", "!"}),
 }
-"""What other rule languages call them. ``and`` resembles ``any``, so a guess by spelling would turn it into OR."""
+"""Names in other rule languages. ``and`` resembles ``any``, so a guess by spelling would turn it into OR."""
 ELSEWHERE = {
     **dict.fromkeys(("if", "condition", "conditions", "where"), "write `when:`"),
     **dict.fromkeys(

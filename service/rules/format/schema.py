@@ -9,7 +9,7 @@ from service.rules.format.model import File
 
 
 class _Schema(GenerateJsonSchema):
-    """In a file a key that has no value is absent, not null; and a key's name is title enough."""
+    """Generates the schema without nulls, since a key without a value is absent in a file, and without titles."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         del schema

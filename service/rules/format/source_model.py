@@ -1,4 +1,4 @@
-"""How a rule file declares a source of evidence."""
+"""The model of an evidence source in a rule file."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping

@@ -1,4 +1,4 @@
-"""Values of the rule format, each a type for the model: a validator that reads it, and its JSON Schema.
+"""Types of values in the rule format: each has a validator and a JSON Schema.
 
 A validator takes what a file holds (a ``Scalar``, so that the text stays as written) or what JSON holds.
 """
@@ -40,13 +40,13 @@ SHARE = re.compile("([0-9]{1,3}(?:[.][0-9]{1,9})?) ?%")
 DURATION = "^(?=.*[1-9])([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$"
 SHARE_IN_JSON = r"^(100(\.0+)?|[0-9]{1,2}(\.[0-9]{1,9})?) ?%$"
 TEXT_SCHEMA: dict[str, Any] = {"type": ["string", "number"], "pattern": r"\S"}
-"""What looks like a number is a text too: it stays the digits as written."""
+"""A text. A value that looks like a number keeps its digits as written."""
 NULLABLE_TEXT = {"type": ["string", "number", "null"]}
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # as metadata of a type it has to be hashable
 class Reads:
-    """Metadata of a type: how a value is read, and its JSON Schema."""
+    """The metadata of a type: its validator and its JSON Schema."""
 
     read: Callable[[Any, ValidationInfo], Any]
     schema: dict[str, Any]
@@ -59,7 +59,7 @@ class Reads:
 
 
 class Context(Protocol):
-    """How texts are read: those of a file may have placeholders, those of a person are sent as they are."""
+    """Reads texts. Those of a file may have placeholders, those of a person are sent unchanged."""
 
     def text(self, value: object) -> str:
         """Return a text that no participant reads."""
@@ -187,7 +187,7 @@ def described(value: object) -> str:
 
 
 def text(value: object) -> str:
-    """As written: what looks like a number to YAML stays the digits that stand there."""
+    """Return a text as written. A value that looks like a number to YAML keeps its digits."""
     if isinstance(value, dict) and all(is_null(item) for item in value.values()):
         entered = "; a text that starts with `{` goes in quotes"
         raise refused(value, "a text", entered)
@@ -225,7 +225,7 @@ def chosen(entered: str, allowed: Collection[str]) -> str:
 
 
 def _folded(name: str) -> str:
-    """``Failed check`` and ``failed-check`` are FAILED_CHECK to a reader."""
+    """Return a name in one spelling: ``Failed check`` and ``failed-check`` become FAILED_CHECK."""
     return re.sub("[-_ ]+", "_", name.strip().lower())
 
 

@@ -1,4 +1,4 @@
-"""Explains what keeps a file from being YAML: the parser's problem, in words of the line that a person looks at."""
+"""Explain errors of the YAML parser by the line that the author sees."""
 
 import re
 from collections.abc import Callable
@@ -176,4 +176,4 @@ EXPLAINED: dict[str, Callable[[_Problem], Explained | None]] = {
     "found unknown escape character": _escape,
     "mapping values are not allowed": _unexpected_colon,
 }
-"""By how libyaml's message begins."""
+"""By the beginning of libyaml's message."""

@@ -1,4 +1,4 @@
-"""What a condition asks for, taken apart: alternatives, each a list of claims ``fact operator value``."""
+"""The claims of a condition: alternatives, each a list of ``fact operator value``."""
 
 from collections.abc import Container, Sequence
 from itertools import chain, product
@@ -33,7 +33,7 @@ class Claim(NamedTuple):
     offset: int
 
     def admits(self, number: float) -> bool:
-        """Whether the comparison holds for this number of what it compares."""
+        """Return True if the comparison holds for this number."""
         if not isinstance(self.value, float):
             return False
         return {
@@ -56,7 +56,7 @@ class _Atom(NamedTuple):
 
 
 def alternatives(when: When, known: Container[str]) -> list[Alternative]:
-    """Each of them is enough for the rule to match."""
+    """Return the alternatives. Each is enough for the rule to match."""
     wanted = when.quantifier is not Quantifier.NONE
     parts = [
         _alternatives(_Atom(tuple(tokenize(condition.source)), wanted, index))
@@ -120,7 +120,7 @@ def _claim(atom: _Atom, known: Container[str]) -> Claim:
 
 
 def _rank(facts: tuple[str, ...]) -> int:
-    """What the participant did is compared with what is known of the study, not the other way round."""
+    """Return the claim with the participant's fact on the left and the study's on the right."""
     return max((2 if fact.startswith(("submission.", "evidence.")) else 1 for fact in facts), default=0)
 
 
@@ -161,7 +161,7 @@ def _text(literal: str) -> str:
 
 
 def _unwrapped(tokens: tuple[Token, ...] | Tokens) -> tuple[Token, ...]:
-    """Without brackets around all of it."""
+    """Return the tokens without brackets around all of them."""
     tokens = tuple(tokens)
     while len(tokens) > 1 and tokens[0].text == "(" and _closing(tokens) == len(tokens) - 1:
         tokens = tokens[1:-1]
@@ -169,7 +169,7 @@ def _unwrapped(tokens: tuple[Token, ...] | Tokens) -> tuple[Token, ...]:
 
 
 def _closing(tokens: Tokens) -> int:
-    """Where the bracket closes that the tokens open with."""
+    """Return the index of the bracket that closes the first one."""
     depth = 0
     for index, token in enumerate(tokens):
         if token.kind == "operator":
@@ -180,7 +180,7 @@ def _closing(tokens: Tokens) -> int:
 
 
 def _outside_brackets(tokens: Tokens) -> dict[str, list[int]]:
-    """Where operators stand outside all brackets, ``in`` among them."""
+    """Return the indices of operators outside all brackets, ``in`` included."""
     found: dict[str, list[int]] = {}
     depth = 0
     for index, (kind, text, _) in enumerate(tokens):

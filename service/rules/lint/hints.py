@@ -1,4 +1,4 @@
-"""Explains what the compiler of conditions reports, in the words of people who write rules."""
+"""Explain the compiler's problems with conditions to authors of rules."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Comparisons with a value that the fact never has, so that they are always false or always true."""
+"""Find comparisons with a value that the fact never has: they are always false or always true."""
 
 from collections.abc import Callable, Iterator
 from difflib import get_close_matches

@@ -1,4 +1,4 @@
-"""Calls in conditions that compile and still can't work: ``has()``, ``dyn()``, and literals that no function reads."""
+"""Find calls in conditions that compile but can't work: ``has()``, ``dyn()``, and invalid literals."""
 
 from collections.abc import Iterator, Sequence
 

@@ -1,4 +1,4 @@
-"""``matches()`` in conditions: what its pattern and its text may cost.
+"""Limits of ``matches()`` in conditions: the cost of its pattern and its text.
 
 The engine's RE2 needs at most (instructions of the pattern) x (bytes of the text) steps of some 4 ns, and compiles
 the pattern at each evaluation. It holds the interpreter's lock meanwhile, so neither a thread nor a timeout helps:
@@ -34,7 +34,7 @@ SIZES = {"unicode": 500, "wide": 10, "class": 4, "quantifier": 1, "other": 1}  #
 
 @dataclass(slots=True)
 class _Size:
-    """What was counted so far: of each open group, and of the last piece, which a repetition multiplies."""
+    """The count so far, of each open group and of the last piece, which a repetition multiplies."""
 
     groups: list[int] = field(default_factory=lambda: [0])
     last: int = 0
@@ -49,7 +49,7 @@ class _Size:
 
 
 def size(pattern: str) -> int:
-    """About how many instructions RE2 makes of a pattern: it writes counted repetitions out."""
+    """Estimate the number of RE2's instructions for a pattern: RE2 expands counted repetitions."""
     found = _Size()
     for piece in PIECE.finditer(pattern):
         match piece.lastgroup:
@@ -65,7 +65,7 @@ def size(pattern: str) -> int:
 
 
 def refused(source: str, environment: cel.Environment) -> Iterator[Hint]:
-    """Patterns that are no literal, take too long, or are tried again and again by a macro."""
+    """Return the problems of patterns: no literal, too expensive, or repeated by a macro."""
     if "matches" not in source:
         return
     tokens = tokenize(source)
@@ -91,7 +91,7 @@ def refused(source: str, environment: cel.Environment) -> Iterator[Hint]:
 
 
 def _within_macro(before: Sequence[Token]) -> bool:
-    """Whether a bracket that is still open is a macro's."""
+    """Return True if an open bracket belongs to a macro."""
     opened: list[bool] = []
     for place, token in enumerate(before):
         if token.text == "(" and token.kind == "operator":

@@ -1,4 +1,4 @@
-"""What Prolific's policy says of rules: a code each, why, and what to do instead."""
+"""Prolific's policy for rules: a code for each point, the reason, and what to do instead."""
 
 from collections.abc import Container
 from enum import StrEnum
@@ -96,7 +96,7 @@ ADVICE: dict[Policy, Advice] = {
 
 
 MEASURED = frozenset({"submission.time_taken", "submission.pace"})
-"""What Prolific's clock says of a submission. A code is what its participant entered."""
+"""The grounds from Prolific's times. A code is what the participant entered."""
 
 
 def corroborates(fact: str, browser: Container[str]) -> bool:
@@ -109,7 +109,7 @@ def corroborates(fact: str, browser: Container[str]) -> bool:
 
 
 def withheld(action: Action, allow: Container[str], fast_outlier: bool) -> str | None:
-    """Why a rejection is not to be sent unseen, although its rule decides so."""
+    """Return why a person must check a rejection before it is sent, None if it may be sent."""
     if not isinstance(action, Reject):
         return None
     if action.category == "TOO_QUICKLY" and not fast_outlier and Policy.SPEED not in allow:

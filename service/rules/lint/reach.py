@@ -27,7 +27,7 @@ Values = dict[str, Plain | None]
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """What was found of a rule: ``message`` for people, without the rule's own name."""
+    """A finding about a rule. ``message`` does not contain the rule's own name."""
 
     rule: Rule
     kind: str  # never, always, same, gap
@@ -36,7 +36,7 @@ class Reached:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """Tries the rules of one file."""
+    """Evaluates the rules of one file for all combinations of conditions."""
 
     rules: Sequence[Rule]
     types: Mapping[str, FieldType]
@@ -156,7 +156,7 @@ class Reach:
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """What the rules come to for some values."""
+    """The result of the rules for some values."""
 
     values: Values
     before: Sequence[tuple[Rule, Answer]]
@@ -170,7 +170,7 @@ class Tried:
 
     @property
     def is_blocked(self) -> bool:
-        """Whether an earlier rule can't be known, so that the outcome is a hold."""
+        """Return True if an earlier rule is unknown, so that the outcome is a hold."""
         return any(
             answer.result is Result.UNKNOWN and rule.blocks(self.rule.plan.outcome)
             for rule, answer in self.before
@@ -182,7 +182,7 @@ class Tried:
 
     @property
     def ends(self) -> bool:
-        """Whether no later rule can decide any more."""
+        """Return True if no later rule can decide."""
         unknown = [rule for rule, answer in self.before if answer.result is Result.UNKNOWN]
         unknown += [self.rule] if self.result is Result.UNKNOWN else []
         is_held = any(not rule.skips_unknown for rule in unknown)

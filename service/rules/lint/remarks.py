@@ -1,4 +1,4 @@
-"""Holds a rule against Prolific's policy. Each alternative of its conditions is judged by itself."""
+"""Check a rule against Prolific's policy. Each alternative of its conditions is judged alone."""
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ CATEGORIES_AGAINST_POLICY = {
 
 
 class Remark(NamedTuple):
-    """``part`` of the rule it is about; of ``when`` also which condition, and where in it."""
+    """A policy finding. ``part`` is the rule's part; for ``when`` also the condition and the position in it."""
 
     code: Policy
     part: Part
@@ -48,7 +48,7 @@ class Remark(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """Why an alternative rejects, sorted by what policy says of it.
+    """The grounds of an alternative, by their treatment in the policy.
 
     ``fields`` is what evidence is held against the participant, ``valid`` those that may be a ground to reject.
     """
@@ -88,7 +88,7 @@ Check = Callable[[Ground], Iterator[Remark]]
 
 
 def remarks(rule: Rule, browser: Collection[str] = ()) -> list[Remark]:
-    """Each code once, at the first place it is about."""
+    """Return each code once, at its first place."""
     found: dict[Policy, Remark] = {}
     for remark in chain(_remarks(rule), _of_browsers(rule, browser)):
         found.setdefault(remark.code, remark)
@@ -136,7 +136,7 @@ def _about(code: Policy, claim: Claim) -> Remark:
 
 
 def _one_check(ground: Ground) -> Iterator[Remark]:
-    """One failed check matches, and nothing says that the study is short or another was failed too."""
+    """Return True if a single failed check matches, without a condition on a short study or a second check."""
     failed = [claim for claim in ground.fields if _is_attention(claim, ground.category)]
     short = any(_is_short_study(claim) for claim in ground.claims)
     if ground.category != "FAILED_CHECK" and len(ground.valid) > len(failed):
@@ -180,7 +180,7 @@ def _forbidden(ground: Ground) -> Iterator[Remark]:
 
 
 def _category(ground: Ground) -> Iterator[Remark]:
-    """Only where the conditions give a ground that could have a category of its own."""
+    """Check the category, if the conditions contain a ground that has a category of its own."""
     wanted = _fitting(ground)
     if wanted and ground.category not in wanted:
         message = f"{ground.category}: {ADVICE[Policy.CATEGORY].why}; for these it is {' or '.join(wanted)}"
@@ -224,7 +224,7 @@ CHECKS: tuple[Check, ...] = (
 
 
 def _gives_evidence(rule: Rule) -> bool:
-    """It fills in what was seen, or says in its own words how much of what the conditions ask."""
+    """Return True if the message names the evidence: by a placeholder, or by a number and the conditions' words."""
     message = rule.plan.texts[0]
     if any(_is_informative(fact) for fact in message.facts):
         return True
@@ -235,7 +235,7 @@ def _gives_evidence(rule: Rule) -> bool:
 
 
 def _is_informative(fact: str) -> bool:
-    """Whether a participant who reads it learns something of what they did."""
+    """Return True if the fact informs the participant about what they did."""
     return is_field(fact) or fact.startswith("stats.") or fact in SPEED_FACTS | CODE_FACTS
 
 
@@ -250,7 +250,7 @@ def _is_attention(claim: Claim, category: str) -> bool:
 
 
 def _is_timing(claim: Claim) -> bool:
-    """How long it took, by Prolific or by the researcher's data."""
+    """Return True for a fact about the time taken, from Prolific or from evidence."""
     if any(fact in SPEED_FACTS for fact in claim.facts):
         return True
     return any(is_field(fact) for fact in claim.facts) and topic(claim) is Topic.SPEED

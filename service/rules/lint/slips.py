@@ -1,4 +1,4 @@
-"""What other languages, spreadsheets and text processors write where CEL writes something else."""
+"""Slips: spellings of other languages, spreadsheets and text processors in CEL conditions."""
 
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence

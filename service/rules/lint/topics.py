@@ -43,7 +43,7 @@ ORDER = list(Topic)
 
 @lru_cache(maxsize=1024)
 def topic(claim: Claim) -> Topic:
-    """Of an evidence claim, by its fields' names and the texts it compares them with."""
+    """Return the topic of an evidence claim, by its fields' names and the texts it compares them with."""
     found = {TOPIC_OF[word] for word in words(claim) if word in TOPIC_OF}
     return min(found, key=ORDER.index, default=Topic.OTHER)
 
@@ -63,12 +63,12 @@ def _words_of(name: str) -> tuple[str, ...]:
 
 
 def is_field(fact: str) -> bool:
-    """What a source says, not whether it has."""
+    """Return True for a field of a source, False for ``received``."""
     return fact.startswith("evidence.") and not fact.endswith(".received")
 
 
 def is_harmless(claim: Claim) -> bool:
-    """Whether the claim asks that all is well: ``consented == true``, ``failed == 0``, ``failed < 2``."""
+    """Return True if the claim describes good work: ``consented == true``, ``failed == 0``, ``failed < 2``."""
     named = set(split(fact.rpartition(".")[2] for fact in claim.facts))
     good = not named & BAD and bool(named & GOOD)
     if isinstance(claim.value, bool) and claim.operator == "==":
