@@ -48,9 +48,9 @@ class ManualApi:
         return JSONResponse({"results": plain([asdict(hold) for hold in page]), "next": following})
 
     async def resolve(self, request: Request) -> Response:
-        said = await json_object(request, {"action", "by", "note"})
-        action = read_action(said.get("action"))
-        by, note = text(said, "by"), None if said.get("note") == "" else text_if_any(said, "note")
+        body = await json_object(request, {"action", "by", "note"})
+        action = read_action(body.get("action"))
+        by, note = text(body, "by"), None if body.get("note") == "" else text_if_any(body, "note")
         async with self.database.begin() as connection:
             now = await time_of(connection, self.clock)
             recorded = await resolve(connection, request.path_params["id"], action, by=by, note=note, now=now)
@@ -74,5 +74,5 @@ class ManualApi:
 
 
 async def _order(request: Request) -> tuple[str | None, str, str]:
-    said = await json_object(request, {"study", "by", "reason"})
-    return text_if_any(said, "study"), text(said, "by"), text(said, "reason")
+    body = await json_object(request, {"study", "by", "reason"})
+    return text_if_any(body, "study"), text(body, "by"), text(body, "reason")

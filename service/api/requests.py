@@ -65,21 +65,21 @@ async def json_object(request: Request, known: set[str]) -> dict[str, Any]:
     if body is None:
         raise TooLarge(f"{MAX_BODY} bytes are the most.")
     try:
-        said = read_json(body)
+        body_object = read_json(body)
     except DuplicateKey as error:
         raise BadQuery(str(error)) from None
     except ValueError:
         raise BadQuery("The body is not JSON.") from None
-    if not isinstance(said, dict):
+    if not isinstance(body_object, dict):
         raise BadQuery("The body has to be a JSON object.")
-    if unknown := sorted(set(said) - known):
+    if unknown := sorted(set(body_object) - known):
         raise BadQuery(f"known are {', '.join(sorted(known))}; unknown: {', '.join(map(excerpt, unknown))}")
-    return said
+    return body_object
 
 
-def text(said: dict[str, Any], name: str) -> str:
+def text(body_object: dict[str, Any], name: str) -> str:
     """A text of the body. Raises BadQuery where it is none, or missing."""
-    value = said.get(name)
+    value = body_object.get(name)
     if not isinstance(value, str):
         raise BadQuery(f"{name}: a text is needed")
     try:
@@ -88,6 +88,6 @@ def text(said: dict[str, Any], name: str) -> str:
         raise BadQuery(f"{name}: {error}") from None
 
 
-def text_if_any(said: dict[str, Any], name: str) -> str | None:
+def text_if_any(body_object: dict[str, Any], name: str) -> str | None:
     """A text of the body, None where it is missing or null. Raises BadQuery where it is none."""
-    return None if said.get(name) is None else text(said, name)
+    return None if body_object.get(name) is None else text(body_object, name)

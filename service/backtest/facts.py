@@ -76,13 +76,13 @@ def _of_decision(
     now = known_until(past)
     completed = recorded["submission"].get("completed_at")
     since = (parse_time(completed) if completed else None) or past.first_seen_at or now
-    said = recorded.get("evidence") or {}
+    recorded_evidence = recorded.get("evidence") or {}
     evidence = {}
     for name, source in file.evidence.items():
         then = evidence_facts(
             source, _undeclared(source, before, gathered.payloads.get(name)), None, since, now
         )
-        was = said.get(name) or {}
+        was = recorded_evidence.get(name) or {}
         evidence[name] = {**then, **was} if RECEIVED in was else then
     added = _statistics(file, gathered, recorded)
     return PastFacts({**recorded, "evidence": evidence, **added}, frozenset(added) & {PARTICIPANT})

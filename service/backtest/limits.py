@@ -52,8 +52,8 @@ class LimitSimulation:
             number=sum(outcome is side.outcome for _, outcome, _ in self._day),
             paid=sum((paid for _, _, paid in self._day), Decimal(0)),
         )
-        nobody = Scope(None)
-        found = excess(side.outcome, side.pays, usage, nobody, nobody, already_counted=False)
+        no_scope = Scope(None)
+        found = excess(side.outcome, side.pays, usage, no_scope, no_scope, already_counted=False)
         if found is None:
             return None
         self._open[guard] = found.reason

@@ -144,8 +144,8 @@ def _run(request: Request, conditions: "Sequence[FailIf]") -> "tuple[Result, lis
 
 
 def _compared(request: Request) -> str:
-    said = {DECIDED: "what was decided here", PROLIFIC: "what Prolific shows"}
-    return said.get(request.against, f"the rules of {request.against}")
+    described = {DECIDED: "what was decided here", PROLIFIC: "what Prolific shows"}
+    return described.get(request.against, f"the rules of {request.against}")
 
 
 def _check_writable(file: Path | None) -> None:
@@ -207,23 +207,25 @@ def _progress(doing: str) -> "Iterator[Progress]":
 
 def print_result(result: "Result") -> None:
     """Print the matrix, what changed, and how each rule fared."""
-    said = as_json_of(result)
-    echo(f"{said['submissions']} submissions of study {said['study']}, {len(said['changed'])} changed")
-    outcomes = sorted({new for row in said["matrix"].values() for new in row})
-    rows = ({"old": old, **{new: row.get(new, 0) for new in outcomes}} for old, row in said["matrix"].items())
+    report = as_json_of(result)
+    echo(f"{report['submissions']} submissions of study {report['study']}, {len(report['changed'])} changed")
+    outcomes = sorted({new for row in report["matrix"].values() for new in row})
+    rows = (
+        {"old": old, **{new: row.get(new, 0) for new in outcomes}} for old, row in report["matrix"].items()
+    )
     print_table(("old", *outcomes), rows, title="old outcome (rows) by new outcome")
-    if "causes" in said:
-        print_table(("rule", "difference", "changes"), said["causes"], title="each difference alone")
-    changed = said["changed"]
+    if "causes" in report:
+        print_table(("rule", "difference", "changes"), report["causes"], title="each difference alone")
+    changed = report["changed"]
     columns = ("submission_id", "old", "new", "old_rule", "new_rule", "manual", "reason")
     if changed:
         print_table(columns, changed[:SHOWN], title="changed")
     if len(changed) > SHOWN:
         echo(f"… and {len(changed) - SHOWN} more: --json lists all")
     counts = ("rule", "reached", "matched", "unknown", "because")
-    print_table(counts, ({**rule, "because": _because(rule["unknown_because"])} for rule in said["rules"]))
-    if said["as_of_now"]:
-        echo(f"{said['as_of_now']} submissions were judged by facts that are known only as of now.")
+    print_table(counts, ({**rule, "because": _because(rule["unknown_because"])} for rule in report["rules"]))
+    if report["as_of_now"]:
+        echo(f"{report['as_of_now']} submissions were judged by facts that are known only as of now.")
 
 
 def _because(fields: dict[str, int]) -> str:

@@ -87,8 +87,8 @@ def _row(row: "HeldSubmission", now: datetime) -> dict[str, str | None]:
 
 def _deadline(left: timedelta) -> str:
     """Return when Prolific approves by itself, with a mark when that is near."""
-    said = f"in {length(int(left.total_seconds()))}" if left > timedelta(0) else "over"
-    return f"{said} !" if left <= NEAR else said
+    remaining = f"in {length(int(left.total_seconds()))}" if left > timedelta(0) else "over"
+    return f"{remaining} !" if left <= NEAR else remaining
 
 
 def length(seconds: int) -> str:

@@ -109,14 +109,14 @@ def _action(name: str | None, fields: dict[str, Any]) -> Action | None:
 
 def _by_options(problems: Iterable[tuple[str, str]]) -> str:
     """Return the problems of an action, one on a line, with the options that they are about."""
-    return "\n".join(_by_option(field, said) for field, said in problems)
+    return "\n".join(_by_option(field, problem) for field, problem in problems)
 
 
-def _by_option(field: str, said: str) -> str:
+def _by_option(field: str, problem: str) -> str:
     option = OPTIONS.get(field)
     if option is None:
-        return re.sub(r"\b(code_type|code)\b", lambda name: OPTIONS[name[0]], said)
-    return f"{option}{' ' if said.startswith(('is ', 'must ')) else ': '}{said}"
+        return re.sub(r"\b(code_type|code)\b", lambda name: OPTIONS[name[0]], problem)
+    return f"{option}{' ' if problem.startswith(('is ', 'must ')) else ': '}{problem}"
 
 
 def _resolve_one(submission: str, action: Action, by: str, note: str | None, *, as_json: bool) -> None:

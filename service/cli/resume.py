@@ -14,14 +14,14 @@ def resume(by: By, reason: Why, study: Study = None, as_json: Json = False) -> N
         print_json(state)
         return
     echo(f"Resumed {scope(study)}.")
-    for brake in state["closed"]:
-        again = "; its limit counts from now on" if brake["kind"] == "breaker" else ""
-        echo(f"  closed: {_brake(brake)}{again}")
+    for one in state["closed"]:
+        again = "; its limit counts from now on" if one["kind"] == "breaker" else ""
+        echo(f"  closed: {_described(one)}{again}")
     if not state["closed"]:
         echo("  no pause was on and no breaker open")
     echo(f"  reviewed again: {state['reviewed_again']} submissions that were held or observed")
-    for brake in state["still_on"]:
-        echo(f"  still on: {scope(brake['study'])}, {_brake(brake)}")
+    for one in state["still_on"]:
+        echo(f"  still on: {scope(one['study'])}, {_described(one)}")
 
 
 def _resume(study: str | None, by: str, reason: str) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def _resume(study: str | None, by: str, reason: str) -> dict[str, Any]:
     return state
 
 
-def _brake(brake: dict[str, Any]) -> str:
-    if brake["kind"] == "pause":
-        return f"the pause by {brake['by']}: {brake['reason']}"
-    return f"the breaker {brake['limit']}: {brake['reason']}"
+def _described(one: dict[str, Any]) -> str:
+    if one["kind"] == "pause":
+        return f"the pause by {one['by']}: {one['reason']}"
+    return f"the breaker {one['limit']}: {one['reason']}"

@@ -94,11 +94,13 @@ class Access:
 
 
 def _refused_token(answer: Response) -> DeliveryRefused:
-    said = json.loads(bytes(answer.body))
+    refusal_body = json.loads(bytes(answer.body))
     headers = {
         name: value for name, value in answer.headers.items() if name in ("retry-after", "www-authenticate")
     }
-    return DeliveryRefused(answer.status_code, said["error"], said["message"], headers=headers)
+    return DeliveryRefused(
+        answer.status_code, refusal_body["error"], refusal_body["message"], headers=headers
+    )
 
 
 def is_signed(declared: Signature, given: str | None, body: bytes, secrets: set[str]) -> bool:

@@ -28,12 +28,12 @@ def used(source: Source, outcome: Outcome) -> Usable | NotYet | Failed:
     if not isinstance(outcome, Answered):
         return outcome
     fields = _cells(source, outcome) if source.origin == "csv" else _values(source, outcome.document)
-    said = [sentence for _, sentence in (*fields.problems, *fields.warnings, *fields.absent)]
+    reasons = [sentence for _, sentence in (*fields.problems, *fields.warnings, *fields.absent)]
     if not fields.values.keys() - {PARTICIPANT_ID}:
-        return Failed("; ".join(said)) if said else NotYet("the answer has no value yet")
+        return Failed("; ".join(reasons)) if reasons else NotYet("the answer has no value yet")
     if len(json.dumps(dict(fields.values))) > LARGEST:
         return Failed(f"the answer has more than {LARGEST:,} bytes in declared fields")
-    return Usable(fields.values, "; ".join(said) or None)
+    return Usable(fields.values, "; ".join(reasons) or None)
 
 
 def _values(source: Source, document: Mapping[str, Any]) -> Fields:
@@ -55,9 +55,9 @@ def _cells(source: Source, answer: Answered) -> Fields:
                 absent.append((name, f"{name}: the file has no column {column}"))
             continue
         converted = convert(kind, answer.document[column])
-        if said := converted.problem or converted.warning:
+        if reason := converted.problem or converted.warning:
             (problems if converted.problem else warnings).append(
-                (name, f"{answer.place}, column {column}: {said}")
+                (name, f"{answer.place}, column {column}: {reason}")
             )
         elif converted.value is not None:
             values[name] = converted.value

@@ -70,15 +70,15 @@ def read_table(content: bytes, key: str, wanted: Sequence[str], *, is_growing: b
     broken: dict[str, str] = {}
     at = names.index(key)
     for row in _data(rows):
-        said = row.cells[at].strip() if at < len(row.cells) else ""
-        if not said:
+        cell = row.cells[at].strip() if at < len(row.cells) else ""
+        if not cell:
             continue
         if problem := _misfit(row, len(names)):
-            broken[said] = problem
+            broken[cell] = problem
             continue
         kept = Row(row.number, tuple(_shared(row.cells[place]) for place in places))
-        if found.setdefault(said, kept) is not kept:
-            repeated.setdefault(said, [found[said].number]).append(row.number)
+        if found.setdefault(cell, kept) is not kept:
+            repeated.setdefault(cell, [found[cell].number]).append(row.number)
     return Table(columns, found, repeated, broken)
 
 

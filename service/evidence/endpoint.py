@@ -22,7 +22,7 @@ from service.store.submissions import study_and_parent
 from service.telemetry.metrics import Metrics
 from service.web.http import MAX_BODY, DuplicateKey, body_within, quotable, read_json
 
-LONGEST_COMMIT = 10.0  # seconds; what is committed later all the same is replaced by the next try
+MAX_COMMIT_TIME = 10.0  # seconds; what is committed later all the same is replaced by the next try
 
 
 class EvidenceEndpoint:
@@ -78,7 +78,7 @@ class EvidenceEndpoint:
             if (
                 payload or not is_page
             ):  # an empty object of a page only has its link verified while that is valid
-                await within(LONGEST_COMMIT, self._store(source, submission, accepted, payload, origin))
+                await within(MAX_COMMIT_TIME, self._store(source, submission, accepted, payload, origin))
         except (SQLAlchemyError, TimeoutError):
             message = "The evidence could not be stored; send it again."
             headers = {"Retry-After": "10"}
@@ -100,7 +100,7 @@ class EvidenceEndpoint:
             raise DeliveryRefused(403, "origin_not_allowed", message)
         if accepted:
             try:
-                await within(LONGEST_COMMIT, self._links.check(request.headers[HEADER], submission))
+                await within(MAX_COMMIT_TIME, self._links.check(request.headers[HEADER], submission))
             except (SQLAlchemyError, TimeoutError):
                 message = "The signed study link could not be checked; send it again."
                 headers = {"Retry-After": "10"}

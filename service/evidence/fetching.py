@@ -126,7 +126,7 @@ class Fetcher:
 
     async def _end(self, due: Due, source: Source | None, outcome: Usable | NotYet | Failed) -> None:
         """Store what came of an attempt, the evidence and the review that follows, in one transaction."""
-        result, reason = _told(outcome)
+        result, reason = _as_result(outcome)
         async with self.database.begin() as connection:
             now = await database_now(connection)
             after = _next(due, source, outcome, now)
@@ -144,7 +144,7 @@ class Fetcher:
         say("evidence.fetched", result=result, why=reason, attempt=due.attempts)
 
 
-def _told(outcome: Usable | NotYet | Failed) -> tuple[str, str | None]:
+def _as_result(outcome: Usable | NotYet | Failed) -> tuple[str, str | None]:
     match outcome:
         case Usable(problem=problem):
             return FOUND, problem

@@ -16,7 +16,7 @@ from service.telemetry.metrics import Metrics
 from service.web.http import body_within, quotable
 
 MAX_DOCUMENT = 1024 * 1024  # bytes
-LONGEST_COMMIT = 20.0  # seconds; what is committed later all the same is a duplicate of the next try
+MAX_COMMIT_TIME = 20.0  # seconds; what is committed later all the same is a duplicate of the next try
 
 
 class PostEndpoint:
@@ -67,7 +67,7 @@ class PostEndpoint:
         documents = await parse(request.headers.get("content-type", ""), body)
         read = await read_rows(source, files, documents.rows)
         try:
-            return await within(LONGEST_COMMIT, self._store(source, read)), documents.is_batch
+            return await within(MAX_COMMIT_TIME, self._store(source, read)), documents.is_batch
         except (SQLAlchemyError, TimeoutError):
             message = f"Source {source}: nothing was stored; send it again."
             raise DeliveryRefused(503, "not_stored", message, headers={"Retry-After": "10"}) from None

@@ -90,16 +90,16 @@ def recipe(name: str) -> Recipe:
     """Return the recipe of a platform, one of PLATFORMS."""
     import yaml
 
-    said = yaml.safe_load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
-    example = said["example"]
+    loaded = yaml.safe_load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
+    example = loaded["example"]
     return Recipe(
         name=name,
-        platform=said["platform"],
-        way=said["way"],
-        evidence=said["evidence"],
-        link=said["link"],
-        steps=tuple(said["steps"]),
-        paste=said["paste"],
-        traps=tuple(said["traps"]),
+        platform=loaded["platform"],
+        way=loaded["way"],
+        evidence=loaded["evidence"],
+        link=loaded["link"],
+        steps=tuple(loaded["steps"]),
+        paste=loaded["paste"],
+        traps=tuple(loaded["traps"]),
         example=Example(example["content_type"], example["body"], example["values"]),
     )

@@ -17,7 +17,7 @@ from service.web.http import problem
 
 WINDOW = 60.0  # seconds
 MAX_WRITTEN = 30  # refusals of one source for one reason that a window writes; the others are only counted
-PATIENCE = 2.0  # seconds that an answer waits for its refusal to be stored
+STORE_TIMEOUT = 2.0  # seconds that an answer waits for its refusal to be stored
 
 log = structlog.get_logger(__name__)
 
@@ -89,7 +89,7 @@ class RefusalLog:
 
     async def _store(self, refusals: list[Refusal]) -> None:
         try:
-            await within(PATIENCE, self._written_down(refusals))
+            await within(STORE_TIMEOUT, self._written_down(refusals))
         except (SQLAlchemyError, TimeoutError) as error:
             log.warning("evidence.refusal_not_stored", error=type(error).__name__, number=len(refusals))
 

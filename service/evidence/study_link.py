@@ -26,7 +26,7 @@ ALGORITHM = "RS256"
 KEYS_PATH = "/.well-known/study/jwks.json"
 LONGEST_TOKEN = 8 * 1024  # characters
 LARGEST_KEYS = 64 * 1024  # bytes
-PATIENCE = 5.0  # seconds
+LINK_TIMEOUT = 5.0  # seconds
 FRESH = 24 * 3600.0  # seconds until the keys are read again
 AGAIN = 10.0  # seconds between two reads for a key that is not among them, or after a failure
 
@@ -73,8 +73,8 @@ class PublishedKeys:
     async def _fetched(self) -> bytes:
         """Return the published set, or as much of it as is read: more than that is no JSON."""
         async with (
-            asyncio.timeout(PATIENCE),
-            http_client(timeout=PATIENCE, follow_redirects=False) as http,
+            asyncio.timeout(LINK_TIMEOUT),
+            http_client(timeout=LINK_TIMEOUT, follow_redirects=False) as http,
             http.stream("GET", self.url) as answer,
         ):
             answer.raise_for_status()

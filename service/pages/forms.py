@@ -14,24 +14,24 @@ CATEGORIES = REJECTION_CATEGORIES
 OUTCOMES = ("approve", "reject", "request_return", "complete", "hold")
 
 
-def said_of(form: Mapping[str, str]) -> dict[str, Any]:
+def action_in(form: Mapping[str, str]) -> dict[str, Any]:
     """Return a form's action as the API has it. Raises InvalidAction."""
     outcome = outcome_of(form.get("action", ""))
     match outcome.value:
         case "reject":
-            said: Any = _given(form, category="category", message="message")
+            fields: Any = _given(form, category="category", message="message")
         case "request_return":
             lines = form.get("reasons", "").replace("\r\n", "\n").split("\n")
-            said = {"reasons": [line.strip() for line in lines if line.strip()]}
+            fields = {"reasons": [line.strip() for line in lines if line.strip()]}
         case "complete":
-            said = _given(form, code_type="code_type", message="message_to_participant")
+            fields = _given(form, code_type="code_type", message="message_to_participant")
             if percentage := form.get("percentage", "").strip():
-                said["percentage_of_reward"] = int(percentage) if percentage.isdecimal() else percentage
+                fields["percentage_of_reward"] = int(percentage) if percentage.isdecimal() else percentage
         case "hold":
-            said = form.get("reason", "")
+            fields = form.get("reason", "")
         case _:
-            said = {}
-    return {outcome.value: said}
+            fields = {}
+    return {outcome.value: fields}
 
 
 def _given(form: Mapping[str, str], **names: str) -> dict[str, Any]:
@@ -48,9 +48,9 @@ class Preview:
     problem: str | None = None
 
 
-def preview_of(said: Mapping[str, Any], study: Study | None) -> Preview:
+def preview_of(fields: Mapping[str, Any], study: Study | None) -> Preview:
     """Return exactly what would be sent for an action. Raises InvalidAction."""
-    action = read_action(said)
+    action = read_action(fields)
     try:
         request, problem = action_request(action, study), None
     except NoSuchCode as error:

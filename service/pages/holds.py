@@ -15,7 +15,7 @@ from service.domain.submission import Study
 from service.manual.actions import InvalidAction
 from service.manual.planned import plan, undo
 from service.pages.access import Access, Form, NoSuchPage, own_path
-from service.pages.forms import CATEGORIES, OUTCOMES, preview_of, researcher_codes, said_of
+from service.pages.forms import CATEGORIES, OUTCOMES, action_in, preview_of, researcher_codes
 from service.pages.rendering import page, redirect
 from service.pages.sessions import Session
 from service.pages.suggestion import Suggestion, suggestion_for
@@ -119,19 +119,19 @@ class Holds:
             chosen = await selection(connection, form.get("selection", ""), session.name)
             study = await _common_study(connection, chosen.submissions[:1] if chosen else ())
         try:
-            found, problem = preview_of(said_of(form), study), None
+            found, problem = preview_of(action_in(form), study), None
         except InvalidAction as error:
             found, problem = None, str(error)
         return page("parts/preview.html", session, preview=found, problem=problem)
 
     async def decide(self, request: Request, session: Session, form: Form) -> Response:
         """Plan the decision: it leaves after the time to undo it."""
-        said = said_of(form)
+        given = action_in(form)
         async with self.database.begin() as connection:
             wanted = await self._wanted(connection, session, form)
             now = await time_of(connection, self.clock)
             note = form.get("note") or None
-            await plan(connection, wanted, said, by=session.name, note=note, now=now)
+            await plan(connection, wanted, given, by=session.name, note=note, now=now)
             if "hx-request" in request.headers and "submission" in form:
                 answer = await self._row(connection, session, form["submission"])
                 answer.headers["HX-Trigger"] = "planned"

@@ -84,7 +84,7 @@ class Live:
                 await asyncio.sleep(SETTLE)
         finally:
             self._closed = True
-            self._tell()
+            self._notify()
             await _ended(listening)
 
     async def _look(self, seen: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
@@ -96,10 +96,10 @@ class Live:
                 log.exception("live.crashed")
             return seen
         if seen is not None and found != seen:
-            self._tell()
+            self._notify()
         return found
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         for changed in self._waiting:
             changed.set()
 

@@ -66,7 +66,7 @@ class Overview:
     async def _state(self) -> dict[str, Any]:
         async with self.database.connect() as connection:
             now = await time_of(connection, self.clock)
-            brakes = await scopes(connection)
+            in_force = await scopes(connection)
             return {
                 "now": now,
                 "mode": (highest_mode(await workers_at_work(connection)) or self.mode).value,
@@ -78,8 +78,8 @@ class Overview:
                 "waiting": await waiting(connection),
                 "states": STATES,
                 "failed": await failed(connection),
-                "pauses": [scope.pause for scope in brakes.values() if scope.pause],
-                "breakers": [breaker for scope in brakes.values() for breaker in scope.breakers],
+                "pauses": [scope.pause for scope in in_force.values() if scope.pause],
+                "breakers": [breaker for scope in in_force.values() for breaker in scope.breakers],
                 "outcomes": STACK,
                 "chart": outcomes_chart(await outcomes_per_hour(connection), now),
             }
