@@ -1,1 +1,1 @@
-"""What people and scripts ask of the service over HTTP: decisions, submissions, its state."""
+"""The HTTP API for people and scripts: decisions, submissions, the state of the service."""

@@ -1,4 +1,4 @@
-"""``/api`` for people's word: what is held, and what they decide, pause and resume."""
+"""``/api`` for manual work: holds, decisions, pause and resume."""
 
 from dataclasses import asdict, dataclass
 
@@ -20,7 +20,7 @@ from service.web.bearer import Bearer
 
 @dataclass(frozen=True, slots=True)
 class ManualApi:
-    """Lets people decide; what they decide is sent by the workers."""
+    """The routes of manual decisions. The workers send them."""
 
     bearer: Bearer
     database: Database

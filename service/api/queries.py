@@ -1,4 +1,4 @@
-"""Query parameters of lists: read strictly, a mistake is named."""
+"""Query parameters of lists. They are read strictly, and a mistake is named."""
 
 from datetime import datetime
 
@@ -39,7 +39,7 @@ def decision_query(parameters: QueryParams) -> tuple[DecisionFilter, int, int | 
     for name in CHOICES.keys() & texts.keys():
         _check_choice(name, texts[name])
     moments = {name: moment_parameter(name, texts.pop(name)) for name in ("since", "until") if name in texts}
-    wanted = DecisionFilter(**texts, **moments)  # type: ignore[arg-type]  # keys are told apart above
+    wanted = DecisionFilter(**texts, **moments)  # type: ignore[arg-type]  # the keys are separated above
     before = parameters.get("before")
     return wanted, limit_parameter(parameters.get("limit")), _whole("before", before) if before else None
 

@@ -1,4 +1,4 @@
-"""What all routes below ``/api`` have in common: the admin token, JSON bodies, errors as answers."""
+"""Common parts of the routes below ``/api``: the admin token, JSON bodies, errors as answers."""
 
 from collections.abc import Awaitable, Callable
 from functools import wraps
@@ -54,7 +54,7 @@ def guarded(endpoint: Endpoint, bearer: Bearer) -> Endpoint:
 
 
 def _check_address(request: Request) -> None:
-    """PostgreSQL knows no text with a NUL, so nothing that is asked for can be there."""
+    """Refuse a text with a NUL, which PostgreSQL can't compare with anything."""
     if not is_storable([request.url.path, *request.query_params.values()]):
         raise BadQuery("The address holds a NUL.")
 

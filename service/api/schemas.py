@@ -15,7 +15,7 @@ ANYTHING: Schema = {"type": "object"}
 
 
 def object_of(properties: dict[str, Schema], *, required: tuple[str, ...] | None = None) -> Schema:
-    """All properties are required unless some are named."""
+    """Return the schema of an object. All properties are required unless some are named."""
     return {"type": "object", "properties": properties, "required": list(required or properties)}
 
 

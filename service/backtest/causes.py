@@ -1,4 +1,4 @@
-"""Two versions of a rule file: which difference between them changes what, each alone. Pure."""
+"""The effect of each difference between two versions of a rule file, applied alone. Pure."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -32,7 +32,7 @@ class Difference:
                 self.examples.append(submission_id)
 
     def _can_matter(self, facts: Facts) -> bool:
-        """Whether the rule, as it is or as it was, comes to more than *not matched*; most submissions don't."""
+        """Return True if the old or the new rule has another result than *not matched*."""
         if not self.asked:
             return True
         sheet = FactSheet.read(facts, self.variant.types)
@@ -97,7 +97,7 @@ def _differences(
 
 
 def same(one: Rule, other: Rule) -> bool:
-    """Whether two rules decide alike; compiled conditions are compared by their text."""
+    """Return True if two rules are equal. Compiled conditions are compared by their text."""
     return _essence(one) == _essence(other)
 
 

@@ -1,4 +1,4 @@
-"""All submissions of a backtest, counted as they come. Pure."""
+"""Counts over all submissions of a backtest. Pure."""
 
 from array import array
 from collections import Counter
@@ -17,7 +17,7 @@ TAKES_AWAY = frozenset({Outcome.REJECT, Outcome.REQUEST_RETURN})
 
 @dataclass(slots=True)
 class RuleCount:
-    """Of how many submissions a rule was asked, and what it answered."""
+    """The results of a rule: how many submissions it was evaluated for, by result."""
 
     reached: int = 0
     matched: int = 0
@@ -36,7 +36,7 @@ class RuleCount:
 
 @dataclass(slots=True)
 class Money:
-    """In minor units. ``saved`` was paid and is taken away now, ``newly_paid`` the other way round."""
+    """Money in minor units. ``saved`` was paid by the old decisions only, ``newly_paid`` by the new ones only."""
 
     approved_old: Decimal = Decimal(0)
     approved_new: Decimal = Decimal(0)
@@ -72,7 +72,7 @@ def _amount(amount: Decimal) -> int | float:
 
 @dataclass(slots=True)
 class Comparison:
-    """What comes of judging a study's past submissions. Only those that changed are kept."""
+    """The result of judging a study's past submissions. Only the changed ones are kept."""
 
     study: str
     rules: dict[str, RuleCount]
@@ -103,7 +103,7 @@ class Comparison:
 
     @property
     def contradictions(self) -> int:
-        """How many of the changed ones a person decided."""
+        """Return how many changed submissions a person decided."""
         return sum(judged.contradicts for judged in self.changed)
 
     def old(self, outcome: str) -> int:

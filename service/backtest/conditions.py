@@ -41,7 +41,7 @@ class FailIf:
         return cls(text.strip(), found["name"], found["sign"], float(found["number"]), bool(found["percent"]))
 
     def failure(self, result: Comparison) -> str | None:
-        """Say why the result fails the condition; None if it does not."""
+        """Return why the result meets the condition, None if it does not."""
         number = self._number(result)
         share = 100 * number / result.submissions if result.submissions else 0.0
         if not SIGNS[self.sign](share if self.is_share else number, self.limit):

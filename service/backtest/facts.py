@@ -26,7 +26,7 @@ class PastFacts:
     as_of_now: frozenset[str] = frozenset()
 
     def rests_on_today(self, trace: tuple[dict[str, Any], ...]) -> bool:
-        """Whether any rule that was asked read a fact that is known only as of today."""
+        """Return True if an evaluated rule read a fact that is known only as of today."""
         return bool(self.as_of_now) and any(
             fact in self.as_of_now or fact.partition(".")[0] in self.as_of_now
             for entry in trace
@@ -44,7 +44,7 @@ class Gathered:
 
 
 def has_facts(past: PastSubmission) -> bool:
-    """Whether the deciding decision recorded the facts it rests on."""
+    """Return True if the deciding decision recorded its facts."""
     return past.decision is not None and isinstance(past.decision.facts.get("submission"), dict)
 
 

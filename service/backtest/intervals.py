@@ -1,4 +1,4 @@
-"""How sure a rate is: the Wilson score interval. Pure."""
+"""The uncertainty of a rate: the Wilson score interval. Pure."""
 
 from math import sqrt
 from typing import NamedTuple

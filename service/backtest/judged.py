@@ -50,14 +50,14 @@ class Judged:
 
     @property
     def is_changed(self) -> bool:
-        """Whether the outcome differs; a hold leaves it to the person who decided it."""
+        """Return True if the outcome differs. A hold leaves a manual decision to the person."""
         if self.old is None or self.old.outcome is self.new.outcome:
             return False
         return not (self.is_manual and self.new.outcome is Outcome.HOLD)
 
     @property
     def contradicts(self) -> bool:
-        """Whether it differs from a person's decision."""
+        """Return True if it differs from a manual decision."""
         return self.is_manual and self.is_changed
 
 
@@ -69,7 +69,7 @@ def side_of(file: RuleFile, facts: Facts) -> Side:
 
 
 def is_exact(guard: Guard | None) -> bool:
-    """Whether a recorded decision alone tells what its rules proposed; else they are asked again."""
+    """Return True if a recorded decision contains what its rules proposed. Else they are evaluated again."""
     return guard is None or guard in RULES_OWN | AFTER_POLICY
 
 
@@ -90,7 +90,7 @@ def pays(outcome: Outcome, verdict: Verdict | None, reward: int | None) -> Decim
 
 
 def shown_by(submission: Submission) -> Outcome | None:
-    """Return the outcome that Prolific shows; None where nobody decided, or the participant gave it up."""
+    """Return the outcome that Prolific shows, None if it was not decided or the participant returned it."""
     match submission.status:
         case Status.APPROVED:
             return Outcome.APPROVE

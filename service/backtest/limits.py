@@ -20,7 +20,7 @@ DAY = timedelta(days=1)
 
 @dataclass(slots=True)
 class LimitSimulation:
-    """Holds what the limits of a rule file would have held."""
+    """Holds decisions beyond the limits of a rule file."""
 
     limits: Limits
     _last: deque[Outcome] = field(default_factory=deque)

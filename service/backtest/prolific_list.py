@@ -1,4 +1,4 @@
-"""Prolific's list of a study, with each page kept on disk: an interrupted reading goes on where it stopped."""
+"""Prolific's list of a study. Each page is saved on disk, so that an interrupted backtest continues."""
 
 import json
 import os
@@ -40,7 +40,7 @@ class PageCache:
             return None
 
     def write(self, number: int, page: Page) -> None:
-        """Keep a page, whole or not at all."""
+        """Save a page atomically."""
         file = self._file(number)
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         unfinished = file.with_suffix(".part")
@@ -50,7 +50,7 @@ class PageCache:
         unfinished.replace(file)
 
     def clear(self) -> None:
-        """Forget what was kept of the study."""
+        """Delete the saved pages of the study."""
         for file in self._file(1).parent.glob("page-*.json"):
             file.unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""Judges past submissions one by one, and counts what comes of it."""
+"""Judge past submissions one by one, and count the results."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,7 +26,7 @@ from service.store.statistics import COUNTED
 from service.store.submissions import load_study
 
 Progress = Callable[[int, int], None]
-"""Called with how many submissions were judged, and of how many."""
+"""Called with the number of judged submissions and the number of all."""
 
 
 class NothingToCompare(AutoreviewError):
@@ -37,7 +37,7 @@ class NothingToCompare(AutoreviewError):
 
 @dataclass(frozen=True, slots=True)
 class Old:
-    """What the new rules are compared with: another file, what Prolific shows, or what was decided here."""
+    """The comparison: another rule file, Prolific's outcomes, or the decisions recorded here."""
 
     file: RuleFile | None = None
     is_prolific: bool = False

@@ -1,4 +1,4 @@
-"""Where past submissions come from: the database, or Prolific's list beside what the database knows."""
+"""The sources of past submissions: the database, or Prolific's list together with the database."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class PastSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What this service saw of a study."""
+    """The submissions of a study in the database."""
 
     connection: AsyncConnection
     study_id: str

@@ -26,7 +26,7 @@ SHOWN = 20  # changed submissions that people see in the terminal
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What was asked for on the command line."""
+    """The options of the command line."""
 
     study: str
     rules: Path | None

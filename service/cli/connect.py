@@ -118,7 +118,7 @@ def _prolific(settings: "Settings") -> "Prolific":
     from service.prolific.client import Prolific
     from service.telemetry.log import configure_logs
 
-    configure_logs(form=settings.log_format, level="critical")  # what is wrong is said once, by the command
+    configure_logs(form=settings.log_format, level="critical")  # the command itself reports errors
     token = settings.require("PROLIFIC_TOKEN", "Prolific's side is set up with it")
     return Prolific(settings.prolific_url, token.read, concurrency=1)
 

@@ -1,4 +1,4 @@
-"""Questions and orders of commands to the service's database."""
+"""Access of commands to the service's database, to read or to change something."""
 
 import asyncio
 import time
@@ -82,7 +82,7 @@ def command_database(settings: Settings) -> Iterator[str]:
 
 
 async def _is_at_work(database: Database) -> bool:
-    """Whether a worker reported lately; one that just starts gets a moment for its first heartbeat."""
+    """Return True if a worker has a fresh heartbeat. A starting worker gets a moment for its first one."""
     deadline = time.monotonic() + STARTING
     while True:
         async with database.connect() as connection:
@@ -111,7 +111,7 @@ def _run(url: str, work: Callable[[Database], Awaitable[Result]]) -> Result:
 
 
 def _idle(settings: Settings) -> str:
-    """Say where no service is at work, and what to set to reach it."""
+    """Return the message that no service is at work, where, and what to set to reach it."""
     if external_url(settings):
         return (
             "No service is at work on the database of AUTOREVIEW_DATABASE_URL: no worker reported in the last "

@@ -23,7 +23,7 @@ def doctor(
     from service.doctor.examination import examination
     from service.telemetry.log import configure_logs
 
-    configure_logs(form="console", level="critical")  # what is wrong is said once, by its check
+    configure_logs(form="console", level="critical")  # each check reports its own error
     checks = asyncio.run(examination(workspace))
     well = all(check.ok for check in checks)
     if as_json:

@@ -54,7 +54,7 @@ def _ask(submission: str) -> "tuple[Explanation, AtWork]":
 
 
 def as_dict(found: "Explanation") -> dict[str, Any]:
-    """For scripts: the decision's own names, and all of its facts."""
+    """Return the JSON for scripts: the decision with all its facts."""
     decision, last = found.decision, found.last
     names = ("outcome", "proposed", "guard", "rule", "rule_file", "rules_hash", "mode", "action", "reason")
     return {

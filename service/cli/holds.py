@@ -92,7 +92,7 @@ def _deadline(left: timedelta) -> str:
 
 
 def length(seconds: int) -> str:
-    """``3 d``, ``5 h`` or ``12 min``: so many whole ones."""
+    """Return a length in whole days, hours or minutes: ``3 d``, ``5 h``, ``12 min``."""
     for unit, size in (("d", 86400), ("h", 3600)):
         if seconds >= size:
             return f"{seconds // size} {unit}"

@@ -20,7 +20,7 @@ def notify(
 ) -> None:
     """Send a test notification to each of AUTOREVIEW_NOTIFY_URLS. Exit 1 if one did not go out."""
     if not test:
-        raise typer.BadParameter("Say --test: what there is to tell, the service tells by itself.")
+        raise typer.BadParameter("Use --test: the service sends all other notifications itself.")
     deliveries = _send()
     if as_json:
         print_json([asdict(one) | {"ok": one.ok} for one in deliveries])

@@ -94,7 +94,7 @@ def _check_usage(
 
 
 def _action(name: str | None, fields: dict[str, Any]) -> Action | None:
-    """What the options say; None where they say nothing."""
+    """Return the action in the options, None if there is none."""
     from service.manual.actions import InvalidAction, action_of, filled
 
     if name is None:

@@ -1,4 +1,4 @@
-"""Deciding many at once, from a sheet: what would be done is shown first."""
+"""Decide many submissions from a sheet. Without ``--yes`` it only shows what would be done."""
 
 import sys
 from collections import Counter

@@ -61,7 +61,7 @@ def serve(
 
 
 def _require(settings: "Settings", parts: "Parts") -> None:
-    """What is missing is said before anything starts, all at once."""
+    """Report all missing settings at once, before anything starts."""
     from service.web.outgoing import http_client
 
     needs = {

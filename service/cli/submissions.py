@@ -165,7 +165,7 @@ def _wanted_rows(pages: "Iterable[Page]", wanted: "SubmissionFilter") -> list[di
 
 
 def print_csv(rows: Sequence[dict[str, Any]]) -> None:
-    """Every field that any row has."""
+    """Return every field that occurs in a row."""
     names = list(dict.fromkeys([*COLUMNS, *(name for row in rows for name in row)]))
     writer = csv.DictWriter(sys.stdout, names, restval="")
     writer.writeheader()
@@ -174,5 +174,5 @@ def print_csv(rows: Sequence[dict[str, Any]]) -> None:
 
 
 def _cell(value: Any) -> Any:
-    """Plain values as they are, others as JSON."""
+    """Return plain values unchanged, others as JSON."""
     return csv_cell(json.dumps(value) if isinstance(value, dict | list) else value)

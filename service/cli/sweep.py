@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from service.postgres.database import Database
 
 MEANINGS = {
-    "webhook_missed": "awaits review, and no webhook ever told so",
+    "webhook_missed": "awaits review, and no webhook reported it",
     "not_reviewed": "a webhook or evidence came, and its review never ended",
     "not_applied": "decided, and never sent",
     "unconfirmed": "sent, and never answered",

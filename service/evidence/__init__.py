@@ -1,1 +1,1 @@
-"""What the researcher knows of a submission, pushed here and checked against what rule files declare."""
+"""Evidence about submissions: pushed or fetched, and checked against the declarations in rule files."""

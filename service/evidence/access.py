@@ -1,4 +1,4 @@
-"""Who may send evidence: whoever has the token, or a platform that signs its body with a secret."""
+"""Access to the evidence routes: the token, or a body that a platform signs with a secret."""
 
 import binascii
 import hmac

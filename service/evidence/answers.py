@@ -1,4 +1,4 @@
-"""What of a source's answer is stored: the declared fields, each converted to its type."""
+"""The stored part of a source's answer: the declared fields, each converted to its type."""
 
 import json
 from collections.abc import Mapping
@@ -65,7 +65,7 @@ def _cells(source: Source, answer: Answered) -> Fields:
 
 
 def _as_declared(kind: FieldType | None, value: object) -> object:
-    """SQLite and MySQL have no type for truth: they say 1 and 0."""
+    """Convert 1 and 0 to booleans, for which SQLite and MySQL have no type."""
     if kind is FieldType.BOOL and isinstance(value, int) and value in (0, 1):
         return bool(value)
     return value

@@ -49,6 +49,6 @@ class Client(Protocol):
 
 
 def shortened(text: object, most: int = 200) -> str:
-    """For reasons: one line, not endless."""
+    """Return a text for reasons: one line of limited length."""
     line = " ".join(str(text).split())
     return line if len(line) <= most else f"{line[:most]}…"

@@ -1,4 +1,4 @@
-"""Evidence from the participant's browser: which pages may send it, and what a browser asks first."""
+"""Evidence from the participant's browser: the allowed pages, and the browser's preflight request."""
 
 from collections.abc import Callable, Sequence
 
@@ -32,7 +32,7 @@ def with_cors(answer: Response, files: Sequence[RuleFile], source: str, origin: 
 
 
 class Preflight:
-    """``OPTIONS /evidence/{source}/{submission_id}``: what a browser asks before it sends."""
+    """``OPTIONS /evidence/{source}/{submission_id}``: the preflight request of a browser."""
 
     def __init__(self, rules: Callable[[], RuleBook]) -> None:
         self._rules = rules

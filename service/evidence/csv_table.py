@@ -39,7 +39,7 @@ class Table:
     broken: Mapping[str, str]
 
     def problem(self, key: str) -> str | None:
-        """Say why the row of a key can't be used, None if nothing is wrong with it."""
+        """Return why the row of a key can't be used, None if it can."""
         if numbers := self.repeated.get(key):
             return f"rows {', '.join(map(str, numbers[:10]))} are of one submission: one row is needed"
         return self.broken.get(key)
@@ -158,7 +158,7 @@ def _data(rows: Iterator[Row]) -> Iterator[Row]:
 
 
 def _misfit(row: Row, width: int) -> str | None:
-    """Say how a row differs from the header: its cells may stand in the wrong columns."""
+    """Return how a row differs from the header: its cells may be in the wrong columns."""
     cells = row.cells
     if len(cells) == width or (len(cells) > width and not any(cells[width:])):
         return None
@@ -169,7 +169,7 @@ def _misfit(row: Row, width: int) -> str | None:
 
 
 def _shared(cell: str) -> str:
-    """Most cells of a column are equal to others: a million rows then take less memory."""
+    """Return one shared object for equal cells, so that a million rows take less memory."""
     return sys.intern(cell) if len(cell) <= SHARED else cell
 
 

@@ -15,7 +15,7 @@ MAX_ROWS = 10_000
 MAX_FIELDS = 1000
 JSON_LINES = {"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"}
 CHARSETS = {"utf-8": "utf-8", "us-ascii": "utf-8", "iso-8859-1": "cp1252", "windows-1252": "cp1252"}
-"""As browsers read them: what is declared as ISO-8859-1 is Windows-1252."""
+"""Encodings as browsers read them: ISO-8859-1 means Windows-1252."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def _json(body: bytes) -> Documents:
 
 
 def _sniffed(body: bytes) -> Documents:
-    """Read lines of JSON that nobody declared: a platform may send them as plain JSON."""
+    """Read JSON lines without their content type: a platform may send them as plain JSON."""
     first, _, rest = body.strip().partition(b"\n")
     if rest and isinstance(_row(first), dict):
         return _lines(body)

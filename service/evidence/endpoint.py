@@ -22,7 +22,7 @@ from service.store.submissions import study_and_parent
 from service.telemetry.metrics import Metrics
 from service.web.http import MAX_BODY, DuplicateKey, body_within, quotable, read_json
 
-MAX_COMMIT_TIME = 10.0  # seconds; what is committed later all the same is replaced by the next try
+MAX_COMMIT_TIME = 10.0  # seconds; a payload committed later is replaced by the next try
 
 
 class EvidenceEndpoint:

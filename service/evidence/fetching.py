@@ -34,7 +34,7 @@ SOON = 0.1  # seconds between two looks at least
 OTHER_RULES = timedelta(
     seconds=10
 )  # until a source that this process has no declaration of is looked at again
-OVERDUE = timedelta(minutes=10)  # beyond a source's time, after which nobody has its declaration any more
+OVERDUE = timedelta(minutes=10)  # after a source's time; then no process has its declaration any more
 AWAITED = frozenset({Status.AWAITING_REVIEW.value, None})
 AT_ONCE = 4  # attempts of one source, in each process
 LONGEST_BACK_OFF = 8  # times ``retry_every``, while a source fails
@@ -64,7 +64,7 @@ class Fetcher:
             await self.clients.close()
 
     async def _turn(self) -> None:
-        """Begin the attempts that are due, then wait until one ended or a moment has passed."""
+        """Start due attempts, then wait until one ends or ``CHECK_EVERY`` is over."""
         sources = [source for file in self.rules().files for source in file.evidence.values()]
         names = {source.name for source in sources if source.is_asked}
         free = {name: AT_ONCE - self._running[name] for name in names if self._running[name] < AT_ONCE}
@@ -116,7 +116,7 @@ class Fetcher:
         return source if source and source.declaration == due.declaration else None
 
     async def _without_declaration(self, due: Due) -> None:
-        """Leave an attempt to a process that has the rules it was asked by, or a review to ask by other rules."""
+        """Leave an attempt to a process with the rules that it was scheduled by, or to a later review."""
         async with self.database.begin() as connection:
             is_overdue = await database_now(connection) > due.until + OVERDUE
             if not is_overdue:
@@ -125,7 +125,7 @@ class Fetcher:
         await self._end(due, None, Failed("no rule file declares the source as it was declared"))
 
     async def _end(self, due: Due, source: Source | None, outcome: Usable | NotYet | Failed) -> None:
-        """Store what came of an attempt, the evidence and the review that follows, in one transaction."""
+        """Store the result of an attempt, its evidence and the review that follows in one transaction."""
         result, reason = _as_result(outcome)
         async with self.database.begin() as connection:
             now = await database_now(connection)

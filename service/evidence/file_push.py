@@ -24,7 +24,7 @@ class BadEvidenceFile(AutoreviewError):
 
 @dataclass(slots=True)
 class Pushed:
-    """What became of the rows: numbers by outcome, and of each refused row the number and the sentence."""
+    """The results of the rows: counts by result, and the number and message of each refused row."""
 
     stored: int = 0
     repeated: int = 0

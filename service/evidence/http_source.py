@@ -55,7 +55,7 @@ class HttpSource:
                 target = urljoin(url, response.headers["location"])
             finally:
                 await response.aclose()
-            # The token would go to whoever the server names, and the request to hosts that only this service reaches.
+            # A redirect would send the token to any host that the server names, even to internal ones.
             if _place(target) != _place(url):
                 return Failed(
                     f"{_host(self.url)} redirects to another host, {_host(target)}: write that in `url`"
@@ -128,7 +128,7 @@ def _read(response: httpx.Response, body: bytes) -> Outcome:
 
 
 def _host(url: str) -> str:
-    """Name a server in messages, without the path, user or password of an address."""
+    """Return the server's name for messages, without the path, user or password of the address."""
     try:
         return urlsplit(url).hostname or "no host"
     except ValueError:

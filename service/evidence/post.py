@@ -16,7 +16,7 @@ from service.telemetry.metrics import Metrics
 from service.web.http import body_within, quotable
 
 MAX_DOCUMENT = 1024 * 1024  # bytes
-MAX_COMMIT_TIME = 20.0  # seconds; what is committed later all the same is a duplicate of the next try
+MAX_COMMIT_TIME = 20.0  # seconds; a payload committed later is a duplicate of the next try
 
 
 class PostEndpoint:
@@ -52,7 +52,7 @@ class PostEndpoint:
         return _batch(rows) if is_batch else _single(source, rows[0])
 
     async def _take(self, request: Request, source: str) -> tuple[list[RowAnswer], bool]:
-        """Return what became of each row, and whether there could be several. Raises DeliveryRefused."""
+        """Return the result of each row, and whether there could be several. Raise DeliveryRefused."""
         body = await body_within(request, MAX_DOCUMENT)
         if body is None:
             raise DeliveryRefused(413, "too_large", f"The body is over {MAX_DOCUMENT} bytes.")

@@ -1,4 +1,4 @@
-"""How a survey platform sends evidence: the recipes of ``autoreview evidence recipe``, one file per platform."""
+"""The recipes of ``autoreview evidence recipe``: how each survey platform sends evidence, one file per platform."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

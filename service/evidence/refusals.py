@@ -1,4 +1,4 @@
-"""Deliveries that are refused: counted, logged and stored, however many come."""
+"""Refused deliveries: counted, logged and stored, with a limit on their number."""
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping

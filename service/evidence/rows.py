@@ -31,7 +31,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class RowAnswer:
-    """What became of a row: stored as ``evidence``, ``refused``, or neither, because it repeats the newest payload."""
+    """The result of a row: stored as ``evidence``, ``refused``, or neither because it repeats the newest payload."""
 
     submission: str | None
     evidence: NewEvidence | None = None
@@ -69,7 +69,7 @@ async def read_rows(
 
 
 def _readings(source: str, files: Sequence[RuleFile], document: Mapping[str, Any]) -> list[Reading]:
-    """Files that declare the source alike share one reading."""
+    """Group files that declare the source in the same way: the row is read once for them."""
     found: list[Reading] = []
     for file in files:
         same = (one.delivery for one in found if one.file.evidence[source] == file.evidence[source])

@@ -123,7 +123,7 @@ def _plain(value: object) -> object:
 
 
 def _reason(error: Exception, url: str) -> str:
-    """Say what failed without the address, which may hold a password."""
+    """Return what failed, without the address, which may contain a password."""
     if isinstance(error, ModuleNotFoundError):
         return f"the driver of the database is not installed: {error.name}"
     if isinstance(error, ArgumentError | NoSuchModuleError):

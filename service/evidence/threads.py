@@ -1,4 +1,4 @@
-"""Calls that block, each in a thread that is left behind when it hangs."""
+"""Run blocking calls, each in its own thread, which is abandoned if it hangs."""
 
 import asyncio
 import threading
@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 async def in_thread(call: Callable[[], T], *, name: str) -> T:
-    """Run a call in a thread of its own. Whoever waits may stop waiting; the thread then ends by itself.
+    """Run a call in its own thread. The caller may stop waiting, and the thread then ends by itself.
 
     A thread of asyncio's or of an executor would keep the process from ending while a driver hangs.
     """

@@ -1,4 +1,4 @@
-"""Who may see a page and who may change something: sign-in, forms, and what goes wrong as a page."""
+"""Access to pages and forms: sign-in, permissions, and error pages."""
 
 import hmac
 from collections.abc import Awaitable, Callable
@@ -43,7 +43,7 @@ class Forbidden(AutoreviewError):
 
 
 class NoSuchPage(AutoreviewError):
-    """There is no such thing to show."""
+    """The requested object does not exist."""
 
     code = "no_such_page"
 
@@ -65,7 +65,7 @@ TITLES = {403: "Not allowed", 404: "Not found", 409: "Too late", 422: "That can'
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Lets those in who signed in; all others are shown the way to the sign-in."""
+    """Admits signed-in people, and sends others to the sign-in page."""
 
     sessions: Sessions
     database: Database

@@ -14,7 +14,7 @@ STACK = (Outcome.APPROVE, Outcome.COMPLETE, Outcome.HOLD, Outcome.REQUEST_RETURN
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A rectangle; ``kind`` is its class, ``label`` what a reader is told of it."""
+    """A rectangle; ``kind`` is its class, ``label`` its description for readers."""
 
     x: float
     y: float

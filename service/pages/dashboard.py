@@ -30,7 +30,7 @@ from service.web.bearer import WrongTokens
 
 @dataclass(frozen=True, slots=True)
 class Dashboard:
-    """Everything below ``/`` that people look at. ``run`` is to be at work as long as pages are served."""
+    """The dashboard's routes. ``run`` must run while pages are served."""
 
     routes: list[Route]
     run: Callable[[], Coroutine[Any, Any, None]]

@@ -1,4 +1,4 @@
-"""``/decisions``: all that was decided, by any filter of the API, and the same as CSV."""
+"""``/decisions``: all decisions, by any filter of the API, also as CSV."""
 
 import csv
 import io
@@ -82,7 +82,7 @@ class Decisions:
 
 
 def _filled(request: Request) -> QueryParams:
-    """The parameters without empty ones, as a form sends those that nobody filled in."""
+    """Return the parameters without the empty fields of the form."""
     return QueryParams([(name, text) for name, text in request.query_params.multi_items() if text])
 
 

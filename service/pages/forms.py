@@ -40,7 +40,7 @@ def _given(form: Mapping[str, str], **names: str) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What the participant reads, line by line, and the request that Prolific gets."""
+    """The lines that the participant reads, and the request to Prolific."""
 
     category: str | None
     texts: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""``/holds``: the queue of what waits for a person, and the person's decisions on it."""
+"""``/holds``: the held submissions, and manual decisions on them."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -82,7 +82,7 @@ class Holds:
             return await self._row(connection, session, submission)
 
     async def planned(self, request: Request, session: Session) -> Response:
-        """Show what is planned and can be undone, and what became of the batches named."""
+        """Show the planned decisions that can be undone, and the results of the named batches."""
         named = [name for name in request.query_params.get("batches", "").split(",") if name][:20]
         async with self.database.connect() as connection:
             found = await batches(connection, named)
@@ -169,7 +169,7 @@ class Holds:
         )
 
     async def _chosen(self, connection: AsyncConnection, session: Session, form: Form) -> Selection:
-        """Freeze what the form names: some submissions, or all that its filter matches at this moment."""
+        """Store the form's selection: some submissions, or all that its filter matches now."""
         if form.get("all"):
             found = await matching_holds(connection, _filter(form))
         elif submission := form.get("submission"):

@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class Live:
-    """Tells the open pages of this process when to ask again."""
+    """Notifies the open pages of this process of changes."""
 
     database: Database
     _waiting: set[asyncio.Event] = field(default_factory=set)
@@ -40,7 +40,7 @@ class Live:
     _closed: bool = False
 
     async def stream(self, _: Request, __: Session) -> Response:
-        """Keep telling one page, until it or the service goes."""
+        """Send events to one page until it is closed or the service stops."""
         if self._closed or len(self._waiting) >= MOST_STREAMS:
             return Response(status_code=503, headers={**HEADERS, "Retry-After": "10"})
         headers = {**HEADERS, "X-Accel-Buffering": "no"}
@@ -104,7 +104,7 @@ class Live:
             changed.set()
 
     async def _listen(self) -> None:
-        """Note each notification; return where there are none to be had, or the connection drops."""
+        """Note each notification. Return if the pooler passes none on, or the connection drops."""
         with suppress(Exception):
             async with await self.database.connections.connect() as connection:
                 if connection.is_pooled:

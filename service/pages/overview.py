@@ -1,4 +1,4 @@
-"""``/``: how the service fares, and the switches that stop and start it."""
+"""``/``: the state of the service, and pause and resume."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""From templates to answers: everything is escaped, and a browser asks no other host for anything."""
+"""Render templates. Everything is escaped, and pages load nothing from other hosts."""
 
 import json
 from collections.abc import Mapping
@@ -42,7 +42,7 @@ def iso(moment: datetime | str) -> str:
 
 
 def money(minor: float | Decimal | None) -> str:
-    """Minor units as people write them: 150 is 1.50."""
+    """Return minor units as people write them: 150 is 1.50."""
     return "unknown" if minor is None else f"{Decimal(str(minor)) / 100:,.2f}"
 
 
@@ -83,7 +83,7 @@ def value(found: Any) -> str:
 
 
 def pretty(found: Any) -> str:
-    """JSON for people, with nothing in it that acts on a screen."""
+    """Return JSON for people, without characters that control a screen."""
     return printable_json(json.dumps(found, ensure_ascii=False, indent=2, default=str))
 
 
@@ -93,7 +93,7 @@ def segment(text: str) -> str:
 
 
 def query(parameters: Mapping[str, Any]) -> str:
-    """Parameters as the end of an address, without those that are not set."""
+    """Return the query string of the parameters that are set."""
     given = {name: item for name, item in parameters.items() if item not in (None, "")}
     return f"?{urlencode(given)}" if given else ""
 
@@ -153,5 +153,5 @@ def page(
 
 
 def redirect(path: str) -> Response:
-    """Go on at a page of this service, by GET."""
+    """Redirect to a page of this service, by GET."""
     return Response(status_code=303, headers={**HEADERS, "Location": path})

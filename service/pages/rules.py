@@ -1,4 +1,4 @@
-"""``/rules``: the rule files in force, and how each rule fared."""
+"""``/rules``: the rule files in force, and the results of each rule."""
 
 from dataclasses import dataclass
 from datetime import timedelta

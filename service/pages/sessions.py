@@ -18,7 +18,7 @@ LIFETIME = 12 * 3600  # seconds
 
 
 class Role(StrEnum):
-    """What a signed-in person may do: everything, or only look."""
+    """The role of a signed-in person: everything, or read only."""
 
     ADMIN = "admin"
     VIEWER = "viewer"
@@ -41,7 +41,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Sessions:
-    """Makes and reads session cookies. ``admin`` is None where nobody can sign in."""
+    """Makes and reads session cookies. Without ``admin`` the sign-in is disabled."""
 
     admin: Secret | None
     viewer: Secret | None

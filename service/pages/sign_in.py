@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """The sign-in page. ``public_url`` tells whether browsers come over https."""
+    """The sign-in page. ``public_url`` shows whether browsers use https."""
 
     access: Access
     wrong: WrongTokens
@@ -67,7 +67,7 @@ class SignIn:
         return answer
 
     async def sign_out(self, _: Request, session: Session, __: Form) -> Response:
-        """End the session, also for whoever has a copy of its cookie."""
+        """End the session. Copies of its cookie become invalid too."""
         async with self.access.database.begin() as connection:
             await sign_out(connection, session.id, session.until)
         log.info("signed_out", by=session.name)

@@ -24,7 +24,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """What a decision rests on, beside the decision itself.
+    """The details that a decision depends on.
 
     ``excerpt`` is the deciding rule as it was, ``changed`` says how it differs in the rules in force, ``not_asked``
     are the rules after it. ``texts`` are what the participant was sent.
@@ -43,7 +43,7 @@ def entries(
     decisions: Sequence[Mapping[str, Any]],
     planned: Sequence[Planned],
 ) -> list[Entry]:
-    """Put all that is known of a submission in the order of time."""
+    """Return everything known of a submission in the order of time."""
     found = [Entry(event["received_at"], "event", event) for event in events]
     found += [Entry(one["received_at"], "evidence", one) for one in evidence]
     for decision in decisions:
@@ -107,7 +107,7 @@ def _changed(
 
 
 def _texts(action: Mapping[str, Any] | None) -> tuple[str, ...]:
-    """What the participant reads of a request."""
+    """Return the text of a request that the participant reads."""
     body = (action or {}).get("body") or {}
     data = body.get("completion_code_data") or {}
     single = [body.get("message"), data.get("message_to_participant")]

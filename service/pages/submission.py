@@ -1,4 +1,4 @@
-"""``/submissions/{id}``: the whole story of one submission."""
+"""``/submissions/{id}``: the history of one submission."""
 
 import asyncio
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ class Submissions:
         ]
 
     async def news(self, request: Request, session: Session) -> Response:
-        """Tell a page that shows ``seen`` whether more is known by now."""
+        """Return whether there is more than a page shows that has ``seen``."""
         wanted = request.path_params["id"]
         async with self.database.connect() as connection:
             size = await story_size(connection, wanted)

@@ -1,4 +1,4 @@
-"""What the rules would have sent for a submission that a guard held: where a person's rejection may begin."""
+"""The texts that the rules proposed for a held submission, as a start for a manual decision."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from service.store.rulebooks import kept_file
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """Texts that fill the form in; empty where the rules proposed none."""
+    """Texts for the form, empty if the rules proposed none."""
 
     category: str = ""
     message: str = ""
