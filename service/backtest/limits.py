@@ -1,6 +1,6 @@
 """Limits over past submissions, in the order of their decisions. Pure.
 
-As in the service, the first decision beyond a limit opens its breaker. Nobody closes it here, so that what comes
+As in the service, the first decision beyond a limit opens its breaker. It is never closed here, so that what comes
 after is held too.
 """
 

@@ -85,11 +85,11 @@ def _writer(file: Path, token: str, secret: str, webhook_url: str) -> Callable[[
 
     def guide(base_url: str) -> str:
         write_env_file(file, {"PROLIFIC_URL": base_url, **settings})
-        said = '{"attention_failed": 0, "consented": true, "finished": true, "gibberish": 0.0}'
+        payload = '{"attention_failed": 0, "consented": true, "finished": true, "gibberish": 0.0}'
         return f"""  The settings for a service are in {file}. Start it in a second shell:
     autoreview serve --env-file {file}
   Once somebody finished the first study (below), send what the survey knows, and see the decision:
-    curl -s -X PUT {service}/evidence/survey/SUBMISSION -H 'Authorization: Bearer {evidence_token}' -d '{said}'
+    curl -s -X PUT {service}/evidence/survey/SUBMISSION -H 'Authorization: Bearer {evidence_token}' -d '{payload}'
     autoreview decisions list --env-file {file}"""
 
     return guide

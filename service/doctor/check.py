@@ -51,7 +51,7 @@ class Unwell(AutoreviewError):
 
 
 async def examine(step: Step, earlier: Mapping[str, Check]) -> list[Check]:
-    """Return what came of a step: one check, or one for each of its problems."""
+    """Return the checks of a step: one, or one for each of its problems."""
     for need in step.needs:
         if not earlier[need].ok:
             return [Check(step.name, False, f"not checked, because of {need}", f"See to {need} first.")]

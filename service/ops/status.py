@@ -22,21 +22,21 @@ from service.store.workers import highest_mode, workers_at_work
 async def service_status(connection: AsyncConnection, rules: RulesInForce, mode: Mode) -> dict[str, Any]:
     """Return the state of the service. ``mode`` is reported where no worker recorded its own."""
     workers = await workers_at_work(connection)
-    brakes = await scopes(connection)
-    service = brakes.get(None) or Scope(None)
+    in_force = await scopes(connection)
+    service = in_force.get(None) or Scope(None)
     return {
         "version": __version__,
         "mode": (highest_mode(workers) or mode).value,
         "workers": [worker.as_dict() for worker in workers],
         "paused": service.pause is not None,
-        "pauses": [one for scope in brakes.values() for one in scope.as_dicts() if one["kind"] == "pause"],
+        "pauses": [one for scope in in_force.values() for one in scope.as_dicts() if one["kind"] == "pause"],
         "rules": rules_state(rules),
         "inbox": asdict(await inbox_counts(connection)) | {"unclaimed": await unclaimed_count(connection)},
         "jobs": asdict(await job_counts(connection)),
         "waiting": _waiting_state(await waiting(connection)),
         "decisions": await decision_counts(connection),
         "observed_rules": [asdict(rule) for rule in await observed_rules(connection)],
-        "breakers": [breaker.as_dict() for scope in brakes.values() for breaker in scope.breakers],
+        "breakers": [breaker.as_dict() for scope in in_force.values() for breaker in scope.breakers],
         "evidence": {"refused": [asdict(row) for row in await refused_lately(connection)]},
         **_sweep_state(await last_run(connection, "sweep")),
     }
@@ -55,10 +55,10 @@ def _waiting_state(found: Waiting) -> dict[str, Any]:
 
 def _sweep_state(run: Run | None) -> dict[str, Any]:
     """Return the last sweep, and whether Prolific's subscription points here. None before the first."""
-    said = dict(run.result or {}) if run else {}
-    subscription = said.pop("subscription", None)
+    result = dict(run.result or {}) if run else {}
+    subscription = result.pop("subscription", None)
     times = {"began_at": run.began_at, "ended_at": run.ended_at} if run else {}
-    return {"sweep": times | said if run else None, "subscription": subscription}
+    return {"sweep": times | result if run else None, "subscription": subscription}
 
 
 def rules_state(rules: RulesInForce) -> dict[str, Any]:

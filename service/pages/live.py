@@ -1,8 +1,8 @@
-"""Live updates: server-sent events that only say "something changed", from one look per process.
+"""Live updates: server-sent events that only report a change, from one query per process.
 
-One connection listens for new jobs, which every webhook and every decision of a person makes; a look at the newest
-ids then tells whether anything on a page is different. Where a pooler passes no notifications on, the look is made
-by time alone. Nothing is asked while no page is open.
+One connection listens for new jobs, which every webhook and every manual decision enqueues. A query for the newest ids
+then shows whether anything on a page changed. Behind a pooler, which passes no notifications on, the query runs
+periodically. It does not run while no page is open.
 """
 
 import asyncio

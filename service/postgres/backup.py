@@ -1,6 +1,6 @@
 """Backups of the embedded database: a zip file of what pg_dump writes and of what it is.
 
-The zip has a checksum and its directory at the end. pg_restore itself does not notice a dump that was cut short.
+The zip has a checksum and its directory at the end. pg_restore itself accepts a dump that was cut short.
 """
 
 import json

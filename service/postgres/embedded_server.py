@@ -197,7 +197,7 @@ def await_old_server(data: Path) -> None:
             return
         if time.monotonic() > deadline:
             raise DatabaseError(f"An earlier PostgreSQL, process {pid}, still runs on {data}. Stop it first.")
-        if sys.platform != "linux":  # elsewhere the server does not notice that the service ended
+        if sys.platform != "linux":  # elsewhere the server survives the service
             os.kill(pid, signal.SIGINT)
         time.sleep(POLL)
 

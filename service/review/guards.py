@@ -1,7 +1,7 @@
 """Guards: why a proposed outcome becomes *hold*. One table, in the order in which they are checked.
 
 Rules look at facts. Guards look at the circumstances: earlier requests, the mode, pauses, limits. The first guard
-that objects is named in the decision. At the end, a hold that nobody resolved within `hold_at_most` becomes an
+that objects is named in the decision. At the end, a hold that was not resolved within `hold_at_most` becomes an
 approval, which pauses and limits may hold again.
 """
 
@@ -250,7 +250,9 @@ def _expired(found: Guarded, case: Case) -> Guarded:
     """Return the approval of a hold that was not resolved in time."""
     assert case.hold_at_most
     hours = case.hold_at_most / timedelta(hours=1)
-    reason = f"Approved, because nobody resolved the hold within {hours:g} hours. It was held: {found.reason}"
+    reason = (
+        f"Approved, because the hold was not resolved within {hours:g} hours. It was held: {found.reason}"
+    )
     approval = replace(case, action=Approve(), request=request_for(Approve(), None))
     held = _first(AFTER_EXPIRY, approval)
     if held.guard is not None:

@@ -107,7 +107,7 @@ async def run_sandbox(
 
 
 def welcome(base_url: str, token: str, guide: str | None = None) -> str:
-    """Return what to type next. ``guide`` tells how to start the service; by default, with settings typed by hand."""
+    """Return what to type next. ``guide`` explains how to start the service, by default with settings typed by hand."""
     shown = token if token == DEFAULT_ACCESS else "<the sandbox's token>"
     finished = f'{{"study_id": "{STROOP}", "entered_code": "C0L0UR12", "time_taken": 700}}'
     fault = '{"endpoint": "transition", "status": 503, "share": 0.2, "count": null, "seconds": 60}'
@@ -133,7 +133,7 @@ def welcome(base_url: str, token: str, guide: str | None = None) -> str:
     curl -s {base_url}/sandbox/ledger/
   Let it misbehave, and lose or shuffle its webhooks (/sandbox/webhooks/):
     curl -s {base_url}/sandbox/faults/ -d '{fault}'
-  Let its lists be as other clients found Prolific's (GET tells every switch):
+  Let its lists differ as Prolific's did in live use (GET lists every switch):
     curl -s {base_url}/sandbox/quirks/ -d '{quirks}'
 
 Stop with Ctrl-C."""

@@ -150,7 +150,7 @@ async def status_reported_last(connection: AsyncConnection, submission: str) -> 
 
 
 def deadline(completed_at: datetime) -> datetime:
-    """Return when Prolific approves a submission that nobody reviewed: 0:00 GMT of the 21st day."""
+    """Return when Prolific approves a submission without a review: 0:00 GMT of the 21st day."""
     return datetime.combine((completed_at.astimezone(UTC) + REVIEWED_BY_PROLIFIC).date(), time(), UTC)
 
 

@@ -31,7 +31,7 @@ _DECISIONS = sa.text(f"SELECT rules_hash, count(*) AS number FROM ({_NEWEST}) AS
 
 @dataclass(slots=True)
 class RuleFigures:
-    """How often a rule was asked and what came of it; ``unknown_because`` counts by the missing fact."""
+    """The results of a rule, counted. ``unknown_because`` counts by the missing fact."""
 
     results: dict[str, int] = field(default_factory=dict)
     unknown_because: dict[str, int] = field(default_factory=dict)

@@ -77,7 +77,7 @@ async def test_what_nobody_looked_at_is_approved(start: Start) -> None:
         assert decision["trigger"] == "recheck"
         assert decision["action"] == {"endpoint": "transition", "body": {"action": "APPROVE"}}
         assert decision["reason"] == (
-            f"Approved, because nobody resolved the hold within 72 hours. It was held: {held['reason']}"
+            f"Approved, because the hold was not resolved within 72 hours. It was held: {held['reason']}"
         )
         assert submission.status is Status.APPROVED
         assert timer(world.service.database.url, submission) is None
