@@ -1,5 +1,6 @@
 """What every test may ask for: an empty database of this version, and a world around the service."""
 
+import gc
 import logging
 import signal
 from collections.abc import Callable, Iterator
@@ -19,6 +20,12 @@ from tests.databases import TEMPLATE, Databases, create, named
 from tests.world import World, rules_text, world, write_rules
 
 Start = Callable[..., AbstractAsyncContextManager[World]]
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what stays until the end: modules and collected tests."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

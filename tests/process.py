@@ -1,6 +1,7 @@
 """The command line as a process of its own, as an operator runs it.
 
-``autoreview`` forks the process from one that has the imports done (``tests.warm``); ``started`` starts Python anew.
+``autoreview`` and ``serving`` fork the process from one that has the imports done (``tests.warm``); ``started``
+starts Python anew.
 """
 
 import asyncio
@@ -81,7 +82,7 @@ def complete_settings(
 class Running:
     """``autoreview serve`` at work."""
 
-    process: asyncio.subprocess.Process
+    process: warm.Process
     http: httpx.AsyncClient
     log: Path
 
@@ -94,14 +95,13 @@ class Running:
 async def serving(settings: Mapping[str, object], log: Path, *arguments: str) -> AsyncIterator[Running]:
     """The service as a process, ready; killed at the end of the block if it still runs."""
     with log.open("ab") as output:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "service", "serve", *arguments,
-            env=environment(settings), stdout=output, stderr=output,
-        )  # fmt: skip
+        process = await asyncio.to_thread(
+            warm.start, ["serve", *arguments], env=environment(settings), log=output
+        )
     async with client(f"http://127.0.0.1:{settings['port']}") as http:
 
         async def ready() -> bool:
-            assert process.returncode is None, log.read_text()
+            assert process.poll() is None, log.read_text()
             try:
                 return (await http.get("/readyz")).status_code == 200
             except httpx.TransportError:
@@ -111,6 +111,7 @@ async def serving(settings: Mapping[str, object], log: Path, *arguments: str) ->
             await until(ready, "the service to be ready")
             yield Running(process, http, log)
         finally:
-            if process.returncode is None:
+            if process.poll() is None:
                 process.kill()
                 await process.wait()
+            process.close()

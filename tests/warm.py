@@ -4,6 +4,7 @@ Importing the service takes longer than most commands. ``python -m tests.warm SO
 a process for each command: with its own environment, folder, standard files and exit code, as if started anew.
 """
 
+import asyncio
 import atexit
 import contextlib
 import gc
@@ -23,10 +24,11 @@ import traceback
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Self
 
 START_TIMEOUT = 120.0  # seconds; the imports of a busy machine
 COMMAND_TIMEOUT = 120.0  # seconds
+POLL = 0.01  # seconds
 _starting = threading.Lock()
 
 
@@ -38,27 +40,86 @@ def run(
         files = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(3)]
         files[0].write(stdin or b"")
         files[0].seek(0)
-        request = {"arguments": arguments, "env": dict(env), "cwd": str(cwd or Path.cwd())}
-        code = _ask(request, [file.fileno() for file in files])
+        process = stack.enter_context(_forked(arguments, env, cwd, files))
+        code = process.join(COMMAND_TIMEOUT)
         for file in files:
             file.seek(0)
         return subprocess.CompletedProcess(arguments, code, files[1].read(), files[2].read())
 
 
-def _ask(request: dict[str, Any], files: list[int]) -> int:
-    """Return the exit code, negative for a signal."""
-    with socket.socket(socket.AF_UNIX) as connection, connection.makefile("r") as answers:
-        connection.settimeout(COMMAND_TIMEOUT)
-        with _starting:
-            connection.connect(_server())
-        socket.send_fds(connection, [b"\0"], files)
-        connection.sendall(json.dumps(request).encode() + b"\n")
-        pid = int(answers.readline())
+class Process:
+    """A command at work. ``returncode`` is its exit code, negative for a signal, None before ``wait`` saw it end."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self.pid = int(self._line())
+        self.returncode: int | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def send_signal(self, number: int) -> None:
+        if self.returncode is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def join(self, timeout: float) -> int:
+        """Return the exit code; kill the process and raise TimeoutError if it takes longer."""
+        self._connection.settimeout(timeout)
         try:
-            return int(answers.readline())
+            self.returncode = int(self._line())
         except TimeoutError:
-            os.kill(pid, signal.SIGKILL)
+            self.kill()
             raise
+        return self.returncode
+
+    def poll(self) -> int | None:
+        """Return the exit code, None while the process runs."""
+        if self.returncode is None and select.select([self._connection], [], [], 0)[0]:
+            self.join(COMMAND_TIMEOUT)
+        return self.returncode
+
+    async def wait(self) -> int:
+        """Wait for the end; return the exit code."""
+        while self.poll() is None:
+            await asyncio.sleep(POLL)
+        assert self.returncode is not None
+        return self.returncode
+
+    def _line(self) -> str:
+        line = b""
+        while not line.endswith(b"\n"):
+            part = self._connection.recv(1)
+            assert part, "the server for commands ended"
+            line += part
+        return line.decode()
+
+
+def start(arguments: Sequence[str], *, env: Mapping[str, str], log: IO[bytes]) -> Process:
+    """Start a command that writes to ``log``. The caller ends the process."""
+    with Path(os.devnull).open("rb") as nothing:
+        return _forked(arguments, env, None, [nothing, log, log])
+
+
+def _forked(
+    arguments: Sequence[str], env: Mapping[str, str], cwd: Path | None, files: Sequence[IO[bytes]]
+) -> Process:
+    request = {"arguments": arguments, "env": dict(env), "cwd": str(cwd or Path.cwd())}
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(COMMAND_TIMEOUT)
+    with _starting:
+        connection.connect(_server())
+    socket.send_fds(connection, [b"\0"], [file.fileno() for file in files])
+    connection.sendall(json.dumps(request).encode() + b"\n")
+    return Process(connection)
 
 
 @cache

@@ -157,9 +157,10 @@ class World:
         """Wait until the submission has so many decisions and no work is left; gives the newest."""
 
         async def look() -> dict[str, Any] | None:
-            idle = await self.idle()  # Asked first: what is read before the work ends is not its outcome.
+            if not await self.idle():  # Asked first: what is read before the work ends is not its outcome.
+                return None
             found = await self.decisions(submission)
-            if not idle or len(found) < decisions or found[0]["status"] == "pending":
+            if len(found) < decisions or found[0]["status"] == "pending":
                 return None
             return found[0]
 
