@@ -90,12 +90,17 @@ class RuleWatcher:
             if rules.errors:
                 log.info("rules.mended", files=hashes(loaded))
             rules.errors = ()
-            before, rules.book = rules.book, loaded
-            if hashes(loaded) != hashes(before):
+            before = rules.book
+            is_new = hashes(loaded) != hashes(before)
+            warns_anew = (loaded.warnings, loaded.allowed) != (before.warnings, before.allowed)
+            # A review in progress fetches its submission again if the book is another object.
+            if is_new or warns_anew:
+                rules.book = loaded
+            if is_new:
                 rules.loaded_at, self.kept = datetime.now(UTC), False
                 log.info("rules.loaded", files=hashes(loaded))
                 self.on_rules(loaded)
-            if (loaded.warnings, loaded.allowed) != (before.warnings, before.allowed):
+            if warns_anew:
                 log_warnings(loaded)
         self._measure()
 

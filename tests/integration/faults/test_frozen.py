@@ -202,9 +202,8 @@ async def test_who_sleeps_in_a_transaction_does_not_keep_others_waiting(night: N
         async def waits() -> bool:
             found = await query(
                 night.url,
-                "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() "
-                "AND wait_event_type = 'Lock' AND query ILIKE %(query)s",
-                query=f"%insert into {table}%",
+                "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = %(table)s::regclass",
+                table=table,
             )
             return bool(found)
 
