@@ -15,14 +15,17 @@ from service.demo.report import show, summary, where_next
 from service.demo.verdicts import endings, is_settled
 from service.sandbox.app import create_app
 from service.sandbox.lifecycle import PushEvidence, simulate
-from service.sandbox.participants import Evidence
+from service.sandbox.participants import SOURCES, Evidence
 from service.sandbox.population import population
 from service.sandbox.server import running, shipped_state
 from service.sandbox.state import WORKSPACE, SandboxState
+from service.sandbox.studies import STROOP
 
 TIME_SCALE = 600.0  # ten minutes of a participant's life pass in a second
 SETTLE_TIMEOUT = 60.0  # seconds for the last submissions
 LOOK = 0.1  # seconds between two looks at the progress
+SURVEY = SOURCES[STROOP]
+PAGE = "https://study.example.org"  # an origin under `cors` in rules/attention-checks.yaml
 
 
 def rehearse(*, participants: int, seed: int, keep: bool, as_json: bool) -> int:
@@ -66,7 +69,7 @@ async def _live_through(state: SandboxState, participants: int, place: Place, *,
     async with httpx.AsyncClient(
         base_url=place.url, headers=_bearer(place.evidence_token), timeout=30, trust_env=False
     ) as http:
-        crowd = asyncio.create_task(simulate(state, people, push=_pusher(http)))
+        crowd = asyncio.create_task(simulate(state, people, push=_pusher(http, state)))
         await _watch(state, participants, crowd, quiet=quiet)
         await crowd
 
@@ -99,13 +102,36 @@ def _quiet(state: SandboxState) -> bool:
     return state.hooks.count_events()["PENDING"] == 0
 
 
-def _pusher(http: httpx.AsyncClient) -> PushEvidence:
+def _pusher(http: httpx.AsyncClient, state: SandboxState) -> PushEvidence:
+    """Push evidence as labs do: a survey platform sends a form of texts, a page its own count, own code JSON."""
+
     @stamina.retry(on=(httpx.TransportError, httpx.HTTPStatusError), attempts=8, wait_initial=0.1)
     async def push(source: str, submission_id: str, evidence: Evidence) -> None:
-        answer = await http.put(f"/evidence/{source}/{submission_id}", json=evidence)
+        if source == SURVEY:
+            texts = {name: _text(value) for name, value in evidence.items()}
+            answer = await http.post(f"/evidence/{source}", data={"SESSION_ID": submission_id} | texts)
+            await _push_from_page(http, state, submission_id)
+        else:
+            answer = await http.put(f"/evidence/{source}/{submission_id}", json=evidence)
         answer.raise_for_status()
 
     return push
+
+
+async def _push_from_page(http: httpx.AsyncClient, state: SandboxState, submission_id: str) -> None:
+    """Send what the participant's browser counted, with Prolific's signed study link instead of the token."""
+    one = state.submissions[submission_id]
+    link = state.links.token(one.id, one.study_id, one.participant_id, PAGE)
+    headers = {"X-Prolific-Study-Link": link, "Origin": PAGE, "Authorization": ""}
+    times_left = int(submission_id[-1], 16) // 2
+    answer = await http.put(
+        f"/evidence/page/{submission_id}", json={"times_left": times_left}, headers=headers
+    )
+    answer.raise_for_status()
+
+
+def _text(value: object) -> str:
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
 
 
 async def _until_interrupted() -> None:

@@ -48,6 +48,8 @@ def _json(body: bytes) -> Documents:
     except ValueError:
         return _sniffed(body)
     if isinstance(parsed, list):
+        if len(parsed) > MAX_ROWS:
+            raise _too_many()
         rows = tuple(row if isinstance(row, dict) else "the row is no JSON object" for row in parsed)
         return _bounded(Documents(rows, is_batch=True))
     if not isinstance(parsed, dict):
