@@ -64,7 +64,9 @@ class Reviewer:
             begun = await begin_review(connection, job.submission_id, MOST_IN_AN_HOUR)
         if job.trigger in CHANGE_TRIGGERS and not begun.has_news and not job.again:
             log.debug("review.covered_by_an_earlier_one")
-            return await self._end(job, begun, Finished())
+            # An event may be committed after the look and before this statement. Nothing was fetched since, so
+            # nothing counts as handled here.
+            return await self._end(job, None, Finished())
         if begun.wait:
             raise RetryLater(begun.wait, f"it was reviewed {MOST_IN_AN_HOUR} times within the hour")
         try:
@@ -152,13 +154,13 @@ class Reviewer:
             return await has_only_evidence(connection, job.submission_id)
 
     async def _end(
-        self, job: ReviewJob, begun: Begun, finished: Finished, answer: Answer | None = None
+        self, job: ReviewJob, begun: Begun | None, finished: Finished, answer: Answer | None = None
     ) -> Recorded | None:
         async with self.database.single() as connection:
             ended = await end_review(
                 connection,
                 job.submission_id,
-                began=begun.now,
+                began=begun.now if begun else None,
                 unread=finished.unread,
                 lease=job.lease,
                 answer=answer,

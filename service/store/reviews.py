@@ -78,7 +78,7 @@ _COUNT = """
 _HANDLE = """
     events AS (
         UPDATE inbox SET handled_at = now()
-        WHERE submission_id = :id AND handled_at IS NULL AND received_at <= :began
+        WHERE submission_id = :id AND handled_at IS NULL AND received_at <= CAST(:began AS timestamptz)
     ), evidence AS (
         UPDATE evidence SET handled_at = now() WHERE id = ANY(:unread) AND handled_at IS NULL
     )"""
@@ -109,15 +109,15 @@ async def end_review(
     connection: AsyncConnection,
     submission: str,
     *,
-    began: datetime,
+    began: datetime | None,
     unread: Sequence[int],
     lease: Lease | None,
     answer: Answer | None = None,
 ) -> bool:
     """Record the end of a review in one statement. Return True if the review's job ended with it.
 
-    Store the answer, mark the submission's events received until ``began`` and the ``unread`` evidence as handled,
-    count the review, and reset the count of failures.
+    Store the answer, mark the submission's events received until ``began`` (None: no event) and the ``unread``
+    evidence as handled, count the review, and reset the count of failures.
     """
     ended = await connection.execute(
         _END,
