@@ -30,7 +30,8 @@ def used(source: Source, outcome: Outcome) -> Usable | NotYet | Failed:
     fields = _cells(source, outcome) if source.origin == "csv" else _values(source, outcome.document)
     reasons = [sentence for _, sentence in (*fields.problems, *fields.warnings, *fields.absent)]
     if not fields.values.keys() - {PARTICIPANT_ID}:
-        return Failed("; ".join(reasons)) if reasons else NotYet("the answer has no value yet")
+        reason = "; ".join(reasons) or "the answer has no value yet"
+        return Failed(reason) if fields.problems or fields.warnings else NotYet(reason)
     if len(json.dumps(dict(fields.values))) > LARGEST:
         return Failed(f"the answer has more than {LARGEST:,} bytes in declared fields")
     return Usable(fields.values, "; ".join(reasons) or None)

@@ -14,11 +14,10 @@ from service.errors import AutoreviewError
 from service.prolific.client import Prolific
 from service.prolific.errors import NotFound
 from service.review.fact_sources import source_of
-from service.review.gather import usage_of
+from service.review.gather import compared_with_others, usage_of
 from service.review.judge import is_repeat, judge, propose
 from service.review.known import Known, compared_since
 from service.review.limits import ServiceLimits
-from service.review.statistics import statistics_of
 from service.rules import RuleBook, RuleFile
 from service.rules.counterfactual import Counterfactual, of_decision
 from service.store.decisions import Recorded
@@ -86,8 +85,8 @@ async def explain(
         since=compared_since(submission),
         holds_end=rule_file.hold_at_most is not None,
     )
-    statistics = await statistics_of(connection, submission, rule_file)
-    known = Known(submission, study, statistics, history, history.now)
+    known = Known(submission, study, {}, history, history.now)
+    known = await compared_with_others(connection, known, rule_file, keep=False)
     proposal = propose(known, rule_file, mode)
     usage = await usage_of(connection, proposal.outcome, known, rule_file, service_limits)
     decision, _ = judge(known, proposal, usage, Trigger.PERSON)

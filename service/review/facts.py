@@ -29,13 +29,15 @@ def facts_of(
     seen_at: Mapping[str, datetime] | None = None,
     fetches: Sequence[Fetch] = (),
     browser: Collection[str] = (),
+    compared: Mapping[str, Mapping[str, int]] | None = None,
 ) -> Facts:
     """Return the facts of a submission.
 
     ``evidence`` is the newest payload of each source, ``completed_by`` replaces a completion time that Prolific
     does not give, ``statistics`` are the groups of facts computed over other submissions. ``seen_at`` is when each
     group was fetched, received or counted: the trace computes its ages from that. ``fetches`` are the results of
-    sources that were asked, ``browser`` the sources whose newest payload a browser sent. ``problems`` of the facts says why those have no value.
+    sources that were asked, ``browser`` the sources whose newest payload a browser sent, ``compared`` the facts of
+    each source that count other submissions. ``problems`` of the facts says why asked sources have no value.
     """
     since = submission.completed_at or completed_by
     asked = {fetch.source: fetch for fetch in fetches}
@@ -45,6 +47,7 @@ def facts_of(
         "study": _known(_study_facts(study)) if study else {},
         "evidence": {
             name: evidence_facts(source, evidence.get(name), asked.get(name), since, now)
+            | dict((compared or {}).get(name, {}))
             | (
                 {ORIGIN: EvidenceOrigin.BROWSER.value}
                 if name in browser and ORIGIN not in source.fields

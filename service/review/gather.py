@@ -10,6 +10,7 @@ from service.domain.decision import Facts, Outcome
 from service.domain.submission import Study, Submission
 from service.postgres.database import Clock
 from service.prolific.client import Prolific
+from service.review.comparisons import Compared, compare
 from service.review.known import Known, compared_since
 from service.review.limits import GUARDS, ServiceLimits, Usage
 from service.review.statistics import statistics_of
@@ -77,11 +78,24 @@ class Gatherer:
             holds_end=rule_file is not None and rule_file.hold_at_most is not None,
             lease=lease,
         )
-        statistics: Facts = {}
-        if rule_file and rule_file.groups:
-            statistics = await statistics_of(connection, submission, rule_file)
         now = self.clock() if self.clock else history.now
-        return Known(submission, fetched.study, statistics, history, now, seen_at=fetched.seen_at(now))
+        known = Known(submission, fetched.study, {}, history, now, seen_at=fetched.seen_at(now))
+        return await compared_with_others(connection, known, rule_file, keep=True) if rule_file else known
+
+
+async def compared_with_others(
+    connection: AsyncConnection, known: Known, rule_file: RuleFile, *, keep: bool
+) -> Known:
+    """Add the facts that compare the submission with others, and ``keep`` its values for those to come."""
+    submission, compared = known.submission, Compared()
+    if rule_file.compares and submission.study_id:
+        compared = await compare(
+            connection, submission.study_id, submission.id, known.evidence, rule_file, keep=keep
+        )
+    statistics: Facts = {}
+    if rule_file.groups:
+        statistics = await statistics_of(connection, submission, rule_file, compared.rsi)
+    return replace(known, statistics=statistics, compared=compared.counts)
 
 
 async def usage_of(

@@ -149,6 +149,7 @@ def _facts(known: Known, rule_file: RuleFile, evidence: Mapping[str, Mapping[str
         seen_at=known.all_seen_at,
         fetches=known.history.fetches,
         browser=known.browser,
+        compared=known.compared,
     )
 
 

@@ -24,7 +24,7 @@ class Known:
 
     ``now`` is the time of the decision. ``replied`` says why the participant counts as having replied to a request
     to return, None without a reply or a lookup. ``seen_at`` is when each group of facts was fetched, if the history
-    does not say so.
+    does not say so. ``compared`` has the facts of each source of evidence that count other submissions.
     """
 
     submission: Submission
@@ -34,6 +34,7 @@ class Known:
     now: datetime
     replied: str | None = None
     seen_at: Mapping[str, datetime] = field(default_factory=dict)
+    compared: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @property
     def all_seen_at(self) -> dict[str, datetime]:

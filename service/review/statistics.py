@@ -18,16 +18,18 @@ OUTLIER = 3  # standard deviations
 SHOWN = ("count", "mean", "sd", "median")
 
 
-async def statistics_of(connection: AsyncConnection, submission: Submission, rule_file: RuleFile) -> Facts:
+async def statistics_of(
+    connection: AsyncConnection, submission: Submission, rule_file: RuleFile, rsi: float | None = None
+) -> Facts:
     """Compute the groups of facts that the file uses, from the database. Other groups are absent.
 
     ``stats`` is empty until Prolific's list of the study was read completely. ``participant`` counts the
-    participant's other submissions in all studies seen, without this one.
+    participant's other submissions in all studies seen, without this one. ``rsi`` was computed from evidence.
     """
     groups, found = rule_file.groups, Facts()
     if STATS in groups:
         times = await times_of_study(connection, submission.study_id or "", without=submission.id)
-        found[STATS] = stats_facts(times, time_taken(submission)) if times else {}
+        found[STATS] = stats_facts(times, time_taken(submission), rsi) if times else {}
     if PARTICIPANT in groups:
         participant = submission.participant_id
         past = (
@@ -37,9 +39,11 @@ async def statistics_of(connection: AsyncConnection, submission: Submission, rul
     return found
 
 
-def stats_facts(times: Times, taken: int | None) -> dict[str, Any]:
+def stats_facts(times: Times, taken: int | None, rsi: float | None = None) -> dict[str, Any]:
     """Return the statistics, and how ``taken`` seconds compare with them. Unknown values are absent."""
     facts = {name: getattr(times, name) for name in SHOWN if getattr(times, name) is not None}
+    if rsi is not None:
+        facts["rsi"] = rsi
     if taken and times.log_median is not None and times.log_deviation:
         facts["log_z"] = (log(taken) - times.log_median) * NORMAL / times.log_deviation
     if taken is None or times.mean is None or times.sd is None:

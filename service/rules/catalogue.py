@@ -185,6 +185,16 @@ _DECLARED = (
         may_be_missing=True,
     ),
     Fact(
+        "stats.rsi",
+        _DOUBLE,
+        "relative speed index: how many times faster than the others' median the pages were read, on average over the "
+        "fields with `page_time: true`, 3 at most of each page; 1 is usual, 2 very fast",
+        SERVICE,
+        Default.MISSING,
+        unit="ratio",
+        may_be_missing=True,
+    ),
+    Fact(
         "stats.fast_outlier",
         _BOOL,
         "whether it is more than three standard deviations below the mean; missing below 30 submissions",

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from enum import StrEnum
 from typing import Any, Literal
 
 from service.rules.facts import FieldType, Plain, typed
@@ -44,6 +45,18 @@ DEFAULT_KEY = "submission_id"
 RETRY_EVERY = timedelta(minutes=1)
 
 
+class Comparison(StrEnum):
+    """How the values of a field are compared with those of the study's other submissions."""
+
+    FINGERPRINT = "fingerprint"
+    SIMILAR = "similar"
+    PAGE_TIME = "page_time"
+
+
+ENDINGS = {Comparison.FINGERPRINT: "_seen_before", Comparison.SIMILAR: "_similar_before"}
+"""What the name of the fact ends in that counts other submissions; page times lead to ``stats.rsi``."""
+
+
 @dataclass(frozen=True, slots=True)
 class Signature:
     """The header in which a platform sends the HMAC-SHA256 of its body, and its encoding."""
@@ -59,7 +72,8 @@ class Source:
 
     ``key`` is where a document names the submission, ``map`` where a field stands in it (JMESPath; else by the
     field's own name). ``cors`` are the origins whose pages may send it from the participant's browser. A source
-    that is asked has its ``url``, ``query`` or ``file``, and is asked ``retry_every`` so long.
+    that is asked has its ``url``, ``query`` or ``file``, and is asked ``retry_every`` so long. ``compared`` are the
+    fields whose values are compared with those of other submissions.
     """
 
     name: str
@@ -74,6 +88,7 @@ class Source:
     query: str | None = None
     file: str | None = None
     retry_every: timedelta = RETRY_EVERY
+    compared: Mapping[str, Comparison] = field(default_factory=dict)
 
     @property
     def is_asked(self) -> bool:

@@ -12,7 +12,16 @@ from service.rules.actions import PlannedAction
 from service.rules.cases.case import Case
 from service.rules.catalogue import FACTS
 from service.rules.conditions import Conditions
-from service.rules.evidence import EVIDENCE_TYPES, RECEIVED, RETRY_EVERY, Signature, Source, name_problem
+from service.rules.evidence import (
+    ENDINGS,
+    EVIDENCE_TYPES,
+    RECEIVED,
+    RETRY_EVERY,
+    Comparison,
+    Signature,
+    Source,
+    name_problem,
+)
 from service.rules.facts import FieldType
 from service.rules.format import document, rule_model, source_model
 from service.rules.format.case_model import Test
@@ -21,6 +30,7 @@ from service.rules.format.findings import START, Code, Findings, Mark, shortened
 from service.rules.format.given_model import CODES
 from service.rules.format.model import File
 from service.rules.format.reading import Claims, Reading, find, read
+from service.rules.format.source_model import ComparedField
 from service.rules.format.yaml_errors import BREAK
 from service.rules.lint.reach import Reach
 from service.rules.lint.report import RuleReport
@@ -113,6 +123,12 @@ def _reading(tree: Node, claims: Claims) -> Reading:
             for field, node in fields.items()
             if not name_problem(field)
         }
+        types |= {
+            f"evidence.{source}.{field}{ending}": FieldType.INT
+            for field, node in fields.items()
+            for use, ending in ENDINGS.items()
+            if (on := _at(node, use)) and isinstance(on, Scalar) and on.value == "true"
+        }
         types[f"evidence.{source}.{RECEIVED}"] = FieldType.BOOL
     rules = _items(_at(tree, "rules"))
     named = [(_at(rule, "name"), _at(rule, "observe")) for rule in rules]
@@ -139,7 +155,8 @@ def _items(node: Node | None) -> list[Node]:
 
 
 def _kind(node: Node) -> FieldType | None:
-    parsed = node.value if isinstance(node, Scalar) else ""
+    kind = _at(node, "type") if isinstance(node, document.Mapping) else node
+    parsed = kind.value if isinstance(kind, Scalar) else ""
     return FieldType(parsed) if parsed in EVIDENCE_TYPES else None
 
 
@@ -248,7 +265,10 @@ def _source(name: str, parsed: source_model.Source) -> Source:
     signed = parsed.signature
     return Source(
         name=name,
-        fields=parsed.fields_,
+        fields={
+            name: field.type if isinstance(field, ComparedField) else field
+            for name, field in parsed.fields_.items()
+        },
         wait=parsed.wait,
         origin=parsed.origin,
         key=parsed.key,
@@ -259,6 +279,12 @@ def _source(name: str, parsed: source_model.Source) -> Source:
         query=parsed.query,
         file=parsed.file,
         retry_every=parsed.retry_every or RETRY_EVERY,
+        compared={
+            name: use
+            for name, field in parsed.fields_.items()
+            for use in Comparison
+            if isinstance(field, ComparedField) and getattr(field, use.value)
+        },
     )
 
 

@@ -9,7 +9,7 @@ from service.rules import cel
 from service.rules.actions import PlannedAction
 from service.rules.cases.case import Case
 from service.rules.deciding import decide
-from service.rules.evidence import Source
+from service.rules.evidence import ENDINGS, Source
 from service.rules.facts import FactSheet, FieldType, Plain
 from service.rules.limits import Limits
 from service.rules.lint.policy import Policy, corroborates, withheld
@@ -52,6 +52,21 @@ class RuleFile:
     groups: frozenset[str]
     types: Mapping[str, FieldType] = field(repr=False)
     environment: cel.Environment = field(repr=False, compare=False)
+
+    @property
+    def compares(self) -> bool:
+        """Whether evidence is compared with that of other submissions."""
+        return any(source.compared for source in self.evidence.values())
+
+    @property
+    def compared_facts(self) -> dict[str, str]:
+        """The facts that count other submissions, each with the fact whose value they compare."""
+        return {
+            f"evidence.{name}.{field}{ENDINGS[use]}": f"evidence.{name}.{field}"
+            for name, source in self.evidence.items()
+            for field, use in source.compared.items()
+            if use in ENDINGS
+        }
 
     @property
     def otherwise(self) -> Outcome:

@@ -32,13 +32,17 @@ class Case:
     codes: tuple[str, ...] | None
     expected: Mapping[str, Any]
 
-    def facts(self, sources: Sequence[str], study: str) -> Facts:
-        """Return all facts of the test, nested as in a review. ``sources`` are those that the file declares."""
+    def facts(self, sources: Sequence[str], study: str, compared: Mapping[str, str] | None = None) -> Facts:
+        """Return all facts of the test, nested as in a review. ``sources`` are those that the file declares.
+
+        ``compared`` are facts that count other submissions, with the fact they compare: 0 where that is given.
+        """
         study = str(self.given.get("study.id") or study)
         flat: dict[str, Plain | None] = {**DEFAULTS, "study.id": study, "submission.study_id": study}
         flat |= self._times() | self._code()
         for source in sources:
             flat[f"evidence.{source}.received"] = source in self.sources
+        flat |= {fact: 0 for fact, of in (compared or {}).items() if self.given.get(of) is not None}
         if self.given.get("submission.return_requested_at") is not None:
             flat["submission.return_requested"] = True
         return nested({**flat, **self.given})

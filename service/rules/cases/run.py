@@ -57,7 +57,7 @@ def unreached(file: RuleFile, results: Iterable[CaseResult]) -> tuple[str, ...]:
 
 def _result(file: RuleFile, case: Case) -> CaseResult:
     study = file.studies[0] if file.studies else "study"
-    facts = case.facts(list(file.evidence), study)
+    facts = case.facts(list(file.evidence), study, file.compared_facts)
     verdict = file.decide(facts)
     came = _came(verdict, _guard(file, case, verdict, facts))
     return CaseResult(file.path, case, facts, verdict, came, tuple(_failures(case, came)))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag
 from pydantic_core import InitErrorDetails
 
 from service.domain.evidence import ORIGIN
@@ -14,11 +14,13 @@ from service.rules.evidence import (
     CEL_WORDS,
     DEFAULT_KEY,
     ENCODINGS,
+    ENDINGS,
     EVIDENCE_TYPES,
     NAME,
     ORIGINS,
     PARTICIPANT_ID,
     RECEIVED,
+    Comparison,
     Encoding,
     Origin,
     name_problem,
@@ -30,6 +32,7 @@ from service.rules.format.values import (
     TEXT_SCHEMA,
     Closed,
     Duration,
+    Flag,
     Reads,
     Text,
     chosen,
@@ -93,6 +96,46 @@ def _field_type(value: object) -> FieldType:
 
 FieldKind = Annotated[
     FieldType, Reads(lambda value, _: _field_type(value), {"enum": [kind.value for kind in EVIDENCE_TYPES]})
+]
+
+
+class ComparedField(Closed):
+    """A field whose values are compared with those of the study's other submissions."""
+
+    type: FieldKind = Field(description="The type of the field.")
+    fingerprint: Flag = Field(
+        False, description="true: `<field>_seen_before` counts other submissions with the same value."
+    )
+    similar: Flag = Field(
+        False,
+        description="true: `<field>_similar_before` counts other submissions with nearly the same text.",
+    )
+    page_time: Flag = Field(
+        False, description="true: the seconds spent on one page; all of them make up `stats.rsi`."
+    )
+
+    @classmethod
+    def together(cls, given: dict[str, Any]) -> Iterable[InitErrorDetails]:
+        uses = [use for use in Comparison if isinstance(on := given.get(use), Scalar) and on.value == "true"]
+        kind = given.get("type")
+        said = kind.value if isinstance(kind, Scalar) else ""
+        if len(uses) > 1:
+            yield detail(wrong(Code.BAD_VALUE, f"{' and '.join(uses)}: one of them", key=True), uses[1])
+        for use, fitting in FITTING.items():
+            if use in uses and said in list(FieldType) and said not in fitting:
+                yield detail(
+                    wrong(Code.BAD_VALUE, f"a field of type {said} can't be `{use}: true`", key=True), use
+                )
+
+
+FITTING = {
+    Comparison.FINGERPRINT: (FieldType.STRING, FieldType.INT, FieldType.DOUBLE),
+    Comparison.SIMILAR: (FieldType.STRING,),
+    Comparison.PAGE_TIME: (FieldType.INT, FieldType.DOUBLE),
+}
+DeclaredField = Annotated[
+    Annotated[FieldKind, Tag("type")] | Annotated[ComparedField, Tag("field")],
+    Discriminator(lambda given: "field" if isinstance(given, dict | ComparedField) else "type"),
 ]
 
 
@@ -167,7 +210,7 @@ class Source(Closed):
         "`sql`: queried from a database. `csv`: read from a file.",
     )
     fields_: Annotated[
-        dict[Name, FieldKind], filled(Code.EMPTY, "names no field"), keyed("attention_failed: int")
+        dict[Name, DeclaredField], filled(Code.EMPTY, "names no field"), keyed("attention_failed: int")
     ] = Field(
         alias="fields",
         description="What the source says of a submission, and of which type each is.",
@@ -240,10 +283,21 @@ class Source(Closed):
         if "cors" in given and isinstance(declared, dict) and ORIGIN in declared:
             message = f"`{ORIGIN}` says that a browser sent the evidence: give the field another name"
             yield detail(wrong(Code.BAD_VALUE, message, key=True), "fields", ORIGIN)
+        yield from _shared_names(declared if isinstance(declared, dict) else {})
         if isinstance(declared, dict) and isinstance(mapped, dict):
             for name in mapped.keys() - declared.keys() - {PARTICIPANT_ID}:
                 message = f"`{name}` is no field of this source{did_you_mean(name, declared)}"
                 yield detail(wrong(Code.UNKNOWN_NAME, message, key=True), "map", name)
+
+
+def _shared_names(declared: dict[str, Any]) -> Iterable[InitErrorDetails]:
+    """Yield the fields that are called as a fact is that another field leads to."""
+    for name, field in declared.items():
+        for use, ending in ENDINGS.items():
+            on = field.get(use) if isinstance(field, dict) else None
+            if isinstance(on, Scalar) and on.value == "true" and f"{name}{ending}" in declared:
+                message = f"is the name of the fact that `{name}` leads to by `{use}: true`"
+                yield detail(wrong(Code.DUPLICATE_NAME, message, key=True), "fields", f"{name}{ending}")
 
 
 def _bad_paths(given: dict[str, Any]) -> Iterable[InitErrorDetails]:

@@ -66,7 +66,7 @@ def test_a_review_computes_every_declared_fact_and_no_other(tmp_path: Path) -> N
         (CompletionCode("DONE", "COMPLETED"),),
     )
     statistics = {
-        "stats": stats_facts(Times(30, 600.0, 100.0, 590.0, 6.4, 0.2), 900),
+        "stats": stats_facts(Times(30, 600.0, 100.0, 590.0, 6.4, 0.2), 900, 1.5),
         "participant": asdict(Past(3, 1, 1, 1)),
     }
     [rule_file] = load(write_rules(tmp_path, rules_text())).files
