@@ -8,30 +8,17 @@ from functools import partial
 from procrastinate import App
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Mount, Route
 
-from service.api.endpoints import Api
-from service.api.manual import ManualApi
 from service.domain.submission import Study
-from service.evidence.access import Access
-from service.evidence.cors import Preflight
 from service.evidence.credentials import warn_of_missing
-from service.evidence.endpoint import EvidenceEndpoint
 from service.evidence.fetching import Fetcher
-from service.evidence.post import PostEndpoint
-from service.evidence.refusals import RefusalLog
 from service.evidence.sources import Clients
-from service.evidence.study_link import KEYS_PATH, PublishedKeys, StudyLinks
-from service.intake.endpoint import WebhookEndpoint
 from service.intake.writer import InboxWriter
 from service.manual.planned import run_planned
 from service.notify.notifier import Notifier
 from service.ops.gauges import Gauges
 from service.ops.health import Check, Health, database_check, rules_check, schema_check, worker_check
 from service.ops.retention import Pruning
-from service.pages.dashboard import Dashboard, dashboard
 from service.postgres.database import Clock, Database
 from service.postgres.migrate import head
 from service.postgres.requirements import WORKER, Budget
@@ -46,6 +33,7 @@ from service.review.review import Reviewer
 from service.review.study_cache import StudyCache
 from service.review.study_lists import StudyLists
 from service.review.worker import register_tasks
+from service.routes import dashboard_of, operating_routes, public_routes
 from service.rulebook.current import RulesInForce
 from service.rulebook.watcher import RuleWatcher
 from service.settings import Settings
@@ -53,8 +41,7 @@ from service.store.job_app import job_app
 from service.store.workers import settings_of
 from service.sweep.scheduled import ScheduledSweep
 from service.sweep.sweeper import Sweeper
-from service.telemetry.metrics import CONTENT_TYPE, Metrics
-from service.web.bearer import Bearer, WrongTokens
+from service.telemetry.metrics import Metrics
 from service.web.handlers import HANDLERS
 from service.web.http import SamePath
 
@@ -128,10 +115,10 @@ def build(
     if worker:
         after_migration += worker.tasks
     health.checks = _checks(health, database, rules, parts)
-    routes = _operating_routes(health, metrics)
+    routes = operating_routes(health, metrics)
     if parts.web:
-        pages = _dashboard(settings, database, rules, metrics, clock)
-        routes += [*_public_routes(settings, database, writer, rules, metrics, clock), *pages.routes]
+        pages = dashboard_of(settings, database, rules, metrics, clock)
+        routes += [*public_routes(settings, database, writer, rules, metrics, clock), *pages.routes]
         after_migration.append(pages.run)
     web = Starlette(routes=routes, middleware=[Middleware(SamePath)], exception_handlers=HANDLERS)
     web.router.redirect_slashes = (
@@ -250,62 +237,6 @@ def _checks(health: Health, database: Database, rules: RulesInForce, parts: Part
     if parts.worker:
         checks["worker"] = worker_check(health)
     return checks
-
-
-def _operating_routes(health: Health, metrics: Metrics) -> list[Route | Mount]:
-    async def exposition(_: Request) -> Response:
-        return Response(metrics.exposition(), media_type=CONTENT_TYPE)
-
-    return [
-        Route("/livez", health.livez),
-        Route("/healthz", health.livez),
-        Route("/readyz", health.readyz),
-        Route("/metrics", exposition),
-    ]
-
-
-def _public_routes(
-    settings: Settings,
-    database: Database,
-    writer: InboxWriter,
-    rules: RulesInForce,
-    metrics: Metrics,
-    clock: Clock | None,
-) -> list[Route | Mount]:
-    secrets = settings.require("WEBHOOK_SECRETS", "webhooks are checked with Prolific's signing secret")
-    webhook = WebhookEndpoint(secrets, writer, metrics)
-    wrong = WrongTokens(metrics)
-    survey = Bearer("EVIDENCE_TOKEN", settings.secret("EVIDENCE_TOKEN"), wrong)
-    access = Access(survey, settings.source_secret)
-    refusals = RefusalLog(database, metrics)
-    links = StudyLinks(PublishedKeys(settings.prolific_url.rstrip("/") + KEYS_PATH), database)
-    evidence = EvidenceEndpoint(access, rules, database, metrics, refusals, links)
-    posted = PostEndpoint(access, rules, database, metrics, refusals)
-    admin = Bearer("ADMIN_TOKEN", settings.secret("ADMIN_TOKEN"), wrong, settings.secret("VIEWER_TOKEN"))
-    api = Api(admin, database, rules, settings.mode, settings.public_url)
-    people = ManualApi(admin, database, settings.public_url, clock)
-    return [
-        Route("/webhooks/prolific", webhook.__call__, methods=["POST"]),
-        Route("/evidence/{source}", posted.__call__, methods=["POST"]),
-        Route("/evidence/{source}/{submission_id}", evidence.__call__, methods=["PUT"]),
-        Route("/evidence/{source}/{submission_id}", Preflight(rules).__call__, methods=["OPTIONS"]),
-        Mount("/api", routes=[*api.routes(), *people.routes()]),
-    ]
-
-
-def _dashboard(
-    settings: Settings, database: Database, rules: RulesInForce, metrics: Metrics, clock: Clock | None
-) -> Dashboard:
-    return dashboard(
-        database,
-        rules,
-        settings.mode,
-        metrics,
-        admin=settings.secret("ADMIN_TOKEN"),
-        viewer=settings.secret("VIEWER_TOKEN"),
-        public_url=settings.public_url,
-        clock=clock,
-    )
 
 
 @asynccontextmanager
