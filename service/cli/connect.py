@@ -1,4 +1,4 @@
-"""``autoreview connect``: Prolific's side set up, so that webhooks come."""
+"""``autoreview connect``: sets up Prolific's side, so that webhooks arrive."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any

@@ -22,7 +22,7 @@ Result = TypeVar("Result")
 
 
 def ask(question: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
-    """Put a question to the database: the one that is set, the running service's, or the stopped one in the folder.
+    """Run a query on the database: the one that is set, the running service's, or the stopped one in the folder.
 
     Raises ConfigurationError where there is no database, or an argument is no text.
     """
@@ -70,7 +70,7 @@ def with_service(work: Callable[[Database], Awaitable[Result]]) -> Result:
 
 @contextmanager
 def command_database(settings: Settings) -> Iterator[str]:
-    """The database of a command that changes nothing of the service. Prints where no service is at work."""
+    """Yield the database for a command that only reads. Report on stderr if no service is at work."""
     if url := service_url(settings):
         with explained():
             yield url

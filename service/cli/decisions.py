@@ -1,4 +1,4 @@
-"""``autoreview decisions``: the audit trail in a terminal."""
+"""``autoreview decisions``: lists and shows recorded decisions."""
 
 from datetime import datetime
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""``autoreview demo``: the rehearsal of a study on this machine."""
+"""``autoreview demo``: runs the rehearsal of a study on this machine."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""``autoreview doctor``: is everything as it should be, and what to do if not."""
+"""``autoreview doctor``: checks the setup and names what to change."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated

@@ -1,4 +1,4 @@
-"""``autoreview explain``: what would be decided now, and why."""
+"""``autoreview explain``: shows what would be decided now, and why."""
 
 import json
 from typing import TYPE_CHECKING, Annotated, Any
@@ -74,7 +74,7 @@ def as_dict(found: "Explanation") -> dict[str, Any]:
 
 
 def print_explanation(found: "Explanation", service: "AtWork") -> None:
-    """The sentence first, then what it rests on."""
+    """Print the reason first, then the rules and facts."""
     out, decision = console(), found.decision
     out.print(text(found.summary, style="bold"))
     guard = f" (the rules say {decision.proposed}, held by {decision.guard})" if decision.guard else ""

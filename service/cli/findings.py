@@ -1,4 +1,4 @@
-"""Findings in rule files as `check`, `test` and `serve` print them: with the line and a caret below the column."""
+"""Print findings in rule files: the message, the source line and a caret below the column."""
 
 import textwrap
 from collections import Counter

@@ -1,4 +1,4 @@
-"""``autoreview holds``: what waits for a person."""
+"""``autoreview holds``: lists the submissions that are held for manual review."""
 
 import sys
 from collections import Counter

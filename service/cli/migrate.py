@@ -1,4 +1,4 @@
-"""``autoreview migrate``: the database at this version's schema."""
+"""``autoreview migrate``: brings the database to this version's schema."""
 
 from service.console.output import Json, echo, print_json
 

@@ -1,4 +1,4 @@
-"""``autoreview notify --test``: does a message get through?"""
+"""``autoreview notify --test``: sends a test notification."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
@@ -36,5 +36,5 @@ def _send() -> list["Delivery"]:
     from service.notify.channels import send, urls_in
     from service.settings import Settings
 
-    urls = Settings.from_environment().require("NOTIFY_URLS", "it says where notifications go")
+    urls = Settings.from_environment().require("NOTIFY_URLS", "notifications go to these URLs")
     return asyncio.run(send(urls_in(urls), TITLE, TEXT))

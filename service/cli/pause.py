@@ -1,4 +1,4 @@
-"""``autoreview pause``: nothing more is sent automatically."""
+"""``autoreview pause``: stops automatic requests to Prolific."""
 
 from typing import Annotated, Any
 

@@ -22,7 +22,7 @@ SHOWN = 200  # rows of the list in a terminal
 WHY = {
     "already_decided": "decided already, or not awaiting review",
     "invalid_action": "not possible for this study",
-    "never_heard_of": "never heard of",
+    "never_heard_of": "unknown submission",
 }
 
 
@@ -62,7 +62,9 @@ def _read(sheet: str, fill: Action | None, note: str | None) -> "list[Row]":
         raise ConfigurationError(f"{name}: {error.strerror}") from None
     found = read_sheet(data, name, fill)
     if found.left_alone and not found.rows:
-        raise ConfigurationError(f"{name}: no row says an action; fill in that column, or say --action.")
+        raise ConfigurationError(
+            f"{name}: no row has an action. Fill in that column, or name one with --action."
+        )
     return [row if row.note else replace(row, note=note) for row in found.rows]
 
 
@@ -86,7 +88,7 @@ def _run(rows: "Sequence[Row]", by: str, *, dry_run: bool) -> "list[Result]":
         with_database(work) if dry_run else with_service(work)
     except BaseException:
         if results and not dry_run:
-            echo(f"Stopped after {len(results)} of {len(rows)} rows; those are decided.", err=True)
+            echo(f"Stopped after {len(results)} of {len(rows)} rows; these are decided.", err=True)
         raise
     return results
 
@@ -115,7 +117,7 @@ def _print_counts(decided: "Sequence[Result]", refused: "Sequence[Result]", *, d
     echo(f"{would}: {len(decided)}{_listed(actions)}")
     echo(f"Refused: {len(refused)}{_listed({WHY[code]: number for code, number in reasons.items()})}")
     if dry_run and decided:
-        echo("Nothing was done yet: say --yes to do it.")
+        echo("Nothing was done yet. Decide with --yes.")
 
 
 def _listed(numbers: "dict[str, int] | Counter[str]") -> str:

@@ -1,4 +1,4 @@
-"""``autoreview resume``: the end of a pause, and of what breakers hold."""
+"""``autoreview resume``: ends a pause and closes breakers."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""``autoreview retry``: what failed is tried again."""
+"""``autoreview retry``: retries decisions that could not be applied."""
 
 from typing import Annotated
 
@@ -16,7 +16,7 @@ def retry(
 ) -> None:
     """Retry a decision that could not be applied. The worker starts at once."""
     if every == (submission is not None):
-        raise typer.BadParameter("Name a submission, or say --all.")
+        raise typer.BadParameter("Name a submission, or use --all.")
     retried = _retry(submission)
     if as_json:
         print_json({"retried": retried})

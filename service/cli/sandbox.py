@@ -1,4 +1,4 @@
-"""``autoreview sandbox``: the simulated Prolific."""
+"""``autoreview sandbox``: runs the simulated Prolific."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""``autoreview schema``: the JSON Schema of rule files."""
+"""``autoreview schema``: prints the JSON Schema of rule files."""
 
 from service.console.output import print_json
 

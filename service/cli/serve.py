@@ -1,4 +1,4 @@
-"""``autoreview serve``: the service, or one half of it."""
+"""``autoreview serve``: runs the service, or one half of it."""
 
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated

@@ -1,4 +1,4 @@
-"""``autoreview status``: what the service does, on one screen."""
+"""``autoreview status``: shows the state of the service on one screen."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -92,7 +92,7 @@ def _rules(rules: Mapping[str, Any], now: datetime) -> Iterator[str]:
 
 
 def _waiting(waiting: Mapping[str, Any], now: datetime) -> Iterator[str]:
-    """One line for each state, with the oldest submission; for evidence also which source is waited for."""
+    """Yield one line for each state, with its oldest submission. For evidence also name the source."""
     for name, number in waiting["by_state"].items():
         groups = [group for group in waiting["groups"] if group["state"] == name]
         oldest = min(groups, key=lambda group: str(group["oldest"]))

@@ -1,4 +1,4 @@
-"""``autoreview submissions``: Prolific's own list, with every filter it has."""
+"""``autoreview submissions``: lists the submissions of a study, with every filter of Prolific's."""
 
 import csv
 import json
@@ -35,7 +35,7 @@ ORDERINGS = ("started_at", "submission_reward", "study_name")
 
 
 def read_date(text: str) -> date:
-    """A day as Prolific writes it (31/12/2026) or as ISO 8601 does (2026-12-31)."""
+    """Read a day in the form of Prolific (31/12/2026) or of ISO 8601 (2026-12-31)."""
     for form in ("%d/%m/%Y", "%Y-%m-%d"):
         try:
             return datetime.strptime(text, form).date()  # noqa: DTZ007 - a day has no zone

@@ -1,4 +1,4 @@
-"""``autoreview sweep``: one look for what webhooks did not bring about."""
+"""``autoreview sweep``: searches once for submissions with a missed webhook."""
 
 from typing import TYPE_CHECKING, Any
 

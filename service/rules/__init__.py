@@ -1,4 +1,4 @@
-"""The way of rules: YAML files in, verdicts out."""
+"""Rules: YAML files and facts in, verdicts out."""
 
 from service.rules.book import RuleBook, check, check_counted, load
 from service.rules.cases.junit import failure_lines, junit_xml

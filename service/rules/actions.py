@@ -21,7 +21,7 @@ from service.rules.templates import Template
 
 @dataclass(frozen=True, slots=True)
 class PlannedAction:
-    """``action`` with its texts still unfilled, and ``texts``, the templates of these in order.
+    """An action before its texts are filled in. ``texts`` are their templates, in order.
 
     ``also`` is what is done beside it, with ``message`` as the template of its text.
     """
@@ -33,7 +33,7 @@ class PlannedAction:
 
     @classmethod
     def of(cls, action: Action, also: AlsoActions | None = None) -> "PlannedAction":
-        """Raises TemplateError."""
+        """Return the plan of an action. Raises TemplateError."""
         match action:
             case Approve():
                 texts: tuple[str, ...] = ()
@@ -52,7 +52,7 @@ class PlannedAction:
 
     @property
     def facts(self) -> tuple[str, ...]:
-        """The facts that its texts and its message name."""
+        """Return the facts that its texts and its message name."""
         texts = (*self.texts, self.message) if self.message else self.texts
         return tuple(dict.fromkeys(fact for text in texts for fact in text.facts))
 

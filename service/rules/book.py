@@ -13,7 +13,7 @@ from service.rules.rulefile import RuleFile
 
 @dataclass(frozen=True, slots=True)
 class RuleBook:
-    """``warnings`` keep nothing from being decided; ``allowed`` are those that rules accept knowingly."""
+    """The rule files of a folder. ``warnings`` do not stop decisions. ``allowed`` are findings that rules accept."""
 
     files: tuple[RuleFile, ...]
     warnings: tuple[Finding, ...] = ()
@@ -49,7 +49,7 @@ class Read:
 
 
 def load(path: Path) -> RuleBook:
-    """The rules of a folder (each ``*.yaml``) or of one file; InvalidRules with every error of all of them."""
+    """Load the rules of a folder (each ``*.yaml``) or of one file. Raises InvalidRules with all errors."""
     reads, findings = _read_all(path)
     if _of("error", findings):
         raise InvalidRules(findings)

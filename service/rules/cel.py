@@ -94,7 +94,7 @@ class Environment:
         return Program(expression, is_bool, returned.name().lower(), facts)
 
     def text(self, literal: str) -> str:
-        """The text that a literal in quotes stands for."""
+        """Return the text that a literal in quotes stands for."""
         return str(self._env.compile(literal).eval(self.nothing.activation).value())
 
     def bind(self, values: Mapping[str, Plain], types: Mapping[str, FieldType]) -> Bound:
@@ -116,7 +116,7 @@ def _problems(source: str, text: str) -> list[Problem]:
 
 
 def _offset(source: str, line: int, column: int) -> int:
-    """The engine counts lines and columns from 1, and gives -1 where it knows no place."""
+    """Return the offset of a place. The engine counts from 1, and gives -1 where it knows no place."""
     lines = source.split("\n")
     before = sum(len(text) + 1 for text in lines[: max(line, 1) - 1])
     return min(before + max(column, 1) - 1, len(source))

@@ -1,4 +1,4 @@
-"""The names in a condition, from the expression that CEL's checker made of it.
+"""The names in a condition, from the checked expression of CEL.
 
 The engine gives it as protobuf (``cel.expr.CheckedExpr`` inside an ``Any``). No maintained package has its
 classes, so the few fields needed are read here: references by expression id, and where each expression stands.

@@ -1,4 +1,4 @@
-"""Compiles conditions, and says what keeps a text from being one."""
+"""Compiles conditions, and explains why a text is none."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ class Conditions:
     compiled: dict[str, Condition] = field(default_factory=dict)
 
     def read(self, value: object) -> Condition:
-        """Raise the errors of a value that is no condition, each with its place in the text."""
+        """Return the condition. Raises all errors of the value, each with its place in the text."""
         if not isinstance(value, Scalar) or is_null(value):
             raise refused(value, "a condition", _how(value))
         source = value.value
@@ -42,17 +42,17 @@ class Conditions:
         if len(source) > LONGEST:
             raise wrong(Code.BAD_VALUE, f"a condition has {LONGEST:,} characters at most")
         if source not in self.compiled:
-            found = list(literals.refused(source)) or self._tried(source)
+            found = list(literals.refused(source)) or self._compiled_or_hints(source)
             refuse_all(detail(wrong(hint.code, hint.message, offset=hint.offset)) for hint in found)
         return self.compiled[source]
 
-    def _tried(self, source: str) -> list[Hint]:
-        """Compiles it; what keeps it from being a condition."""
+    def _compiled_or_hints(self, source: str) -> list[Hint]:
+        """Compile the text. Return hints if it is no condition."""
         try:
             condition = self._compile(source)
         except cel.NotCompiled as error:
             return list(hints.explain(source, error.problems, self.types))
-        found = self._doubtful(condition)
+        found = self._unusable(condition)
         if not found:
             self.compiled[source] = condition
         return found

@@ -17,7 +17,7 @@ from service.rules.rule import Asked, Rule
 class Proposal:
     """The deciding rule or ``otherwise``, before unknown rules are considered.
 
-    ``trace`` are the rules asked up to it, also those that are only observed.
+    ``trace`` has the rules evaluated up to it, observed ones too.
     """
 
     plan: PlannedAction
@@ -29,7 +29,7 @@ class Proposal:
 
     @property
     def unknown(self) -> tuple[Asked, ...]:
-        return tuple(asked for asked in self.trace if asked.is_doubtful)
+        return tuple(asked for asked in self.trace if asked.is_unknown)
 
 
 def decide(
@@ -89,7 +89,7 @@ def _acted(proposal: Proposal, sheet: FactSheet, action: Action, also: AlsoActio
 
 
 def _held(proposal: Proposal, sheet: FactSheet, guard: Guard, reason: str) -> Verdict:
-    """The rule's tag and timer belong to its action, which isn't taken."""
+    """Return a hold. It has no tag and no timer: those belong to the action of the rule."""
     return Verdict(
         proposed=proposal.plan.outcome,
         action=Hold(reason),

@@ -108,7 +108,7 @@ class Source:
 
     @property
     def received(self) -> str:
-        """The fact that says whether it has answered; absent while it may still come."""
+        """Return the fact that reports whether it has answered. The fact is missing while an answer may still come."""
         return f"evidence.{self.name}.{RECEIVED}"
 
     def validate(self, payload: Mapping[str, Any]) -> Validated:

@@ -34,7 +34,7 @@ LONGEST_TEXT = 10_000
 
 
 def typed(kind: FieldType, value: Any) -> Plain | None:
-    """The value if it is strictly of the type (an int is also a double), else None: missing."""
+    """Return the value if it is strictly of the type (an int is also a double), else None: missing."""
     match kind:
         case FieldType.INT:
             return int(value) if _is_int(value) and abs(value) < INT_BOUND else None

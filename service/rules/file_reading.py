@@ -46,7 +46,7 @@ OTHERWISE = {
 
 
 def read_file(path: str, content: bytes, findings: Findings) -> tuple[RuleFile | None, Claims]:
-    """Return the file, None with findings if anything is wrong; ``path`` is how decisions call it."""
+    """Return the file, None with findings if it has errors. ``path`` is its name in decisions."""
     claims = Claims()
     if not content.strip():
         findings.add(Code.EMPTY, START, "", "the file is empty")
@@ -113,7 +113,7 @@ def _name(node: Node) -> str:
 
 
 def _reading(tree: Node, claims: Claims) -> Reading:
-    """Look ahead, also in a file with errors: at the names that one part declares and another uses."""
+    """Collect the names that one part declares and another uses, also in a file with errors."""
     sources = [name for name in _entries(_at(tree, "evidence")) if name_problem(name) is None]
     types: dict[str, FieldType | None] = dict(FACTS)
     for source in sources:
@@ -167,7 +167,7 @@ def _observes(node: Node | None) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class FileReader:
-    """Reads rules and tests one by one, so that an error in one doesn't hide what is wrong with another."""
+    """Reads rules and tests one by one, so that an error in one does not hide the errors of another."""
 
     tree: Node
     reading: Reading

@@ -1,4 +1,4 @@
-"""Reading the files of a rules folder: regular files, and links that stay inside the folder."""
+"""Read the files of a rules folder: regular files, and links that stay inside the folder."""
 
 import os
 import re

@@ -21,18 +21,22 @@ class RejectLimit(_Limit):
 
     share: Share = Field(
         Fraction(1, 10),
-        description="Of the last decisions, at most this share rejects; three always may.",
+        description="Maximum share of rejections among the last decisions. Three are always allowed.",
         examples=["10%"],
         json_schema_extra={"default": "10%"},
     )
-    of_last: Annotated[int, whole_from(1)] = Field(50, description="How many decisions back.")
-    per_day: Annotated[int, whole_from(0)] = Field(20, description="Rejections in 24 hours.")
+    of_last: Annotated[int, whole_from(1)] = Field(50, description="Number of last decisions that count.")
+    per_day: Annotated[int, whole_from(0)] = Field(
+        20, description="Maximum number of rejections in 24 hours."
+    )
 
 
 class ReturnLimit(_Limit):
     """Requests to return are at most ``per_day`` in 24 hours."""
 
-    per_day: Annotated[int, whole_from(0)] = Field(50, description="Requests to return in 24 hours.")
+    per_day: Annotated[int, whole_from(0)] = Field(
+        50, description="Maximum number of requests to return in 24 hours."
+    )
 
 
 class RewardLimit(_Limit):
@@ -40,7 +44,7 @@ class RewardLimit(_Limit):
 
     reward_per_day: Annotated[int, whole_from(0, OF_MONEY)] | None = Field(
         None,
-        description="What is paid in 24 hours, in minor units; absent: no bound.",
+        description="Maximum amount paid in 24 hours, in minor units. Absent: no limit.",
         examples=[50000],
     )
 

@@ -45,17 +45,17 @@ class Condition:
     facts: tuple[str, ...]
 
 
-Doubt = tuple[Condition, Undecided]
+Unknown = tuple[Condition, Undecided]
 
 
 class Answer(NamedTuple):
-    """``doubts`` are what kept it from being known, ``decided_by`` the conditions that made it so.
+    """The result of all conditions. ``unknowns`` are those that are undecided, ``decided_by`` those that decided.
 
     ``states`` are those of all conditions, in order.
     """
 
     result: Result
-    doubts: tuple[Doubt, ...]
+    unknowns: tuple[Unknown, ...]
     decided_by: tuple[Condition, ...]
     states: tuple[State, ...]
 
@@ -69,7 +69,7 @@ VERDICTS = {  # the answer of one condition that settles it, to what; and what i
 
 @dataclass(frozen=True, slots=True)
 class When:
-    """A single condition is ``all`` of one. ``facts`` are those that its conditions read, with who says so."""
+    """The conditions of a rule. A single condition is ``all`` of one. ``facts`` are those that they read, with origins."""
 
     quantifier: Quantifier
     conditions: tuple[Condition, ...]
@@ -85,14 +85,16 @@ class When:
         settling, settled, else_ = VERDICTS[self.quantifier]
         answers = [condition.program.evaluate(bound) for condition in self.conditions]
         states = tuple(_state(answer) for answer in answers)
-        doubts: list[Doubt] = []
+        unknowns: list[Unknown] = []
         for condition, answer in zip(self.conditions, answers, strict=True):
             if answer is settling:
                 return Answer(settled, (), (condition,), states)
             if isinstance(answer, Undecided):
-                doubts.append((condition, answer))
-        if doubts:
-            return Answer(Result.UNKNOWN, tuple(doubts), tuple(condition for condition, _ in doubts), states)
+                unknowns.append((condition, answer))
+        if unknowns:
+            return Answer(
+                Result.UNKNOWN, tuple(unknowns), tuple(condition for condition, _ in unknowns), states
+            )
         return Answer(else_, (), self.conditions, states)
 
 
@@ -153,7 +155,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """``skips_unknown``: a later approve, complete or hold may decide although this one can't be known.
+    """A rule. ``skips_unknown``: a later approve, complete or hold may decide while this rule is unknown.
 
     ``allow`` are the policy findings that its author accepts knowingly. ``is_observed``: asked where it
     stands and kept in the trace, but without any effect on the verdict.
@@ -169,9 +171,9 @@ class Rule:
     is_observed: bool = False
 
     def ask(self, sheet: FactSheet, bound: Bound) -> Asked:
-        result, doubts, decided_by, states = self.when.evaluate(bound)
+        result, unknowns, decided_by, states = self.when.evaluate(bound)
         values = {fact: sheet.values.get(fact) for fact in self.when.facts}
-        why = _why_unknown(doubts, sheet) if result is Result.UNKNOWN else sentences.seen(values)
+        why = _why_unknown(unknowns, sheet) if result is Result.UNKNOWN else sentences.seen(values)
         if self.is_observed:
             why = sentences.observed(why, self.plan.outcome if result is Result.MATCHED else None)
         return Asked(self, result, values, why, decided_by, states)
@@ -181,10 +183,10 @@ class Rule:
         return not self.skips_unknown or outcome in SKIPPABLE
 
 
-def _why_unknown(doubts: tuple[Doubt, ...], sheet: FactSheet) -> str:
+def _why_unknown(unknowns: tuple[Unknown, ...], sheet: FactSheet) -> str:
     missing: dict[str, None] = {}
     errors: dict[str, None] = {}
-    for condition, answer in doubts:
+    for condition, answer in unknowns:
         if answer.why is None:
             missing |= dict.fromkeys(sheet.missing(condition.facts))
         else:

@@ -1,4 +1,4 @@
-"""A rule file as loaded: what it declares, and what it decides."""
+"""A rule file after loading: its declarations and its decisions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,7 +30,7 @@ def groups_read(rules: Sequence[Rule], fallback: PlannedAction) -> frozenset[str
 
 @dataclass(frozen=True, slots=True)
 class RuleFile:
-    """``path`` is the file's name in its folder, ``hash`` SHA-256 of its bytes.
+    """A valid rule file. ``path`` is its name in the folder, ``hash`` the SHA-256 of its bytes.
 
     ``studies`` are the ids it claims, None for all that no other file names; ``mode`` None: the service's.
     ``hold_at_most`` is a minute or more, None: until a person decides. ``groups`` are those of ``stats`` and

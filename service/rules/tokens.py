@@ -78,7 +78,7 @@ def chains(tokens: Sequence[Token]) -> list[Chain]:
 
 
 def facts_among(tokens: Sequence[Token], known: Container[str]) -> tuple[str, ...]:
-    """The known facts that a part of a condition refers to, in the order they first appear."""
+    """Return the known facts that tokens refer to, in order of appearance."""
     named: dict[str, None] = {}
     for chain in chains(tokens):
         if chain.member:

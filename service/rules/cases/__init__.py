@@ -1,1 +1,1 @@
-"""The tests beside the rules."""
+"""The tests in rule files."""

@@ -1,4 +1,4 @@
-"""A test beside the rules: what is given, and what is expected of it."""
+"""A test in a rule file: what is given, and what is expected."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -81,7 +81,7 @@ def _moved(moment: datetime, seconds: float) -> datetime:
 
 
 def nested(flat: Mapping[str, Plain | None]) -> Facts:
-    """A fact that is None is left out: missing."""
+    """Return flat facts as nested ones. A fact that is None is left out: it is missing."""
     facts: Facts = {}
     for name, value in flat.items():
         *groups, last = name.split(".")

@@ -1,4 +1,4 @@
-"""Runs the tests beside the rules: a pure function of the file."""
+"""Runs the tests in a rule file: a pure function of the file."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ def run(file: RuleFile) -> tuple[CaseResult, ...]:
 
 
 def unreached(file: RuleFile, results: Iterable[CaseResult]) -> tuple[str, ...]:
-    """The rules that match in no test; one that is only observed counts like the others."""
+    """Return the rules that match in no test, observed ones too."""
     reached = {
         entry["rule"]
         for result in results

@@ -15,6 +15,7 @@ from service.rules.format.values import (
     Closed,
     ParticipantText,
     Reads,
+    TemplateText,
     Text,
     described,
     detail,
@@ -45,13 +46,13 @@ class Approve(Closed):
 
 
 class Reject(Closed):
-    """Don't pay, and say why."""
+    """Do not pay. The participant reads the message."""
 
     category: Annotated[str, one_of(REJECTION_CATEGORIES)] = Field(
-        description="Prolific's category of the reason."
+        description="Prolific's category for the rejection."
     )
     message: Message = Field(
-        description=f"Reaches the participant, {MESSAGE_LENGTH} characters or more; {{fact}} fills in a fact."
+        description=f"The text to the participant, {MESSAGE_LENGTH} characters or more. {{fact}} fills in a fact."
     )
 
     @classmethod
@@ -63,7 +64,7 @@ class Reject(Closed):
 
 
 class RequestReturn(Closed):
-    """Ask to return it, unpaid."""
+    """Ask the participant to return the submission, unpaid."""
 
     reasons: Annotated[list[ParticipantText], listed("texts", example='reasons: ["{}"]')] = Field(
         description="Sent to the participant.",
@@ -81,7 +82,7 @@ class RequestReturn(Closed):
 
 
 class Complete(Closed):
-    """Pay through a completion code of the researcher."""
+    """Pay with a completion code of the researcher."""
 
     model_config = ConfigDict(
         json_schema_extra={"oneOf": [{"required": ["code_type"]}, {"required": ["code"]}]}
@@ -131,7 +132,7 @@ class Actions(Closed):
     complete: Complete | None = None
     hold: ParticipantText | None = Field(
         None,
-        description="What a person should look at.",
+        description="What the reviewer should check.",
         examples=["Unknown code; look at the data."],
     )
 

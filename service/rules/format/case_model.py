@@ -32,7 +32,7 @@ OUTCOMES = tuple(outcome.value for outcome in Outcome)
 
 
 def _rule_name(value: object, context: Any) -> str | None:
-    """The rule that decides; None: ``otherwise``."""
+    """Read the name of the rule that decides. None stands for ``otherwise``."""
     if is_null(value):
         return None
     name = text(value)
@@ -63,22 +63,22 @@ class Expect(Closed):
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
-    outcome: Annotated[str, one_of(OUTCOMES)] | None = Field(None, description="What is decided.")
+    outcome: Annotated[str, one_of(OUTCOMES)] | None = Field(None, description="The outcome.")
     rule: Annotated[str, Reads(lambda value, info: _rule_name(value, info.context), NULLABLE_TEXT)] | None = (
-        Field(None, description="Which rule decides; null: otherwise.")
+        Field(None, description="The rule that decides; null for otherwise.")
     )
     reason: Text | None = Field(None, description="Stands in the decision's sentence.")
     message: Text | None = Field(None, description="Occurs in the text for the participant.")
     category: Annotated[str, one_of(REJECTION_CATEGORIES, or_null=True)] | None = Field(
-        None, description="Of the rejection."
+        None, description="The category of the rejection."
     )
     tag: Annotated[str, Reads(lambda value, _: _or_null(value), NULLABLE_TEXT)] | None = Field(
-        None, description="Kept with the decision."
+        None, description="The tag of the decision."
     )
     guard: Annotated[str, one_of(GUARDS, or_null=True)] | None = Field(
-        None, description="What holds the decision back."
+        None, description="The guard that holds the decision."
     )
-    undecidable: Flag | None = Field(None, description="Whether something that matters can't be known.")
+    undecidable: Flag | None = Field(None, description="true: the guard is undecidable.")
     would: (
         Annotated[
             dict[
@@ -90,7 +90,7 @@ class Expect(Closed):
         | None
     ) = Field(
         None,
-        description="What rules that are only observed would do, by name; null: nothing.",
+        description="The outcome of observed rules, by name; null: they do not match.",
         json_schema_extra={"minProperties": 1},
     )
 
@@ -109,6 +109,6 @@ class Expect(Closed):
 class Test(Closed):
     """Run by `autoreview test`."""
 
-    name: Text = Field(description="What the test shows.", examples=["two missed checks"])
+    name: Text = Field(description="The name of the test.", examples=["two missed checks"])
     given: Given | None = Field(None)
     expect: Expect

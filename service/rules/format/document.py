@@ -1,4 +1,4 @@
-"""A YAML file as a tree of nodes that know their place.
+"""A YAML file as a tree of nodes with their places.
 
 Built from PyYAML's events rather than by ``compose()``: libyaml's composer recurses in C and a file of
 brackets takes the process down. Scalars keep their raw text, so ids stay the digits as written.
@@ -77,7 +77,7 @@ class Refused(Exception):  # not an error of the tree in service.errors: it neve
 
 
 def read(text: str, findings: Findings) -> Node | None:
-    """The one document of ``text``; None, with a finding that says why, if there is none."""
+    """Return the one document of ``text``. Return None and add a finding if there is none."""
     try:
         _refuse_unprintable(text)
         return _Builder(text, findings).build()

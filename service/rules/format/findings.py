@@ -166,7 +166,7 @@ class Findings:
 
 
 class InvalidRules(RulesError):
-    """The rules can't be used; ``findings`` says where and why, in a stable order."""
+    """The rules have errors. ``findings`` has all of them, in a stable order."""
 
     def __init__(self, findings: list[Finding]) -> None:
         self.findings = findings

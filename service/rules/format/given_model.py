@@ -30,7 +30,7 @@ CODES = "codes"
 
 
 def _fact(kind: FieldType | None, value: object) -> Any:
-    """None if it is given as missing: ``null``."""
+    """Read the value of a fact. ``null`` gives it as missing."""
     if kind is None or is_null(value):
         return None
     match kind:
@@ -135,7 +135,7 @@ _GIVEN: Any = {
         Annotated[list[Text], listed("code types", least=0)],
         Field(
             None,
-            description="The researcher's completion codes the study has; absent: every one that is needed.",
+            description="The researcher's completion codes of the study. Absent: every code that a rule needs.",
         ),
     ),
 }
@@ -155,5 +155,5 @@ class AnyGiven(Closed):
 
 
 Given: Any = create_model(
-    "Given", __base__=AnyGiven, __doc__="The facts that matter; the rest has defaults.", **_GIVEN
+    "Given", __base__=AnyGiven, __doc__="The facts of the test. All others have defaults.", **_GIVEN
 )

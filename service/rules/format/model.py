@@ -68,7 +68,7 @@ def _a_minute(duration: timedelta) -> timedelta:
 
 
 class File(Closed):
-    """A rule file: which studies it is for, what the researcher knows, and the rules in order."""
+    """A rule file: its studies, its sources of evidence, and its rules in order."""
 
     model_config = ConfigDict(title="Rules of autoreview")
 
@@ -76,10 +76,10 @@ class File(Closed):
         description="The version of the format."
     )
     name: Text = Field(
-        description="What the file is about; shown with its decisions.", examples=["Stroop, wave 2"]
+        description="The name of the file's rules, shown with their decisions.", examples=["Stroop, wave 2"]
     )
     studies: Annotated[Any, Reads(lambda value, info: info.context.studies(value), STUDIES)] = Field(
-        description="The ids of the studies this file is for; `all`: every study that no other file names."
+        description="The ids of the studies that this file applies to. `all`: every study that no other file names."
     )
     mode: Annotated[Mode, one_of(list(Mode))] | None = Field(
         None,
@@ -89,20 +89,20 @@ class File(Closed):
         dict[Name, Source], keyed("survey: {from: push, fields: {attention_failed: int}}")
     ] = Field(
         {},
-        description="What the researcher knows beside what Prolific knows, by source.",
+        description="The researcher's own data, by source.",
         json_schema_extra=NAMES,
     )
     limits: Limits = Field(default_factory=Limits)
     hold_at_most: Annotated[Duration, AfterValidator(_a_minute)] | None = Field(
         None,
-        description="How long a submission may be held; absent: until day 21.",
+        description="How long a submission may be held. Absent: until Prolific approves it on day 21.",
         examples=["72h", "7d"],
     )
     rules: Annotated[list[Rule], listed("rules", least=0, example="- name: …")] = Field(
-        [], description="Asked in order; the first that is true decides."
+        [], description="Rules are evaluated in order. The first that is true decides."
     )
     otherwise: Annotated[Outcome, Reads(lambda value, _: _otherwise(value), {"enum": list(OTHERWISE)})] = (
-        Field(Outcome.HOLD, description="What is decided when no rule matches.")
+        Field(Outcome.HOLD, description="The outcome if no rule matches.")
     )
     tests: Annotated[list[Test], listed("tests", least=0, example="- name: …")] = Field(
         [], description="Run by `autoreview test`."

@@ -27,7 +27,7 @@ Model = TypeVar("Model", bound=Closed)
 
 @dataclass(slots=True)
 class Claims:
-    """The studies a file asks for and where it does, also when the file has errors."""
+    """The studies that a file names, and where, also if the file has errors."""
 
     ids: dict[str, Mark] = field(default_factory=dict)
     everything: Mark | None = None
@@ -140,7 +140,7 @@ class Reading:
 
 
 def read(model: type[Model], node: Node, path: str, reading: Reading, findings: Findings) -> Model | None:
-    """Return the node as the model; None, with a finding for each error, if it is wrong."""
+    """Return the node as the model. Return None and add a finding for each error if it is invalid."""
     try:
         return model.model_validate(plain(node), context=reading)
     except ValidationError as error:
@@ -167,7 +167,7 @@ def report(error: ValidationError, node: Node, path: str, findings: Findings) ->
 
 
 def find(node: Node, path: str, loc: tuple[str | int, ...]) -> tuple[Mark, Node, str]:
-    """Return the last key, the node and its path; parts of ``loc`` that name no node are pydantic's own."""
+    """Return the last key, the node and its path. Parts of ``loc`` that name no node are pydantic's own."""
     key = node.start
     for part in loc:
         if isinstance(node, document.Mapping) and part in node.entries:

@@ -17,6 +17,7 @@ from service.rules.format.values import (
     Flag,
     ParticipantText,
     Reads,
+    TemplateText,
     Text,
     detail,
     listed,
@@ -68,16 +69,18 @@ ELSEWHERE = {
 
 
 class Conditions(Closed):
-    """Several conditions under one of all, any and none."""
+    """Several conditions below one of all, any and none."""
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
 
     all: ConditionList | None = Field(
-        None, description="True if every one of these is.", json_schema_extra=MANY
+        None, description="True if all of these are true.", json_schema_extra=MANY
     )
-    any: ConditionList | None = Field(None, description="True if one of these is.", json_schema_extra=MANY)
+    any: ConditionList | None = Field(
+        None, description="True if at least one of these is true.", json_schema_extra=MANY
+    )
     none: ConditionList | None = Field(
-        None, description="True if not one of these is.", json_schema_extra=MANY
+        None, description="True if none of these is true.", json_schema_extra=MANY
     )
 
     @classmethod
@@ -125,7 +128,7 @@ class Also(Closed):
 
 
 class Rule(Actions):
-    """Asked in order; the first that is true decides."""
+    """Rules are evaluated in order. The first that is true decides."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -139,32 +142,34 @@ class Rule(Actions):
     )
 
     name: Text = Field(
-        description="Of its own in the file; decisions and reasons name it.",
+        description="The name, unique in the file. Decisions and reasons show it.",
         examples=["failed two attention checks"],
     )
     when: Annotated[
         Annotated[ConditionText, Tag("condition")] | Annotated[Conditions, Tag("conditions")],
         Discriminator(lambda given: "conditions" if isinstance(given, dict) else "condition"),
-    ] = Field(description="What must be true for the rule to decide.")
+    ] = Field(description="The rule decides if this is true.")
     tag: Text | None = Field(
-        None, description="Kept with the decision, for the analysis.", examples=["excluded"]
+        None, description="A label that is stored with the decision, for the analysis.", examples=["excluded"]
     )
     also: Also | None = Field(None)
-    recheck_after: Duration | None = Field(None, description="When to look again.", examples=["7d"])
+    recheck_after: Duration | None = Field(
+        None, description="When to review the submission again.", examples=["7d"]
+    )
     if_unknown: Annotated[str, one_of(("skip",))] | None = Field(
         None,
-        description="Of reject and request_return: if this can't be known, later rules may approve.",
+        description="For reject and request_return: if this rule is unknown, later rules may approve.",
     )
     observe: Flag = Field(
-        False, description="true: never decides; what it would do is recorded beside the decision."
+        False, description="true: the rule never decides. Its outcome is recorded with the decision."
     )
     allow: Annotated[list[Annotated[str, one_of(list(Policy))]], listed("codes")] | None = Field(
         None,
-        description="Policy findings accepted knowingly: "
+        description="Policy findings to accept in this rule: "
         + "; ".join(f"{code.value}: {advice.why}" for code, advice in ADVICE.items()),
         json_schema_extra=MANY,
     )
-    because: Text | None = Field(None, description="Why these are fine here.")
+    because: Text | None = Field(None, description="Why the allowed findings do not apply here.")
 
     @classmethod
     def unknown(cls, key: str, context: Any) -> PydanticCustomError:
@@ -181,7 +186,9 @@ class Rule(Actions):
         yield from super().together(given)
         for key, needed in (("allow", "because"), ("because", "allow")):
             if key in given and needed not in given:
-                message = f"`{needed}` is missing: `allow` says which finding, `because` why it is fine here"
+                message = (
+                    f"`{needed}` is missing: `allow` says which finding, `because` why it does not apply here"
+                )
                 yield detail(wrong(Code.MISSING_KEY, message, key=True), key)
         if "also" in given and "hold" in given:
             message = "a hold does nothing yet, so nothing can be done beside it: put `also` into the rules that decide"

@@ -1,4 +1,4 @@
-"""The JSON Schema of rule files, so that an editor completes and underlines."""
+"""The JSON Schema of rule files, for completion and errors in editors."""
 
 from typing import Any
 
@@ -25,5 +25,5 @@ class _Schema(GenerateJsonSchema):
 
 
 def schema() -> dict[str, Any]:
-    """A document of JSON Schema 2020-12."""
+    """Return a document of JSON Schema 2020-12."""
     return {"$schema": _Schema.schema_dialect, **File.model_json_schema(schema_generator=_Schema)}

@@ -66,7 +66,7 @@ def _name(name: str) -> str:
 
 
 def _mapped_name(name: str) -> str:
-    """A payload may say whom it is about, in every source."""
+    """Read the name of a field. Every source may also map the participant's id."""
     return name if name == PARTICIPANT_ID else _name(name)
 
 
@@ -193,14 +193,14 @@ def _checked(read: Callable[[str], str | None], **schema: Any) -> Reads:
 
 
 def _own_schema(origin: str) -> dict[str, Any]:
-    """Return what the JSON Schema says of the keys of an origin: its own, those it needs, and no other's."""
+    """Return the JSON Schema of the keys of an origin: its own, those it needs, and no other's."""
     foreign = dict.fromkeys([key for key in OWN_KEYS if key not in KEYS[origin]], False)
     needed = {"required": [NEEDED[origin]]} if origin in NEEDED else {}
     return {"properties": {"from": {"const": origin}, **foreign}, **needed}
 
 
 class Source(Closed):
-    """What one source of evidence has to say, and how long it may take."""
+    """One source of evidence: its fields, and how long to wait for it."""
 
     model_config = ConfigDict(json_schema_extra={"oneOf": [_own_schema(origin) for origin in ORIGINS]})
 
@@ -213,12 +213,12 @@ class Source(Closed):
         dict[Name, DeclaredField], filled(Code.EMPTY, "names no field"), keyed("attention_failed: int")
     ] = Field(
         alias="fields",
-        description="What the source says of a submission, and of which type each is.",
+        description="The fields that the source sends, each with its type.",
         examples=[{"attention_failed": "int", "gibberish": "double", "consented": "bool"}],
         json_schema_extra={"minProperties": 1, **NAMES},
     )
     wait: Duration | None = Field(
-        None, description="How long after completion it may still come.", examples=["30m", "1h"]
+        None, description="How long after completion an answer may still come.", examples=["30m", "1h"]
     )
     url: Annotated[str, _checked(url_problem)] | None = Field(
         None,
@@ -301,7 +301,7 @@ def _shared_names(declared: dict[str, Any]) -> Iterable[InitErrorDetails]:
 
 
 def _bad_paths(given: dict[str, Any]) -> Iterable[InitErrorDetails]:
-    """Yield what is wrong with JMESPath expressions. In a CSV file they are names of columns."""
+    """Yield the errors of JMESPath expressions. For a CSV file they are names of columns."""
     mapped = given.get("map")
     entered: list[tuple[tuple[str, ...], object]] = [(("key",), given.get("key"))]
     entered += [(("map", name), value) for name, value in mapped.items()] if isinstance(mapped, dict) else []

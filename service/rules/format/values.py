@@ -62,17 +62,17 @@ class Context(Protocol):
     """Reads texts. Those of a file may have placeholders, those of a person are sent unchanged."""
 
     def text(self, value: object) -> str:
-        """Return a text that no participant reads."""
+        """Return a text that is not sent to people."""
 
     def participant_text(self, value: object) -> str:
         """Return a text that a participant or a person reads."""
 
     def message(self, value: object) -> str:
-        """Return the message of a rejection, which has a least length."""
+        """Return the message of a rejection, which has a minimum length."""
 
 
 def wrong(code: Code, message: str, **place: Any) -> PydanticCustomError:
-    """Return an error to raise; ``place``: ``key=True`` is at the key, ``offset`` is within the text."""
+    """Return an error to raise. Of ``place``, ``key=True`` is at the key, ``offset`` is within the text."""
     return PydanticCustomError(code.value, "{message}", {"message": message, **place})
 
 
@@ -112,7 +112,7 @@ def _one_line(value: object) -> str:
 
 
 class Closed(BaseModel):
-    """A mapping of known keys. Every problem in it is collected, those of its keys together too."""
+    """A mapping of known keys. All errors are collected, those of the keys as a whole too."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
@@ -122,13 +122,13 @@ class Closed(BaseModel):
 
     @classmethod
     def together(cls, given: dict[str, Any]) -> Iterable[InitErrorDetails]:
-        """Yield what is wrong with the keys as a whole."""
+        """Yield the errors of the keys as a whole."""
         del given
         return ()
 
     @classmethod
     def settled(cls, given: dict[str, Any]) -> Iterable[InitErrorDetails]:
-        """Yield what makes every other problem beside the point."""
+        """Yield errors that make all others irrelevant."""
         del given
         return ()
 
@@ -162,7 +162,7 @@ class Closed(BaseModel):
 
     @classmethod
     def _raised(cls, problem: Any, context: Any) -> InitErrorDetails:
-        """Return an error as it can be raised again; pydantic gives its parts only."""
+        """Return an error that can be raised again. pydantic gives only its parts."""
         kind, loc, context_of = problem["type"], problem["loc"], problem.get("ctx", {})
         if kind == "extra_forbidden":
             kind = cls.unknown(str(loc[-1]), context)
@@ -201,7 +201,7 @@ def text(value: object) -> str:
 
 
 def written(value: object) -> str:
-    """A text that may be empty."""
+    """Return a text that may be empty."""
     if isinstance(value, Scalar) and not value.plain and not value.value.strip():
         return value.value
     return text(value)

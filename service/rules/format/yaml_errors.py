@@ -50,7 +50,7 @@ class _Problem:
 
 
 def explain(error: yaml.MarkedYAMLError, text: str) -> Explained:
-    """Return the place to look at and what is wrong there."""
+    """Return the place of the mistake, and what to change there."""
     at = mark(error.problem_mark or error.context_mark)
     began = mark(error.context_mark) if error.context_mark else at
     parser_message = error.problem or error.context or ""
@@ -75,7 +75,7 @@ def mark(place: Any) -> Mark:
 
 
 def quoted(line: str) -> str:
-    """Return `: key: 'text'`, the line as it could stand; empty where its text is of several lines."""
+    """Return `: key: 'text'`, the corrected line. Return an empty text if the value has several lines."""
     found = LINE.match(line)
     if found is None or found["text"][0] in "|>&*":
         return ""

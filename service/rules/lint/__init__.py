@@ -1,1 +1,1 @@
-"""Checks of what a rule says: Prolific's policy, costs, and hints for wrong conditions."""
+"""Checks of rules: Prolific's policy, costs, impossible values, and hints for wrong conditions."""

@@ -18,7 +18,7 @@ Tokens = Sequence[Token]
 
 
 class Claim(NamedTuple):
-    """``fact`` where exactly one is compared, ``value`` where it is compared with what stands there.
+    """One comparison. ``fact`` is set if exactly one is compared, ``value`` if it is compared with a literal.
 
     ``facts`` are all that it reads, those on the operator's left first; ``texts`` the literal texts in it.
     """
@@ -125,7 +125,7 @@ def _rank(facts: tuple[str, ...]) -> int:
 
 
 def _is_one_fact(tokens: Tokens) -> bool:
-    """A name, also with ``double(…)`` or ``int(…)`` around it."""
+    """Return True for a name, also with ``double(…)`` or ``int(…)`` around it."""
     tokens = _unwrapped(tokens)
     if len(tokens) > 3 and tokens[0].text in ("double", "int") and tokens[1].text == "(":
         tokens = _unwrapped(tokens[1:])

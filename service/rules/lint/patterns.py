@@ -102,9 +102,9 @@ def _within_macro(before: Sequence[Token]) -> bool:
 
 
 def unbounded(when: When) -> Iterator[tuple[int, int, str]]:
-    """Each ``matches()`` over a field of evidence whose length no condition before it limits.
+    """Yield each ``matches()`` over a field of evidence whose length no condition before it limits.
 
-    Gives the condition's number, the place in it, and the field.
+    Each is the number of the condition, the offset in it, and the field.
     """
     earlier = ""
     for number, condition in enumerate(when.conditions):
@@ -120,7 +120,7 @@ def unbounded(when: When) -> Iterator[tuple[int, int, str]]:
 
 
 def _text_read(call: Chain, following: Sequence[Chain], condition: Condition) -> str | None:
-    """The field that ``field.matches(…)`` or ``matches(field, …)`` reads."""
+    """Return the field that ``field.matches(…)`` or ``matches(field, …)`` reads."""
     name = (
         call.dotted.removesuffix(".matches")
         if len(call.names) > 1

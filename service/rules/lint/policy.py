@@ -41,15 +41,15 @@ ADVICE: dict[Policy, Advice] = {
         "ask for two (`>= 2`), or add the condition study.estimated_completion_time < 5.0",
     ),
     Policy.SPEED: Advice(
-        "being fast is no ground to reject, save for the statistic of the study",
+        "being fast is no ground to reject, except by the statistic of the study",
         "use stats.fast_outlier (or stats.z < -3.0 with stats.count >= 30), or approve with a tag",
     ),
     Policy.CODE_ALONE: Advice(
         "a missing or unknown code by itself is no ground to reject",
-        "look at the data: approve if it is complete, else request_return or hold",
+        "check the data: approve if it is complete, else request_return or hold",
     ),
     Policy.NO_EVIDENCE: Advice(
-        "that no evidence came says nothing about the participant",
+        "missing evidence is no ground to reject",
         "hold it, or ask to return it",
     ),
     Policy.SCREENED_OUT: Advice(
@@ -73,8 +73,8 @@ ADVICE: dict[Policy, Advice] = {
         "name what was seen, such as {evidence.<source>.<field>}",
     ),
     Policy.CATEGORY: Advice(
-        "the category does not say what the conditions ask",
-        "choose the category of the reason that the rule rejects for",
+        "the category does not fit the conditions",
+        "choose the category of the ground on which the rule rejects",
     ),
     Policy.NO_RECHECK: Advice(
         "a request to return without an answer would stay open",
@@ -85,7 +85,7 @@ ADVICE: dict[Policy, Advice] = {
         "approve with a tag, pay in part, or request_return",
     ),
     Policy.NOT_ABOUT_DATA: Advice(
-        "the rule rejects without looking at what the participant did in this study",
+        "the rule rejects without a condition on what the participant did in this study",
         "add a condition on evidence, or hold",
     ),
     Policy.BROWSER: Advice(

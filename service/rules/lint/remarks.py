@@ -77,7 +77,7 @@ class Ground:
 
     @property
     def by_statistics(self) -> bool:
-        """Prolific's own: an outlier by three standard deviations among enough submissions."""
+        """Return True for Prolific's own criterion: three standard deviations among enough submissions."""
         if any(claim.fact == "stats.fast_outlier" and claim.value is True for claim in self.claims):
             return True
         counted = any(claim.fact == "stats.count" and _at_least(claim, LEAST_COUNT) for claim in self.claims)

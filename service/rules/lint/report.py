@@ -1,4 +1,4 @@
-"""Adds a finding for what policy says of a rule, and for patterns that may take long."""
+"""Adds the findings of the checks of a rule."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ REACH = {
 
 @dataclass(frozen=True, slots=True)
 class RuleReport:
-    """``node`` is the rule's, ``path`` where it stands, ``because`` why what it allows is fine.
+    """Adds findings of one rule. ``path`` is its place in the file, ``because`` the reason for what it allows.
 
     ``browser`` are the sources that participants' browsers may send.
     """

@@ -149,7 +149,7 @@ class _Slips:
         return self.source[self.tokens[first].start : self.tokens[last].end]
 
     def _quote(self, index: int) -> Slip | None:
-        """``“NONE”`` and the like, of any language; a lone one by itself."""
+        """Find typographic quotes, such as ``“NONE”``, in pairs or alone."""
         opening = self._text(index)
         if opening not in QUOTES:
             return None
@@ -201,7 +201,7 @@ class _Slips:
         )
 
     def _unit(self, index: int) -> Slip | None:
-        """``60s`` and ``5 minutes``: a number where the fact is one, else a duration."""
+        """Find ``60s`` and ``5 minutes``. Suggest a number if the fact is one, else a duration."""
         unit, number = self._text(index + 1), self._text(index)
         if unit.lower() not in UNITS or index + 1 >= len(self.tokens):
             return None
@@ -261,7 +261,7 @@ class _Slips:
         return Slip(word, WORDS[word.lower()])
 
     def _between(self, index: int) -> Slip | None:
-        """``x between 1 and 2``."""
+        """Find ``x between 1 and 2``."""
         if self._text(index).lower() != "between" or self._text(index + 2).lower() != "and":
             return None
         fact, low, high = self._before(index), self._text(index + 1), self._text(index + 3)
@@ -269,7 +269,7 @@ class _Slips:
         return Slip(original, note=f"`between` is not CEL: write `{fact} >= {low} && {fact} <= {high}`")
 
     def _infix(self, index: int) -> Slip | None:
-        """``note contains "x"``: a function in the place of an operator."""
+        """Find ``note contains "x"``: a function in the place of an operator."""
         word = self._text(index)
         if word.lower() not in INFIX or self._text(index + 1) == "(" or index + 1 >= len(self.tokens):
             return None
