@@ -15,7 +15,6 @@ from service.rules.format.values import (
     Closed,
     ParticipantText,
     Reads,
-    TemplateText,
     Text,
     described,
     detail,

@@ -17,7 +17,6 @@ from service.rules.format.values import (
     Flag,
     ParticipantText,
     Reads,
-    TemplateText,
     Text,
     detail,
     listed,
