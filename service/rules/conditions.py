@@ -61,7 +61,7 @@ class Conditions:
         program = self.environment.compile(source)
         return Condition(source, program, program.facts)
 
-    def _doubtful(self, condition: Condition) -> list[Hint]:
+    def _unusable(self, condition: Condition) -> list[Hint]:
         """Return what is wrong with an expression that compiles but can't be a condition."""
         source, program = condition.source, condition.program
         if not program.returns_bool:

@@ -120,7 +120,7 @@ class Asked:
         return self.result is Result.MATCHED and not self.rule.is_observed
 
     @property
-    def is_doubtful(self) -> bool:
+    def is_unknown(self) -> bool:
         """Return True if it might decide with more facts."""
         return self.result is Result.UNKNOWN and not self.rule.is_observed
 
