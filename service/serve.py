@@ -26,7 +26,9 @@ GRACE = 8  # seconds for running requests and reviews, from the end of the drain
 FROZEN_AFTER = 2.0  # seconds that a statement waits until the database counts as frozen, at a stop
 DROP_TIME = 0.2  # seconds until statements on dropped connections have failed
 FORCED_AFTER = 28.0  # seconds from the signal to the forced end of the process; 30 are promised
-KEEP_ALIVE = 75  # seconds; proxies keep idle connections for less, and must not reuse one that is just closed
+KEEP_ALIVE_TIMEOUT = (
+    75  # seconds; proxies keep idle connections for less, and must not reuse one that is just closed
+)
 BACKLOG = 2048  # connections
 JOB = "process job"  # prefix of Procrastinate's task names
 
@@ -93,7 +95,7 @@ async def running(
                 server_header=False,
                 lifespan="off",
                 ws="none",
-                timeout_keep_alive=KEEP_ALIVE,
+                timeout_keep_alive=KEEP_ALIVE_TIMEOUT,
                 timeout_graceful_shutdown=GRACE,
             ),
         )

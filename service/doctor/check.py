@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from service.connect.advice import advice
 from service.errors import AutoreviewError, ConfigurationError
 
-CHECK_TIMEOUT = 30.0  # seconds
+STEP_TIMEOUT = 30.0  # seconds
 SET_RIGHT = "Correct it: docs/reference.md lists every setting."
 
 Question = Callable[[], Awaitable[str]]
@@ -63,10 +63,10 @@ async def examine(step: Step, earlier: Mapping[str, Check]) -> list[Check]:
 
 async def _examine(step: Step) -> Check:
     try:
-        async with asyncio.timeout(CHECK_TIMEOUT):
+        async with asyncio.timeout(STEP_TIMEOUT):
             return Check(step.name, True, one_line(await step.question()))
     except TimeoutError:
-        return Check(step.name, False, f"no answer in {CHECK_TIMEOUT:.0f} s", "Run it again in a minute.")
+        return Check(step.name, False, f"no answer in {STEP_TIMEOUT:.0f} s", "Run it again in a minute.")
     except Unwell:
         raise
     except AutoreviewError as error:

@@ -11,7 +11,7 @@ from service.domain.decision import Mode
 from service.errors import AutoreviewError, ConfigurationError
 from service.evidence.credentials import missing_credentials
 from service.postgres.database import ERROR_HINTS, Database
-from service.postgres.migrate import advice, head
+from service.postgres.migrate import head, schema_advice
 from service.postgres.where import external_url, service_url
 from service.rules import InvalidRules, RuleBook, load
 from service.settings import SECRETS, Settings
@@ -100,7 +100,7 @@ class OwnSide:
         if not found.works_for(wanted):
             raise Unwell(
                 f"it is {found.revision or 'missing'}, this version needs {wanted}",
-                advice(found.revision),
+                schema_advice(found.revision),
             )
         return found.revision or ""
 

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from service.domain.decision import Trigger
 from service.domain.webhook import Event
-from service.postgres.database import ERROR_HINTS, Database, kind_of, within
+from service.postgres.database import ERROR_HINTS, Database, error_kind, within
 from service.store.holds import held_among
 from service.store.inbox import add_events
 from service.store.queue import enqueue_reviews, fire_timers
@@ -95,7 +95,7 @@ class InboxWriter:
             if isinstance(why, ALONE) and len(events) > 1:
                 return [(await self._commit([event]))[0] for event in events]
             # Database logs errors of known kinds.
-            write_log = log.debug if kind_of(error) in ERROR_HINTS else log.warning
+            write_log = log.debug if error_kind(error) in ERROR_HINTS else log.warning
             write_log("inbox.not_stored", events=len(events), error=str(why))
             return [Receipt.NOT_STORED] * len(events)
         except Exception:

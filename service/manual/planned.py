@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.errors import AutoreviewError
 from service.manual.actions import InvalidAction, read_action
 from service.manual.decide import AlreadyDecided, NeverHeardOf, examine, named, resolve
-from service.postgres.database import ERROR_HINTS, Clock, Database, kind_of, time_of
+from service.postgres.database import ERROR_HINTS, Clock, Database, error_kind, time_of
 from service.postgres.periodic import run_every
 from service.store.planned import Planned, add_planned, end_planned, postpone_planned, take_due, undo_planned
 
@@ -95,7 +95,7 @@ async def carry_out_next(database: Database, clock: Clock | None) -> bool:
             await end_planned(connection, one.id, now, decision=None, refusal=str(refusal))
             log.warning("decision.refused", submission_id=one.submission_id, by=one.by, why=str(refusal))
         except Exception as error:
-            if kind_of(error) in ERROR_HINTS:
+            if error_kind(error) in ERROR_HINTS:
                 raise
             # A decision that can't be carried out must not block those behind it.
             log.exception("decision.postponed", submission_id=one.submission_id)

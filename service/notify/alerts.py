@@ -33,8 +33,8 @@ NEAR_DEADLINE_CHECK = timedelta(seconds=30)
 UNCLAIMED_FOR = timedelta(minutes=10)  # rule files may be deployed shortly after the study
 UNCLAIMED_CHECK = timedelta(minutes=1)
 RULES_VALID_AFTER = timedelta(minutes=1)  # without errors found by any process
-QUEUE = "notify.queue"
-BROKEN = "notify.rules"
+HOLDS_RUN = "notify.queue"
+BROKEN_RULES_RUN = "notify.rules"
 NOTIFIED = "told"  # the key in stored results of earlier versions
 
 Alert = Callable[[AsyncConnection], Awaitable[None]]
@@ -66,7 +66,7 @@ async def held_submissions(connection: AsyncConnection) -> None:
     A hold by a breaker or a pause is no first hold: these have notifications of their own.
     """
     counts = await count_holds(connection)
-    _, state = await last_result(connection, QUEUE)
+    _, state = await last_result(connection, HOLDS_RUN)
     is_known = bool(state.get(NOTIFIED))
     if not counts:
         if is_known:
@@ -100,8 +100,8 @@ def _by_pause_or_breaker(guard: str | None) -> bool:
 
 
 async def _remember(connection: AsyncConnection, *, notified: bool) -> None:
-    await claim(connection, QUEUE, timedelta(0))
-    await finish(connection, QUEUE, {NOTIFIED: notified})
+    await claim(connection, HOLDS_RUN, timedelta(0))
+    await finish(connection, HOLDS_RUN, {NOTIFIED: notified})
 
 
 async def near_deadlines(connection: AsyncConnection) -> None:
@@ -133,14 +133,14 @@ async def broken_rules(connection: AsyncConnection, findings: Sequence[Finding])
     text = wording.broken([one for one in findings if one.severity == "error"])
     mended, _ = await newest_of(connection, Kind.RULES_MENDED)
     await notify(connection, Kind.RULES_BROKEN, f"{mended}:{sha256(text.encode()).hexdigest()}", text)
-    await claim(connection, BROKEN, timedelta(0))
+    await claim(connection, BROKEN_RULES_RUN, timedelta(0))
 
 
 async def mended_rules(connection: AsyncConnection) -> None:
     """Notify that no process finds errors in the rule files any more."""
     broken, _ = await newest_of(connection, Kind.RULES_BROKEN)
     mended, _ = await newest_of(connection, Kind.RULES_MENDED)
-    found = await last_run(connection, BROKEN)
+    found = await last_run(connection, BROKEN_RULES_RUN)
     if broken > mended and found and await database_now(connection) - found.began_at > RULES_VALID_AFTER:
         await notify(connection, Kind.RULES_MENDED, broken, "The rule files have no errors any more.")
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from service.errors import ConfigurationError
 from service.secret import Secret
 
-TIMEOUT = 30.0  # seconds for one URL
+URL_TIMEOUT = 30.0  # seconds for one URL
 UNKNOWN_URL = "apprise does not know this kind of URL"
 
 
@@ -62,7 +62,7 @@ def _deliver(url: str, title: str, text: str) -> str | None:
         image_url_mask=None,
         image_url_logo=None,
         storage_mode="memory",
-        service_timeout=TIMEOUT,
+        service_timeout=URL_TIMEOUT,
     )
     try:
         service = Apprise.instantiate(url, asset=asset)

@@ -12,15 +12,15 @@ from service.notify.alerts import ALERTS, Alert, broken_rules, studies_without_r
 from service.notify.channels import send, urls_in
 from service.notify.missing_webhooks import AskStudy, check_webhooks
 from service.notify.wording import message
-from service.postgres.database import ERROR_HINTS, Database, kind_of
+from service.postgres.database import ERROR_HINTS, Database, error_kind
 from service.postgres.periodic import run_every
 from service.rulebook.current import RulesInForce
 from service.secret import Secret
 from service.store.notifications import TRIES, Notification, claim_due, mark_sent, sent_lately
 from service.store.schedule import claim
 
-SCHEDULE = "notify"
-EVERY = timedelta(seconds=5)
+NOTIFY = "notify"
+NOTIFY_EVERY = timedelta(seconds=5)
 SINGLE_MESSAGES = 10  # in an hour; further notifications are collected
 COLLECT_FOR = timedelta(minutes=10)
 
@@ -36,7 +36,7 @@ class Notifier:
     urls: Secret | None
     ask_study: AskStudy
     count: Callable[[str, str], object] = lambda _, __: None
-    every: timedelta = EVERY
+    every: timedelta = NOTIFY_EVERY
 
     async def run(self) -> None:
         """Run until cancelled. The database must have this version's schema."""
@@ -49,7 +49,7 @@ class Notifier:
             async with self.database.begin() as connection:
                 await broken_rules(connection, self.rules.errors)
         async with self.database.begin() as connection:
-            is_due = await claim(connection, SCHEDULE, self.every)
+            is_due = await claim(connection, NOTIFY, self.every)
         if is_due:
             await self._check()
             await self.send()
@@ -65,7 +65,7 @@ class Notifier:
             try:
                 await check()
             except Exception as error:
-                if kind_of(error) in ERROR_HINTS:
+                if error_kind(error) in ERROR_HINTS:
                     raise
                 log.exception("notify.look_crashed")
 

@@ -13,7 +13,7 @@ from service.store.pauses import scopes
 from service.store.schedule import last_result
 from service.telemetry.metrics import Metrics
 
-EVERY = 15.0  # seconds
+REFRESH_EVERY = 15.0  # seconds
 SUBSCRIPTION = {"enabled": 1.0, "disabled": 0.0, "missing": 0.0}
 
 
@@ -26,7 +26,7 @@ class Gauges:
 
     async def run(self) -> None:
         """Run until cancelled."""
-        await run_every("gauges", EVERY, self.look)
+        await run_every("gauges", REFRESH_EVERY, self.look)
 
     async def look(self) -> None:
         """Set each gauge to its current value."""

@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from service.errors import AutoreviewError
-from service.postgres.database import ERROR_HINTS, Database, kind_of, within
-from service.postgres.migrate import advice
+from service.postgres.database import ERROR_HINTS, Database, error_kind, within
+from service.postgres.migrate import schema_advice
 from service.rulebook.current import RulesInForce
 from service.store.workers import FRESH
 
@@ -64,7 +64,7 @@ async def _ask(check: Check) -> tuple[bool, str]:
     except AutoreviewError as error:
         return False, str(error)
     except Exception as error:
-        return False, ERROR_HINTS.get(kind_of(error)) or type(error).__name__
+        return False, ERROR_HINTS.get(error_kind(error)) or type(error).__name__
 
 
 def database_check(database: Database) -> Check:
@@ -83,7 +83,9 @@ def schema_check(database: Database, head: str) -> Check:
         found = await database.schema()
         if not found.works_for(head):
             missing = found.revision or "missing"
-            raise NotReady(f"The schema is {missing}, this version needs {head}. {advice(found.revision)}")
+            raise NotReady(
+                f"The schema is {missing}, this version needs {head}. {schema_advice(found.revision)}"
+            )
         later = f" (a later one, on which {head} works)" if found.revision != head else ""
         return f"{found.revision}{later}"
 

@@ -14,8 +14,8 @@ from service.store.study_links import prune_study_links
 from service.store.tallies import sum_up
 from service.telemetry.metrics import Metrics
 
-SCHEDULE = "prune"
-EVERY = timedelta(minutes=1)
+PRUNE = "prune"
+PRUNE_EVERY = timedelta(minutes=1)
 CHECK_EVERY = 15.0  # seconds
 
 log = structlog.get_logger(__name__)
@@ -31,12 +31,12 @@ class Pruning:
 
     async def run(self) -> None:
         """Run until cancelled."""
-        await run_every(SCHEDULE, CHECK_EVERY, self.prune_if_due)
+        await run_every(PRUNE, CHECK_EVERY, self.prune_if_due)
 
     async def prune_if_due(self) -> None:
         """Prune, if it is due."""
         async with self.database.begin() as connection:
-            if not await claim(connection, SCHEDULE, EVERY):
+            if not await claim(connection, PRUNE, PRUNE_EVERY):
                 return
             await sum_up(connection)
             jobs = await prune_jobs(connection, self.retention)
@@ -59,8 +59,8 @@ class Pruning:
     async def _prune_batch(self) -> Pruned:
         """Prune a batch, and store how far it got in the same transaction."""
         async with self.database.begin() as connection:
-            _, result = await last_result(connection, SCHEDULE)
+            _, result = await last_result(connection, PRUNE)
             since = datetime.fromisoformat(result["until"]) if "until" in result else None
             pruned = await prune_events(connection, since, self.retention)
-            await finish(connection, SCHEDULE, {"until": pruned.until.isoformat()})
+            await finish(connection, PRUNE, {"until": pruned.until.isoformat()})
         return pruned

@@ -17,7 +17,7 @@ from starlette.responses import Response, StreamingResponse
 
 from service.pages.rendering import HEADERS
 from service.pages.sessions import Session
-from service.postgres.database import ERROR_HINTS, Database, kind_of
+from service.postgres.database import ERROR_HINTS, Database, error_kind
 from service.store.overview import version
 
 CHANNEL = "procrastinate_any_queue_v1"
@@ -92,7 +92,7 @@ class Live:
             async with self.database.single() as connection:
                 found = await version(connection)
         except Exception as error:
-            if kind_of(error) not in ERROR_HINTS:
+            if error_kind(error) not in ERROR_HINTS:
                 log.exception("live.crashed")
             return seen
         if seen is not None and found != seen:

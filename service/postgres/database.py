@@ -68,7 +68,7 @@ class Database:
         sa.event.listen(self.engine.sync_engine, "checkout", self._check_idle)
 
     def _note(self, context: sa.engine.ExceptionContext) -> None:
-        kind = kind_of(context.original_exception)
+        kind = error_kind(context.original_exception)
         self._on_error(kind)
         now, before = self._timer(), self._last.get(kind, float("-inf"))
         if kind in ERROR_HINTS and now - before >= FAILURE_LASTS:
@@ -161,7 +161,7 @@ class Schema:
         return head in self.heads
 
 
-def kind_of(error: BaseException | None) -> str:
+def error_kind(error: BaseException | None) -> str:
     """Return the kind of a database error, even if it is wrapped: a key of ``ERROR_HINTS``, or ``other``."""
     while error and not isinstance(error, psycopg.Error | sa.exc.TimeoutError):
         error = error.__cause__

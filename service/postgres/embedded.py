@@ -22,7 +22,7 @@ from service.postgres.embedded_server import await_old_server, running_server
 from service.postgres.owned import open_own, read_own
 from service.postgres.parameters import ignore_shell_variables
 
-LOCK_TIMEOUT = 0.3  # seconds; ``running_url`` holds the lock for an instant
+FOLDER_LOCK_TIMEOUT = 0.3  # seconds; ``running_url`` holds the lock for an instant
 
 
 @contextmanager
@@ -109,7 +109,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _taken(handle: int) -> bool:
-    deadline = time.monotonic() + LOCK_TIMEOUT
+    deadline = time.monotonic() + FOLDER_LOCK_TIMEOUT
     while True:
         with suppress(BlockingIOError):
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -23,14 +23,14 @@ def explained() -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        raise sentence(error.orig) from None
+        raise explanation_of(error.orig) from None
     except PoolTimeout:
         raise DatabaseError("The database can't be reached: no connection became free in time.") from None
     except psycopg.Error as error:
-        raise sentence(error) from None
+        raise explanation_of(error) from None
 
 
-def sentence(error: BaseException | None) -> DatabaseError:
+def explanation_of(error: BaseException | None) -> DatabaseError:
     """Return an error that says what happened and what to change."""
     diagnosis = error.diag.message_primary if isinstance(error, psycopg.Error) else None
     what = diagnosis or " ".join(str(error).split())

@@ -48,7 +48,7 @@ def head() -> str:
     return revision
 
 
-def advice(found: str | None) -> str:
+def schema_advice(found: str | None) -> str:
     """Return what to do about a schema that this version can't use."""
     if found is None or found in _known():
         return "Run `autoreview migrate`."
@@ -130,4 +130,4 @@ def _refuse_unless_listed(connection: sa.Connection, found: str) -> None:
     has_heads = connection.scalar(sa.text("SELECT to_regclass('schema_heads') IS NOT NULL"))
     heads = connection.scalars(sa.text("SELECT head FROM schema_heads")).all() if has_heads else []
     if head() not in heads:
-        raise SchemaMismatch(f"The schema is {found}, this version needs {head()}. {advice(found)}")
+        raise SchemaMismatch(f"The schema is {found}, this version needs {head()}. {schema_advice(found)}")

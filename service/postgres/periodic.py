@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from service.postgres.database import ERROR_HINTS, kind_of
+from service.postgres.database import ERROR_HINTS, error_kind
 
 BACK_OFF = 5.0  # seconds at least until the next run, after an error of the database
 
@@ -20,7 +20,7 @@ async def run_every(name: str, every: float, run: Callable[[], Awaitable[object]
         try:
             await run()
         except Exception as error:
-            if kind_of(error) in ERROR_HINTS:  # Database logs these, and readyz reports them
+            if error_kind(error) in ERROR_HINTS:  # Database logs these, and readyz reports them
                 log.debug(no_database, why=str(error))
                 pause = max(every, BACK_OFF)
             else:

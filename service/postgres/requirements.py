@@ -9,7 +9,7 @@ from psycopg.rows import TupleRow
 
 from service.errors import DatabaseError
 from service.postgres.connection import connect
-from service.postgres.explanation import sentence
+from service.postgres.explanation import explanation_of
 
 RESERVED = 1  # connection, for commands and for the check of silent connections
 
@@ -75,7 +75,7 @@ def check_requirements(url: str, rights: Mapping[str, Sequence[str]], *, worker:
         log.warning("database.unreachable", error=str(error), hint="the service waits for it")
         return full
     except psycopg.Error as error:
-        raise sentence(error) from None
+        raise explanation_of(error) from None
 
 
 def _affordable(connection: psycopg.Connection[TupleRow], full: Budget, least: Budget) -> Budget:

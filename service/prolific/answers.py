@@ -34,7 +34,7 @@ BY_STATUS: dict[int, type[Refused]] = {
 }
 
 
-def read_json(response: httpx.Response) -> Any:
+def json_of(response: httpx.Response) -> Any:
     """Return the JSON of a 2xx answer. Raise the branch of ``Refused`` for any other answer."""
     if not response.is_success:
         raise refusal(response)
@@ -50,7 +50,7 @@ def refusal(response: httpx.Response) -> Refused:
     status = response.status_code
     branch = BY_STATUS.get(status, ServerError if status >= 500 else Refused)
     try:
-        detail = sentence(response.json())
+        detail = error_text(response.json())
     except (ValueError, RecursionError):
         detail = ""
     return branch(
@@ -78,7 +78,7 @@ def without_token(response: httpx.Response, text: str) -> str:
     return text.replace(token, "***") if len(token) >= MIN_TOKEN_LENGTH else text
 
 
-def sentence(body: Any) -> str:
+def error_text(body: Any) -> str:
     """Return the message of any of Prolific's four error envelopes as one line."""
     if not isinstance(body, dict):
         return flat(body)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterable
 
 import httpx
 
-MAX_BODY = 8 * 1024 * 1024  # decoded bytes; a page of 100 submissions has about 100 KiB
+MAX_ANSWER_BODY = 8 * 1024 * 1024  # decoded bytes; a page of 100 submissions has about 100 KiB
 GZIP = 16 + zlib.MAX_WBITS
 UNREADABLE = "unreadable"  # the response's extension that says why its body can't be read
 
@@ -51,7 +51,7 @@ async def _decoded(stream: object, encoding: str) -> bytes:
     decoder, content = zlib.decompressobj(GZIP), bytearray()
     try:
         async for chunk in stream:
-            content += decoder.decompress(chunk, MAX_BODY + 1 - len(content))
+            content += decoder.decompress(chunk, MAX_ANSWER_BODY + 1 - len(content))
             _check(len(content))
     except zlib.error:
         raise UnreadableBody("it is not gzip") from None
@@ -70,5 +70,5 @@ async def _joined(stream: AsyncIterable[bytes]) -> bytes:
 
 
 def _check(size: int) -> None:
-    if size > MAX_BODY:
-        raise UnreadableBody(f"its body is over {MAX_BODY} bytes")
+    if size > MAX_ANSWER_BODY:
+        raise UnreadableBody(f"its body is over {MAX_ANSWER_BODY} bytes")

@@ -5,15 +5,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from service.prolific.answers import read_json, unreadable
+from service.prolific.answers import json_of, unreadable
 from service.prolific.fields import Body, mapping, read_moment, required, results, text, whole
 from service.prolific.paths import part
 from service.prolific.transport import Call, Transport
 
 STATUS_CHANGE = "submission.status.change"
 PAGE_SIZE = 100
-SECRETS = "/hooks/secrets/"
-SUBSCRIPTIONS = "/hooks/subscriptions/"
+SECRETS_PATH = "/hooks/secrets/"
+SUBSCRIPTIONS_PATH = "/hooks/subscriptions/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Hooks:
         def read(body: Any) -> tuple[HookSecret, ...]:
             return tuple(_secret(row, workspace_id) for row in results(body))
 
-        return await self._transport.ask(Call("GET", SECRETS, {"workspace_id": workspace_id}), read)
+        return await self._transport.ask(Call("GET", SECRETS_PATH, {"workspace_id": workspace_id}), read)
 
     async def new_secret(self, workspace_id: str) -> HookSecret:
         """Create the workspace's secret. An existing one becomes invalid at once, for everybody who uses it."""
@@ -67,7 +67,9 @@ class Hooks:
         def read(body: Any) -> HookSecret:
             return _secret(body, workspace_id)
 
-        return await self._transport.ask(Call("POST", SECRETS, json={"workspace_id": workspace_id}), read)
+        return await self._transport.ask(
+            Call("POST", SECRETS_PATH, json={"workspace_id": workspace_id}), read
+        )
 
     async def subscriptions(
         self, workspace_id: str | None = None, *, enabled: bool | None = None
@@ -78,7 +80,7 @@ class Hooks:
         for wanted in (True, False) if enabled is None else (enabled,):
             params = {"is_enabled": "true" if wanted else "false"}
             params |= {"workspace_id": workspace_id} if workspace_id else {}
-            async for row in self._rows(SUBSCRIPTIONS, params):
+            async for row in self._rows(SUBSCRIPTIONS_PATH, params):
                 one = _subscription(row, workspace_id=workspace_id, is_enabled=wanted)
                 found.setdefault(one.id, one)
         return tuple(found.values())
@@ -88,9 +90,9 @@ class Hooks:
     ) -> tuple[Subscription, str | None]:
         """Create a subscription. It is inactive until the returned X-Hook-Secret is posted with ``confirm``."""
         body = {"workspace_id": workspace_id, "event_type": event_type, "target_url": target_url}
-        response = await self._transport.answer(Call("POST", SUBSCRIPTIONS, json=body))
+        response = await self._transport.answer(Call("POST", SUBSCRIPTIONS_PATH, json=body))
         try:
-            made = _one(read_json(response), body)
+            made = _one(json_of(response), body)
         except ValueError as error:
             raise unreadable(response, str(error)) from error
         return made, response.headers.get("X-Hook-Secret")
@@ -136,7 +138,7 @@ class Hooks:
 
 
 def _path(subscription_id: str) -> str:
-    return f"{SUBSCRIPTIONS}{part(subscription_id)}/"
+    return f"{SUBSCRIPTIONS_PATH}{part(subscription_id)}/"
 
 
 def _page(body: Any) -> tuple[list[Body], int]:

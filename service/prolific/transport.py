@@ -11,7 +11,7 @@ import httpx
 
 from service import __version__
 from service.errors import ConfigurationError
-from service.prolific.answers import read_json, refusal, retry_after, unreadable
+from service.prolific.answers import json_of, refusal, retry_after, unreadable
 from service.prolific.bodies import read_response
 from service.prolific.errors import Refused, TokenRefused, Unreachable, Unreadable
 from service.prolific.pace import Pace
@@ -23,7 +23,7 @@ TIMEOUT = httpx.Timeout(connect=5.0, read=20.0, write=10.0, pool=30.0)  # second
 DEADLINE = 30.0  # seconds for one request with its whole answer, which may arrive in small pieces without end
 # Seconds that an idle connection is used again. Common servers close theirs after 5 s. A request sent at that moment
 # would end without an answer, and it would be unknown whether it arrived.
-KEEP_ALIVE = 3.0
+IDLE_CONNECTION = 3.0
 NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 ENCODINGS = {"Accept-Encoding": "gzip"}  # read_response decodes no other
 API = "/api/v1"
@@ -68,7 +68,7 @@ class Transport:
             limits=httpx.Limits(
                 max_connections=concurrency,
                 max_keepalive_connections=concurrency,
-                keepalive_expiry=KEEP_ALIVE,
+                keepalive_expiry=IDLE_CONNECTION,
             ),
             transport=transport,
         )
@@ -98,7 +98,7 @@ class Transport:
     async def ask(self, call: Call, read: Callable[[Any], T]) -> T:
         """Return the JSON of a 2xx answer as ``read`` returns it. A ValueError of ``read`` becomes Unreadable."""
         response = await self.answer(call)
-        body = read_json(response)
+        body = json_of(response)
         try:
             return read(body)
         except ValueError as error:

@@ -34,7 +34,7 @@ from service.telemetry.metrics import Metrics
 
 CHECK_EVERY = 1.0  # seconds
 AT_ONCE = 20
-LONGEST = 600.0  # seconds between two tries
+MAX_DELAY = 600.0  # seconds between two tries
 GIVEN_UP = timedelta(days=1)
 WHILE_HELD_BACK = timedelta(seconds=30)  # until a pause or the mode is looked at again
 LOST = {
@@ -140,4 +140,4 @@ def _retry_after(also: Also, error: ProlificError) -> timedelta | None:
         return None
     if isinstance(error, Refused) and error.retry_after:
         return timedelta(seconds=error.retry_after)
-    return timedelta(seconds=min(LONGEST, 2.0 ** min(also.tries, 10)))
+    return timedelta(seconds=min(MAX_DELAY, 2.0 ** min(also.tries, 10)))

@@ -13,7 +13,7 @@ from service.review.facts import time_taken
 from service.rules.rulefile import PARTICIPANT, STATS, RuleFile
 from service.store.statistics import Times, past_of_participant, times_of_study
 
-AT_LEAST = 30  # submissions; with fewer, no submission counts as an outlier
+MIN_SUBMISSIONS = 30  # submissions; with fewer, no submission counts as an outlier
 OUTLIER = 3  # standard deviations
 SHOWN = ("count", "mean", "sd", "median")
 
@@ -50,6 +50,6 @@ def stats_facts(times: Times, taken: int | None, rsi: float | None = None) -> di
         return facts
     if times.sd:
         facts["z"] = (taken - times.mean) / times.sd
-    if times.count >= AT_LEAST:
+    if times.count >= MIN_SUBMISSIONS:
         facts["fast_outlier"] = taken < times.mean - OUTLIER * times.sd
     return facts

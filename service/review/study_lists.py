@@ -16,7 +16,7 @@ from service.store.submissions import mark_listed, save_list
 from service.telemetry.metrics import Metrics
 
 REFRESH_EVERY = 600.0  # seconds
-RETRY_AFTER = 60.0  # seconds, after a list that failed
+RETRY_LIST_AFTER = 60.0  # seconds, after a list that failed
 
 log = structlog.get_logger(__name__)
 
@@ -52,7 +52,7 @@ class StudyLists:
             except ProlificError as error:
                 self.metrics.prolific_errors.labels(error.code).inc()
                 log.warning("study.list_failed", study_id=study_id, error=str(error), code=error.code)
-                self._due[study_id] = self.timer() + RETRY_AFTER
+                self._due[study_id] = self.timer() + RETRY_LIST_AFTER
             else:
                 self._read.add(study_id)
                 self._due[study_id] = self.timer() + REFRESH_EVERY

@@ -18,7 +18,7 @@ from procrastinate.worker import Worker
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.domain.decision import Trigger
-from service.postgres.database import ERROR_HINTS, Database, database_now, kind_of, within
+from service.postgres.database import ERROR_HINTS, Database, database_now, error_kind, within
 from service.postgres.periodic import run_every
 from service.review.job import ReviewJob
 from service.review.retry_policy import RetryLater, ReviewKilled
@@ -153,7 +153,7 @@ class Tasks:
         except Exception as error:
             self.metrics.reviews.labels("crashed").inc()
             # The database is away or was restarted: not a failure of the review.
-            if kind_of(error) in ERROR_HINTS:
+            if error_kind(error) in ERROR_HINTS:
                 raise
             log.exception("review.crashed", tries=tries)
             after = await self.reviewer.crash_delay(job, error)
@@ -204,7 +204,7 @@ async def _keep_working(app: App, concurrency: int, stopping: asyncio.Event) -> 
             async with app.open_async():
                 await _work(app, concurrency, stopping)
         except Exception as error:
-            if kind_of(error) in ERROR_HINTS:
+            if error_kind(error) in ERROR_HINTS:
                 log.debug("worker.no_database", why=str(error))
             else:
                 log.exception("worker.interrupted")

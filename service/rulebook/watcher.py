@@ -22,7 +22,7 @@ from service.store.queue import enqueue_reviews
 from service.store.rulebooks import RulesVersion, decided_under_other_rules, save_book
 from service.telemetry.metrics import Metrics
 
-EVERY = 1.0  # seconds
+READ_EVERY = 1.0  # seconds
 # Seconds after new rules, when submissions are looked up again: until every process has the new rules, one with the
 # old rules may run a review.
 REPEAT_AFTER = (60.0, 300.0, 900.0)
@@ -46,7 +46,7 @@ class RuleWatcher:
     metrics: Metrics
     reviews_again: bool
     on_rules: Callable[[RuleBook], None] = lambda _: None
-    every: float = EVERY
+    every: float = READ_EVERY
     timer: Callable[[], float] = time.monotonic
     kept: bool = False  # True once the rules in force are saved, and their reviews enqueued
     _before: Fingerprint | None = None

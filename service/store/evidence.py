@@ -12,7 +12,7 @@ from service.domain.evidence import EvidenceOrigin
 from service.store.tables import evidence, submissions
 
 PARTICIPANT_ID = "participant_id"
-MOST_SHOWN = 100  # payloads, of up to 64 KiB each
+MOST_PAYLOADS = 100  # payloads, of up to 64 KiB each
 
 _HAS_ONLY_EVIDENCE = sa.text("""
     SELECT EXISTS (SELECT FROM evidence WHERE submission_id = :id)
@@ -158,6 +158,6 @@ async def evidence_of(connection: AsyncConnection, submission: str) -> list[dict
         .select_from(evidence.outerjoin(submissions, submissions.c.id == evidence.c.submission_id))
         .where(evidence.c.submission_id == submission)
         .order_by(evidence.c.id.desc())
-        .limit(MOST_SHOWN),
+        .limit(MOST_PAYLOADS),
     )
     return [dict(row) for row in rows.mappings()]

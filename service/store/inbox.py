@@ -34,7 +34,7 @@ NEWEST_FIRST = (
     "e.received_at DESC"
 )
 
-MOST_SHOWN = 1000  # events of a submission
+MOST_EVENTS = 1000  # events of a submission
 
 
 # The batch is sent as one JSON text: one array per column takes psycopg several times as long.
@@ -127,7 +127,7 @@ async def events_of(connection: AsyncConnection, submission: str) -> list[dict[s
         )
         .where(inbox.c.submission_id == submission)
         .order_by(inbox.c.received_at.desc(), inbox.c.event_id)
-        .limit(MOST_SHOWN),
+        .limit(MOST_EVENTS),
     )
     return [dict(row) for row in rows.mappings()]
 

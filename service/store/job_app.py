@@ -15,7 +15,7 @@ from procrastinate.manager import JobManager, NotificationCallback
 from procrastinate.sql import queries
 
 from service.postgres.connection import Connection, Connections
-from service.postgres.database import kind_of
+from service.postgres.database import error_kind
 from service.postgres.requirements import WORKER
 from service.store.workers import RECORD, WorkerSettings
 
@@ -38,7 +38,7 @@ class Connector(PsycopgConnector):
         self._settings = settings
 
     # Above all the end or retry of a job: without it this live worker would seem to hold the job still.
-    @stamina.retry(on=lambda error: kind_of(error) == "unreachable", attempts=3, wait_initial=0.1)
+    @stamina.retry(on=lambda error: error_kind(error) == "unreachable", attempts=3, wait_initial=0.1)
     async def execute_query_async(self, query: LiteralString, **arguments: Any) -> None:
         """Execute a statement; retry it if the connection dropped."""
         await super().execute_query_async(query, **arguments)

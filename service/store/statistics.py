@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.domain.spread import Repeated, deviation, median
 from service.domain.submission import Status
 from service.store.inbox import NEWEST_FIRST
-from service.store.tables import ENDED
+from service.store.tables import ENDED_STATUS
 
 COUNTED = (Status.AWAITING_REVIEW, Status.APPROVED, Status.PARTIALLY_APPROVED, Status.REJECTED)
 
@@ -87,7 +87,7 @@ _TIMES = sa.text("""
 _PAST = sa.text(f"""
     WITH named AS (
         SELECT DISTINCT submission_id AS id FROM inbox
-        WHERE participant_id = :participant AND {ENDED}
+        WHERE participant_id = :participant AND {ENDED_STATUS}
           AND submission_id <> :submission
     ), reported AS (
         SELECT named.id, event.status, event.received_at AS at FROM named CROSS JOIN LATERAL (

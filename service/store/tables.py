@@ -7,7 +7,7 @@ metadata = sa.MetaData()
 
 _moment = sa.DateTime(timezone=True)
 _now = sa.text("now()")
-ENDED = "upper(status) IN ('APPROVED', 'REJECTED', 'RETURNED')"  # PostgreSQL uses the index only for this exact text
+ENDED_STATUS = "upper(status) IN ('APPROVED', 'REJECTED', 'RETURNED')"  # PostgreSQL uses the index only for this exact text
 COMPLETED = "coalesce(data ->> 'completed_at', '')"  # likewise; ISO 8601 in UTC, so texts sort as times do
 _unhandled = sa.text("handled_at IS NULL")
 _awaiting = sa.text("status = 'AWAITING REVIEW'")
@@ -35,7 +35,7 @@ inbox = sa.Table(
     sa.Index("inbox_signature", "signature", unique=True),
     sa.Index("inbox_received_at", "received_at"),
     sa.Index("inbox_submission_id", "submission_id", "received_at"),
-    sa.Index("inbox_participant_id", "participant_id", postgresql_where=sa.text(ENDED)),
+    sa.Index("inbox_participant_id", "participant_id", postgresql_where=sa.text(ENDED_STATUS)),
     sa.Index("inbox_unhandled", "submission_id", postgresql_where=_unhandled),
     sa.Index("inbox_handled_at", "handled_at", postgresql_where=sa.text("handled_at IS NOT NULL")),
 )

@@ -14,7 +14,7 @@ from service.sweep.subscription import Lookup, look_up
 from service.sweep.sweeper import Sweeper
 from service.telemetry.metrics import Metrics
 
-SCHEDULE = "sweep"
+SWEEP = "sweep"
 CHECK_EVERY = 1.0  # seconds
 
 log = structlog.get_logger(__name__)
@@ -37,7 +37,7 @@ class ScheduledSweep:
 
     async def _sweep_if_due(self) -> None:
         async with self.database.begin() as connection:
-            is_due = await claim(connection, SCHEDULE, self.every)
+            is_due = await claim(connection, SWEEP, self.every)
         if is_due:
             await self._sweep()
 
@@ -47,7 +47,7 @@ class ScheduledSweep:
         result: dict[str, Any] = swept.as_dict()
         result |= {"subscription": {"state": subscription.state.value, "detail": subscription.detail}}
         async with self.database.begin() as connection:
-            await finish(connection, SCHEDULE, result)
+            await finish(connection, SWEEP, result)
         for cause, number in swept.found.items():
             self.metrics.rescued.labels(cause.value).inc(number)
         for problem in swept.problems:

@@ -11,7 +11,7 @@ from structlog.typing import EventDict, ExcInfo
 
 from service.domain.printable import printable
 
-LONGEST = 60  # characters of a value in a line for people, except in warnings and errors
+MAX_VALUE_LENGTH = 60  # characters of a value in a line for people, except in warnings and errors
 DECISION = (
     *("timestamp", "level", "event", "decision_id", "outcome", "status", "guard", "rule", "submission_id"),
     *("_record", "_from_structlog"),
@@ -78,7 +78,7 @@ def _short(_: object, __: str, event: EventDict) -> EventDict:
 
 def _cut(value: object) -> object:
     text = str(value)
-    return f"{text[:LONGEST]}…" if len(text) > LONGEST else value
+    return f"{text[:MAX_VALUE_LENGTH]}…" if len(text) > MAX_VALUE_LENGTH else value
 
 
 def _printable(_: object, __: str, event: EventDict) -> EventDict:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 PORT = "8080"
 LOOPBACK = ("127.0.0.1", "::1")
 EVERYWHERE = {"", "0.0.0.0", "::"}
-TIMEOUT = 3.0  # seconds
+PROBE_TIMEOUT = 3.0  # seconds
 
 
 def own_addresses() -> list[str]:
@@ -27,7 +27,7 @@ def own_addresses() -> list[str]:
 def status(url: str) -> int:
     """Return the answer's HTTP status. Raise OSError or HTTPException without an answer."""
     parts = urlsplit(url)
-    connection = HTTPConnection(parts.hostname or "", parts.port, timeout=TIMEOUT)
+    connection = HTTPConnection(parts.hostname or "", parts.port, timeout=PROBE_TIMEOUT)
     try:
         connection.request("GET", parts.path or "/")
         return connection.getresponse().status
@@ -37,12 +37,12 @@ def status(url: str) -> int:
 
 def main(*arguments: str) -> str | None:
     """Return None if all is well, else the problems."""
-    problems = [problem(url) for url in arguments or own_addresses()]
+    problems = [probe(url) for url in arguments or own_addresses()]
     return None if None in problems else "; ".join(filter(None, problems))
 
 
-def problem(url: str) -> str | None:
-    """Return None if the answer is 200, else the problem."""
+def probe(url: str) -> str | None:
+    """Return None if the answer is 200, else the probe."""
     try:
         found = status(url)
     except (OSError, HTTPException) as error:

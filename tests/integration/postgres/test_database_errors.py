@@ -9,7 +9,7 @@ from uuid import uuid4
 import psycopg
 from sqlalchemy.exc import TimeoutError as SQLAlchemyTimeout
 
-from service.postgres.database import kind_of
+from service.postgres.database import error_kind
 from tests.integration.faults.test_database import read_only
 from tests.process import complete_settings, serving
 from tests.world import rules_text, signed, status_change, until, write_rules
@@ -52,8 +52,8 @@ def test_a_kind_is_known_whoever_wrapped_the_error() -> None:
         error.__cause__ = cause
         return error
 
-    assert kind_of(wrapped(psycopg.errors.ReadOnlySqlTransaction())) == "read_only"
-    assert kind_of(wrapped(psycopg.errors.DiskFull())) == "disk_full"
-    assert kind_of(wrapped(psycopg.OperationalError())) == "unreachable"
-    assert kind_of(SQLAlchemyTimeout("the pool is empty")) == "unreachable"
-    assert kind_of(wrapped(ValueError())) == "other"
+    assert error_kind(wrapped(psycopg.errors.ReadOnlySqlTransaction())) == "read_only"
+    assert error_kind(wrapped(psycopg.errors.DiskFull())) == "disk_full"
+    assert error_kind(wrapped(psycopg.OperationalError())) == "unreachable"
+    assert error_kind(SQLAlchemyTimeout("the pool is empty")) == "unreachable"
+    assert error_kind(wrapped(ValueError())) == "other"

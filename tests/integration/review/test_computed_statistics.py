@@ -11,7 +11,7 @@ import pytest
 from service.domain.submission import Status, Study, Submission
 from service.postgres.database import Database, database_now
 from service.review.facts import time_taken
-from service.review.statistics import AT_LEAST, statistics_of
+from service.review.statistics import MIN_SUBMISSIONS, statistics_of
 from service.rules import RuleFile, load
 from service.store.history import review_history
 from service.store.statistics import COUNTED
@@ -107,7 +107,7 @@ def by_numpy(times: "np.ndarray[Any, np.dtype[np.float64]]", taken: int) -> dict
         logs = np.log(times[times > 0])
         deviation = np.median(np.abs(logs - np.median(logs)))
         expected["log_z"] = (np.log(taken) - np.median(logs)) / (deviation / 0.6744897501960817)
-        if len(times) >= AT_LEAST:
+        if len(times) >= MIN_SUBMISSIONS:
             expected["fast_outlier"] = bool(taken < np.mean(times) - 3 * sd)
     return expected
 

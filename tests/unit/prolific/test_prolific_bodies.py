@@ -14,7 +14,7 @@ import pytest
 
 from service.domain.submission import Status
 from service.prolific import Prolific
-from service.prolific.bodies import MAX_BODY
+from service.prolific.bodies import MAX_ANSWER_BODY
 from service.prolific.errors import ServerError, Unreachable, Unreadable
 
 BODY = json.dumps({"id": "x", "status": "APPROVED"}).encode()
@@ -84,11 +84,11 @@ async def test_a_gzip_bomb_is_unreadable_and_takes_no_memory() -> None:
     assert len(bomb) < 200 * 1024
     tracemalloc.start()
     try:
-        assert f"over {MAX_BODY} bytes" in await unreadable(whole(bomb, "Content-Encoding: gzip"))
+        assert f"over {MAX_ANSWER_BODY} bytes" in await unreadable(whole(bomb, "Content-Encoding: gzip"))
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak < 5 * MAX_BODY
+    assert peak < 5 * MAX_ANSWER_BODY
 
 
 async def test_a_body_without_end_is_unreadable() -> None:
@@ -137,7 +137,7 @@ async def test_what_is_no_json_is_unreadable_whatever_its_type_says(content_type
 @pytest.mark.parametrize(
     "answer",
     [
-        lambda status: whole(b" " * (MAX_BODY + 1), status=status),
+        lambda status: whole(b" " * (MAX_ANSWER_BODY + 1), status=status),
         lambda status: whole(b"not gzip", "Content-Encoding: gzip", status=status),
         lambda status: whole(b"\xff", "Content-Type: text/plain; charset=undefined", status=status),
     ],
