@@ -58,7 +58,8 @@ class EvidenceEndpoint:
     async def _take(self, request: Request, source: str) -> Response:
         """Store what was sent. Raises DeliveryRefused."""
         submission = request.path_params["submission_id"]
-        files = self._rules().files_receiving(source)
+        book = self._rules()  # the same until the end: a reload between would find other files
+        files = book.files_receiving(source)
         body = await body_within(request)
         if body is None:
             raise DeliveryRefused(413, "too_large", f"The body is over {MAX_BODY} bytes.")
@@ -78,7 +79,9 @@ class EvidenceEndpoint:
             if (
                 payload or not is_page
             ):  # an empty object of a page only has its link verified while that is valid
-                await within(MAX_COMMIT_TIME, self._store(source, submission, accepted, payload, origin))
+                await within(
+                    MAX_COMMIT_TIME, self._store(book, source, submission, accepted, payload, origin)
+                )
         except (SQLAlchemyError, TimeoutError):
             message = "The evidence could not be stored; send it again."
             headers = {"Retry-After": "10"}
@@ -115,6 +118,7 @@ class EvidenceEndpoint:
 
     async def _store(
         self,
+        book: RuleBook,
         source: str,
         submission: str,
         declaring: Sequence[RuleFile],
@@ -122,7 +126,7 @@ class EvidenceEndpoint:
         origin: EvidenceOrigin,
     ) -> None:
         async with self._database.begin() as connection:
-            files = self._candidates(declaring, *await study_and_parent(connection, submission))
+            files = _candidates(book, declaring, *await study_and_parent(connection, submission))
             if not files:
                 message = f"The rule file of this submission's study declares no source {source!r}."
                 raise DeliveryRefused(404, "no_such_source", message, submission=submission)
@@ -134,14 +138,15 @@ class EvidenceEndpoint:
             await add_evidence(connection, [NewEvidence(source, submission, payload, origin)])
             await enqueue_reviews(connection, [submission], Trigger.EVIDENCE)
 
-    def _candidates(
-        self, declaring: Sequence[RuleFile], study: str | None, parent: str | None
-    ) -> Sequence[RuleFile]:
-        """Return the file of the submission's study; while that is not known, each that declares the source."""
-        if study is None:
-            return declaring
-        file = self._rules().file_for(study, parent)
-        return [file] if file and file in declaring else []
+
+def _candidates(
+    book: RuleBook, declaring: Sequence[RuleFile], study: str | None, parent: str | None
+) -> Sequence[RuleFile]:
+    """Return the file of the submission's study; while that is not known, each that declares the source."""
+    if study is None:
+        return declaring
+    file = book.file_for(study, parent)
+    return [file] if file and file in declaring else []
 
 
 def _unfit(submission: str, problems: tuple[tuple[str, str], ...]) -> DeliveryRefused:

@@ -56,9 +56,8 @@ class PostEndpoint:
         body = await body_within(request, MAX_DOCUMENT)
         if body is None:
             raise DeliveryRefused(413, "too_large", f"The body is over {MAX_DOCUMENT} bytes.")
-        files = self._access.check(
-            request, body, source, self._rules().files_receiving(source), accepts_basic=True
-        )
+        book = self._rules()  # the same until the end: a reload between would find other files
+        files = self._access.check(request, body, source, book.files_receiving(source), accepts_basic=True)
         if not files:
             message = f"No rule file declares a source {source!r} that is pushed."
             raise DeliveryRefused(404, "no_such_source", message)
@@ -67,14 +66,16 @@ class PostEndpoint:
         documents = await parse(request.headers.get("content-type", ""), body)
         read = await read_rows(source, files, documents.rows)
         try:
-            return await within(MAX_COMMIT_TIME, self._store(source, read)), documents.is_batch
+            return await within(MAX_COMMIT_TIME, self._store(source, read, book)), documents.is_batch
         except (SQLAlchemyError, TimeoutError):
             message = f"Source {source}: nothing was stored; send it again."
             raise DeliveryRefused(503, "not_stored", message, headers={"Retry-After": "10"}) from None
 
-    async def _store(self, source: str, read: Sequence[list[Reading] | RowAnswer]) -> list[RowAnswer]:
+    async def _store(
+        self, source: str, read: Sequence[list[Reading] | RowAnswer], book: RuleBook
+    ) -> list[RowAnswer]:
         async with self._database.begin() as connection:
-            return await store_rows(connection, source, read, self._rules())
+            return await store_rows(connection, source, read, book)
 
     async def _record(self, source: str, refused: Sequence[DeliveryRefused]) -> None:
         await self._refusals.record(

@@ -99,6 +99,10 @@ def test_commands_of_the_page_on_operating(stage: Stage) -> None:
     stage.page("docs/operating.md", LEFT_OUT)
 
 
+def test_commands_of_the_page_on_evidence(stage: Stage) -> None:
+    stage.page("docs/evidence.md", LEFT_OUT)
+
+
 def test_commands_of_the_guide_for_rule_authors(stage: Stage) -> None:
     at_work(stage).page("rules/README.md", LEFT_OUT)
     assert HOST not in stage.environment.values()
