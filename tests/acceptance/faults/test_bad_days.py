@@ -5,5 +5,5 @@ from pathlib import Path
 from tests.integration.faults.bad_days import MORE, live_through
 
 
-def test_however_bad_the_day_nothing_is_lost_doubled_or_wrong(postgres: str, tmp_path: Path) -> None:
+def test_twelve_bad_days_lose_double_or_misdecide_nothing(postgres: str, tmp_path: Path) -> None:
     live_through(MORE or 12, postgres, tmp_path)

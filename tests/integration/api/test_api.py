@@ -96,7 +96,7 @@ async def test_what_was_never_heard_of_is_404(start: Start, route: str) -> None:
         assert (await world.http.get(route, headers=bearer(ADMIN))).status_code == 404
 
 
-async def test_a_submission_is_told_with_its_events_evidence_and_decisions(start: Start) -> None:
+async def test_submission_detail_has_events_evidence_and_decisions(start: Start) -> None:
     async with start() as world:
         submission = world.completed()
         await world.push(submission.id, {"attention_failed": 0})
@@ -111,7 +111,7 @@ async def test_a_submission_is_told_with_its_events_evidence_and_decisions(start
         assert len(found["decisions"]) == 1
 
 
-async def test_a_submission_of_which_only_an_event_came_is_told_too(start: Start) -> None:
+async def test_submission_known_from_an_event_only_is_shown(start: Start) -> None:
     async with start(parts=WEB) as world:
         await world.tell("abc")
         found = await world.api("submissions/abc")

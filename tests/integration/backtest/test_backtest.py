@@ -147,7 +147,7 @@ async def test_since_leaves_out_what_was_decided_before(start: Start, tmp_path: 
     assert (found["submissions"], found["matrix"]) == (0, {})
 
 
-async def test_a_study_that_no_rules_claim_or_nobody_saw_is_named(start: Start, tmp_path: Path) -> None:
+async def test_unclaimed_or_unseen_study_is_named(start: Start, tmp_path: Path) -> None:
     async with start(RULES) as world:
         with pytest.raises(NothingToCompare, match="ever seen"):
             await compared(world, tmp_path / "a", RULES)

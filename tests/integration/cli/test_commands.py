@@ -20,7 +20,7 @@ from tests.process import autoreview, complete_settings
 from tests.world import TOKEN, rules_text, write_rules
 
 
-def test_the_version_is_told() -> None:
+def test_version_is_printed() -> None:
     assert autoreview("--version").stdout.strip() == __version__
 
 
@@ -29,7 +29,7 @@ def test_check_says_ok_of_good_rules_and_needs_no_settings(tmp_path: Path) -> No
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
-def test_check_tells_every_error_with_its_place_and_exits_1(tmp_path: Path) -> None:
+def test_check_prints_every_error_with_position_and_exits_1(tmp_path: Path) -> None:
     write_rules(tmp_path / "rules", "version: 2\nname: [x]\n")
     ended = autoreview("check", "rules", cwd=tmp_path)
     assert ended.returncode == 1
@@ -76,7 +76,7 @@ def test_a_setting_that_cannot_be_is_named_and_exits_2(variable: str, value: str
     ],
 )
 @pytest.mark.parametrize("command", ["migrate", "holds"])
-def test_a_database_url_that_cannot_be_read_is_told_without_its_password(command: str, url: str) -> None:
+def test_unreadable_database_url_is_reported_without_password(command: str, url: str) -> None:
     ended = autoreview(command, settings={"database_url": url})
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr.startswith("AUTOREVIEW_DATABASE_URL ")
@@ -125,7 +125,7 @@ async def test_decisions_are_listed_and_shown(start: Start, database_url: str) -
         assert missing.returncode == 1
 
 
-def test_a_database_of_another_schema_is_told_what_to_run(empty_database_url: str) -> None:
+def test_schema_mismatch_names_the_command_to_run(empty_database_url: str) -> None:
     ended = autoreview("decisions", "list", settings={"database_url": empty_database_url})
     assert ended.returncode == 2
     assert "autoreview migrate" in ended.stderr

@@ -14,7 +14,7 @@ from service.postgres.embedded import delete_database
 from tests.process import autoreview, environment
 
 
-def test_the_rehearsal_gives_everybody_what_they_deserve(tmp_path: Path) -> None:
+def test_rehearsal_decides_each_participant_correctly(tmp_path: Path) -> None:
     ended = autoreview("demo", "--participants", "66", "--json", cwd=tmp_path)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     figures = json.loads(ended.stdout)

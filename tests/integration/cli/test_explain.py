@@ -112,7 +112,7 @@ async def test_mode_limits_and_rules_are_those_of_the_service_at_work(start: Sta
         )  # fmt: skip
 
 
-async def test_during_a_rolling_change_the_modes_of_all_workers_are_told(
+async def test_explain_shows_the_modes_of_all_workers(
     start: Start, tmp_path: Path, database_url: str
 ) -> None:
     async with start(RULES, mode="observe") as before, start(RULES, mode="live") as after:
@@ -183,7 +183,7 @@ async def test_people_read_the_sentence_first_then_rules_and_facts(start: Start,
     assert any("no decision yet" in line for line in lines)
 
 
-async def test_guards_are_told_too(start: Start, tmp_path: Path) -> None:
+async def test_explain_shows_guards(start: Start, tmp_path: Path) -> None:
     limits = RULES.replace("rules:", "limits: {reject: {per_day: 1}}\nrules:")
     async with start(limits) as world:
         first, second = world.completed(), world.completed()

@@ -94,14 +94,14 @@ async def ready(http: httpx.AsyncClient, port: int) -> bool:
         ("# a comment\nexport AUTOREVIEW_DATABASE_URL='sqlite:///x'\n", "must start with postgresql://"),
     ],
 )
-def test_a_mistake_in_a_file_of_settings_is_told(tmp_path: Path, text: str, said: str) -> None:
+def test_invalid_settings_file_is_reported(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "x.env").write_text(text)
     ended = autoreview("holds", "--env-file", str(tmp_path / "x.env"), settings={"mode": "live"})
     assert ended.returncode == 2
     assert said in ended.stderr
 
 
-def test_a_file_of_settings_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_missing_settings_file_is_reported(tmp_path: Path) -> None:
     ended = autoreview("holds", "--env-file", str(tmp_path / "none.env"))
     assert (ended.returncode, "none.env" in ended.stderr) == (2, True)
 

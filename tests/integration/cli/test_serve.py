@@ -232,7 +232,7 @@ def _is_postmaster(process: psutil.Process) -> bool:
     return False
 
 
-async def test_a_second_service_on_the_same_folder_is_told_whose_it_is(
+async def test_second_service_on_a_data_dir_names_its_owner(
     rules: Path, data_dir: Path, tmp_path: Path
 ) -> None:
     settings = complete_settings(rules, data_dir)

@@ -61,7 +61,7 @@ def test_without_last_good_rules_it_stops_with_all_errors(
     assert "Traceback" not in ended.stderr
 
 
-def test_what_is_missing_is_told_before_the_rules_are_looked_at(tmp_path: Path) -> None:
+def test_missing_settings_are_reported_before_rules(tmp_path: Path) -> None:
     folder = write_rules(tmp_path / "rules", BROKEN)
     ended = autoreview("serve", settings={"rules_dir": folder, "data_dir": tmp_path / "data"})
     assert ended.returncode == 2

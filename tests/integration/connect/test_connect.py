@@ -116,7 +116,7 @@ async def test_a_secret_that_is_there_is_used_and_not_replaced(desk: Desk) -> No
     assert desk.secret == theirs.value == (desk.folder / "another-file").read_text().strip()
 
 
-async def test_a_new_secret_is_made_only_when_somebody_says_yes(desk: Desk) -> None:
+async def test_new_secret_needs_confirmation(desk: Desk) -> None:
     await desk.done()
     first = desk.secret
     asked = await desk.run("--new-secret")
@@ -191,7 +191,7 @@ async def test_of_several_workspaces_one_has_to_be_chosen(desk: Desk) -> None:
     assert list(desk.state.hooks.secrets) == [OTHER]
 
 
-async def test_a_workspace_that_is_none_of_ours_is_told(desk: Desk) -> None:
+async def test_foreign_workspace_is_reported(desk: Desk) -> None:
     ended = await desk.run("--workspace", "nowhere")
     assert ended.returncode == 1
     assert "no member of such a workspace" in ended.stderr

@@ -49,7 +49,7 @@ def follow(values: str, folder: Path, fails: str = "nothing", held: str = "s3cre
     return log.read_text(encoding="utf-8").splitlines(), written
 
 
-def test_notes_tell_the_next_step_and_no_secret() -> None:
+def test_chart_notes_have_the_next_step_and_no_secret() -> None:
     assert "autoreview connect --url http://demo " in notes("demo")
     assert "WARNING: the secrets stand in the release's values" in notes("demo")
     for secret in ci("demo")["secrets"]["values"].values():

@@ -126,7 +126,7 @@ def locked_in(home: Path, log: Path, *command: str, **given: object) -> Iterator
 
 @pytest.mark.skipif(not can_lock_in(), reason="needs root and namespaces")
 @pytest.mark.parametrize("half", ["web", "worker"])
-def test_as_process_1_on_a_read_only_disk_it_serves_and_stops_when_told(
+def test_service_as_process_1_on_a_read_only_disk_stops_on_signal(
     home: Path, database_url: str, tmp_path: Path, half: str
 ) -> None:
     port, log = free_port(), tmp_path / "log"

@@ -123,7 +123,7 @@ async def test_anything_wrong_exits_1_with_a_line_that_says_what_to_do(practice:
     assert "autoreview serve" in database
 
 
-async def test_a_source_without_its_credential_is_told(practice: Practice) -> None:
+async def test_source_without_credential_is_reported(practice: Practice) -> None:
     found = (await practice.examine(evidence_token=None))["evidence"]
     assert not found.ok
     assert "AUTOREVIEW_EVIDENCE_TOKEN" in found.detail
@@ -162,7 +162,7 @@ async def test_without_a_running_service_no_database_is_started(practice: Practi
     assert not (tmp_path / "data").exists()
 
 
-async def test_everything_is_checked_whatever_fails_before(practice: Practice) -> None:
+async def test_all_checks_run_after_a_failed_one(practice: Practice) -> None:
     found = await practice.examine(prolific_url="http://127.0.0.1:9")
     assert "could not be reached" in found["token"].detail
     assert "AUTOREVIEW_PROLIFIC_URL" in (found["token"].fix or "")
@@ -181,7 +181,7 @@ async def test_a_refused_or_missing_token_says_where_to_set_another(practice: Pr
     assert "AUTOREVIEW_PROLIFIC_TOKEN" in missing.detail
 
 
-async def test_a_wrong_setting_is_told_and_the_rest_checked_as_far_as_it_goes(practice: Practice) -> None:
+async def test_wrong_setting_is_reported_and_other_checks_run(practice: Practice) -> None:
     unknown = await practice.examine(prolific_tokn="x")
     assert not unknown["configuration"].ok
     assert "AUTOREVIEW_PROLIFIC_TOKN" in unknown["configuration"].detail
@@ -212,7 +212,7 @@ async def test_of_every_wrong_setting_it_says_what_to_do(
 
 
 @pytest.mark.parametrize("mode", ["observe", "approve-only", "live"])
-async def test_each_mode_is_fine_and_told(practice: Practice, mode: str) -> None:
+async def test_each_mode_is_ok_and_shown(practice: Practice, mode: str) -> None:
     configuration = (await practice.examine(mode=mode))["configuration"]
     assert configuration.ok
     assert f"mode {mode}: " in configuration.detail
@@ -234,7 +234,7 @@ async def test_of_several_workspaces_it_takes_the_one_that_sends_here_or_that_is
     assert "member of none" in (await practice.examine())["workspace"].detail
 
 
-async def test_an_empty_wallet_is_told(practice: Practice) -> None:
+async def test_empty_wallet_is_notified(practice: Practice) -> None:
     practice.state.balance = 12_345
     assert "123.45 GBP" in (await practice.examine())["balance"].detail
     practice.state.balance = 0
@@ -306,7 +306,7 @@ async def prolific_at(date: str | None) -> AsyncIterator[str]:
     ("date", "direction"),
     [("Sat, 01 Jan 2000 00:00:00 GMT", "ahead of"), ("Fri, 01 Jan 2100 00:00:00 GMT", "behind")],
 )
-async def test_a_clock_that_is_off_is_told(practice: Practice, date: str, direction: str) -> None:
+async def test_clock_offset_is_reported(practice: Practice, date: str, direction: str) -> None:
     async with prolific_at(date) as url:
         clock = (await practice.examine(prolific_url=url))["clock"]
     assert not clock.ok
@@ -321,7 +321,7 @@ async def test_a_clock_that_cannot_be_compared_is_fine(practice: Practice, date:
     assert "off Prolific's" in (await practice.examine())["clock"].detail
 
 
-async def test_an_unreachable_database_is_told_without_its_password(practice: Practice) -> None:
+async def test_unreachable_database_is_reported_without_password(practice: Practice) -> None:
     database = (await practice.examine(database_url="postgresql://me:pa55word@127.0.0.1:9/x"))["database"]
     assert not database.ok
     assert "can't be reached" in database.detail
@@ -334,7 +334,7 @@ async def test_another_versions_schema_says_what_to_run(practice: Practice, empt
     assert found["worker"].detail == "not checked, because of schema"
 
 
-async def test_a_worker_that_is_silent_is_told(practice: Practice, database_url: str) -> None:
+async def test_silent_worker_is_reported(practice: Practice, database_url: str) -> None:
     none = (await practice.examine(database_url=database_url))["worker"]
     assert (none.ok, none.detail) == (False, "none is at work")
     with psycopg.connect(database_url) as connection:
@@ -346,7 +346,7 @@ async def test_a_worker_that_is_silent_is_told(practice: Practice, database_url:
     assert "the last heartbeat was 360" in silent.detail
 
 
-async def test_rules_with_errors_are_told(practice: Practice, tmp_path: Path) -> None:
+async def test_rules_with_errors_are_reported(practice: Practice, tmp_path: Path) -> None:
     write_rules(tmp_path / "rules", "version: 2\nname: [x]\n")
     rules = (await practice.examine())["rules"]
     assert not rules.ok
@@ -359,7 +359,7 @@ async def test_a_public_address_that_is_not_set_is_fine(practice: Practice) -> N
     assert (await practice.examine())["public_url"].ok
 
 
-async def test_a_public_address_that_leads_elsewhere_is_told(practice: Practice) -> None:
+async def test_public_url_of_another_service_is_reported(practice: Practice) -> None:
     async def found(_: Request) -> Response:
         return JSONResponse({"hello": "world"})
 

@@ -185,7 +185,7 @@ async def test_evidence_for_a_submission_that_prolific_does_not_know_is_kept_qui
         assert "autoreview_evidence_unknown_total 1.0" in (await world.http.get("/metrics")).text
 
 
-async def test_a_submission_that_a_webhook_told_of_and_prolific_does_not_know_fails(start: Start) -> None:
+async def test_unknown_submission_of_a_webhook_is_failed(start: Start) -> None:
     async with start(rules_text()) as world:
         unknown = "65f0000000000000000000aa"
         await world.push(unknown, {"attention_failed": 0})

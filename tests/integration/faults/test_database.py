@@ -180,7 +180,7 @@ async def read_only(database_url: str) -> AsyncIterator[None]:
         await set_to("off")
 
 
-async def test_a_read_only_database_is_told_and_waited_for(
+async def test_read_only_database_is_logged_and_retried(
     start: Start, database_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with start() as around:
@@ -269,7 +269,7 @@ async def pretended_disk(database_url: str) -> AsyncIterator[Disk]:
 
 
 @pytest.mark.parametrize("disk", [small_disk, pretended_disk], ids=["real", "pretended"])
-async def test_a_full_disk_is_told_and_waited_for(
+async def test_full_disk_is_logged_and_retried(
     start: Start,
     database_url: str,
     capsys: pytest.CaptureFixture[str],

@@ -114,7 +114,7 @@ async def night(database_url: str, tmp_path: Path) -> AsyncIterator[Night]:
         yield Night(state, service, await service.start())
 
 
-async def test_a_worker_that_sleeps_for_longer_than_ten_seconds_is_replaced(night: Night) -> None:
+async def test_worker_frozen_for_ten_seconds_is_replaced(night: Night) -> None:
     """At its own pace: heartbeats stop, the other notices, reviews, and the first wakes too late."""
     second = await night.replicas.start()
     submission = night.completed()
@@ -148,7 +148,7 @@ async def _works(night: Night, replica: Replica, *, alone_without: Replica) -> N
     await night.approved_once(replica, another)
 
 
-async def test_who_wakes_while_another_reviews_sends_nothing(night: Night) -> None:
+async def test_thawed_worker_sends_nothing_while_another_reviews(night: Night) -> None:
     submission = night.completed()
     night.state.faults.add(Fault("submission", latency=0.5), Fault("submission", latency=3))
     await night.asleep(submission, "submission")
@@ -160,7 +160,7 @@ async def test_who_wakes_while_another_reviews_sends_nothing(night: Night) -> No
     await night.approved_once(second, submission)
 
 
-async def test_who_wakes_does_not_end_the_others_job(night: Night) -> None:
+async def test_thawed_worker_does_not_end_the_job_of_another(night: Night) -> None:
     """Were it to, nobody would take the review up after the other one's death but a sweep."""
     submission = night.completed()
     night.state.faults.add(Fault("submission", latency=0.5), Fault("submission", latency=30))
@@ -173,7 +173,7 @@ async def test_who_wakes_does_not_end_the_others_job(night: Night) -> None:
     await night.approved_once(night.first, submission)
 
 
-async def test_who_sleeps_while_it_sends_finds_it_settled(night: Night) -> None:
+async def test_worker_frozen_while_sending_finds_its_request_settled(night: Night) -> None:
     submission = night.completed()
     night.state.faults.add(Fault("transition", took_effect=True, latency=0.5))
     await night.asleep(submission, "transition")
@@ -193,7 +193,7 @@ async def _in_the_way(url: str, lock: str) -> AsyncIterator[None]:
 
 
 @pytest.mark.parametrize("table", ["decisions", "attempts", "submissions"])
-async def test_who_sleeps_in_a_transaction_does_not_keep_others_waiting(night: Night, table: str) -> None:
+async def test_worker_frozen_in_a_transaction_does_not_block_others(night: Night, table: str) -> None:
     """Its locks, a study's among them, outlive its heartbeats: PostgreSQL has to end its session."""
     submission, another = night.completed(), night.completed()
     async with _in_the_way(night.url, f"LOCK TABLE {table} IN SHARE MODE"):

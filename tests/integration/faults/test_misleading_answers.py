@@ -57,7 +57,7 @@ async def becomes(world: World, submission: SimSubmission, *statuses: str) -> No
     await until(look, f"{statuses}")
 
 
-async def test_another_submissions_body_gets_nobody_rejected(start: Start, database_url: str) -> None:
+async def test_body_of_another_submission_never_rejects(start: Start, database_url: str) -> None:
     async with start(rules_text("\n" + REJECT)) as world:
         cheated, honest = world.completed(), world.completed()
         world.prolific.add(Fault("submission", body=body_of(honest)))
@@ -214,7 +214,7 @@ async def test_a_503_that_says_when_is_believed_by_the_job_and_by_all(
 
 
 @pytest.mark.parametrize("said", [999999999, "1e14", "Fri, 31 Dec 9999 23:59:59 GMT"])
-async def test_nobody_waits_for_more_than_an_hour(start: Start, database_url: str, said: int | str) -> None:
+async def test_retry_delay_is_at_most_an_hour(start: Start, database_url: str, said: int | str) -> None:
     async with start() as world:
         world.prolific.add(Fault("transition", status=429, retry_after=said))
         submission = world.completed()
@@ -257,7 +257,7 @@ async def test_redirects_are_trouble_in_between_and_waited_out_for_a_day(
         await applied(world, [submission])
 
 
-async def test_while_nobody_can_say_whose_token_it_is_nothing_fails(start: Start, database_url: str) -> None:
+async def test_unknown_token_owner_fails_nothing(start: Start, database_url: str) -> None:
     async with start() as world:
         world.prolific.add(Fault("users", status=500, count=None))
         world.prolific.add(Fault("transition", status=403, count=None))
@@ -277,7 +277,7 @@ async def test_while_nobody_can_say_whose_token_it_is_nothing_fails(start: Start
 
 
 @pytest.mark.parametrize("odd", [chr(0), chr(0xD800)], ids=["NUL", "a surrogate"])
-async def test_a_code_that_no_database_keeps_is_reviewed_all_the_same(start: Start, odd: str) -> None:
+async def test_code_that_postgres_cannot_store_is_still_reviewed(start: Start, odd: str) -> None:
     async with start() as world:
         submission = world.completed()
         world.prolific.add(
@@ -302,9 +302,7 @@ async def failed_and_unconfirmed(world: World, url: str, *, took_effect: bool) -
     return submission
 
 
-async def test_what_failed_and_arrived_all_the_same_is_settled_by_a_sweep(
-    start: Start, database_url: str
-) -> None:
+async def test_sweep_settles_failed_requests_that_had_arrived(start: Start, database_url: str) -> None:
     async with start(sweep_every="1s") as world:
         submission = await failed_and_unconfirmed(world, database_url, took_effect=True)
         sweeps = world.prolific.seen.count("submissions")
@@ -381,7 +379,7 @@ async def test_what_was_plainly_refused_is_no_sweeps_business(start: Start, data
         assert world.prolific.seen.count("submission") == looks
 
 
-async def test_a_retry_of_what_arrived_all_the_same_settles_it(start: Start, database_url: str) -> None:
+async def test_retry_settles_a_request_that_had_arrived(start: Start, database_url: str) -> None:
     async with start() as world:
         submission = await failed_and_unconfirmed(world, database_url, took_effect=True)
         world.prolific.clear()

@@ -53,7 +53,7 @@ async def test_events_that_come_in_the_wrong_order_lead_to_one_approval(start: S
 
 
 @pytest.mark.parametrize("status", [Status.APPROVED, Status.REJECTED, Status.RETURNED])
-async def test_an_end_that_is_told_before_its_beginning_gets_no_transition(
+async def test_end_event_before_its_start_event_gets_no_transition(
     start: Start, database_url: str, status: Status
 ) -> None:
     async with start() as world:
@@ -67,7 +67,7 @@ async def test_an_end_that_is_told_before_its_beginning_gets_no_transition(
         assert all(row["handled_at"] for row in (await events(database_url)).values())
 
 
-async def test_what_was_told_to_be_decided_is_held_if_it_awaits_review_again(start: Start) -> None:
+async def test_decided_submission_that_awaits_review_again_is_held(start: Start) -> None:
     """The webhook of the end is all that was ever heard of it, and it came first."""
     async with start() as world:
         submission = world.completed()

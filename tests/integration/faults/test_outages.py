@@ -77,7 +77,7 @@ async def test_what_passes_is_tried_again_within_seconds_and_sent_once(
 
 @pytest.mark.parametrize("took_effect", [False, True], ids=["", "took effect"])
 @pytest.mark.parametrize("rude", RUDE)
-async def test_a_participant_is_asked_to_return_once_whatever_the_answer(
+async def test_return_is_requested_once_for_any_answer(
     start: Start, database_url: str, rude: str, took_effect: bool
 ) -> None:
     async with start(rules_text(ASK_OR_REJECT)) as world:

@@ -23,7 +23,7 @@ async def post(world: World, body: bytes, headers: dict[str, str]) -> httpx.Resp
     return await world.http.post("/webhooks/prolific", content=body, headers=headers)
 
 
-async def test_one_signature_is_accepted_once_whatever_event_id_it_comes_under(start: Start) -> None:
+async def test_signature_is_accepted_once_for_any_event_id(start: Start) -> None:
     async with start(parts=WEB) as world:
         body = status_change("abc")
         headers = signed(body)

@@ -121,7 +121,7 @@ async def test_since_begins_anew_after_what_was_no_hold_for_a_person(start: Star
         assert hold["since"] == last["decided_at"]
 
 
-async def test_what_needs_nobody_is_not_in_the_queue(start: Start) -> None:
+async def test_queue_has_only_submissions_that_need_a_person(start: Start) -> None:
     async with start(HOLD) as world:
         decided, returned = await held(world), await held(world)
         stays = await held(world)

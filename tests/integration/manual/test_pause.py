@@ -77,9 +77,7 @@ async def test_what_was_decided_and_not_yet_sent_is_not_sent_after_a_pause(start
         assert (await world.settled(submission.id, decisions=3))["status"] == "applied"
 
 
-async def test_what_waits_for_its_turn_among_the_calls_is_not_sent_after_a_pause(
-    start: Start, database_url: str
-) -> None:
+async def test_call_waiting_for_a_slot_is_not_sent_after_a_pause(start: Start, database_url: str) -> None:
     """Of eight submissions four are being approved, slowly; those behind them are held."""
     async with start(APPROVE, prolific_concurrency=4) as world:
         world.prolific.add(

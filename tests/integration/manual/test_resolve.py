@@ -85,7 +85,7 @@ async def test_a_persons_hold_stays_in_the_queue_and_is_not_sent(start: Start, m
         assert world.calls(submission.id) == []
 
 
-async def test_what_a_person_held_somebody_else_may_decide(start: Start) -> None:
+async def test_hold_of_a_person_may_be_resolved_by_another(start: Start) -> None:
     async with start(HOLD) as world:
         submission = await held(world)
         await resolved(world, submission, HELD, by="Ada")
@@ -126,7 +126,7 @@ async def asked_by_ada(world: World) -> SimSubmission:
     return submission
 
 
-async def test_while_another_persons_request_to_return_is_open_nobody_rejects_over_it(start: Start) -> None:
+async def test_open_return_request_of_another_person_blocks_rejections(start: Start) -> None:
     """The second, who still saw a hold, is told who was first."""
     clock = Later()
     async with start(BOTH, clock=clock) as world:
@@ -156,7 +156,7 @@ async def test_the_time_to_answer_counts_from_when_the_participant_was_really_as
 
 
 @pytest.mark.parametrize("action", [APPROVED, ASKED, HELD])
-async def test_what_harms_nobody_may_follow_another_persons_request_to_return(
+async def test_harmless_outcome_may_follow_return_request_of_another_person(
     start: Start, action: dict[str, Any]
 ) -> None:
     async with start(HOLD) as world:
@@ -164,7 +164,7 @@ async def test_what_harms_nobody_may_follow_another_persons_request_to_return(
         await resolved(world, submission, action, by="Bob")
 
 
-async def test_whoever_asked_may_reject_after_all_and_so_may_who_held_it_first(start: Start) -> None:
+async def test_requester_or_holder_may_reject_later(start: Start) -> None:
     async with start(HOLD) as world:
         by_ada, by_bob = await asked_by_ada(world), await asked_by_ada(world)
         await resolved(world, by_ada, REJECTED, by=" Ada ")
@@ -267,7 +267,7 @@ async def test_a_person_takes_over_a_decision_that_may_have_reached_prolific(sta
         assert submission.status is Status.REJECTED
 
 
-async def test_of_many_at_once_one_wins_and_the_others_are_told_who(start: Start) -> None:
+async def test_concurrent_resolves_have_one_winner_whom_others_see(start: Start) -> None:
     """On two replicas."""
     async with start(HOLD) as world, start(HOLD, sandbox=world.sandbox) as other:
         for _ in range(3):

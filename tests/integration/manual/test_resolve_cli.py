@@ -224,7 +224,7 @@ async def test_a_dry_run_writes_nothing_and_counts_as_the_real_run_does(
         assert (await world.decisions(hold.id))[0]["status"] == "held"
 
 
-async def test_mistakes_in_a_sheet_are_told_all_at_once_before_anything_is_done(
+async def test_sheet_with_mistakes_lists_all_and_does_nothing(
     start: Start, command: Command, database_url: str, tmp_path: Path
 ) -> None:
     async with start(HOLD) as world:

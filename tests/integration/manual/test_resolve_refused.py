@@ -85,7 +85,7 @@ async def test_a_rejection_without_a_word_is_never_an_approval(start: Start) -> 
         assert submission.status is Status.AWAITING_REVIEW
 
 
-async def test_whoever_decides_has_to_be_named(start: Start) -> None:
+async def test_manual_decision_needs_a_name(start: Start) -> None:
     async with start(HOLD, parts=WEB) as world:
         unseen = ("\u200b", "\u200b\ufeff \u2060", "\u3164", "\u2800", "\ufe0f", "A\u2028da", "A\u2029da")
         for by in ("", "  ", None, 7, ["Ada"], "A\nda", "A\x00da", "x" * 201, *unseen):
@@ -175,9 +175,7 @@ async def test_what_the_participant_returned_awaits_no_review(start: Start) -> N
 
 
 @pytest.mark.parametrize("status", ["RETURNED", "approved", "SCREENED_OUT"])
-async def test_what_was_never_seen_and_is_told_to_have_ended_awaits_no_review(
-    start: Start, status: str
-) -> None:
+async def test_unseen_submission_with_an_end_event_awaits_no_review(start: Start, status: str) -> None:
     """The newest webhook counts by Prolific's time, in whatever order they came."""
     async with start(HOLD, parts=WEB) as world:
         submission = world.completed()
@@ -229,7 +227,7 @@ async def _refused(world: World, submission: str, *named: str) -> None:
     assert not any(row["by"] == "Bob" for row in await world.decisions(submission))
 
 
-async def test_without_the_token_nobody_is_heard(start: Start) -> None:
+async def test_requests_without_a_token_are_refused(start: Start) -> None:
     said = json.dumps({"by": "Ada", "reason": "x", "action": APPROVED})
     async with start(APPROVE, parts=WEB) as world:
         for route in ("/api/holds", *ROUTES):

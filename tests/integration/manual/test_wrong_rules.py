@@ -26,7 +26,7 @@ REJECT_ALL = rules_text(
 )
 
 
-async def test_rules_that_reject_everybody_reject_three_and_two_commands_put_the_rest_right(
+async def test_rules_that_reject_all_are_corrected_with_two_commands(
     start: Start, database_url: str, tmp_path: Path
 ) -> None:
     async with start(REJECT_ALL, prolific_concurrency=8) as world:

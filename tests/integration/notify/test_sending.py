@@ -25,7 +25,7 @@ async def write(told: Desk, *keys: str, kind: str = "breaker") -> None:
             await add_notification(connection, kind, key, "A title", f"Text {key}.")
 
 
-async def test_what_was_told_is_not_told_again_by_a_service_that_starts_anew(told: Desk) -> None:
+async def test_restarted_service_repeats_no_notification(told: Desk) -> None:
     await told.hold()
     await told.breaker()
     assert await told.look() == ["2 notifications"]

@@ -22,7 +22,7 @@ HOLD_ALL = """
 """
 
 
-async def test_rules_that_reject_everybody_are_told_once(start: Start) -> None:
+async def test_rules_that_reject_all_are_notified_once(start: Start) -> None:
     rules = rules_text(REJECT_ALL, otherwise="hold")
     async with receiving() as receiver, start(rules, notify_urls=receiver.url) as world:
         submissions = [world.completed() for _ in range(20)]
@@ -36,7 +36,7 @@ async def test_rules_that_reject_everybody_are_told_once(start: Start) -> None:
         assert 'autoreview_notices_total{kind="breaker",result="sent"} 1.0' in metrics
 
 
-async def test_a_hold_and_a_failure_are_told(start: Start) -> None:
+async def test_hold_and_failure_are_notified(start: Start) -> None:
     async with receiving() as receiver, start(rules_text(HOLD_ALL), notify_urls=receiver.url) as world:
         submission = world.completed()
         await world.reviewed(submission)

@@ -17,7 +17,7 @@ FINDING = Finding("rules/a.yaml", 3, 5, "RUL017", "rules[0].reject.message", f"t
 OTHER = Finding("rules/b.yaml", 1, 1, "RUL002", "", "not YAML")
 
 
-async def test_a_breaker_that_opens_is_told_once_with_what_to_do(told: Desk) -> None:
+async def test_breaker_that_opens_is_notified_once_with_advice(told: Desk) -> None:
     await told.breaker()
     assert await told.look() == ["A limit was reached"]
     (message,) = told.receiver.messages
@@ -67,7 +67,7 @@ async def test_refused_evidence_is_reported_once_an_hour_for_each_source(told: D
     assert await told.look() == ["Evidence is refused"]
 
 
-async def test_a_pause_and_its_end_are_told_without_who_and_why(told: Desk) -> None:
+async def test_pause_and_resume_are_notified_without_name_and_reason(told: Desk) -> None:
     async with told.database.begin() as connection:
         await add_pause(connection, STUDY, "Ada Lovelace", MESSAGE)
     assert await told.look() == ["Paused"]
@@ -81,7 +81,7 @@ async def test_a_pause_and_its_end_are_told_without_who_and_why(told: Desk) -> N
     assert MESSAGE not in said
 
 
-async def test_the_first_hold_is_told_at_once_and_then_a_digest_each_day(told: Desk) -> None:
+async def test_first_hold_is_notified_at_once_then_a_daily_digest(told: Desk) -> None:
     first = await told.hold()
     assert await told.look() == ["A submission is held for manual review"]
     assert (
@@ -102,7 +102,7 @@ async def test_the_first_hold_is_told_at_once_and_then_a_digest_each_day(told: D
     assert await told.look() == ["Submissions are held for manual review"]
 
 
-async def test_the_first_hold_of_a_queue_that_was_empty_is_told_again_at_most_once_an_hour(
+async def test_first_hold_of_an_empty_queue_is_notified_at_most_hourly(
     told: Desk,
 ) -> None:
     await told.resolve(await told.hold())
@@ -127,7 +127,7 @@ async def test_no_digest_comes_while_nothing_is_held(told: Desk) -> None:
     assert await told.look() == []
 
 
-async def test_what_a_breaker_holds_is_told_by_the_breaker_and_after_a_day_by_the_digest(told: Desk) -> None:
+async def test_breaker_holds_are_notified_by_the_breaker_then_by_the_digest(told: Desk) -> None:
     await told.breaker()
     for _ in range(30):
         await told.hold(guard=Guard.LIMIT_REJECT, ago=timedelta(hours=23))
@@ -137,7 +137,7 @@ async def test_what_a_breaker_holds_is_told_by_the_breaker_and_after_a_day_by_th
     assert "31 are held, the oldest for 25 hours" in told.receiver.messages[1]["text"]
 
 
-async def test_the_first_hold_that_no_breaker_holds_is_the_one_that_is_told(told: Desk) -> None:
+async def test_first_notified_hold_is_not_one_of_a_breaker(told: Desk) -> None:
     await told.hold(guard=Guard.LIMIT_REJECT, ago=timedelta(hours=1))
     await told.hold(guard=Guard.PAUSED, ago=timedelta(hours=1))
     assert await told.look() == []
@@ -148,7 +148,7 @@ async def test_the_first_hold_that_no_breaker_holds_is_the_one_that_is_told(told
     assert f"{other} of study" in told.receiver.messages[0]["text"]
 
 
-async def test_failed_applications_are_gathered_for_an_hour_and_each_told_once(told: Desk) -> None:
+async def test_failures_of_an_hour_are_notified_together_and_once(told: Desk) -> None:
     failed = [await told.submission() for _ in range(4)]
     await told.fail(failed[0])
     await told.fail(failed[1])
@@ -176,7 +176,7 @@ async def test_a_refusal_that_may_still_be_settled_is_no_failure_yet(told: Desk)
     assert await told.look() == []
 
 
-async def test_a_failure_that_was_decided_anew_is_not_told(told: Desk) -> None:
+async def test_failure_that_was_decided_again_sends_no_notification(told: Desk) -> None:
     submission = await told.submission(status=Status.APPROVED)
     await told.fail(submission)
     await told.decided(submission, Outcome.APPROVE, ago=timedelta(0))
@@ -192,7 +192,7 @@ async def test_more_than_a_message_can_hold_is_counted(told: Desk) -> None:
     assert "… and 3 more of these" in text
 
 
-async def test_a_subscription_is_told_when_it_is_lost_and_when_it_is_back(told: Desk) -> None:
+async def test_lost_and_restored_subscription_are_notified(told: Desk) -> None:
     for state, expected in [
         ("enabled", []),
         ("disabled", ["Prolific sends no webhooks"]),
@@ -206,7 +206,7 @@ async def test_a_subscription_is_told_when_it_is_lost_and_when_it_is_back(told: 
         assert await told.look() == expected, state
 
 
-async def test_broken_rules_are_told_once_for_each_set_of_errors_and_when_they_are_mended(told: Desk) -> None:
+async def test_broken_rules_are_notified_once_per_set_of_errors_and_when_fixed(told: Desk) -> None:
     told.rules.errors = (FINDING,)
     assert await told.look() == ["Rule files have errors"]
     assert "a.yaml:3:5 RUL017" in told.receiver.messages[0]["text"]
@@ -222,7 +222,7 @@ async def test_broken_rules_are_told_once_for_each_set_of_errors_and_when_they_a
     assert await told.look() == ["Rule files have errors"]
 
 
-async def test_silence_is_told_once_while_a_study_with_rules_is_active(told: Desk) -> None:
+async def test_silence_is_notified_once_while_a_study_with_rules_is_active(told: Desk) -> None:
     await told.study()
     await told.submission()
     await told.webhook(25)
@@ -238,7 +238,7 @@ async def test_silence_is_told_once_while_a_study_with_rules_is_active(told: Des
 
 
 @pytest.mark.parametrize("case", ["not claimed", "no submissions", "not active", "over by now", "lately"])
-async def test_a_silence_that_means_nothing_is_not_told(told: Desk, case: str) -> None:
+async def test_expected_silence_sends_no_notification(told: Desk, case: str) -> None:
     study = "65f0000000000000000000ff" if case == "not claimed" else STUDY
     await told.study("COMPLETED" if case == "not active" else "ACTIVE", study)
     if case != "no submissions":
@@ -249,7 +249,7 @@ async def test_a_silence_that_means_nothing_is_not_told(told: Desk, case: str) -
     assert bool(told.asked) == (case == "over by now")
 
 
-async def test_silence_is_told_also_where_prolific_can_not_be_asked_and_no_webhook_ever_came(
+async def test_silence_is_notified_without_prolific_and_without_any_webhook(
     told: Desk,
 ) -> None:
     told.study_status = None
@@ -263,7 +263,7 @@ async def test_silence_is_told_also_where_prolific_can_not_be_asked_and_no_webho
     assert "2 days ago" in told.receiver.messages[0]["text"]
 
 
-async def test_holds_near_their_deadline_are_told_together_and_once(told: Desk) -> None:
+async def test_holds_near_their_deadline_are_notified_together_and_once(told: Desk) -> None:
     near = [await told.hold(completed=18 * DAY, guard=Guard.LIMIT_REJECT) for _ in range(2)]
     far = await told.hold(completed=16 * DAY, guard=Guard.LIMIT_REJECT)
     assert await told.look() == ["2 × A held submission is near its deadline"]
@@ -280,7 +280,7 @@ async def test_holds_near_their_deadline_are_told_together_and_once(told: Desk) 
     assert later in told.receiver.messages[1]["text"]
 
 
-async def test_nothing_that_a_person_wrote_is_told(told: Desk) -> None:
+async def test_notifications_contain_no_text_of_people(told: Desk) -> None:
     """Of every kind one: no participant, no reason, no evidence, no answer of Prolific's, no text of a rule."""
     await told.breaker()
     async with told.database.begin() as connection:
@@ -305,7 +305,7 @@ async def test_nothing_that_a_person_wrote_is_told(told: Desk) -> None:
         assert words not in said
 
 
-async def test_a_look_that_fails_keeps_no_other_from_telling(told: Desk) -> None:
+async def test_failed_check_does_not_stop_other_notifications(told: Desk) -> None:
     await told.sql("ALTER TABLE submissions RENAME COLUMN status TO state")  # no hold can be looked for
     await told.swept("disabled")
     await told.breaker()

@@ -46,7 +46,7 @@ async def _met(log: Path) -> bool:
     return any(line["event"] == "database.read_only" for line in _lines(log))
 
 
-def test_a_kind_is_known_whoever_wrapped_the_error() -> None:
+def test_error_kind_is_found_below_wrapping_errors() -> None:
     def wrapped(cause: Exception) -> Exception:
         error = RuntimeError("a library's own")
         error.__cause__ = cause

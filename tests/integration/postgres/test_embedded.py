@@ -180,7 +180,7 @@ def test_the_terminals_interrupt_leaves_the_server_until_the_service_has_finishe
     assert running_url(data_dir) is None
 
 
-def test_a_second_service_on_the_folder_is_told_who_has_it_and_what_to_do(data_dir: Path) -> None:
+def test_second_service_on_a_data_dir_names_the_owner_and_advice(data_dir: Path) -> None:
     with a_service(data_dir) as service:
         url_of(service)
         with pytest.raises(DataDirInUse) as refused, embedded_postgres(data_dir):

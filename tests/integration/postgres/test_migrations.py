@@ -134,7 +134,7 @@ def test_migrate_leaves_a_later_schema_as_it_is(empty_database_url: str) -> None
         assert ended.stderr.startswith(f"The schema is {LATER}, this version needs {head()}. A later version")
 
 
-def test_told_to_stop_while_another_migrates_it_does(empty_database_url: str) -> None:
+def test_service_stops_while_another_migrates(empty_database_url: str) -> None:
     """As process 1 of a container it would ignore the signal, were it not asked for."""
     with psycopg.connect(empty_database_url, autocommit=True) as connection:
         connection.execute("SELECT pg_advisory_lock(%s)", [LOCK])
@@ -153,7 +153,7 @@ def test_told_to_stop_while_another_migrates_it_does(empty_database_url: str) ->
     assert b"Traceback" not in said
 
 
-def test_migrate_names_the_session_it_waited_for_in_vain(empty_database_url: str) -> None:
+def test_migrate_names_the_session_that_holds_the_lock(empty_database_url: str) -> None:
     with psycopg.connect(empty_database_url, autocommit=True) as connection:
         connection.execute("SELECT pg_advisory_lock(%s)", [LOCK])
         with pytest.raises(DatabaseError, match=f"process {connection.info.backend_pid} of autoreview"):

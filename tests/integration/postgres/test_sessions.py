@@ -26,7 +26,7 @@ DEFAULTS = [
 
 
 @pytest.mark.parametrize("defaults", DEFAULTS, ids=str)
-async def test_reviews_work_whatever_the_defaults_of_the_database(
+async def test_reviews_work_with_any_database_defaults(
     start: Start, database_url: str, defaults: dict[str, str]
 ) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection:

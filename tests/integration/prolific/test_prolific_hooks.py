@@ -140,7 +140,7 @@ async def test_a_missing_confirmation_is_none_not_an_accident() -> None:
         assert (await prolific.hooks.subscribe("w", STATUS_CHANGE, TARGET))[1] is None
 
 
-async def test_a_changed_subscription_that_prolific_leaves_disabled_is_told_as_such() -> None:
+async def test_subscription_left_disabled_after_a_change_is_reported() -> None:
     async with running(answering(MADE)) as url, Prolific(url, lambda: TOKEN) as prolific:
         assert not (await prolific.hooks.update_subscription("h", is_enabled=True)).is_enabled
 

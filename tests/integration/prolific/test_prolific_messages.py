@@ -83,7 +83,7 @@ def test_the_sender_comes_from_either_field(row: dict[str, Any], sender: str | N
         ({"data": "s"}, None),
     ],
 )
-def test_the_study_is_known_where_it_is_told(row: dict[str, Any], study: str | None) -> None:
+def test_study_of_an_event_is_stored_if_given(row: dict[str, Any], study: str | None) -> None:
     assert read_message({"id": "m", **row}).study_id == study
 
 

@@ -66,7 +66,7 @@ async def test_too_many_requests_are_waited_out_as_prolific_says(start: Start) -
         assert [attempt["status_code"] for attempt in decision["attempts"]] == [429, 200]
 
 
-async def test_what_somebody_else_decided_meanwhile_supersedes_ours(start: Start) -> None:
+async def test_decision_of_another_person_supersedes_ours(start: Start) -> None:
     async with start() as world:
         submission = world.completed()
         world.prolific.add(Fault("transition", then_status=Status.REJECTED))
@@ -75,7 +75,7 @@ async def test_what_somebody_else_decided_meanwhile_supersedes_ours(start: Start
         assert submission.status is Status.REJECTED
 
 
-async def test_what_somebody_else_did_just_so_counts_as_already_done(start: Start) -> None:
+async def test_same_transition_of_another_person_counts_as_already(start: Start) -> None:
     async with start() as world:
         submission = world.completed()
         world.prolific.add(Fault("transition", then_status=Status.APPROVED))
@@ -155,7 +155,7 @@ async def ready(world: World) -> bool:
     return (await world.http.get("/readyz")).status_code == 200
 
 
-async def test_what_was_taken_with_an_answer_nobody_can_read_is_not_decided_otherwise(start: Start) -> None:
+async def test_transition_with_an_unreadable_answer_is_not_changed(start: Start) -> None:
     """It may have arrived: another transition waits until Prolific shows what became of it."""
     from tests.world import rules_text
 

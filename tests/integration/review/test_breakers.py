@@ -62,7 +62,7 @@ async def test_other_outcomes_go_on(start: Start) -> None:
         assert [await outcome(world, wanted) for wanted in (A, Q, H, A)] == [A, Q, H, A]
 
 
-async def test_the_api_tells_what_opened_it_and_since_when(start: Start) -> None:
+async def test_api_shows_what_opened_a_breaker_and_when(start: Start) -> None:
     async with start(each()) as world:
         fourth = await opened(world)
         [breaker] = (await world.api("status"))["breakers"]
@@ -146,7 +146,7 @@ async def test_only_a_resume_of_the_service_closes_the_services(start: Start) ->
         ]
 
 
-async def test_nobody_closes_it_without_a_name_and_a_reason(start: Start) -> None:
+async def test_closing_a_breaker_needs_name_and_reason(start: Start) -> None:
     async with start(each()) as world:
         await opened(world)
         for by, reason in (("", "Fine."), ("  ", "Fine."), ("Ada", " ")):
@@ -338,7 +338,7 @@ async def test_what_arrived_late_during_a_pause_is_on_record_as_done_once_resume
 
 
 @pytest.mark.parametrize("scope", [None, STROOP])
-async def test_what_is_being_held_while_somebody_resumes_is_reviewed_again(
+async def test_hold_recorded_during_a_resume_is_reviewed_again(
     start: Start, database_url: str, scope: str | None
 ) -> None:
     """A decision that saw the pause and is not yet written: the resume waits for it, so nothing is left behind."""

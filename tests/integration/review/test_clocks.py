@@ -30,7 +30,7 @@ async def off_by(start: Start, url: str, seconds: int, whose: str) -> tuple[Star
 
 @pytest.mark.parametrize("whose", ["service", "database"])
 @pytest.mark.parametrize("seconds", OFFSETS)
-async def test_a_reply_just_after_the_request_counts_whatever_the_clocks_say(
+async def test_reply_just_after_the_request_counts_for_any_clock_offset(
     start: Start, database_url: str, seconds: int, whose: str
 ) -> None:
     start, clock = await off_by(start, database_url, seconds, whose)

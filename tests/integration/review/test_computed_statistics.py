@@ -113,9 +113,7 @@ def by_numpy(times: "np.ndarray[Any, np.dtype[np.float64]]", taken: int) -> dict
 
 
 @pytest.mark.parametrize("number", [29, 30])
-async def test_nobody_is_an_outlier_of_fewer_than_thirty(
-    database_url: str, rule_file: RuleFile, number: int
-) -> None:
+async def test_outliers_need_thirty_times(database_url: str, rule_file: RuleFile, number: int) -> None:
     database = Database(database_url)
     async with database.begin() as connection:
         await save_study(connection, study("study"))

@@ -62,12 +62,12 @@ async def test_with_evidence_still_to_come_it_waits(start: Start) -> None:
         assert (await world.settled(submission.id, decisions=2))["outcome"] == "approve"
 
 
-async def test_nothing_is_waited_for_that_nobody_asks_about(start: Start) -> None:
+async def test_evidence_that_no_rule_uses_is_not_awaited(start: Start) -> None:
     async with start(rules_text(ASK).replace("from: push", "from: push\n    wait: 30m")) as world:
         assert (await world.reviewed(world.completed()))["status"] == "applied"
 
 
-async def test_when_the_wait_is_over_the_timer_rings_and_doubt_holds(start: Start, database_url: str) -> None:
+async def test_evidence_timeout_fires_and_missing_evidence_holds(start: Start, database_url: str) -> None:
     clock = Ahead()
     rules = rules_text(REJECT_TWO).replace("from: push", "from: push\n    wait: 30m")
     async with start(rules, clock=clock) as world:
@@ -94,7 +94,7 @@ async def test_while_a_request_to_return_is_pending_the_same_proposal_adds_nothi
         assert (await world.api("holds"))["results"] == []
 
 
-async def test_a_request_that_somebody_else_made_counts_too(start: Start) -> None:
+async def test_return_request_of_another_person_counts(start: Start) -> None:
     async with start(rules_text(ASK)) as world:
         submission = world.completed(code=None)
         submission.return_requested = datetime.now(UTC)
@@ -120,7 +120,7 @@ async def test_a_rejection_may_follow_only_when_the_time_to_answer_is_over(start
             assert (decision["proposed"], decision["guard"]) == ("reject", expected)
 
 
-async def test_a_submission_somebody_decided_and_reopened_is_never_decided_again(start: Start) -> None:
+async def test_reopened_submission_of_another_decider_is_never_decided(start: Start) -> None:
     async with start() as world:
         submission = world.completed()
         world.sandbox.change(submission, Status.REJECTED, By.SOMEBODY, notify=False)
@@ -131,7 +131,7 @@ async def test_a_submission_somebody_decided_and_reopened_is_never_decided_again
         assert world.calls(submission.id) == []
 
 
-async def test_a_submission_we_decided_and_somebody_reopened_is_held(start: Start) -> None:
+async def test_reopened_submission_is_held(start: Start) -> None:
     async with start() as world:
         submission = world.completed()
         await world.reviewed(submission)
@@ -197,7 +197,7 @@ async def test_a_submission_no_file_claims_gets_no_decision_only_a_count(start: 
         assert (await world.api("status"))["inbox"]["unclaimed"] == 1
 
 
-async def test_a_webhook_faster_than_what_it_tells_of_is_not_lost(start: Start) -> None:
+async def test_webhook_that_precedes_its_status_is_retried(start: Start) -> None:
     async with start() as world:
         submission = world.sandbox.reserve("60aca280709ee40ec37d4885", notify=False)
         await world.tell(submission.id)

@@ -60,7 +60,7 @@ def has_expired(decision: dict[str, Any], proposed: str = "hold") -> bool:
     }
 
 
-async def test_what_nobody_looked_at_is_approved(start: Start) -> None:
+async def test_hold_that_was_not_reviewed_is_approved(start: Start) -> None:
     clock = Ahead()
     async with start(held_for_three_days(), clock=clock) as world:
         submission = world.completed()
@@ -419,7 +419,7 @@ async def test_new_rules_that_say_so_count_from_the_first_hold(start: Start, tmp
         await until(cancelled, "the timer to be cancelled with the line")
 
 
-async def test_one_that_could_not_be_sent_at_once_is_sent_all_the_same(start: Start) -> None:
+async def test_expired_hold_is_sent_after_a_failed_first_try(start: Start) -> None:
     """Refused at first, it doesn't begin to be held for another three days."""
     clock = Ahead()
     async with start(held_for_three_days(), clock=clock) as world:

@@ -57,7 +57,7 @@ from tests.world import MESSAGE, rules_text, write_rules
 R, A, Q, H = Outcome.REJECT, Outcome.APPROVE, Outcome.REQUEST_RETURN, Outcome.HOLD
 
 
-async def test_rules_that_reject_everybody_reject_three_and_hold_the_rest(start: Start) -> None:
+async def test_rules_that_reject_all_reject_three_and_hold_the_rest(start: Start) -> None:
     async with start(rules_text(REJECT_ALL, otherwise="hold")) as world:
         submissions = [world.completed() for _ in range(8)]
         for submission in submissions:

@@ -59,7 +59,7 @@ async def test_what_would_pay_more_than_the_limit_is_held(start: Start) -> None:
         assert [await outcome(world, wanted) for wanted in (R, Q)] == [R, Q], "these pay nothing"
 
 
-async def test_large_amounts_are_told_to_the_last_digit(start: Start) -> None:
+async def test_large_amounts_are_printed_exactly(start: Start) -> None:
     async with start(each(at_most(2_000_000))) as world:
         world.sandbox.studies[STROOP].body["reward"] = 1_234_567
         assert await outcome(world, A) is A

@@ -96,7 +96,7 @@ async def test_a_hold_asks_prolific_for_nothing(start: Start) -> None:
         assert submission.status == "AWAITING REVIEW"
 
 
-async def test_a_decision_tells_everything_the_contract_names(start: Start) -> None:
+async def test_decision_has_every_field_of_the_contract(start: Start) -> None:
     async with start() as world:
         submission = world.completed()
         listed = await world.reviewed(submission)

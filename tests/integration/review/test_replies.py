@@ -79,7 +79,7 @@ def is_held_for_a_reply(decision: dict[str, Any], proposed: str = "reject") -> b
     return found == wanted
 
 
-async def test_a_request_nobody_answered_may_be_followed_by_a_rejection(start: Start) -> None:
+async def test_unanswered_return_request_allows_a_rejection(start: Start) -> None:
     async with asked(start) as one:
         decision = await one.after(days=7, minutes=1)
         assert (decision["outcome"], decision["status"]) == ("reject", "applied")
@@ -141,14 +141,14 @@ async def test_what_we_wrote_is_no_reply_nor_what_others_wrote_to_us(start: Star
         assert (await one.after(days=7, minutes=1))["outcome"] == "reject"
 
 
-async def test_where_no_time_is_given_the_id_tells_it(start: Start) -> None:
+async def test_event_without_a_time_uses_the_time_in_its_id(start: Start) -> None:
     async with asked(start) as one:
         one.world.sandbox.messages.style = MessageStyle.TIMELESS
         one.writes()
         assert is_held_for_a_reply(await one.after(days=7, minutes=1))
 
 
-async def test_within_the_second_of_the_request_an_id_cannot_tell_who_was_first(start: Start) -> None:
+async def test_id_of_the_same_second_gives_no_order(start: Start) -> None:
     """An id has whole seconds: what was written a moment after the request looks older than it."""
     async with asked(start) as one:
         one.world.sandbox.messages.style = MessageStyle.TIMELESS
@@ -246,7 +246,7 @@ async def test_before_the_time_to_answer_is_over_no_messages_are_asked_for(start
         assert "messages" not in one.world.prolific.seen
 
 
-async def test_somebody_elses_request_counts_as_ours(start: Start) -> None:
+async def test_request_of_another_person_counts_as_ours(start: Start) -> None:
     clock = Ahead()
     async with start(rules(), clock=clock) as world:
         submission = world.completed(code="N0THANKS")
@@ -263,7 +263,7 @@ async def test_a_mere_timer_does_not_approve_over_a_reply(start: Start) -> None:
         assert is_held_for_a_reply(await one.after(days=7, minutes=1), "approve")
 
 
-async def test_a_timer_approves_where_nobody_wrote(start: Start) -> None:
+async def test_timer_approves_without_a_reply(start: Start) -> None:
     async with asked(start, rules("approve:", otherwise="hold")) as one:
         decision = await one.after(days=7, minutes=1)
         assert (decision["outcome"], decision["status"]) == ("approve", "applied")
@@ -293,7 +293,7 @@ async def test_new_evidence_may_approve_over_a_reply(start: Start) -> None:
 
 
 @pytest.mark.parametrize("mode", ["observe", "approve-only"])
-async def test_nobody_is_asked_for_messages_where_nothing_would_be_sent(start: Start, mode: str) -> None:
+async def test_messages_are_not_fetched_if_nothing_would_be_sent(start: Start, mode: str) -> None:
     clock = Ahead()
     async with start(rules(), clock=clock, mode=mode) as world:
         submission = world.completed(code="N0THANKS")

@@ -27,7 +27,7 @@ def lists_read(world: World) -> int:
     return world.prolific.seen.count("submissions")
 
 
-async def test_submissions_that_no_webhook_told_of_count_too(start: Start) -> None:
+async def test_submissions_without_a_webhook_count(start: Start) -> None:
     async with start(rules_text(HOLD_FAST)) as world:
         for seconds in range(600, 640, 2):
             world.completed(seconds=seconds)
@@ -88,7 +88,7 @@ async def test_rules_that_ask_for_none_carry_none_and_read_no_list(start: Start)
         assert lists_read(world) == 0
 
 
-async def test_while_the_list_was_never_read_doubt_holds_and_it_is_tried_again(start: Start) -> None:
+async def test_unread_list_holds_and_is_retried(start: Start) -> None:
     async with start(rules_text(HOLD_FAST)) as world:
         world.prolific.add(Fault("submissions", 500))
         decision = await world.reviewed(world.completed())

@@ -37,7 +37,7 @@ async def test_evidence_for_unknown_submissions_is_kept_and_counted_without_a_de
         assert len(await query(database_url, "SELECT * FROM evidence")) == len(PREVIEWS)
 
 
-async def test_evidence_counts_once_a_webhook_tells_of_its_submission(start: Start) -> None:
+async def test_evidence_counts_after_a_webhook_of_its_submission(start: Start) -> None:
     async with start(rules_text(FAILED)) as world:
         submission = world.completed()
         world.prolific.add(Fault("submission", status=404))
@@ -53,9 +53,7 @@ async def has_asked(seen: list[str]) -> bool:
     return "submission" in seen
 
 
-async def test_a_submission_that_a_webhook_told_of_and_prolific_does_not_show_is_failed(
-    start: Start, database_url: str
-) -> None:
+async def test_hidden_submission_of_a_webhook_is_failed(start: Start, database_url: str) -> None:
     """And what was sent for it is not looked at again at each sweep."""
     async with start(rules_text(FAILED)) as world:
         await world.tell("told-of")

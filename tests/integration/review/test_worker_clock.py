@@ -33,7 +33,7 @@ async def put_clock(url: str, by: str) -> None:
 
 
 @pytest.mark.parametrize("by", ["15 minutes", "-15 minutes"])
-async def test_a_refusal_is_tried_seven_times_over_ten_minutes_whatever_our_own_clock_says(
+async def test_refusal_is_retried_seven_times_in_ten_minutes_for_any_local_clock(
     start: Start, database_url: str, by: str
 ) -> None:
     await put_clock(database_url, by)

@@ -128,7 +128,7 @@ async def test_observed_decisions_are_taken_again_when_the_mode_is_raised(
         assert (decision["trigger"], decision["status"]) == ("rules", "applied")
 
 
-async def test_a_file_that_claims_a_study_reviews_what_nobody_claimed(start: Start, tmp_path: Path) -> None:
+async def test_new_rule_file_reviews_unclaimed_submissions_of_its_study(start: Start, tmp_path: Path) -> None:
     async with start(HOLD) as world:
         one = world.completed(study=TWO_PARTS, code="B0THPART")
         await world.tell(one.id)

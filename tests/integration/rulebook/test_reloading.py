@@ -96,7 +96,7 @@ async def test_a_broken_change_keeps_the_last_good_rules(start: Start, tmp_path:
         assert (decision["status"], decision["rules_hash"]) == ("applied", hash_of(APPROVE))
 
 
-async def test_a_broken_change_is_told_in_the_log_readyz_metrics_and_api(
+async def test_broken_rules_are_reported_in_log_readyz_metrics_and_api(
     start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place = f"{tmp_path}/rules/rules.yaml:12:11: "
@@ -135,7 +135,7 @@ async def test_going_back_to_the_rules_in_force_ends_the_alarm_too(
     assert capsys.readouterr().out.count("rules.mended") == 1
 
 
-async def test_a_file_that_is_not_read_and_a_source_without_credential_are_told(
+async def test_ignored_file_and_source_without_credential_are_reported(
     start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with start(APPROVE, evidence_token=None) as world:
@@ -162,7 +162,7 @@ async def test_a_folder_that_is_gone_keeps_the_last_good_rules(start: Start, tmp
         assert (await world.reviewed(world.completed()))["outcome"] == "approve"
 
 
-def test_a_fingerprint_tells_content_apart_whatever_the_times_say(tmp_path: Path) -> None:
+def test_fingerprint_depends_on_content_not_on_file_times(tmp_path: Path) -> None:
     folder = write_rules(tmp_path, HOLD)
     before = fingerprint(folder)
     (folder / "rules.yaml").touch()

@@ -29,7 +29,7 @@ def awaiting(state: SandboxState, study_id: str = STROOP, code: str | None = "C0
     return submission
 
 
-async def test_list_and_detail_tell_the_same_in_their_own_field_names(
+async def test_list_and_detail_agree_in_their_own_field_names(
     prolific: Prolific, http: httpx.AsyncClient, state: SandboxState
 ) -> None:
     submission = awaiting(state, code=None)
@@ -393,7 +393,7 @@ async def test_counts_and_study_list_agree(prolific: Prolific, http: httpx.Async
 # Control routes
 
 
-async def test_the_ledger_tells_every_mutating_call_and_how_often_each_submission_was_changed(
+async def test_ledger_lists_mutating_calls_and_changes_per_submission(
     prolific: Prolific, http: httpx.AsyncClient, state: SandboxState
 ) -> None:
     first, second = awaiting(state), awaiting(state)

@@ -228,7 +228,7 @@ async def test_a_body_can_be_anything(http: httpx.AsyncClient, state: SandboxSta
     assert (response.status_code, response.content) == (200, b"")
 
 
-async def test_somebody_else_changes_the_submission_just_before_the_call(
+async def test_submission_changed_just_before_the_call(
     prolific: Prolific, state: SandboxState, submission: SimSubmission
 ) -> None:
     state.faults.add(Fault("transition", then_status=Status.REJECTED))

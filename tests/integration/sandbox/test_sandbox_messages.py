@@ -81,7 +81,7 @@ async def test_messages_are_found_from_a_time_on_and_none_older_than_30_days(
         {"user_id": ANNA, "excluded_sender_ids": ",".join("abcdefghijk")},
     ],
 )
-async def test_a_list_of_messages_needs_somebody_or_a_time_within_30_days(
+async def test_message_list_needs_a_user_or_a_time_within_30_days(
     query: dict[str, str], http: httpx.AsyncClient
 ) -> None:
     assert (await http.get(PATH, params=query)).status_code == 400

@@ -202,7 +202,7 @@ async def test_a_subscriptions_events_are_listed_by_status_resource_limit_and_of
     assert wrong.status_code == 400
 
 
-async def test_what_somebody_else_did_is_announced_too(
+async def test_change_of_another_person_sends_a_webhook(
     base_url: str, state: SandboxState, receiver: Receiver, until: Until
 ) -> None:
     submission = state.reserve(STROOP)

@@ -68,7 +68,7 @@ async def test_rows_of_any_version_of_the_service_are_counted(database_url: str)
     assert after["observed", "", "fast", "reject"] == 1
 
 
-async def test_status_is_that_of_the_newest_attempt_in_whatever_order_answers_arrive(
+async def test_status_is_that_of_the_newest_attempt_in_any_order_of_answers(
     database_url: str,
 ) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection:

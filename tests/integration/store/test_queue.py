@@ -11,7 +11,7 @@ from tests.world import until
 END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE %s AND pid <> pg_backend_pid()"
 
 
-async def test_what_a_cut_connection_kept_from_being_said_is_said_once_more(database_url: str) -> None:
+async def test_statement_of_a_cut_connection_is_sent_again(database_url: str) -> None:
     """Else a job whose end was not told would look as if its worker, which lives, still had it."""
     app = job_app(Connections(database_url))
     async with (

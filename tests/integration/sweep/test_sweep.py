@@ -282,7 +282,7 @@ def sweeper(world: World) -> Sweeper:
     return Sweeper(reviewer.prolific, reviewer.database, reviewer.decider.rules)
 
 
-async def test_a_clock_that_was_set_back_keeps_nobody_from_sweeping(start: Start, database_url: str) -> None:
+async def test_clock_set_back_does_not_stop_sweeps(start: Start, database_url: str) -> None:
     async with start(sweeps=True, sweep_every="1h") as world:
         await swept(world)
         submission = world.completed()

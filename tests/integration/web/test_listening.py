@@ -89,7 +89,7 @@ def test_an_ipv6_address_has_brackets_beside_its_port(host: str, expected: str) 
 
 
 @with_ipv6
-def test_a_taken_ipv6_address_is_told_in_brackets() -> None:
+def test_taken_ipv6_address_is_printed_in_brackets() -> None:
     with socket.create_server(("::1", 0), family=socket.AF_INET6) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ConfigurationError) as refused:
@@ -97,7 +97,7 @@ def test_a_taken_ipv6_address_is_told_in_brackets() -> None:
     assert str(refused.value).startswith(f"Can't listen on [::1]:{port} (")
 
 
-def test_a_host_that_is_none_is_told() -> None:
+def test_invalid_host_is_reported() -> None:
     with pytest.raises(ConfigurationError, match="AUTOREVIEW_HOST"):
         bind(Settings(host="no-such-host.invalid", port=0))
 

@@ -51,13 +51,13 @@ def test_kubernetes_own_variable_is_no_port(monkeypatch: pytest.MonkeyPatch, por
     assert probe.own_addresses() == ["http://127.0.0.1:8080/livez", "http://[::1]:8080/livez"]
 
 
-def test_anything_but_200_is_told() -> None:
+def test_status_other_than_200_is_reported() -> None:
     with a_service() as port:
         assert probe.main(f"http://127.0.0.1:{port}/livez") is None
         assert probe.main(f"http://127.0.0.1:{port}/readyz") == f"http://127.0.0.1:{port}/readyz: 503"
 
 
-def test_no_answer_is_told_and_fails() -> None:
+def test_missing_answer_is_reported_and_fails() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{closed.getsockname()[1]}/livez"
@@ -68,7 +68,7 @@ def test_no_answer_is_told_and_fails() -> None:
     assert "ConnectionRefusedError" in ended.stderr
 
 
-def test_an_answer_that_is_no_http_is_told() -> None:
+def test_answer_that_is_not_http_is_reported() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def hang_up() -> None:

@@ -107,7 +107,7 @@ def test_a_condition_fails_by_number_or_share(text: str, fails: bool) -> None:
 
 
 @pytest.mark.parametrize("text", ["reject 2%", "rejects > 2%", "reject > two", "reject > -1", ""])
-def test_a_condition_that_cannot_be_read_is_told_how_to_be_written(text: str) -> None:
+def test_unreadable_condition_finding_shows_the_right_form(text: str) -> None:
     with pytest.raises(ConfigurationError, match="contradictions"):
         FailIf.parse(text)
 

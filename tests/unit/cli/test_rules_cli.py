@@ -57,7 +57,7 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_check_tells_warnings_and_exits_0(write: Path) -> None:
+def test_check_prints_warnings_and_exits_0(write: Path) -> None:
     ended = autoreview("check", "rules")
     assert ended.stdout.startswith(f"rules/a.yaml:10:11: {WARNING}")
     assert ended.exit_code == 0
@@ -142,7 +142,7 @@ def test_where_junit_xml_cannot_be_written_it_is_said(write: Path, tmp_path: Pat
     assert "can't write" in str(ended.exception)
 
 
-def test_rules_with_errors_are_told_instead_of_tested(write: Path) -> None:
+def test_rules_with_errors_are_reported_instead_of_tested(write: Path) -> None:
     write.write_text(TEXT.replace("otherwise: approve", "otherwise: pay"), encoding="utf-8")
     ended = autoreview("test", "rules")
     assert ended.exit_code == 1

@@ -188,7 +188,7 @@ def test_the_network_policy_opens_the_services_port_and_the_databases_and_no_mor
     assert all(rule["from"] for one in policies for rule in one["spec"]["ingress"])
 
 
-def test_without_monitoring_nobody_comes_to_the_workers() -> None:
+def test_workers_have_no_ingress_without_monitoring() -> None:
     everyone, web = of_kind(render(ci("extras")), "NetworkPolicy")
     assert "ingress" not in everyone["spec"]
     assert everyone["spec"]["policyTypes"] == ["Ingress", "Egress"]

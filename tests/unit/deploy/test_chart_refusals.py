@@ -149,7 +149,7 @@ def test_inline_secrets_are_all_or_none(missing: str) -> None:
     assert f"secrets.values.{missing} is not set" in refusal(changed)
 
 
-def test_all_contradictions_are_told_at_once() -> None:
+def test_all_contradictions_are_reported_at_once() -> None:
     said = refusal({})
     for what in ("image.repository", "There are no secrets", "There are no rules"):
         assert what in said

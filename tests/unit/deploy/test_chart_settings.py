@@ -128,7 +128,7 @@ def test_the_chart_takes_an_api_without_tls_where_the_service_does(url: str) -> 
 
 
 @pytest.mark.parametrize("host", ["::", "0.0.0.0", "::1", "fd00::5"])
-def test_the_pods_listen_where_they_are_told(host: str) -> None:
+def test_pods_listen_on_the_configured_address(host: str) -> None:
     for component in ("web", "worker"):
         found = environment(main_container(render(ci("minimal", host=host)), component))
         assert found["AUTOREVIEW_HOST"] == host

@@ -80,7 +80,7 @@ def test_each_action_is_read_from_its_columns() -> None:
         "no end",
     ],
 )
-def test_whatever_a_spreadsheet_saves_is_read(change: Any) -> None:
+def test_sheet_is_read_as_spreadsheets_save_it(change: Any) -> None:
     text = "submission_id,action,note\na,approve,très bien\nb,,\nc,Approve,\n"
     read = read_sheet(change(text), "f.csv")
     assert [(one.submission_id, one.note) for one in read.rows] == [("a", "très bien"), ("c", None)]
@@ -98,7 +98,7 @@ def test_rows_without_an_action_get_the_one_that_is_given() -> None:
     assert len(read_sheet(b"submission_id\na\nb\n", "f.csv", Approve()).rows) == 2
 
 
-def test_every_mistake_is_told_at_once_with_its_place() -> None:
+def test_every_mistake_is_reported_with_its_position() -> None:
     sheet = (
         HEADER
         + row(submission_id="a", action="aprove")
@@ -167,7 +167,7 @@ def test_every_mistake_is_told_at_once_with_its_place() -> None:
         (b"PK\x03\x04\x14\x00\x06\x00", "1:1", "NUL"),
     ],
 )
-def test_what_can_not_be_read_is_told_with_its_line(data: bytes, place: str, named: str) -> None:
+def test_unreadable_yaml_is_reported_with_its_line(data: bytes, place: str, named: str) -> None:
     found = mistakes(data)
     assert any(line.startswith(f"f.csv:{place}: ") and named in line for line in found), found
 

@@ -121,7 +121,7 @@ TYPES = [
 
 
 @pytest.mark.parametrize("content_type", TYPES)
-async def test_json_is_read_whatever_its_type_says(content_type: str) -> None:
+async def test_json_is_read_with_any_content_type(content_type: str) -> None:
     answer = whole(BODY, "Content-Type: TYPE").replace(b"TYPE", content_type.encode("latin-1"))
     async with answering(answer) as prolific:
         assert (await prolific.submission("x")).status is Status.APPROVED
@@ -129,7 +129,7 @@ async def test_json_is_read_whatever_its_type_says(content_type: str) -> None:
 
 @pytest.mark.parametrize("content_type", TYPES)
 @pytest.mark.parametrize("body", [b"<html>", b"\xff\xfe\x00", b"\x80" * 100, b""])
-async def test_what_is_no_json_is_unreadable_whatever_its_type_says(content_type: str, body: bytes) -> None:
+async def test_non_json_is_unreadable_with_any_content_type(content_type: str, body: bytes) -> None:
     answer = whole(body, "Content-Type: TYPE").replace(b"TYPE", content_type.encode("latin-1"))
     await unreadable(answer)
 

@@ -91,7 +91,7 @@ async def test_missing_optionals_and_other_spellings_are_no_trouble() -> None:
     assert (submission.study_id, submission.started_at, submission.time_taken) == (None, None, None)
 
 
-async def test_a_status_nobody_knows_is_unknown() -> None:
+async def test_unknown_status_is_read_as_unknown() -> None:
     async with Stub({"/api/v1/submissions/x/": {"id": "x", "status": "PONDERED"}}).client() as prolific:
         assert (await prolific.submission("x")).status is Status.UNKNOWN
 
@@ -208,7 +208,7 @@ async def test_a_bulk_approval_is_only_a_promise_in_words() -> None:
         (httpx.RemoteProtocolError("gone"), True),
     ],
 )
-async def test_what_surely_never_left_is_told_from_what_may_have(error: Exception, sent: bool) -> None:
+async def test_unsent_requests_are_distinguished_from_unclear_ones(error: Exception, sent: bool) -> None:
     async with failing(error) as prolific:
         with pytest.raises(Unreachable) as unreachable:
             await prolific.transition("x", {"action": "APPROVE"})
@@ -295,7 +295,7 @@ class Door:
     ],
     ids=["good", "refused", "500", "429", "302", "unreachable"],
 )
-async def test_whom_a_refusal_is_about_is_known_only_if_somebody_said_it(
+async def test_subject_of_a_refusal_is_known_only_if_stated(
     me: httpx.Response | httpx.RequestError, branch: type[Refused], status_code: int
 ) -> None:
     transport = httpx.MockTransport(Door(me, status_code))

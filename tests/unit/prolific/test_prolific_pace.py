@@ -178,7 +178,7 @@ async def test_a_short_rest_is_waited_out_and_not_handed_back(pace: Pace, watch:
     assert loop.time() - before >= 0.04
 
 
-async def test_who_waits_for_a_turn_when_a_rest_begins_gets_no_call_out_of_it(pace: Pace) -> None:
+async def test_waiting_call_is_not_sent_when_a_rest_begins(pace: Pace) -> None:
     async with under_way(pace, 4) as number:
         assert number == 4
         waiting = asyncio.create_task(began(pace))

@@ -53,7 +53,7 @@ def facts(rule_file: RuleFile, said: dict[str, Any] | None = None, **changes: An
     return facts_of(submission(**changes), STUDY, evidence, rule_file, completed_by=NOW, now=NOW)
 
 
-def test_time_taken_is_reckoned_from_the_two_times_and_pace_against_the_estimate(rule_file: RuleFile) -> None:
+def test_time_taken_and_pace_are_computed(rule_file: RuleFile) -> None:
     found = facts(rule_file)["submission"]
     assert found["time_taken"] == 900
     assert found["pace"] == 1.5

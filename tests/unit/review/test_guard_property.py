@@ -101,7 +101,7 @@ def cases(draw: st.DrawFn) -> Case:
 
 @settings(max_examples=500, deadline=None, database=None, derandomize=True)
 @given(cases())
-def test_whatever_the_case_what_was_proposed_stands_or_is_held_or_a_hold_expires(one: Case) -> None:
+def test_guards_keep_or_hold_every_proposal_or_expire_a_hold(one: Case) -> None:
     found = guard(one)
     outcome = found.action.outcome
     if found.guard is None:

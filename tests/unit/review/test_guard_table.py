@@ -183,7 +183,7 @@ def test_already_asked_while_a_request_to_return_is_pending(
     assert (guards.already_asked(case(wanted, about)) is None) is may_follow
 
 
-def test_already_asked_counts_a_request_that_somebody_else_made() -> None:
+def test_already_asked_counts_requests_of_others() -> None:
     shown = submission(return_requested_at=ago(days=1))
     assert guards.already_asked(case(ASK, known(shown)))
     assert guards.already_asked(case(REJECT, known(shown)))
@@ -211,7 +211,7 @@ def test_mode_objects_in_approve_only_to_all_but_approvals(wanted: Outcome, mode
 
 @pytest.mark.parametrize("of_study", [True, False])
 @pytest.mark.parametrize("wanted", Outcome)
-def test_paused_objects_to_whatever_would_be_sent(wanted: Outcome, of_study: bool) -> None:
+def test_paused_guard_blocks_every_request(wanted: Outcome, of_study: bool) -> None:
     about = known(**paused(of_study))
     assert (guards.paused(case(wanted, about)) is not None) is (wanted is not HOLD)
     assert guards.paused(case(wanted, about, mode=Mode.OBSERVE)) is None
@@ -253,7 +253,7 @@ def test_a_decision_that_counts_already_is_not_counted_twice_but_an_open_breaker
 # A hold that is over
 
 
-def test_a_hold_ends_in_an_approval_when_nobody_resolved_it_in_time() -> None:
+def test_hold_at_most_approves_an_unresolved_hold() -> None:
     before = guard(case(HOLD, known(held_since=ago(hours=71)), hold_at_most=HELD_FOR))
     assert (before.action.outcome, before.look_at) == (HOLD, ago(hours=71) + HELD_FOR)
     after = guard(case(HOLD, known(**EXPIRED), hold_at_most=HELD_FOR))

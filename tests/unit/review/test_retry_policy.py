@@ -57,7 +57,7 @@ def test_prolifics_own_word_on_when_to_come_again_counts(error: Refused) -> None
     assert timedelta(minutes=30) <= wait <= timedelta(minutes=30, seconds=1)
 
 
-def test_a_passing_trouble_of_which_nobody_tells_the_end_waits_as_ever() -> None:
+def test_retry_delay_without_retry_after_keeps_its_schedule() -> None:
     wait = retry_delay(RateLimited(429), trouble(outages=8))
     assert wait is not None
     assert wait >= timedelta(seconds=100)

@@ -210,7 +210,7 @@ def test_a_wrong_key_or_value_is_answered_with_the_right_one(found: CheckText, t
     assert told in finding.message
 
 
-def test_a_rejections_keys_beside_it_are_told_to_stand_below_it(found: CheckText) -> None:
+def test_misplaced_keys_of_a_rejection_name_the_right_place(found: CheckText) -> None:
     findings = found(action(f"reject:\n    category: OTHER\n    message: {LONG}"))
     assert [finding.message.partition(": ")[2] for finding in findings[1:]] == [
         "it belongs below `reject:`, indented further"

@@ -222,7 +222,7 @@ def test_a_time_without_an_offset_or_sense_is_missing(loaded: LoadText, facts: F
     assert verdict.guard is Guard.UNDECIDABLE
 
 
-def test_an_error_in_a_condition_holds_and_is_told(loaded: LoadText, facts: Facts) -> None:
+def test_condition_error_holds_and_is_reported(loaded: LoadText, facts: Facts) -> None:
     text = (
         "rules:\n  - name: r\n    when: 10 / evidence.survey.failed > 3\n    approve:\notherwise: approve\n"
     )

@@ -103,7 +103,7 @@ CONDITIONS = [
 
 
 @pytest.mark.parametrize(("when", "column", "code", "text"), CONDITIONS)
-def test_a_wrong_condition_is_told_at_its_place(
+def test_wrong_condition_has_its_position(
     found: CheckText,
     when: str,
     column: int,
@@ -335,7 +335,7 @@ STRUCTURE = [
 
 
 @pytest.mark.parametrize(("text", "line", "column", "code", "said"), STRUCTURE)
-def test_a_wrong_file_is_told_at_the_offending_place(
+def test_wrong_rule_file_has_the_position_of_the_mistake(
     found: CheckText,
     text: str,
     line: int,
@@ -361,7 +361,7 @@ def test_a_file_over_a_mebibyte_is_refused(found: CheckText) -> None:
     assert str(finding).endswith("a.yaml:1:1: RUL001 error is larger than 1 MiB")
 
 
-def test_all_errors_are_told_at_once_in_the_order_of_lines(found: CheckText) -> None:
+def test_all_errors_are_reported_in_line_order(found: CheckText) -> None:
     text = top(
         "mode: off\nrules:\n  - name: a\n    when: submission.pac > 1.0 || stdy.id == ''\n    aprove:\n"
     )
@@ -376,7 +376,7 @@ def test_all_errors_are_told_at_once_in_the_order_of_lines(found: CheckText) -> 
     assert findings == found(text)
 
 
-def test_an_error_in_a_declaration_is_not_told_again_where_it_is_used(found: CheckText) -> None:
+def test_declaration_error_is_reported_once(found: CheckText) -> None:
     text = top(
         "evidence: {s: {from: push, fields: {a: itn}}}\nrules:\n  - {name: n, when: evidence.s.a > 3, approve: }\n"
     )

@@ -31,7 +31,7 @@ def write(folder: Path, name: str, studies: str, text: str = "") -> Path:
     return path
 
 
-def test_a_file_tells_what_it_declares(loaded: LoadText, tmp_path: Path) -> None:
+def test_status_lists_what_a_rule_file_declares(loaded: LoadText, tmp_path: Path) -> None:
     file = loaded(
         "mode: approve-only\nlimits: {reject: {share: 12.5%, of_last: 10, per_day: 0}}\notherwise: approve\n"
     )
@@ -187,7 +187,7 @@ def test_a_study_that_no_file_claims_has_none(tmp_path: Path) -> None:
     assert load(tmp_path).file_for("61b0f1c9a5d3e24c7f8a1b02") is None
 
 
-def test_two_files_for_one_study_are_told_with_both_names(tmp_path: Path) -> None:
+def test_two_files_for_one_study_are_reported_with_both_names(tmp_path: Path) -> None:
     first, second = (
         write(tmp_path, "a.yaml", "[60aca280709ee40ec37d4885]"),
         write(tmp_path, "b.yaml", "[61b0f1c9a5d3e24c7f8a1b00, 60aca280709ee40ec37d4885]"),
@@ -199,7 +199,7 @@ def test_two_files_for_one_study_are_told_with_both_names(tmp_path: Path) -> Non
     )
 
 
-def test_two_files_for_all_are_told_with_both_names(tmp_path: Path) -> None:
+def test_two_files_for_all_studies_are_reported_with_both_names(tmp_path: Path) -> None:
     first, second = write(tmp_path, "a.yaml", "all"), write(tmp_path, "b.yaml", "all", "rulez: []\n")
     found = check(tmp_path)
     assert [finding.code for finding in found] == ["RUL010", "RUL005"]
@@ -207,7 +207,7 @@ def test_two_files_for_all_are_told_with_both_names(tmp_path: Path) -> None:
     assert str(second) in found[0].message
 
 
-def test_errors_of_all_files_are_told_at_once_in_order(tmp_path: Path) -> None:
+def test_errors_of_all_files_are_reported_in_order(tmp_path: Path) -> None:
     write(tmp_path, "b.yaml", "[]")
     write(tmp_path, "a.yaml", "[60aca280709ee40ec37d4885]", "mode: x\nrulez: []\n")
     write(tmp_path, "c.yaml", "[61b0f1c9a5d3e24c7f8a1b03]")
@@ -242,7 +242,7 @@ def test_a_file_that_looks_like_rules_is_warned_of_and_not_read(tmp_path: Path, 
     assert len(load(tmp_path).files) == 1
 
 
-def test_hidden_files_are_nobodys_rules(tmp_path: Path) -> None:
+def test_hidden_files_are_not_rules(tmp_path: Path) -> None:
     write(tmp_path, "a.yaml", "[60aca280709ee40ec37d4885]")
     (tmp_path / ".#a.yaml").symlink_to("nowhere")
     assert check(tmp_path) == []
@@ -316,7 +316,7 @@ def test_links_inside_the_folder_are_read_as_kubernetes_makes_them(tmp_path: Pat
     assert [file.path for file in load(tmp_path / "mounted").files] == ["a.yaml"]
 
 
-def test_a_file_that_somebody_names_may_be_a_link(tmp_path: Path) -> None:
+def test_named_rule_file_may_be_a_link(tmp_path: Path) -> None:
     write(tmp_path, "a.yaml", "[60aca280709ee40ec37d4885]")
     (tmp_path / "links").mkdir()
     (tmp_path / "links" / "b.yaml").symlink_to(tmp_path / "a.yaml")

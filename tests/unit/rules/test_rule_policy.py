@@ -176,7 +176,7 @@ def test_a_request_to_return_without_a_time_to_look_again_is_warned_of(found: Ch
     assert found(f"{text}    recheck_after: 7d\n") == []
 
 
-def test_a_condition_is_told_at_its_own_place(found: CheckText) -> None:
+def test_condition_finding_has_the_own_position(found: CheckText) -> None:
     when = f"\n      any:\n        - {S}.attention_failed >= 2\n        - {S}.attention_failed >= 3 ||\n          {S}.crashed"
     [finding] = found(reject(when))
     assert (finding.line, finding.column, finding.code) == (32, 11, "POL007")

@@ -122,7 +122,7 @@ UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow]
 
 @settings(UNHURRIED, max_examples=150)
 @given(rule_files, wild_facts)
-def test_whatever_the_facts_there_is_a_verdict(file: RuleFile, facts: dict[str, Any]) -> None:
+def test_every_set_of_facts_has_a_verdict(file: RuleFile, facts: dict[str, Any]) -> None:
     verdict = file.decide(facts)
     assert verdict.action.outcome in Outcome
     assert (verdict.guard is None) or verdict.action.outcome is Outcome.HOLD
@@ -166,7 +166,7 @@ def test_taking_facts_away_holds_or_is_no_worse_for_the_participant(
 
 @settings(UNHURRIED, max_examples=200)
 @given(rule_files, known_facts)
-def test_while_evidence_may_come_nothing_is_decided_in_doubt(file: RuleFile, flat: dict[str, Any]) -> None:
+def test_undecidable_rules_wait_for_evidence(file: RuleFile, flat: dict[str, Any]) -> None:
     del flat["evidence.survey.received"]
     verdict = file.decide(nested(flat))
     unknown = any(entry["result"] == "unknown" and "observe" not in entry for entry in verdict.trace)
@@ -178,7 +178,7 @@ def test_while_evidence_may_come_nothing_is_decided_in_doubt(file: RuleFile, fla
     st.text(st.characters(codec="utf-8"), max_size=60),
     st.sampled_from(["", HEAD, f"{HEAD}rules:\n  - name: r\n    approve:\n    when: "]),
 )
-def test_whatever_stands_in_a_file_ends_in_rules_or_findings(text: str, head: str) -> None:
+def test_any_file_loads_or_has_findings(text: str, head: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.yaml"
         path.write_text(head + text, encoding="utf-8")
@@ -234,7 +234,7 @@ TIMES = st.datetimes().map(lambda moment: f"{moment.isoformat()}Z") | st.just("n
 
 @settings(UNHURRIED, max_examples=150)
 @given(NUMBERS, NUMBERS, st.integers(-(10**18) + 1, 10**18 - 1), TIMES)
-def test_whatever_a_test_gives_it_can_be_run(pace: str, minutes: str, taken: int, at: str) -> None:
+def test_case_with_any_given_facts_runs(pace: str, minutes: str, taken: int, at: str) -> None:
     given_ = [f"submission: {{pace: {pace}}}", f"submission: {{time_taken: {taken}, completed_at: {at}}}"]
     cases = "".join(
         f"  - name: t\n    given: {{{each}, study: {{estimated_completion_time: {minutes}}}}}\n    expect: {{rule: null}}\n"

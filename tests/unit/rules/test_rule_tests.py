@@ -227,9 +227,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("text", "code", "said"), WRONG)
-def test_a_wrong_test_is_told_when_the_file_is_loaded(
-    found: CheckText, text: str, code: str, said: str
-) -> None:
+def test_wrong_case_is_a_finding_at_load(found: CheckText, text: str, code: str, said: str) -> None:
     [finding] = found(HEAD + text)
     assert finding.code == code
     assert said in finding.message
@@ -288,7 +286,7 @@ def test_an_observed_rule_is_reached_by_a_test_that_makes_it_match(loaded: LoadT
         ("would: {failed: pay}", "`pay` is none of approve, reject"),
     ],
 )
-def test_what_no_observed_rule_can_do_is_told_when_the_file_is_loaded(
+def test_observed_rule_with_an_impossible_action_is_a_finding(
     found: CheckText, expect: str, said: str
 ) -> None:
     [finding] = found(HEAD + observing(CLEAN, expect))
@@ -322,7 +320,7 @@ def test_junit_xml_has_each_test_and_the_trace_of_a_failure(loaded: LoadText) ->
     assert "failed: not matched: evidence.survey.failed was 0" in (failure.text or "")
 
 
-def test_junit_xml_is_well_formed_whatever_the_names(loaded: LoadText) -> None:
+def test_junit_xml_is_well_formed_with_any_names(loaded: LoadText) -> None:
     name = r'"a <b> & \"c\" \x07\e[31m \uFFFE ]]> 😀"'
     text = f"{RULES}tests: [{{name: {name}, expect: {{reason: {name}}}}}]\n"
     root = ET.fromstring(junit_xml(run(loaded(text))))  # noqa: S314

@@ -117,7 +117,7 @@ def test_a_pattern_over_a_limited_text_is_not_warned_of(found: CheckText, condit
     assert found(when(condition)) == []
 
 
-def test_a_warning_of_a_pattern_does_not_keep_the_policy_from_being_told(found: CheckText) -> None:
+def test_pattern_warning_does_not_hide_policy_findings(found: CheckText) -> None:
     text = when('evidence.survey.note.matches("^a")').replace(
         "hold: Look.", "request_return: {reasons: [Please return it.]}"
     )

@@ -69,7 +69,7 @@ def test_without_a_code_the_survey_decides() -> None:
     }
 
 
-def test_who_fails_checks_fails_two_or_more_and_nobody_else_does() -> None:
+def test_only_careless_participants_fail_two_checks() -> None:
     for person in population(400, seeded(1)):
         assert (person.evidence["attention_failed"] >= 2) is (person.kind is Kind.INATTENTIVE)
 
@@ -93,7 +93,7 @@ def test_the_same_seed_makes_the_same_crowd() -> None:
     assert population(0, seeded(5)) == []
 
 
-async def test_everybody_comes_works_completes_and_leaves_evidence_once() -> None:
+async def test_each_participant_completes_and_sends_evidence_once() -> None:
     state = shipped_state(time_scale=30_000, seed=2)
     people = population(60, seeded(2))
     pushed: dict[str, tuple[str, Evidence, Status]] = {}

@@ -88,7 +88,7 @@ def test_a_public_one_is_fine(host: str) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["ftp", "http", "https"])
-def test_no_password_is_repeated_whatever_else_is_wrong(scheme: str) -> None:
+def test_password_is_never_printed(scheme: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
         public_base(f"{scheme}://me:pa55word@review.example.org:{'x' if scheme == 'https' else 1}")
     assert "pa55word" not in str(refused.value)
