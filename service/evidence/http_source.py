@@ -94,6 +94,8 @@ async def _body(response: httpx.Response) -> bytes:
         unpacked += unpacker.decompress(part, LARGEST + 1 - len(unpacked)) if unpacker else part
         if len(unpacked) > LARGEST:
             raise TooLarge
+    if unpacker and not unpacker.eof:
+        raise ValueError("its packed answer ends too early")
     return bytes(unpacked)
 
 
