@@ -45,6 +45,7 @@ def public_routes(
 ) -> list[Route | Mount]:
     secrets = settings.require("WEBHOOK_SECRETS", "webhooks are checked with Prolific's signing secret")
     webhook = WebhookEndpoint(secrets, writer, metrics)
+    # One counter for all tokens, so that an address can't try each of them.
     wrong = WrongTokens(metrics)
     survey = Bearer("EVIDENCE_TOKEN", settings.secret("EVIDENCE_TOKEN"), wrong)
     access = Access(survey, settings.source_secret)

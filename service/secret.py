@@ -21,6 +21,7 @@ class Secret:
             return self.value or ""
         try:
             stat = self.file.stat()
+            # A file that is replaced by a rename may keep its time, but not its inode.
             if (stat.st_mtime_ns, stat.st_ino) != self._seen:
                 self.value = self.file.read_text(encoding="utf-8").strip() or self.value
                 self._seen = (stat.st_mtime_ns, stat.st_ino)

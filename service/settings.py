@@ -153,6 +153,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
+        # No .env file and no secrets folder: only the environment counts.
         return (init_settings, env_settings)
 
     @classmethod
@@ -196,6 +197,7 @@ def variables() -> set[str]:
 
 
 def refuse_unknown(environ: Mapping[str, str]) -> None:
+    # A misspelt setting would keep its default without any sign.
     known = variables()
     problems = []
     # Upper and lower case, because pydantic reads both.

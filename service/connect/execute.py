@@ -55,10 +55,12 @@ async def look(prolific: Prolific, workspace: Workspace) -> Found:
 async def carry_out(prolific: Prolific, plan: Plan, secret_file: Path) -> Subscription:
     """Carry out the plan. The secret is saved first: the service needs it as soon as the subscription works."""
     secret = await _secret(prolific.hooks, plan)
+    # Without its value the service could not verify webhooks.
     if not secret.value:
         raise NotConnected("Prolific does not show the workspace's secret: replace it with --new-secret.")
     keep_secret(secret_file, secret.value)
     subscription = await _subscription(prolific.hooks, plan)
+    # Only after the other subscription works, so that no event is lost in between.
     for one in plan.surplus:
         await prolific.hooks.delete_subscription(one.id)
     return subscription
@@ -117,6 +119,7 @@ async def _new_subscription(hooks: Hooks, plan: Plan) -> Subscription:
 
 async def _working(hooks: Hooks, workspace: str, made: Subscription, target: str) -> Subscription:
     """Return the subscription as Prolific has it now, enabled if the confirmation did not enable it."""
+    # The confirmation returns no state, so the list shows whether the subscription is enabled.
     listed = await hooks.subscriptions(workspace)
     found = next((one for one in listed if one.id == made.id and is_ours(one, target)), made)
     if not found.is_enabled:

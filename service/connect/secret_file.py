@@ -48,6 +48,7 @@ def _held(path: Path) -> list[str]:
 
 
 def _replace(path: Path, value: str) -> None:
+    # The new file is renamed over the old one, so that a reader never sees half a secret.
     unfinished = path.with_name(f".{path.name}.{token_hex(4)}")
     try:
         handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

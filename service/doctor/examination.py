@@ -33,6 +33,7 @@ async def examination(workspace_id: str | None = None) -> list[Check]:
 
     ``workspace_id`` is the workspace to check; None: the only one, or the one that sends webhooks here.
     """
+    # With an unknown variable the other settings can still be checked.
     settings, wrong = _settings()
     if settings is None:
         skipped = "not checked, because of configuration"

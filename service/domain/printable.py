@@ -39,6 +39,7 @@ def csv_cell(value: Any) -> Any:
         return value
     text = printable(value.replace("\r\n", "\n"), keep="\n\t")
     guarded = INNER_FORMULA.sub(r"\1'\2", text)
+    # An apostrophe makes a spreadsheet show the cell as text.
     return f"'{guarded}" if FORMULA.match(value) else guarded
 
 

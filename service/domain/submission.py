@@ -31,6 +31,7 @@ class Status(StrEnum):
     @lru_cache(maxsize=256)
     def parse(cls, text: str) -> "Status":
         """Return the status in any of Prolific's spellings (``AWAITING_REVIEW``, ``awaiting review``), else UNKNOWN."""
+        # Prolific writes a status with spaces, hyphens or underscores, in upper and lower case.
         name = re.sub(r"[\s_-]+", "_", text.strip()).upper()
         return cls.__members__.get(name, cls.UNKNOWN)
 

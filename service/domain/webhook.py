@@ -22,6 +22,7 @@ class Event:
     @property
     def calls_for_review(self) -> bool:
         """Return True if the submission may await review, or has a status that Prolific does not document."""
+        # The fetched submission decides, so an unneeded review costs only a call.
         return self.submission_id is not None and Status.parse(self.status or "") in {
             Status.AWAITING_REVIEW,
             Status.UNKNOWN,

@@ -25,6 +25,7 @@ class WebhookEndpoint:
         self._metrics = metrics
 
     async def __call__(self, request: Request) -> Response:
+        # The size comes before the signature, so that a large body costs no HMAC.
         body = await body_within(request)
         if body is None:
             return self._refuse(413, "too_large", f"The body is over {MAX_BODY} bytes.")
@@ -49,6 +50,7 @@ class WebhookEndpoint:
         identity = event_id(headers.get(b"x-event-id"), timestamp, body)
         event = read_event(identity, body, headers.get(b"x-timestamp"), signature=b64decode(signature))
         receipt = await self._writer.store(event)
+        # After a 503 Prolific sends the event again.
         if receipt is Receipt.NOT_STORED:
             return self._refuse(503, "not_stored", "The event could not be stored; send it again.")
         self._metrics.webhooks.labels(receipt.value if event.readable else "unreadable").inc()

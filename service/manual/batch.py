@@ -45,6 +45,7 @@ async def _resolve_one(database: Database, row: Row, by: str, *, dry_run: bool) 
         except (AlreadyDecided, InvalidAction, NeverHeardOf) as refusal:
             await connection.rollback()
             return Result(row, refusal=refusal)
+        # The rollback also undoes the enqueued review.
         if dry_run:
             await connection.rollback()
             return Result(row)

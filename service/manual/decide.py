@@ -78,7 +78,9 @@ async def resolve(
     """
     last, decision = await examine(connection, submission_id, action, by=by, note=note, now=now, seen=seen)
     recorded = await record(connection, decision)
+    # The rules must not check a manual decision again.
     await cancel_timer(connection, submission_id)
+    # A pending decision of the rules was not sent yet: the worker sends only the manual one.
     if last and last.status is DecisionStatus.PENDING:
         await supersede(connection, last, recorded)
     if decision.action:
@@ -150,6 +152,7 @@ async def _refuse_what_is_decided(
             f"{_who(last.decision)} decided it on {_minute(last.decision.decided_at)}: "
             f"{last.decision.outcome}, {last.status}."
         )
+    # A request in progress can't be stopped, and its answer may contradict the manual decision.
     if last and last.status is DecisionStatus.PENDING and await is_being_sent(connection, last.id):
         raise AlreadyDecided(
             f"Decision {last.id} ({last.decision.outcome}) is on its way to Prolific; wait for its answer."
@@ -157,6 +160,7 @@ async def _refuse_what_is_decided(
     status = Status.parse(str((seen or {}).get("status", "")))
     if seen is not None and status is not Status.AWAITING_REVIEW:
         raise AlreadyDecided(f"It does not await review: Prolific showed it as {status.value}.")
+    # The webhook is newer than the last fetch. Prolific would refuse the decision.
     if reported := await (status_reported_since_fetch if seen else status_reported_last)(
         connection, submission_id
     ):

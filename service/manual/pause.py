@@ -70,12 +70,14 @@ async def resume(connection: AsyncConnection, study: str | None, by: str, reason
     The limits whose breakers it closes count from zero. Raise Unnamed.
     """
     study, by, reason = _checked(study, by, reason)
+    # The closed limits count from the newest decision at this moment, so no decision may be recorded meanwhile.
     if study is None:
         await lock_service(connection)
     else:
         await lock_study(connection, study)
     own, service = await scopes_of(connection, study)
     await add_resume(connection, study, by, reason)
+    # Each review decides again by the rules in force. Nothing is sent from here.
     held = await held_or_observed(connection, study)
     await enqueue_reviews(connection, held, Trigger.RULES)
     log.warning("resumed", study_id=study, by=by, reason=reason, reviewed_again=len(held))

@@ -21,7 +21,9 @@ FILLED_IN = ("action", *FIELDS, "note")
 READ_ONLY = ("since", "study_id", "guard", "rule", "proposed", "reason")  # for the person; not read back
 COLUMNS = ("submission_id", *FILLED_IN, *READ_ONLY)
 
+# Spreadsheets turn an id of digits into a number such as 6.0E+23.
 MADE_A_NUMBER = re.compile(r"\d([.,]\d+)?E\+\d+")
+# Spreadsheets separate cells by the character of their language setting.
 DELIMITERS = (",", ";", "\t")
 
 
@@ -93,6 +95,7 @@ class _Unreadable(Exception):
 
 
 def _text(data: bytes) -> str:
+    # UTF-16 is recognised by its byte order mark. UTF-8 may have one too.
     encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
     try:
         text = data.decode(encoding)

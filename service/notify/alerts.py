@@ -66,6 +66,7 @@ async def held_submissions(connection: AsyncConnection) -> None:
     A hold by a breaker or a pause is no first hold: these have notifications of their own.
     """
     counts = await count_holds(connection)
+    # The state is stored, because any replica may run the next check.
     _, state = await last_result(connection, HOLDS_RUN)
     is_known = bool(state.get(NOTIFIED))
     if not counts:
@@ -106,6 +107,7 @@ async def _remember(connection: AsyncConnection, *, notified: bool) -> None:
 
 async def near_deadlines(connection: AsyncConnection) -> None:
     """Notify of each hold that Prolific ends within three days, collected for six hours."""
+    # Reading every hold is expensive, and deadlines are days away.
     if not await claim(connection, "notify.deadlines", NEAR_DEADLINE_CHECK):
         return
     now = await database_now(connection)
@@ -121,6 +123,7 @@ async def subscription(connection: AsyncConnection) -> None:
     state = result.get("subscription", {}).get("state")
     lost, _ = await newest_of(connection, Kind.SUBSCRIPTION_LOST)
     back, _ = await newest_of(connection, Kind.SUBSCRIPTION_BACK)
+    # An unknown state changes nothing: Prolific did not answer.
     if state in {"disabled", "missing"}:
         text = wording.subscription_lost(state)
         await notify(connection, Kind.SUBSCRIPTION_LOST, f"{back}:{state}", text)

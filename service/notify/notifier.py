@@ -65,6 +65,7 @@ class Notifier:
             try:
                 await check()
             except Exception as error:
+                # run_every waits for a database that does not answer.
                 if error_kind(error) in ERROR_HINTS:
                     raise
                 log.exception("notify.look_crashed")
@@ -76,6 +77,7 @@ class Notifier:
     async def send(self) -> None:
         """Send what is due, as one message."""
         async with self.database.begin() as connection:
+            # Claiming postpones the next try, so that a process killed while it sends loses nothing.
             due = await claim_due(connection) if may_send(*await sent_lately(connection)) else []
         if not due:
             return

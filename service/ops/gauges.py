@@ -50,6 +50,7 @@ class Gauges:
         if swept_at:
             metrics.last_sweep.set(swept_at.timestamp())
         state = swept.get("subscription", {}).get("state")
+        # NaN while the state is unknown.
         metrics.subscription_enabled.set(SUBSCRIPTION.get(state, float("nan")))
 
 

@@ -43,6 +43,7 @@ class Health:
         return PlainTextResponse("ok\n")
 
     async def readyz(self, request: Request) -> Response:
+        # At the same time, so that the slowest check limits the answer's time.
         answers = await asyncio.gather(*map(_ask, self.checks.values()))
         found = dict(zip(self.checks, answers, strict=True))
         if self.draining:
@@ -71,6 +72,7 @@ def database_check(database: Database) -> Check:
     async def check() -> str:
         if not await database.takes_writes():
             raise NotReady(ERROR_HINTS["read_only"])
+        # The database answers, but the last writes failed, for example because its disk is full.
         if reason := database.write_failure():
             raise NotReady(reason)
         return "reachable"

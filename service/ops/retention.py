@@ -51,6 +51,7 @@ class Pruning:
 
     async def _prune_events(self) -> int:
         deleted, pruned = 0, None
+        # In batches, so that no transaction holds its locks for long.
         while pruned is None or not pruned.is_all:
             pruned = await self._prune_batch()
             deleted += pruned.deleted
@@ -62,5 +63,6 @@ class Pruning:
             _, result = await last_result(connection, PRUNE)
             since = datetime.fromisoformat(result["until"]) if "until" in result else None
             pruned = await prune_events(connection, since, self.retention)
+            # Stored together with the deletion, so that no batch is read twice after a crash.
             await finish(connection, PRUNE, {"until": pruned.until.isoformat()})
         return pruned

@@ -23,6 +23,7 @@ from service.prolific.fields import read_http_date
 MAX_RETRY_AFTER = 3600.0  # seconds; a header with a longer time must not delay a participant any longer
 MIN_TOKEN_LENGTH = 8  # characters; a shorter one is no secret, and may occur in any word
 
+# For a transition, 409 and 422 mean the same as 400: not accepted in the present status.
 BY_STATUS: dict[int, type[Refused]] = {
     400: BadRequest,
     401: Unauthorised,

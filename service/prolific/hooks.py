@@ -133,6 +133,7 @@ class Hooks:
             for row in new:
                 yield row
             seen |= {row["id"] for row in new}
+            # The count may be missing, or Prolific may ignore limit and offset.
             if not new or (len(rows) < PAGE_SIZE and len(seen) >= count):
                 return
 

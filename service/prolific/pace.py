@@ -56,6 +56,7 @@ class Pace:
         Raise CallsPaused if calls are paused for more than a second.
         """
         async with self._changed:
+            # The slot comes first, because a pause may end during the wait.
             await self._changed.wait_for(lambda: self._under_way < int(self._allowed))
             self._under_way += 1
         try:
@@ -83,6 +84,7 @@ class Pace:
         if self._failures >= FAILURES_IN_A_ROW or self.refuses_token:
             log.info("prolific.back")
         self._failures, self._refused_token, self._paused_until = 0, None, float("-inf")
+        # One more call at once after as many successes as calls are allowed.
         self._allowed = min(float(self._most), self._allowed + 1 / self._allowed)
 
     def limited(self, began: float, retry_after: float | None) -> None:

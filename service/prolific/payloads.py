@@ -55,6 +55,7 @@ def read_submission(body: Any, *, study_id: str | None = None, wanted: str | Non
     return Submission(
         id=required(body, "id"),
         study_id=text(first(body, "study_id", "study")) or study_id,
+        # A list has other names for the participant and the code than a single submission.
         participant_id=text(first(body, "participant", "participant_id")),
         status=Status.parse(required(body, "status")),
         started_at=read_moment(body.get("started_at")),
@@ -96,6 +97,7 @@ def read_code(body: Any) -> CompletionCode:
     body = mapping(body)
     actions = body.get("actions")
     listed = actions if isinstance(actions, list) else []
+    # An action is an object or only its name.
     names = [action.get("action") if isinstance(action, dict) else action for action in listed]
     return CompletionCode(
         code=text(body.get("code")),

@@ -86,6 +86,7 @@ async def _fetch(recorded: Recorded, answer: Submission | ReturnRequest, prolifi
 
 
 async def _failed(recorded: Recorded, error: ProlificError, prolific: Prolific) -> Failed:
+    # A fetch after a 404, 401 or 403 would get the same answer.
     if not is_refusal(error) or isinstance(error, NotFound | Unauthorised):
         return Failed(error)
     try:

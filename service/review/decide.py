@@ -109,6 +109,7 @@ class Decider:
         alone = self.service_limits.are_set
         await lock_for_review(connection, submission.study_id or "", submission.id, alone=alone)
         known = await self.gatherer.known(connection, fetched, job.lease)
+        # Another worker took the job over, for example while this process was suspended.
         if not known.history.lease_held:
             raise LeaseLost
         step = next_step(
@@ -129,6 +130,7 @@ class Decider:
                 is_all = isinstance(more, Finished) and more.recording is None
                 return Finished(settled, unread) if is_all else more
             case Resend(decision):
+                # A manual decision does not depend on the rules, so it is sent without judging.
                 attempt = await add_attempt(connection, decision.id, decision.decision.action)
                 return Send(Recording(decision), attempt, unread)
             case LookAgain(reason):
@@ -147,6 +149,7 @@ class Decider:
         """Evaluate the rules in force and the guards, and record the decision."""
         submission, unread = known.submission, tuple(known.history.unread)
         rule_file = self.rules().file_for(submission.study_id or "", submission.parent_study_id)
+        # The new rules may need facts that were not fetched, such as the study's list.
         if rule_file is None or rule_file is not fetched.rule_file:
             return FetchAgain()
         if replied:
@@ -162,9 +165,11 @@ class Decider:
         usage = await usage_of(connection, proposal.outcome, known, rule_file, self.service_limits)
         decision, opens = judge(known, proposal, usage, job.trigger)
         newest = known.history.newest
+        # The rules never overrule a manual decision.
         if newest and newest.decision.trigger is Trigger.PERSON and decision.guard is not Guard.REOPENED:
             log.info("review.decided_by_a_person", by=newest.decision.by)
             return Finished(None, unread)
+        # The lookup calls Prolific, so it happens outside of the transaction and its lock.
         if known.was_asked and replied is None and follows_up(decision):
             return AskReplies(known)
         if decision.guard is Guard.PAUSED and known.unconfirmed:

@@ -29,6 +29,7 @@ class FailureCounter:
     async def retry_delay(self, submission_id: str, error: ProlificError) -> timedelta | None:
         """Count the error. Return the delay before the next try, None when retries are exhausted."""
         self.metrics.prolific_errors.labels(error.code).inc()
+        # An error that affects every call must not use up the submission's retries.
         if affects_every_call(error):
             return wait_for_all(error)
         add = add_refusal if is_refusal(error) else add_outage

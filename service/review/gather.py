@@ -55,6 +55,7 @@ class Gatherer:
         """Fetch the submission, its study and, if the rules use statistics, the study's list."""
         submission = await prolific.submission(submission_id)
         at = time.monotonic()
+        # Without a study, or without rules for it, no further call is needed.
         if submission.study_id is None:
             return Fetched(submission, None, None)
         rule_file = rules.file_for(submission.study_id, submission.parent_study_id)

@@ -160,6 +160,7 @@ def _case(known: Known, proposal: Proposal, usage: Usage | None) -> Case:
         case = replace(case, request=request_for(verdict.action, known.study))
     except NoSuchCode as error:
         return replace(case, no_code=str(error))
+    # A conflict matters only if the outcome is worse than a hold.
     if SEVERITY[proposal.outcome] > SEVERITY[Outcome.HOLD]:
         case = replace(case, conflict=_conflict(known, proposal))
     if isinstance(verdict.action, Reject | RequestReturn):
@@ -208,6 +209,7 @@ def _recheck_at(known: Known, proposal: Proposal, guarded: Guarded) -> datetime 
         times.append(now + verdict.recheck_after)
     if guarded.guard is not None and known.statistics.get(STATS) == {}:
         times.append(now + STUDY_LIST_DELAY)  # statistics are missing until Prolific's list was read
+    # A hold because of a pending request to return may end with the time to answer.
     if outcome is Outcome.HOLD:
         times.append(_if_later(known.answer_until, now))
     if known.unconfirmed and (outcome is Outcome.HOLD or proposal.mode is Mode.OBSERVE):

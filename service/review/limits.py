@@ -89,6 +89,7 @@ def excess(
     guard = GUARDS.get(outcome)
     if guard is None:
         return None
+    # The study comes first, because its breaker holds fewer decisions.
     for scope in (study, service):
         if breaker := scope.breaker(guard):
             return Excess(scope.study, guard, _still_open(scope, breaker.reason), is_new=False)

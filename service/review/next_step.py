@@ -109,6 +109,7 @@ def next_step(
     if newest and newest.decision.trigger is Trigger.PERSON and newest.status not in ENDED:
         is_open = newest.status is DecisionStatus.PENDING or (again and has_failed(newest))
         return Resend(newest) if is_open else Skip("review.decided_by_a_person")
+    # A failed decision stays failed until `retry`, or until new events or evidence arrive.
     if newest and has_failed(newest) and only_looks:
         return Skip("review.still_failed")
     return Decide() if is_claimed else Skip("review.unclaimed", is_unclaimed=True)

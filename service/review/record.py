@@ -69,6 +69,7 @@ class Recorder:
             await self.set_timer(connection, decision.submission_id, decision.recheck_at)
         elif known.history.has_timer:
             await cancel_timer(connection, decision.submission_id)
+        # The newest decision was recorded and never sent.
         if last and last.status is DecisionStatus.PENDING:
             await supersede(connection, last, recorded)
         ignores = known.history.conflicts > 0

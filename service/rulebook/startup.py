@@ -56,6 +56,7 @@ async def last_good_rules(database_url: str) -> RuleBook | None:
 
 def book_of(contents: Mapping[str, bytes]) -> RuleBook | None:
     """Return the book of these files by name, None if this version finds errors in them."""
+    # ``load`` reads a folder, so the stored files are written to one.
     with TemporaryDirectory() as folder:
         for name, content in contents.items():
             (Path(folder) / Path(name).name).write_bytes(content)

@@ -83,6 +83,7 @@ class RuleWatcher:
     def _take(self, loaded: RuleBook | tuple[Finding, ...]) -> None:
         rules = self.rules
         if isinstance(loaded, tuple):
+            # The same errors are logged once, not after each read.
             news, rules.errors = loaded != rules.errors, loaded
             if news:
                 _log_errors(rules)
@@ -113,6 +114,7 @@ class RuleWatcher:
         book, now = self.rules.book, self.timer()
         if self.kept and not (self._due and now >= self._due[0]):
             return
+        # The tables may be missing until the migration has run.
         if not (await self.database.schema()).works_for(head()):
             return
         async with self.database.begin() as connection:

@@ -36,6 +36,7 @@ class ScheduledSweep:
         await run_every("sweep", CHECK_EVERY, self._sweep_if_due)
 
     async def _sweep_if_due(self) -> None:
+        # The claim keeps other replicas from sweeping at the same time.
         async with self.database.begin() as connection:
             is_due = await claim(connection, SWEEP, self.every)
         if is_due:

@@ -71,6 +71,7 @@ class Sweeper:
                 await self._list(study, swept)
             except ProlificError as error:
                 swept.problems.append(f"study {study}: {error}")
+        # This part needs only the database, so it runs even if Prolific does not answer.
         async with self.database.begin() as connection:
             overdue = await pending_without_job(connection, await database_now(connection))
             await enqueue_reviews(connection, overdue, Trigger.SWEEP)
@@ -83,6 +84,7 @@ class Sweeper:
         """Return the configured studies, else those in rule files and webhooks; each needs a rule file."""
         book = self.rules()
         async with self.database.connect() as connection:
+            # Each study takes at least one call, so those without recent activity are left out.
             parents = await studies_with_parents(connection, within=RECENT)
         named = [study for file in book.files for study in file.studies or ()]
         known = self.only or (*named, *parents)
@@ -97,14 +99,17 @@ class Sweeper:
         Raise IncompleteList before the latter if rows are missing: a part of the list can't show what is gone.
         """
         async with self.database.connect() as connection:
+            # By the database's clock, because it is compared with times in the database.
             asked_at = await database_now(connection)
         wanted = SubmissionFilter(study=study, status=Status.AWAITING_REVIEW)
         all_listed = set[str]()
         async for page in self.prolific.pages(wanted):
+            # A row may be on two pages.
             new = {one.id for one in page.results if wanted.accepts(one.status)}.difference(all_listed)
             listed = sorted(new)
             swept.listed += len(listed)
             all_listed |= new
+            # After each page, so that reviews start while a long list is still read.
             async with self.database.begin() as connection:
                 overdue = await unprocessed_in_list(connection, listed, asked_at)
                 await enqueue_reviews(connection, overdue, Trigger.SWEEP)

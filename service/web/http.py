@@ -28,6 +28,7 @@ class SamePath:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "/")
+        # Not by a redirect, which Prolific counts as a failed delivery.
         if path.endswith("/") and path != "/":
             scope = {**scope, "path": path[:-1]}
         await self._app(scope, receive, send)
@@ -48,6 +49,7 @@ async def body_within(request: Request, limit: int = MAX_BODY) -> bytes | None:
     declared = request.headers.get("content-length", "0")
     if declared.isdigit() and int(declared) > limit:
         return None
+    # A chunked body declares no length, so its bytes are counted.
     chunks: list[bytes] = []
     size = 0
     async for chunk in request.stream():
