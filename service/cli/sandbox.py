@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+EXAMPLES = ("attention-checks.yaml", "two-part-task.yaml")
 TARGET = "http://127.0.0.1:8080/webhooks/prolific"
 
 
@@ -59,16 +60,29 @@ def sandbox(
     )
 
 
+def _example_rules(folder: Path) -> Path:
+    """Copy the rules for the sandbox's studies to a folder, to be changed there. What is there already stays."""
+    import shutil
+
+    from service.shipped import shipped
+
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        for name in EXAMPLES:
+            shutil.copy(shipped("rules") / name, folder)
+    return folder
+
+
 def _writer(file: Path, token: str, secret: str, webhook_url: str) -> Callable[[str], str]:
     """Return what writes the settings once the sandbox's address is known, and says what to do with them."""
     import secrets
     from urllib.parse import urlsplit
 
     from service.cli.env_file import check_replaceable, write_env_file
-    from service.shipped import shipped
     from service.web.address import WEBHOOK_PATH
 
     check_replaceable(file)
+    rules = _example_rules(file.with_name(f"{file.stem}-rules"))
     service = webhook_url.removesuffix(WEBHOOK_PATH)
     evidence_token = secrets.token_urlsafe(16)
     settings = {
@@ -76,7 +90,7 @@ def _writer(file: Path, token: str, secret: str, webhook_url: str) -> Callable[[
         "WEBHOOK_SECRETS": secret,
         "ADMIN_TOKEN": secrets.token_urlsafe(16),
         "EVIDENCE_TOKEN": evidence_token,
-        "RULES_DIR": str(shipped("rules")),
+        "RULES_DIR": str(rules.absolute()),
         "DATA_DIR": str(Path(".autoreview/sandbox").absolute()),
         "PUBLIC_URL": service,
         "PORT": str(urlsplit(service).port or 80),
@@ -86,9 +100,10 @@ def _writer(file: Path, token: str, secret: str, webhook_url: str) -> Callable[[
     def guide(base_url: str) -> str:
         write_env_file(file, {"PROLIFIC_URL": base_url, **settings})
         payload = '{"attention_failed": 0, "consented": true, "finished": true, "gibberish": 0.0}'
-        return f"""  The settings for a service are in {file}. Start it in a second shell:
+        return f"""  The settings for a service are in {file}, its rules in {rules}. Start it in a second shell:
     autoreview serve --env-file {file}
-  Once somebody finished the first study (below), send what the survey knows, and see the decision:
+  After somebody finished the first study (below), send what the survey knows (SUBMISSION is the id in the answer), and
+  see the decision:
     curl -s -X PUT {service}/evidence/survey/SUBMISSION -H 'Authorization: Bearer {evidence_token}' -d '{payload}'
     autoreview decisions list --env-file {file}"""
 

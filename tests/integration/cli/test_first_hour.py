@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from service.postgres.embedded import delete_database
+from service.rules import check
 from tests.process import autoreview, environment, free_port
 from tests.world import until
 
@@ -59,9 +60,11 @@ async def test_from_the_sandbox_to_an_approved_submission_by_what_it_prints(tmp_
         async with typed(start, tmp_path) as sandbox:
             lines = await printed(sandbox)
             assert file.stat().st_mode & 0o777 == 0o600
+            rules = tmp_path / "sandbox-rules"
+            assert [finding.severity for finding in check(rules)] == []
             (serve,) = [line for line in lines if line.startswith("autoreview serve")]
             (finish,) = [line for line in lines if "/sandbox/submissions/ -d" in line]
-            (push,) = [line for line in lines if "SUBMISSION" in line]
+            (push,) = [line for line in lines if line.startswith("curl") and "SUBMISSION" in line]
             (ask,) = [line for line in lines if line.startswith("autoreview decisions list")]
             async with typed(serve, tmp_path), httpx.AsyncClient() as http:
                 await until(lambda: ready(http, port), "the service")
