@@ -1,6 +1,7 @@
 """``PUT /evidence/{source}/{submission_id}``: what the researcher's own code knows of a submission."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -25,40 +26,32 @@ from service.web.http import MAX_BODY, DuplicateKey, body_within, quotable, read
 MAX_COMMIT_TIME = 10.0  # seconds; a payload committed later is replaced by the next try
 
 
+@dataclass(frozen=True, slots=True)
 class EvidenceEndpoint:
     """Stores what a source sends, with the review that it starts, in one commit."""
 
-    def __init__(
-        self,
-        access: Access,
-        rules: Callable[[], RuleBook],
-        database: Database,
-        metrics: Metrics,
-        refusals: RefusalLog,
-        links: StudyLinks,
-    ) -> None:
-        self._access = access
-        self._rules = rules
-        self._database = database
-        self._metrics = metrics
-        self._refusals = refusals
-        self._links = links
+    access: Access
+    rules: Callable[[], RuleBook]
+    database: Database
+    metrics: Metrics
+    refusals: RefusalLog
+    links: StudyLinks
 
     async def __call__(self, request: Request) -> Response:
         source = quotable(request.path_params["source"])
         try:
             answer = await self._take(request, source)
         except DeliveryRefused as refused:
-            declared = {name for file in self._rules().files for name in file.evidence}
-            await self._refusals.record(source, [refused], declared)
+            declared = {name for file in self.rules().files for name in file.evidence}
+            await self.refusals.record(source, [refused], declared)
             answer = refused.response()
-        self._metrics.evidence.labels(answer.status_code).inc()
-        return with_cors(answer, self._rules().files_receiving(source), source, request.headers.get("origin"))
+        self.metrics.evidence.labels(answer.status_code).inc()
+        return with_cors(answer, self.rules().files_receiving(source), source, request.headers.get("origin"))
 
     async def _take(self, request: Request, source: str) -> Response:
         """Store what was sent. Raises DeliveryRefused."""
         submission = request.path_params["submission_id"]
-        book = self._rules()  # the same until the end: a reload between would find other files
+        book = self.rules()  # the same until the end: a reload between would find other files
         files = book.files_receiving(source)
         body = await body_within(request)
         if body is None:
@@ -67,7 +60,7 @@ class EvidenceEndpoint:
         if is_page:
             accepted = await self._from_page(request, source, submission, files)
         else:
-            accepted = self._access.check(request, body, source, files, accepts_basic=False)
+            accepted = self.access.check(request, body, source, files, accepts_basic=False)
         if not accepted:
             message = f"No rule file declares the evidence source {source!r}."
             raise DeliveryRefused(404, "no_such_source", message)
@@ -103,13 +96,13 @@ class EvidenceEndpoint:
             raise DeliveryRefused(403, "origin_not_allowed", message)
         if accepted:
             try:
-                await within(MAX_COMMIT_TIME, self._links.check(request.headers[HEADER], submission))
+                await within(MAX_COMMIT_TIME, self.links.check(request.headers[HEADER], submission))
             except (SQLAlchemyError, TimeoutError):
                 message = "The signed study link could not be checked; send it again."
                 headers = {"Retry-After": "10"}
                 raise DeliveryRefused(503, "not_stored", message, headers=headers) from None
             except DeliveryRefused as refused:
-                if refused.status == 401 and self._access.is_flooding(request, "study_link"):
+                if refused.status == 401 and self.access.is_flooding(request, "study_link"):
                     message = "Too many wrong links came from this address within a minute."
                     headers = {"Retry-After": "60"}
                     raise DeliveryRefused(429, "too_many_wrong_tokens", message, headers=headers) from None
@@ -125,7 +118,7 @@ class EvidenceEndpoint:
         payload: dict[str, Any],
         origin: EvidenceOrigin,
     ) -> None:
-        async with self._database.begin() as connection:
+        async with self.database.begin() as connection:
             files = _candidates(book, declaring, *await study_and_parent(connection, submission))
             if not files:
                 message = f"The rule file of this submission's study declares no source {source!r}."

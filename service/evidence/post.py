@@ -1,6 +1,7 @@
 """``POST /evidence/{source}``: evidence in the shape of a survey platform."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
@@ -19,27 +20,20 @@ MAX_DOCUMENT = 1024 * 1024  # bytes
 MAX_COMMIT_TIME = 20.0  # seconds; a payload committed later is a duplicate of the next try
 
 
+@dataclass(frozen=True, slots=True)
 class PostEndpoint:
     """Reads a delivery by what the rule files declare, and stores all its rows in one commit."""
 
-    def __init__(
-        self,
-        access: Access,
-        rules: Callable[[], RuleBook],
-        database: Database,
-        metrics: Metrics,
-        refusals: RefusalLog,
-    ) -> None:
-        self._access = access
-        self._rules = rules
-        self._database = database
-        self._metrics = metrics
-        self._refusals = refusals
+    access: Access
+    rules: Callable[[], RuleBook]
+    database: Database
+    metrics: Metrics
+    refusals: RefusalLog
 
     async def __call__(self, request: Request) -> Response:
         source = quotable(request.path_params["source"])
         answer = await self._answer(request, source)
-        self._metrics.evidence.labels(answer.status_code).inc()
+        self.metrics.evidence.labels(answer.status_code).inc()
         return answer
 
     async def _answer(self, request: Request, source: str) -> Response:
@@ -56,8 +50,8 @@ class PostEndpoint:
         body = await body_within(request, MAX_DOCUMENT)
         if body is None:
             raise DeliveryRefused(413, "too_large", f"The body is over {MAX_DOCUMENT} bytes.")
-        book = self._rules()  # the same until the end: a reload between would find other files
-        files = self._access.check(request, body, source, book.files_receiving(source), accepts_basic=True)
+        book = self.rules()  # the same until the end: a reload between would find other files
+        files = self.access.check(request, body, source, book.files_receiving(source), accepts_basic=True)
         if not files:
             message = f"No rule file declares a source {source!r} that is pushed."
             raise DeliveryRefused(404, "no_such_source", message)
@@ -74,12 +68,12 @@ class PostEndpoint:
     async def _store(
         self, source: str, read: Sequence[list[Reading] | RowAnswer], book: RuleBook
     ) -> list[RowAnswer]:
-        async with self._database.begin() as connection:
+        async with self.database.begin() as connection:
             return await store_rows(connection, source, read, book)
 
     async def _record(self, source: str, refused: Sequence[DeliveryRefused]) -> None:
-        await self._refusals.record(
-            source, refused, {name for file in self._rules().files for name in file.evidence}
+        await self.refusals.record(
+            source, refused, {name for file in self.rules().files for name in file.evidence}
         )
 
 
