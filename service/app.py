@@ -9,6 +9,7 @@ from procrastinate import App
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
+from service.backtest.shadow import ShadowDecider
 from service.domain.submission import Study
 from service.evidence.credentials import warn_of_missing
 from service.evidence.fetching import Fetcher
@@ -165,6 +166,7 @@ def _worker(
         Pruning(database, metrics, settings.inbox_retention).run,
         _notifier(settings, prolific, database, rules, studies, metrics).run,
         partial(run_planned, database, clock),
+        *([ShadowDecider(database, settings.shadow_rules_dir).run] if settings.shadow_rules_dir else ()),
     )
     return _Worker(prolific, reviewer, tasks)
 

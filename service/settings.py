@@ -106,6 +106,7 @@ class Settings(BaseSettings):
     prolific_token: str | None = Field(None, repr=False)
     webhook_secrets: str | None = Field(None, repr=False)
     rules_dir: Path = Path("rules")
+    shadow_rules_dir: Path | None = None
     mode: Mode = Mode.OBSERVE
     admin_token: str | None = Field(None, repr=False)
     viewer_token: str | None = Field(None, repr=False)

@@ -97,7 +97,7 @@ class Comparison:
         if judged.taken is not None:
             self.times.append(judged.taken)
         for entry in judged.new.trace:
-            self.rules[entry["rule"]].add(entry)
+            self.rules.setdefault(entry["rule"], RuleCount()).add(entry)
         if judged.is_changed:
             self.changed.append(judged)
 

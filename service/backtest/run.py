@@ -19,9 +19,10 @@ from service.review.limits import pays
 from service.review.statistics import stats_facts
 from service.rulebook.recorded import parsed
 from service.rules import RuleBook, RuleFile
-from service.rules.rulefile import PARTICIPANT
+from service.rules.rulefile import PARTICIPANT, STATS
 from service.store.past import AsOf, PastSubmission, about_study, evidence_until, participants_today
 from service.store.rulebooks import kept_file
+from service.store.shadow import ShadowDecision, newest_shadow_rules, shadow_of
 from service.store.statistics import COUNTED
 from service.store.submissions import load_study
 
@@ -57,6 +58,7 @@ class Backtest:
     since: datetime | None = None
     limits: LimitSimulation | None = None
     causes: tuple[Difference, ...] = ()
+    is_shadow: bool = False
     _files: dict[str, RuleFile | None] = field(default_factory=dict)
     _times: RunningTimes = field(default_factory=RunningTimes)
 
@@ -66,20 +68,60 @@ class Backtest:
             # Statistics first: they are those of the completion, whatever is left out.
             stats = {past.submission.id: self._stats(past) for past in chunk}
             kept = [past for past in chunk if self._is_wanted(past)]
+            if self.is_shadow:
+                for one in await self._by_shadow(kept):
+                    yield one
+                continue
             for past, gathered in zip(kept, await self._gathered(kept), strict=True):
                 yield await self._judge(past, replace(gathered, stats=stats[past.submission.id]))
+
+    async def _by_shadow(self, chunk: Sequence[PastSubmission]) -> list[Judged]:
+        """Compare what was decided with what the shadow decided at the same time."""
+        assert self.connection is not None, "shadow decisions are in the database"
+        shadows = await shadow_of(self.connection, [past.submission.id for past in chunk])
+        return [
+            await self._beside(past, shadow)
+            for past in chunk
+            if past.decision and (shadow := shadows.get(past.submission.id))
+        ]
+
+    async def _beside(self, past: PastSubmission, shadow: ShadowDecision) -> Judged:
+        decision = past.decision
+        assert decision is not None, "only decisions are compared"
+        assert shadow.outcome is not None, "only what the shadow decided is compared"
+        reward = reward_of(decision.facts)
+        paid = pays(shadow.outcome, None, reward)
+        return Judged(
+            past.submission.id,
+            self._old(past, await self._deciding_file(past), Gathered({})),
+            Side(shadow.outcome, shadow.rule, shadow.reason, paid, shadow.trace),
+            reward,
+            known_until(past),
+            taken=time_taken(past.submission),
+            decision_id=decision.id,
+            is_manual=decision.is_manual,
+        )
 
     def _is_wanted(self, past: PastSubmission) -> bool:
         return self.since is None or known_until(past) >= self.since
 
     def _stats(self, past: PastSubmission) -> dict[str, object]:
+        """Count the submission, and return the statistics before it where rules read them and none is recorded."""
         submission = past.submission
         if submission.completed_at is None:
             return {}
-        before, taken = self._times.before(submission.completed_at), time_taken(submission)
+        self._times.advance(submission.completed_at)
+        taken = time_taken(submission)
         if taken is not None and submission.status in COUNTED:
             self._times.add(taken)
-        return stats_facts(before, taken) if self.source.is_complete else {}
+        recorded = past.decision.facts if past.decision else {}
+        if STATS in recorded or not self._reads_stats or not self.source.is_complete:
+            return {}
+        return stats_facts(self._times.times(), taken)
+
+    @property
+    def _reads_stats(self) -> bool:
+        return STATS in self.file.groups or (self.old.file is not None and STATS in self.old.file.groups)
 
     async def _gathered(self, chunk: Sequence[PastSubmission]) -> list[Gathered]:
         if self.connection is None:
@@ -197,12 +239,37 @@ async def backtest(
         LimitSimulation(file.limits) if with_limits else None,
         tuple(causes(other, file)) if other else (),
     )
-    found = Comparison.of(study_id, [rule.name for rule in file.rules])
+    return Result(await _counted(run, study_id, progress), file, run.causes)
+
+
+async def against_shadow(
+    connection: AsyncConnection,
+    study_id: str,
+    *,
+    since: datetime | None = None,
+    progress: Progress | None = None,
+) -> Result:
+    """Compare what was decided with what the shadow rules decided on the same traffic. Raises NothingToCompare."""
+    rules_hash = await newest_shadow_rules(connection, study_id)
+    kept = await kept_file(connection, rules_hash) if rules_hash else None
+    file = parsed(kept) if kept else None
+    if file is None:
+        raise NothingToCompare(
+            f"The shadow rules decided nothing of study {study_id} yet: set AUTOREVIEW_SHADOW_RULES_DIR for the "
+            "worker, and name the study in a rule file there."
+        )
+    source = await stored(connection, study_id)
+    run = Backtest(connection, source, file, since=since, is_shadow=True)
+    return Result(await _counted(run, study_id, progress), file)
+
+
+async def _counted(run: Backtest, study_id: str, progress: Progress | None) -> Comparison:
+    found = Comparison.of(study_id, [rule.name for rule in run.file.rules])
     async for judged in run.judged():
         found.add(judged)
         if progress:
-            progress(found.submissions, source.total)
-    return Result(found, file, run.causes)
+            progress(found.submissions, run.source.total)
+    return found
 
 
 async def stored(connection: AsyncConnection, study_id: str) -> Stored:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from service.backtest.conditions import FailIf
     from service.backtest.run import Progress, Result
     from service.backtest.sources import Listed
+    from service.rules import RuleBook
     from service.settings import Settings
 
 DECIDED, PROLIFIC, SHADOW = "decided", "prolific", "shadow"
@@ -45,7 +46,8 @@ def backtest(
     against: Annotated[
         str,
         typer.Option(
-            help="Compare with what was decided here (decided), what Prolific shows (prolific), or the rules of a folder."
+            help="Compare with what was decided here (decided), what Prolific shows (prolific), the rules of a folder; "
+            "or what was decided with the shadow rules (shadow)."
         ),
     ] = DECIDED,
     since: Annotated[str | None, typer.Option(help="Only those decided or completed since this day.")] = None,
@@ -107,31 +109,18 @@ def as_json_of(result: "Result") -> dict[str, Any]:
 def _run(request: Request, conditions: "Sequence[FailIf]") -> "tuple[Result, list[str]]":
     """Run the backtest, write the report, and return what fails."""
     from service.backtest.report import explained_decisions, html
-    from service.backtest.run import backtest as run
     from service.rules import load
     from service.settings import Settings
     from service.store.past import traces_of
 
     settings = Settings.from_environment()
-    book = load(request.rules or settings.rules_dir)
-    is_folder = request.against not in (DECIDED, PROLIFIC)
+    is_folder = request.against not in (DECIDED, PROLIFIC, SHADOW)
+    book = None if request.against == SHADOW else load(request.rules or settings.rules_dir)
     other = load(Path(request.against)) if is_folder else None
     _check_writable(request.html)
 
     async def question(connection: "AsyncConnection | None") -> "tuple[Result, list[str]]":
-        listed = await _listed(request, settings, connection)
-        with _progress("judging") as progress:
-            result = await run(
-                connection,
-                request.study,
-                book,
-                source=listed,
-                against=other,
-                is_prolific=request.against == PROLIFIC,
-                since=request.since,
-                with_limits=request.with_limits,
-                progress=progress,
-            )
+        result = await _compare(request, settings, connection, book, other)
         failures = [failure for condition in conditions if (failure := condition.failure(result.comparison))]
         if request.html:
             ids = explained_decisions(result)
@@ -143,8 +132,42 @@ def _run(request: Request, conditions: "Sequence[FailIf]") -> "tuple[Result, lis
     return _ask(settings, question)
 
 
+async def _compare(
+    request: Request,
+    settings: "Settings",
+    connection: "AsyncConnection | None",
+    book: "RuleBook | None",
+    other: "RuleBook | None",
+) -> "Result":
+    from service.backtest.run import NothingToCompare, against_shadow
+    from service.backtest.run import backtest as run
+
+    if book is None:
+        if connection is None:
+            raise NothingToCompare("There is no database, so that no shadow rules decided anything yet.")
+        with _progress("comparing") as progress:
+            return await against_shadow(connection, request.study, since=request.since, progress=progress)
+    listed = await _listed(request, settings, connection)
+    with _progress("judging") as progress:
+        return await run(
+            connection,
+            request.study,
+            book,
+            source=listed,
+            against=other,
+            is_prolific=request.against == PROLIFIC,
+            since=request.since,
+            with_limits=request.with_limits,
+            progress=progress,
+        )
+
+
 def _compared(request: Request) -> str:
-    described = {DECIDED: "what was decided here", PROLIFIC: "what Prolific shows"}
+    described = {
+        DECIDED: "what was decided here",
+        PROLIFIC: "what Prolific shows",
+        SHADOW: "what was decided here at the same time, by the live rules",
+    }
     return described.get(request.against, f"the rules of {request.against}")
 
 

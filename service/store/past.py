@@ -68,13 +68,16 @@ class AboutStudy:
     is_listed: bool
 
 
+# A decision ``d`` as JSON.
+DECISION = """jsonb_build_object(
+    'id', d.id, 'trigger', d.trigger, 'outcome', d.outcome, 'proposed', d.proposed, 'guard', d.guard,
+    'rule', d.rule, 'rules_hash', d.rules_hash, 'facts', d.facts, 'action', d.action, 'reason', d.reason,
+    'decided_at', d.decided_at)"""
+
 # Failures have neither rules nor facts: what they were about was not decided. The order is what PastDecision says.
 _DECIDED = f"""
     LATERAL (
-        SELECT jsonb_build_object(
-            'id', d.id, 'trigger', d.trigger, 'outcome', d.outcome, 'proposed', d.proposed, 'guard', d.guard,
-            'rule', d.rule, 'rules_hash', d.rules_hash, 'facts', d.facts, 'action', d.action, 'reason', d.reason,
-            'decided_at', d.decided_at) AS decision
+        SELECT {DECISION} AS decision
         FROM decisions d JOIN decision_states state ON state.decision_id = d.id
         WHERE d.submission_id = s.id AND state.status <> '{DecisionStatus.SUPERSEDED}'
           AND (d.rules_hash IS NOT NULL OR d.trigger = '{Trigger.PERSON}')
@@ -136,7 +139,7 @@ async def past_submissions(
     """Yield the study's submissions in the order of their completion, in chunks: memory stays flat."""
     async with connection.stream(_PAST, {"study": study}) as rows:
         async for chunk in rows.partitions(CHUNK):
-            yield [_past(*row) for row in chunk]
+            yield [past_from(*row) for row in chunk]
 
 
 async def decided_of(
@@ -189,7 +192,10 @@ def submission_from(data: dict[str, Any]) -> Submission:
     return Submission(**known | times | {"status": Status.parse(known["status"])})
 
 
-def _past(data: dict[str, Any], first_seen_at: datetime, decided: dict[str, Any] | None) -> PastSubmission:
+def past_from(
+    data: dict[str, Any], first_seen_at: datetime, decided: dict[str, Any] | None
+) -> PastSubmission:
+    """Read a submission with its decision from their row."""
     return PastSubmission(submission_from(data), first_seen_at, _decision(decided) if decided else None)
 
 

@@ -420,3 +420,19 @@ sign_outs = sa.Table(
     sa.Column("session_id", sa.Text, primary_key=True),
     sa.Column("until", _moment, nullable=False),
 )
+
+# What the rules of AUTOREVIEW_SHADOW_RULES_DIR come to for the facts of a decision; nothing is ever sent for it.
+# ``outcome`` is null where no rule file claims the study, or deciding failed: ``reason`` says which.
+shadow_decisions = sa.Table(
+    "shadow_decisions",
+    metadata,
+    sa.Column("decision_id", sa.BigInteger, sa.ForeignKey("decisions.id"), primary_key=True),
+    sa.Column("submission_id", sa.Text, nullable=False),
+    sa.Column("decided_at", _moment, nullable=False, server_default=_now),
+    sa.Column("rules_hash", sa.Text),
+    sa.Column("outcome", sa.Text),
+    sa.Column("rule", sa.Text),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("trace", JSONB, nullable=False, server_default=sa.text("'[]'::jsonb")),
+    sa.Index("shadow_decisions_submission_id", "submission_id", "decision_id"),
+)

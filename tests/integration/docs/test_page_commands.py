@@ -93,6 +93,12 @@ def test_commands_of_the_page_on_deciding(stage: Stage) -> None:
     stage.page("docs/deciding.md", LEFT_OUT)
 
 
+def test_commands_of_the_page_on_backtests(stage: Stage) -> None:
+    at_work(stage)
+    stage.held(SUBMISSION)
+    stage.page("docs/backtest.md", LEFT_OUT)
+
+
 def test_commands_of_the_page_on_operating(stage: Stage) -> None:
     at_work(stage)
     stage.after["autoreview backup autoreview.backup"] = lambda: stage.stop("serve")

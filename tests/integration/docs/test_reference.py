@@ -19,7 +19,16 @@ BY_SOURCE = "AUTOREVIEW_SOURCE_<NAME>"
 BY_KIND = {f"database.{kind}" for kind in ("unreachable", "disk_full", "read_only", "forbidden")}
 BY_TASK = {
     f"{name}.crashed"
-    for name in ("also", "evidence.fetches", "gauges", "notify", "planned_decisions", "rescue", "sweep")
+    for name in (
+        "also",
+        "evidence.fetches",
+        "gauges",
+        "notify",
+        "planned_decisions",
+        "rescue",
+        "shadow",
+        "sweep",
+    )
 }
 
 

@@ -69,7 +69,8 @@ def test_the_interval_is_wilsons(number: int, of: int, low: float, high: float) 
 def test_running_statistics_are_those_of_the_earlier_completions(times: list[int]) -> None:
     running = RunningTimes()
     for index, taken in enumerate(times):
-        before = running.before(AT + timedelta(seconds=index))
+        running.advance(AT + timedelta(seconds=index))
+        before = running.times()
         running.add(taken)
         assert before.count == index
         if index >= 2:
@@ -82,9 +83,11 @@ def test_running_statistics_are_those_of_the_earlier_completions(times: list[int
 def test_what_was_completed_at_the_same_time_is_not_earlier() -> None:
     running = RunningTimes()
     for taken in (10, 20):
-        assert running.before(AT).count == 0
+        running.advance(AT)
+        assert running.times().count == 0
         running.add(taken)
-    assert running.before(AT + timedelta(seconds=1)).count == 2
+    running.advance(AT + timedelta(seconds=1))
+    assert running.times().count == 2
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[3]
 PAGES = (
     "README.md",
     "rules/README.md",
+    "docs/backtest.md",
     "docs/deciding.md",
     "docs/evidence.md",
     "docs/operating.md",
