@@ -118,13 +118,13 @@ class ComparedField(Closed):
     def together(cls, given: dict[str, Any]) -> Iterable[InitErrorDetails]:
         uses = [use for use in Comparison if isinstance(on := given.get(use), Scalar) and on.value == "true"]
         kind = given.get("type")
-        said = kind.value if isinstance(kind, Scalar) else ""
+        type_name = kind.value if isinstance(kind, Scalar) else ""
         if len(uses) > 1:
             yield detail(wrong(Code.BAD_VALUE, f"{' and '.join(uses)}: one of them", key=True), uses[1])
         for use, fitting in FITTING.items():
-            if use in uses and said in list(FieldType) and said not in fitting:
+            if use in uses and type_name in list(FieldType) and type_name not in fitting:
                 yield detail(
-                    wrong(Code.BAD_VALUE, f"a field of type {said} can't be `{use}: true`", key=True), use
+                    wrong(Code.BAD_VALUE, f"a field of type {type_name} can't be `{use}: true`", key=True), use
                 )
 
 
