@@ -124,7 +124,8 @@ class ComparedField(Closed):
         for use, fitting in FITTING.items():
             if use in uses and type_name in list(FieldType) and type_name not in fitting:
                 yield detail(
-                    wrong(Code.BAD_VALUE, f"a field of type {type_name} can't be `{use}: true`", key=True), use
+                    wrong(Code.BAD_VALUE, f"a field of type {type_name} can't be `{use}: true`", key=True),
+                    use,
                 )
 
 
