@@ -28,7 +28,8 @@ LONGEST_TOKEN = 8 * 1024  # characters
 LARGEST_KEYS = 64 * 1024  # bytes
 LINK_TIMEOUT = 5.0  # seconds
 FRESH = 24 * 3600.0  # seconds until the keys are read again
-AGAIN = 10.0  # seconds between two reads for a key that is not among them, or after a failure
+WINDOW = 60.0  # seconds
+MOST_READS = 5  # of the keys in a window: a new key shows at once, and Prolific is not flooded
 
 log = structlog.get_logger(__name__)
 
@@ -45,20 +46,30 @@ class PublishedKeys:
     timer: Callable[[], float] = time.monotonic
     _keys: dict[str, Any] = field(default_factory=dict)
     _read_at: float = float("-inf")
-    _tried_at: float = float("-inf")
+    _begun: list[float] = field(default_factory=list)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def key(self, name: str) -> Any:
         """Return the key of this id, None if there is none. Raises KeysUnavailable where that can't be known."""
+        if name in self._keys and self.timer() - self._read_at < FRESH:
+            return self._keys[name]
         async with self._turn:
-            now = self.timer()
-            is_due = now - self._read_at > FRESH or name not in self._keys
-            if is_due and now - self._tried_at > AGAIN:
-                self._tried_at = now
+            asked_at = self.timer()
+            if name not in self._keys or asked_at - self._read_at >= FRESH:
+                if not self._may_read(asked_at):
+                    raise KeysUnavailable
                 await self._read()
-            if name not in self._keys and self._tried_at > self._read_at:
+            if name not in self._keys and self._read_at < asked_at:
                 raise KeysUnavailable
             return self._keys.get(name)
+
+    def _may_read(self, now: float) -> bool:
+        """Return True if few reads were begun lately: links with made-up ids must not become calls to Prolific."""
+        self._begun = [one for one in self._begun if now - one < WINDOW]
+        if len(self._begun) >= MOST_READS:
+            return False
+        self._begun.append(now)
+        return True
 
     async def _read(self) -> None:
         from jwt import PyJWTError
@@ -68,7 +79,7 @@ class PublishedKeys:
         except (httpx.HTTPError, TimeoutError, ValueError, KeyError, TypeError, PyJWTError) as error:
             log.warning("study_links.no_keys", url=self.url, error=type(error).__name__)
             return
-        self._keys, self._read_at = keys, self._tried_at
+        self._keys, self._read_at = keys, self.timer()
 
     async def _fetched(self) -> bytes:
         """Return the published set, or as much of it as is read: more than that is no JSON."""

@@ -49,11 +49,12 @@ class NewEvidence:
 
     def is_repeat(self, newest: "NewEvidence | None") -> bool:
         """Return True if it adds nothing to the newest payload of its source."""
-        return newest is not None and (self.values, self.origin, self.readings) == (
-            newest.values,
-            newest.origin,
-            newest.readings,
-        )
+        return newest is not None and self.content == newest.content
+
+    @property
+    def content(self) -> tuple[Any, ...]:
+        """Return what makes a payload differ from another: its values, and whether a browser sent them."""
+        return self.values, self.origin is EvidenceOrigin.BROWSER, self.readings
 
 
 @dataclass(frozen=True, slots=True)
