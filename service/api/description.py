@@ -28,7 +28,7 @@ def description() -> dict[str, Any]:
 
 
 def _outside() -> dict[str, Any]:
-    """What Prolific, a survey, probes and Prometheus call."""
+    """Describe the routes for Prolific, surveys, probes and Prometheus."""
     receipt = object_of({"event_id": TEXT, "status": {"enum": ["accepted", "duplicate"]}})
     stored = {"200": _answer("Seen before.", receipt), "202": _answer("Stored.", receipt)}
     taken = {"202": _answer("Taken; the submission is reviewed again.", ANYTHING)}
@@ -73,7 +73,7 @@ def _outside() -> dict[str, Any]:
 
 
 def _records() -> dict[str, Any]:
-    """What is on record."""
+    """Describe the routes that read records."""
     return {
         "/api/decisions": {
             "get": _read(
@@ -100,7 +100,7 @@ def _records() -> dict[str, Any]:
 
 
 def _people() -> dict[str, Any]:
-    """What people decide, pause and resume."""
+    """Describe the routes of manual decisions, pause and resume."""
     order = object_of({"study": MAYBE_TEXT, "by": TEXT, "reason": TEXT}, required=("by", "reason"))
     done = {"200": _answer("Done.", ANYTHING)} | _refusals(401, 403, 422, 429, 503)
     resolved = {"200": _answer("Recorded; a worker sends it.", named("Decision"))}

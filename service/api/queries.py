@@ -31,7 +31,7 @@ class BadQuery(AutoreviewError):
 
 
 def decision_query(parameters: QueryParams) -> tuple[DecisionFilter, int, int | None]:
-    """The filter, the page's size, and the id that the page before ended with. Raises BadQuery."""
+    """The filter, the page's size, and the id that the page before ended with. Raise BadQuery."""
     known = {*FILTERS, "limit", "before"}
     if unknown := sorted(set(parameters) - known):
         raise BadQuery(f"Unknown parameter {unknown[0]!r}; known are {', '.join(sorted(known))}.")
@@ -45,7 +45,7 @@ def decision_query(parameters: QueryParams) -> tuple[DecisionFilter, int, int | 
 
 
 def hold_query(parameters: QueryParams) -> tuple[dict[str, str], int, tuple[datetime, str] | None]:
-    """The filter of holds, the page's size, and the (since, submission) it comes after. Raises BadQuery."""
+    """The filter of holds, the page's size, and the (since, submission) it comes after. Raise BadQuery."""
     filters = ("study", "rule", "guard")
     known = {*filters, "limit", "after"}
     if unknown := sorted(set(parameters) - known):

@@ -60,7 +60,7 @@ def _check_address(request: Request) -> None:
 
 
 async def json_object(request: Request, known: set[str]) -> dict[str, Any]:
-    """The body, an object with none but the known keys. Raises BadQuery, TooLarge."""
+    """The body, an object with none but the known keys. Raise BadQuery, TooLarge."""
     body = await body_within(request)
     if body is None:
         raise TooLarge(f"{MAX_BODY} bytes are the most.")
@@ -78,7 +78,7 @@ async def json_object(request: Request, known: set[str]) -> dict[str, Any]:
 
 
 def text(body_object: dict[str, Any], name: str) -> str:
-    """A text of the body. Raises BadQuery where it is none, or missing."""
+    """A text of the body. Raise BadQuery where it is none, or missing."""
     value = body_object.get(name)
     if not isinstance(value, str):
         raise BadQuery(f"{name}: a text is needed")
@@ -89,5 +89,5 @@ def text(body_object: dict[str, Any], name: str) -> str:
 
 
 def text_if_any(body_object: dict[str, Any], name: str) -> str | None:
-    """A text of the body, None where it is missing or null. Raises BadQuery where it is none."""
+    """A text of the body, None where it is missing or null. Raise BadQuery where it is none."""
     return None if body_object.get(name) is None else text(body_object, name)

@@ -15,7 +15,7 @@ OTHERWISE = "otherwise"
 
 @dataclass(slots=True)
 class Difference:
-    """One difference, applied to the old file alone: how many outcomes it changes, and some of them."""
+    """A difference applied to the old file alone: how many outcomes it changes, and some of them."""
 
     rule: str
     difference: str

@@ -19,7 +19,7 @@ NAMES = (*(outcome.value for outcome in Outcome), CHANGED, CONTRADICTIONS)
 
 @dataclass(frozen=True, slots=True)
 class FailIf:
-    """``limit`` is a number of submissions, or a share of them in percent."""
+    """A condition. ``limit`` is a number of submissions, or a share of them in percent."""
 
     text: str
     name: str

@@ -20,7 +20,7 @@ TODAY = frozenset({STUDY, PARTICIPANT, "submission.pace", "submission.code_type"
 
 @dataclass(frozen=True, slots=True)
 class PastFacts:
-    """``as_of_now`` are facts, or groups of them, that are known only as of today."""
+    """The facts of a past submission. ``as_of_now`` are facts, or groups of them, known only as of today."""
 
     facts: Facts
     as_of_now: frozenset[str] = frozenset()

@@ -1,4 +1,4 @@
-"""One past submission: what was decided, and what the given rules decide. Pure."""
+"""Judge one past submission: the old outcome, and that of the given rules. Pure."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,7 +21,7 @@ AFTER_POLICY = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of the two answers; ``pays`` in minor units, None where the reward is not known."""
+    """The old or the new outcome. ``pays`` is in minor units, None if the reward is not known."""
 
     outcome: Outcome
     rule: str | None
@@ -32,7 +32,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """``old`` is None where nothing was decided, ``is_manual``: a person decided.
+    """A judged submission. ``old`` is None if it was not decided, ``is_manual`` True if a person decided.
 
     ``at`` is the time as of which it is judged, ``taken`` are seconds from start to completion. ``decision_id`` is
     the deciding decision, whose trace is the old explanation.

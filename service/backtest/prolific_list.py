@@ -66,7 +66,7 @@ class PageCache:
 async def read_submissions(
     prolific: Prolific, study_id: str, cache: PageCache, progress: Progress
 ) -> list[Submission]:
-    """Return the study's submissions. Raises IncompleteList if rows are missing; what was read stays kept."""
+    """Return the study's submissions. Raise IncompleteList if rows are missing; what was read stays kept."""
     found: dict[str, Submission] = {}
 
     async def fetch(number: int) -> Page:

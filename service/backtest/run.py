@@ -31,7 +31,7 @@ Progress = Callable[[int, int], None]
 
 
 class NothingToCompare(AutoreviewError):
-    """No submission of the study is known, or no rule file claims the study."""
+    """The study has no known submission, or no rule file claims it."""
 
     code = "nothing_to_compare"
 
@@ -49,7 +49,7 @@ DECIDED = Old()
 
 @dataclass(slots=True)
 class Backtest:
-    """One run. ``connection`` is None where there is no database: nothing was decided, and no evidence is known."""
+    """A run. Without a database, ``connection`` is None: there are no decisions and no evidence."""
 
     connection: AsyncConnection | None
     source: PastSource
@@ -223,7 +223,7 @@ async def backtest(
     """Judge the study's past submissions by the rules of a book; nothing is written.
 
     Compare with what was decided here, with the rules of ``against``, or with what Prolific shows. ``source`` is
-    Prolific's list, else they come from the database. Raises NothingToCompare.
+    Prolific's list, else they come from the database. Raise NothingToCompare.
     """
     if source is None:
         assert connection is not None, "without a list there is a database"
@@ -249,7 +249,7 @@ async def against_shadow(
     since: datetime | None = None,
     progress: Progress | None = None,
 ) -> Result:
-    """Compare what was decided with what the shadow rules decided on the same traffic. Raises NothingToCompare."""
+    """Compare what was decided with what the shadow rules decided on the same traffic. Raise NothingToCompare."""
     rules_hash = await newest_shadow_rules(connection, study_id)
     kept = await kept_file(connection, rules_hash) if rules_hash else None
     file = parsed(kept) if kept else None
@@ -273,7 +273,7 @@ async def _counted(run: Backtest, study_id: str, progress: Progress | None) -> C
 
 
 async def stored(connection: AsyncConnection, study_id: str) -> Stored:
-    """Return what the database knows of a study. Raises NothingToCompare where it knows no submission."""
+    """Return what the database knows of a study. Raise NothingToCompare where it knows no submission."""
     about = await about_study(connection, study_id)
     if not about.submissions:
         raise NothingToCompare(
@@ -285,7 +285,7 @@ async def stored(connection: AsyncConnection, study_id: str) -> Stored:
 
 
 def claiming(book: RuleBook, study_id: str, parent_id: str | None) -> RuleFile:
-    """Return the file that decides a study. Raises NothingToCompare."""
+    """Return the file that decides a study. Raise NothingToCompare."""
     file = book.file_for(study_id, parent_id)
     if file is None:
         raise NothingToCompare(f"No rule file claims study {study_id}: name it under `studies`.")

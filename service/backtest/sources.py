@@ -14,7 +14,7 @@ UNFINISHED = frozenset({Status.RESERVED, Status.ACTIVE, Status.TIMED_OUT})
 
 
 class PastSource(Protocol):
-    """``is_complete``: all submissions of the study are known, so that statistics are over all of them."""
+    """Past submissions. ``is_complete`` is True if all of the study are known, and statistics include them all."""
 
     @property
     def total(self) -> int: ...
@@ -46,7 +46,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """What Prolific lists of a study; ``connection`` is None where there is no database."""
+    """The submissions in Prolific's list of a study. ``connection`` is None without a database."""
 
     connection: AsyncConnection | None
     submissions: Sequence[Submission]

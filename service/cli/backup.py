@@ -50,7 +50,7 @@ def restore(file: File, as_json: Json = False) -> None:
 
 
 def _embedded(command: str) -> "Settings":
-    """The settings. Raises ConfigurationError where the database is not the embedded one."""
+    """The settings. Raise ConfigurationError where the database is not the embedded one."""
     from service.postgres.where import external_url
     from service.settings import Settings
 

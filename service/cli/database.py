@@ -24,7 +24,7 @@ Result = TypeVar("Result")
 def ask(question: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
     """Run a query on the database: the one that is set, the running service's, or the stopped one in the folder.
 
-    Raises ConfigurationError where there is no database, or an argument is no text.
+    Raise ConfigurationError where there is no database, or an argument is no text.
     """
 
     async def put(database: Database) -> Result:
@@ -35,7 +35,7 @@ def ask(question: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
 
 
 def order(work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
-    """Write an order to the service in one transaction. Raises NotAtWork where no service would obey it."""
+    """Write an order to the service in one transaction. Raise NotAtWork where no service would obey it."""
 
     async def put(database: Database) -> Result:
         async with database.begin() as connection:

@@ -16,7 +16,7 @@ MARK = "# Written by `autoreview sandbox`. It holds secrets of the sandbox only.
 def load_env_file(file: Path) -> None:
     """Set the environment of this process as the file says; the file counts more than the shell.
 
-    Raises ConfigurationError where it can't be read, or a line is no setting.
+    Raise ConfigurationError where it can't be read, or a line is no setting.
     """
     from dotenv.parser import parse_stream
 

@@ -64,7 +64,7 @@ async def _rehearse(participants: int, seed: int, *, keep: bool, as_json: bool) 
 
 
 async def _live_through(state: SandboxState, participants: int, place: Place, *, quiet: bool) -> None:
-    """Let everybody take part, and wait until the service has dealt with them all."""
+    """Let all participants take part, and wait until the service has decided their submissions."""
     people = population(participants, state.random)
     async with httpx.AsyncClient(
         base_url=place.url, headers=_bearer(place.evidence_token), timeout=30, trust_env=False

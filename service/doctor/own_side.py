@@ -139,7 +139,7 @@ class OwnSide:
         return in_force is not None and in_force != {file.path: file.hash for file in book.files}
 
     async def evidence(self) -> str:
-        """Whether each declared source has the credential without which it delivers nothing."""
+        """Check that each declared source has the credential that it needs to deliver."""
         if missing := list(missing_credentials(self.book.files, self._settings)):
             raise Unwell.of(
                 [Unwell(f"{one}: nothing it sends is accepted", SET_CREDENTIAL) for one in missing]

@@ -83,7 +83,7 @@ class ProlificSide:
         return f"{balance.total / 100:.2f}{currency}{free}"
 
     async def studies(self, book: RuleBook) -> str:
-        """Whether Prolific shows each study of the rules to the token, with the codes that rules complete with."""
+        """Check that Prolific shows each study of the rules, with the codes that rules complete with."""
         named = [(study, file) for file in book.files for study in file.studies or ()]
         asked = named[:MOST_STUDIES]
         problems = [problem for study, file in asked async for problem in self._study(study, file)]

@@ -135,7 +135,7 @@ Action = Approve | Reject | RequestReturn | Complete | Hold
 
 @dataclass(frozen=True, slots=True)
 class AlsoActions:
-    """What is done beside an outcome, once it is applied: ids of participant groups, a text to the participant."""
+    """Actions beside an outcome, once it is applied: ids of participant groups, a text to the participant."""
 
     add_to_group: str | None = None
     remove_from_group: str | None = None
@@ -150,7 +150,7 @@ class ActionRequest(TypedDict):
 
 
 class AlsoRequest(TypedDict):
-    """What Prolific is sent beside a transition; ``group`` is the participant group's id, null for a message."""
+    """A request beside a transition. ``group`` is the participant group's id, null for a message."""
 
     endpoint: Literal["add-to-group", "remove-from-group", "message"]
     group: str | None

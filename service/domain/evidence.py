@@ -1,4 +1,4 @@
-"""How a payload of evidence came."""
+"""The origin of a payload of evidence."""
 
 from enum import StrEnum
 

@@ -37,7 +37,7 @@ class Access:
     ) -> tuple[RuleFile, ...]:
         """Return the files whose declaration of the source accepts the request; without files the token is checked.
 
-        A source that declares a signature accepts nothing else. Raises DeliveryRefused.
+        A source that declares a signature accepts nothing else. Raise DeliveryRefused.
         """
         unsigned = tuple(file for file in files if not file.evidence[source].signature)
         if len(unsigned) < len(files) and (

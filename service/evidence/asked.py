@@ -18,7 +18,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What a source has of a submission, by its own names; ``place`` is where it stands, for messages."""
+    """A source's values for a submission, by its own names. ``place`` is their position, for messages."""
 
     document: Mapping[str, Any]
     place: str = ""

@@ -13,7 +13,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class MissingCredential:
-    """``variable`` is the setting that the source needs."""
+    """A source without its credential. ``variable`` is the setting that it needs."""
 
     file: str
     source: str

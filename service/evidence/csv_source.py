@@ -52,7 +52,7 @@ class CsvSource:
         return _find(table, asked.submission_id, self.name)
 
     def _table(self) -> Table | str:
-        """Return the rows, or what is wrong with the file. Raises OSError and Changing."""
+        """Return the rows, or what is wrong with the file. Raise OSError and Changing."""
         status = self.path.stat()
         is_growing = self.clock() - status.st_mtime < SETTLED
         before = self._read

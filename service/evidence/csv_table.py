@@ -49,7 +49,7 @@ class Table:
 
 
 def read_table(content: bytes, key: str, wanted: Sequence[str], *, is_growing: bool) -> Table:
-    """Read the ``key`` and ``wanted`` columns of a file. Raises BadTable.
+    """Read the ``key`` and ``wanted`` columns of a file. Raise BadTable.
 
     Of a file that ``is_growing`` a last line without an end is left out: it may be half of one.
     """
@@ -83,7 +83,7 @@ def read_table(content: bytes, key: str, wanted: Sequence[str], *, is_growing: b
 
 
 def decoded(content: bytes) -> str:
-    """Decode UTF-8, UTF-16 and Windows-1252, by their marks or what can't be anything else. Raises BadTable."""
+    """Decode UTF-8, UTF-16 and Windows-1252, by their marks or what can't be anything else. Raise BadTable."""
     encoding = next((name for mark, name in BOMS if content.startswith(mark)), None) or _unmarked(content)
     try:
         return content.decode(encoding)
@@ -174,7 +174,7 @@ def _shared(cell: str) -> str:
 
 
 def read_documents(content: bytes) -> Iterator[tuple[int, dict[str, str] | str]]:
-    """Yield each row's number and cells by column, or the sentence that says why it can't be read. Raises BadTable."""
+    """Yield each row's number and cells by column, or the sentence that says why it can't be read. Raise BadTable."""
     rows = _rows(decoded(content))
     header = next(rows, None)
     if header is None:

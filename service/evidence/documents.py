@@ -20,14 +20,14 @@ CHARSETS = {"utf-8": "utf-8", "us-ascii": "utf-8", "iso-8859-1": "cp1252", "wind
 
 @dataclass(frozen=True, slots=True)
 class Documents:
-    """What a body holds. A row that can't be read is the sentence that says why."""
+    """The rows of a body. A row that can't be read is the message that says why."""
 
     rows: tuple[Mapping[str, Any] | str, ...]
     is_batch: bool = False
 
 
 async def parse(content_type: str, body: bytes) -> Documents:
-    """Read a body by its declared type; whatever is no form is JSON. Raises DeliveryRefused."""
+    """Read a body by its declared type; whatever is no form is JSON. Raise DeliveryRefused."""
     kind, _, _ = content_type.partition(";")
     match kind.strip().lower():
         case "application/x-www-form-urlencoded":

@@ -49,7 +49,7 @@ class EvidenceEndpoint:
         return with_cors(answer, self.rules().files_receiving(source), source, request.headers.get("origin"))
 
     async def _take(self, request: Request, source: str) -> Response:
-        """Store what was sent. Raises DeliveryRefused."""
+        """Store what was sent. Raise DeliveryRefused."""
         submission = request.path_params["submission_id"]
         book = self.rules()  # the same until the end: a reload between would find other files
         files = book.files_receiving(source)
@@ -88,7 +88,7 @@ class EvidenceEndpoint:
     async def _from_page(
         self, request: Request, source: str, submission: str, files: Sequence[RuleFile]
     ) -> tuple[RuleFile, ...]:
-        """Return the files that accept evidence of this page, whose link is verified. Raises DeliveryRefused."""
+        """Return the files that accept evidence of this page, whose link is verified. Raise DeliveryRefused."""
         origin = request.headers.get("origin")
         accepted = files_for_pages(files, source, origin)
         if files and not accepted:
@@ -148,7 +148,7 @@ def _unfit(submission: str, problems: tuple[tuple[str, str], ...]) -> DeliveryRe
 
 
 def _json_object(body: bytes) -> dict[str, Any]:
-    """Return the object in the body. Raises DeliveryRefused."""
+    """Return the object in the body. Raise DeliveryRefused."""
     try:
         parsed = read_json(body)
     except DuplicateKey as error:

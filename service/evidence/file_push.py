@@ -48,7 +48,7 @@ class Pushed:
 
 
 def read_file(path: Path) -> list[tuple[int, dict[str, str] | str]]:
-    """Return the numbered rows of a CSV file. Raises BadEvidenceFile."""
+    """Return the numbered rows of a CSV file. Raise BadEvidenceFile."""
     try:
         if path.stat().st_size > LARGEST:
             raise BadEvidenceFile(f"{path} is over {LARGEST} bytes.")

@@ -87,7 +87,7 @@ def filled(url: str, asked: Asked) -> str:
 
 
 async def _body(response: httpx.Response) -> bytes:
-    """Read the body, unpacked. Raises TooLarge as soon as it is, whatever else would come."""
+    """Read the body, unpacked. Raise TooLarge as soon as it is, whatever else would come."""
     encoding = response.headers.get("content-encoding", "identity").lower()
     unpacked, unpacker = bytearray(), _unpacker(encoding)
     async for part in response.aiter_raw():

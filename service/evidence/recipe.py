@@ -31,7 +31,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """``evidence`` is the block for the rule file, ``link`` what the study's URL needs, ``paste`` goes to the platform."""
+    """A recipe. ``evidence`` is the block for the rule file, ``link`` what the study's URL needs, ``paste`` goes to the platform."""
 
     name: str
     platform: str

@@ -50,7 +50,7 @@ class DeliveryRefused(AutoreviewError):
 
 @dataclass(slots=True)
 class RefusalLog:
-    """Keeps a record of refusals. Wrong tokens need no secret to be sent, so what they write is bounded."""
+    """Records refusals. Anybody can send wrong tokens, so the number of records is limited."""
 
     database: Database
     metrics: Metrics

@@ -27,7 +27,7 @@ class Clients:
     _http: httpx.AsyncClient | None = None
 
     def client(self, source: Source) -> Client:
-        """Return the client of a source. Raises ConfigurationError where the environment makes one impossible."""
+        """Return the client of a source. Raise ConfigurationError where the environment makes one impossible."""
         if source.declaration not in self._made:
             self._made[source.declaration] = self._make(source)
         return self._made[source.declaration]

@@ -50,7 +50,7 @@ class PublishedKeys:
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def key(self, name: str) -> Any:
-        """Return the key of this id, None if there is none. Raises KeysUnavailable where that can't be known."""
+        """Return the key of this id, None if there is none. Raise KeysUnavailable where that can't be known."""
         if name in self._keys and self.timer() - self._read_at < FRESH:
             return self._keys[name]
         async with self._turn:
@@ -98,7 +98,7 @@ class PublishedKeys:
 
 
 def _keys_in(body: bytes) -> dict[str, Any]:
-    """Return the RSA keys of a JSON Web Key Set by id. Raises ValueError, KeyError and PyJWTError."""
+    """Return the RSA keys of a JSON Web Key Set by id. Raise ValueError, KeyError and PyJWTError."""
     from jwt import PyJWK
 
     return {

@@ -171,7 +171,7 @@ def own_path(text: str) -> str:
 
 
 async def read_form(request: Request) -> Form:
-    """Read a form; of a field that comes several times the values are joined by commas. Raises BadQuery."""
+    """Read a form; of a field that comes several times the values are joined by commas. Raise BadQuery."""
     body = await body_within(request)
     if body is None:
         raise BadQuery(f"A form has at most {MAX_BODY} bytes.")

@@ -15,7 +15,7 @@ OUTCOMES = ("approve", "reject", "request_return", "complete", "hold")
 
 
 def action_in(form: Mapping[str, str]) -> dict[str, Any]:
-    """Return a form's action as the API has it. Raises InvalidAction."""
+    """Return a form's action as the API has it. Raise InvalidAction."""
     outcome = outcome_of(form.get("action", ""))
     match outcome.value:
         case "reject":
@@ -49,7 +49,7 @@ class Preview:
 
 
 def preview_of(fields: Mapping[str, Any], study: Study | None) -> Preview:
-    """Return exactly what would be sent for an action. Raises InvalidAction."""
+    """Return exactly what would be sent for an action. Raise InvalidAction."""
     action = read_action(fields)
     try:
         request, problem = action_request(action, study), None

@@ -48,7 +48,7 @@ class Sessions:
     clock: Callable[[], float] = time.time
 
     def role_of(self, token: str) -> Role | None:
-        """Return what the token allows; None for a wrong one. Raises ConfigurationError if no secret can be read."""
+        """Return what the token allows; None for a wrong one. Raise ConfigurationError if no secret can be read."""
         given = token.encode()
         if self.admin and matches(self.admin, given):
             return Role.ADMIN

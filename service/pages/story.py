@@ -15,7 +15,7 @@ MOST_EXPLAINED = 20  # decisions, the newest, whose rules are shown
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Something that happened; ``kind`` is ``event``, ``evidence``, ``decision``, ``attempt`` or ``planned``."""
+    """An entry of the history. ``kind`` is ``event``, ``evidence``, ``decision``, ``attempt`` or ``planned``."""
 
     at: datetime
     kind: str

@@ -67,7 +67,7 @@ class Submissions:
 
 
 async def _known(connection: AsyncConnection, wanted: str) -> dict[str, Any]:
-    """Raises NoSuchPage if nothing was ever heard of it."""
+    """Raise NoSuchPage if the service does not know the submission."""
     submission = await load_submission(connection, wanted)
     events = await events_of(connection, wanted)
     evidence = await evidence_of(connection, wanted)

@@ -28,7 +28,7 @@ AT_LEAST = 2  # others whose time of a page is known
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """``counts`` are facts by source, without the prefix; ``rsi`` is the relative speed index."""
+    """The comparisons of a submission. ``counts`` are facts by source, ``rsi`` is the relative speed index."""
 
     counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     rsi: float | None = None

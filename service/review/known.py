@@ -38,7 +38,7 @@ class Known:
 
     @property
     def all_seen_at(self) -> dict[str, datetime]:
-        """When each group of facts was fetched, received or counted."""
+        """Return when each group of facts was fetched, received or counted."""
         received = {
             f"evidence.{version.source}": version.received_at for version in reversed(self.history.evidence)
         }

@@ -33,7 +33,7 @@ class PlannedAction:
 
     @classmethod
     def of(cls, action: Action, also: AlsoActions | None = None) -> "PlannedAction":
-        """Return the plan of an action. Raises TemplateError."""
+        """Return the plan of an action. Raise TemplateError."""
         match action:
             case Approve():
                 texts: tuple[str, ...] = ()

@@ -49,7 +49,7 @@ class Read:
 
 
 def load(path: Path) -> RuleBook:
-    """Load the rules of a folder (each ``*.yaml``) or of one file. Raises InvalidRules with all errors."""
+    """Load the rules of a folder (each ``*.yaml``) or of one file. Raise InvalidRules with all errors."""
     reads, findings = _read_all(path)
     if _of("error", findings):
         raise InvalidRules(findings)

@@ -46,7 +46,7 @@ RETRY_EVERY = timedelta(minutes=1)
 
 
 class Comparison(StrEnum):
-    """How the values of a field are compared with those of the study's other submissions."""
+    """The comparison of a field's values with those of the study's other submissions."""
 
     FINGERPRINT = "fingerprint"
     SIMILAR = "similar"
@@ -54,7 +54,7 @@ class Comparison(StrEnum):
 
 
 ENDINGS = {Comparison.FINGERPRINT: "_seen_before", Comparison.SIMILAR: "_similar_before"}
-"""What the name of the fact ends in that counts other submissions; page times lead to ``stats.rsi``."""
+"""The ending of the fact that counts other submissions. Page times lead to ``stats.rsi``."""
 
 
 @dataclass(frozen=True, slots=True)

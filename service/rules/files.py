@@ -23,7 +23,7 @@ def read_rules(path: Path, folder: Path | None = None) -> bytes:
     """Return the first MiB of a file, and one byte more if there is any.
 
     Kubernetes links each file through ``..data``, so links are followed as long as they end in ``folder``; None
-    allows any, for a file that somebody named. Raises NotAllowed, or OSError if the file can't be read.
+    allows any, for a file that somebody named. Raise NotAllowed, or OSError if the file can't be read.
     """
     real = os.path.realpath(path, strict=True)
     if folder is not None and not Path(real).is_relative_to(os.path.realpath(folder, strict=True)):

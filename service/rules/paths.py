@@ -20,7 +20,7 @@ class Unreadable(ValueError):
 
 
 def compiled(expression: str) -> Any:
-    """Return the parsed expression, which the library caches. Raises BadPath."""
+    """Return the parsed expression, which the library caches. Raise BadPath."""
     from jmespath import compile as parse
     from jmespath.exceptions import JMESPathError
     from jmespath.functions import Functions
@@ -44,7 +44,7 @@ def compiled(expression: str) -> Any:
 
 
 def search(expression: str, document: Any) -> Any:
-    """Return what stands at the path, None where there is nothing. Raises Unreadable."""
+    """Return what stands at the path, None where there is nothing. Raise Unreadable."""
     try:
         return compiled(expression).search(document)
     except (ValueError, TypeError, ArithmeticError, RecursionError) as error:

@@ -55,7 +55,7 @@ class RuleFile:
 
     @property
     def compares(self) -> bool:
-        """Whether evidence is compared with that of other submissions."""
+        """Return True if evidence is compared with that of other submissions."""
         return any(source.compared for source in self.evidence.values())
 
     @property

@@ -157,7 +157,7 @@ class Hooks:
 
 
 def _statuses(text: str | None) -> set[EventStatus] | None:
-    """Read one status, or a JSON array of them as a text. Raises ``ValueError``."""
+    """Read one status, or a JSON array of them as a text. Raise ``ValueError``."""
     if text is None:
         return None
     listed = json.loads(text) if text.startswith("[") else [text]

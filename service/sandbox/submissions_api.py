@@ -75,7 +75,7 @@ class SubmissionsApi:
         return self._study_list(found, ask)
 
     def _study_list(self, found: list[SimStudy], ask: Ask) -> Answer:
-        """Give the asked page; all studies where no page is asked for."""
+        """Return the requested page, or all studies without one."""
         rows, links = listing.page_of(found, ask.query, ask.url, size=max(1, len(found)))
         return Answer({"results": [bodies.study_short(one, self._state) for one in rows], **links})
 

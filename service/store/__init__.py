@@ -1,1 +1,1 @@
-"""What is kept in PostgreSQL: the inbox, evidence, what was last seen, decisions and attempts."""
+"""Queries, one module per noun: the inbox, evidence, submissions, decisions and more."""

@@ -1,4 +1,4 @@
-"""What is done beside decisions: taken when its decision is applied, each try recorded as an attempt."""
+"""Requests beside decisions: due when the decision is applied, each try recorded as an attempt."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta

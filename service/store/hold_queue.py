@@ -115,7 +115,7 @@ async def held_of(connection: AsyncConnection, submissions: Sequence[str]) -> di
 
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """How many submissions and what they cost, in minor units; ``unknown`` are those whose reward is not known."""
+    """A number of submissions and their cost in minor units. ``unknown`` counts those without a known reward."""
 
     number: int
     reward: Decimal

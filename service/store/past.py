@@ -61,7 +61,7 @@ class AsOf:
 
 @dataclass(frozen=True, slots=True)
 class AboutStudy:
-    """``submissions`` were seen; ``is_listed``: Prolific's list of them was read to its end."""
+    """The seen ``submissions``. ``is_listed`` is True if Prolific's list was read to its end."""
 
     submissions: int
     parent_id: str | None

@@ -38,7 +38,7 @@ class StoredRefusal:
 
 @dataclass(frozen=True, slots=True)
 class RefusalCount:
-    """How many deliveries of a source were refused for one reason, and the newest of them."""
+    """The number of deliveries of a source that were refused for one reason, and the newest of them."""
 
     source: str
     reason: str

@@ -1,4 +1,4 @@
-"""How rules fared: what each came to in the newest decisions, from their traces."""
+"""The results of each rule in the newest decisions, from their traces."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -46,7 +46,7 @@ class RuleFigures:
 
 @dataclass(slots=True)
 class FileFigures:
-    """Of one version of a rule file: how many decisions it made, and how its rules fared."""
+    """A version of a rule file: the number of its decisions, and the results of its rules."""
 
     decisions: int = 0
     rules: dict[str, RuleFigures] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What a second rule folder would have decided: recorded beside the decisions, read by backtests."""
+"""Shadow decisions of a second rule folder: recorded beside the decisions, read by backtests."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,7 +18,7 @@ ALONE = "autoreview:shadow"
 
 @dataclass(frozen=True, slots=True)
 class ShadowDecision:
-    """``outcome`` is None where the shadow rules came to nothing; ``reason`` says why."""
+    """A shadow decision. ``outcome`` is None if the shadow rules did not decide, ``reason`` says why."""
 
     decision_id: int
     submission_id: str
@@ -88,7 +88,7 @@ async def record_shadow(connection: AsyncConnection, decided: Sequence[ShadowDec
 async def keep_shadow_files(
     connection: AsyncConnection, contents: Mapping[str, bytes], hashes: Mapping[str, str]
 ) -> None:
-    """Keep the shadow's rule files by their hashes; they are no book in force."""
+    """Save the shadow's rule files by their hashes. They are not in force."""
     rows = [
         {"hash": hashes[name], "file": name, "text": content.decode("utf-8")}
         for name, content in contents.items()

@@ -17,7 +17,7 @@ async def sign_out(connection: AsyncConnection, session: str, until: float) -> N
 
 
 async def is_signed_out(connection: AsyncConnection, session: str) -> bool:
-    """Whether the session was signed out."""
+    """Return True if the session was signed out."""
     found = await connection.scalar(
         sa.select(sa.exists().where(sign_outs.c.session_id == session)),
     )

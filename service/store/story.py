@@ -1,4 +1,4 @@
-"""Whether anything new is known of a submission."""
+"""Changes of what is known of a submission."""
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection

@@ -16,7 +16,7 @@ MOST_LATENCIES = 500
 
 @dataclass(frozen=True, slots=True)
 class OutcomeOfRule:
-    """How many submissions a rule (None: no rule) led to an outcome with, by their newest decision."""
+    """The number of submissions that a rule (None: no rule) led to an outcome, by their newest decision."""
 
     rule: str | None
     outcome: str
@@ -69,7 +69,7 @@ async def times_taken(connection: AsyncConnection, study: str) -> Sequence[float
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """From the webhook to the decision, in seconds, over the newest decisions that a webhook made."""
+    """Return the seconds from webhook to decision, over the newest decisions that a webhook triggered."""
 
     number: int
     median: float | None

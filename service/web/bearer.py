@@ -109,7 +109,7 @@ class Bearer:
 
 
 def matches(secret: Secret, given: bytes) -> bool:
-    """Return whether this is the secret, in constant time. Raises ConfigurationError if it can't be read."""
+    """Return whether this is the secret, in constant time. Raise ConfigurationError if it can't be read."""
     return hmac.compare_digest(given, secret.read().encode())
 
 

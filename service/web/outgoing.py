@@ -26,7 +26,7 @@ def http_client(**options: Any) -> httpx.AsyncClient:
 
 
 def certificates(*, trust_env: bool = True) -> ssl.SSLContext:
-    """Return what clients trust, loaded once: it takes 30 ms. Raises OSError if the files can't be read."""
+    """Return what clients trust, loaded once: it takes 30 ms. Raise OSError if the files can't be read."""
     file, folder = (os.environ.get(name) if trust_env else None for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"))
     return _loaded(file, folder)
 
