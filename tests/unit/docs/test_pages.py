@@ -95,3 +95,8 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
     ran = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
     assert "make test" in page("README.md")
     assert {"make lint", "make test", "make acceptance"} <= set(ran)
+
+
+def test_names_of_test_files_are_unique() -> None:
+    names_of_files = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted({name for name in names_of_files if names_of_files.count(name) > 1}) == []
