@@ -14,12 +14,12 @@ from typing import BinaryIO
 
 import httpx
 
+from service.demo.laboratory import Laboratory
 from service.errors import AutoreviewError
 from service.postgres.embedded import delete_database
 from service.postgres.embedded_home import make_data_dir
 from service.postgres.owned import open_own
 from service.settings import PREFIX
-from service.shipped import shipped
 
 FOLDER = Path(".autoreview/demo")
 STARTUP = 60.0  # seconds
@@ -46,7 +46,7 @@ class Place:
     def log_file(self) -> Path:
         return FOLDER / "service.log"
 
-    def environment(self, prolific_url: str) -> dict[str, str]:
+    def environment(self, prolific_url: str, laboratory: Laboratory) -> dict[str, str]:
         # Without proxies: all that is called is on this machine.
         inherited = {
             name: value
@@ -56,7 +56,8 @@ class Place:
         port = self.url.rpartition(":")[2]
         return inherited | {
             "AUTOREVIEW_DATA_DIR": str(FOLDER),
-            "AUTOREVIEW_RULES_DIR": str(shipped("rules")),
+            "AUTOREVIEW_RULES_DIR": str(laboratory.rules),
+            "AUTOREVIEW_SOURCE_LAB": f"sqlite:///{laboratory.database}",
             "AUTOREVIEW_MODE": "live",
             "AUTOREVIEW_PORT": port,
             "AUTOREVIEW_PROLIFIC_URL": prolific_url,
@@ -83,7 +84,7 @@ def _fresh_log(place: Place) -> BinaryIO:
 
 
 @asynccontextmanager
-async def service_process(place: Place, prolific_url: str) -> AsyncIterator[None]:
+async def service_process(place: Place, prolific_url: str, laboratory: Laboratory) -> AsyncIterator[None]:
     """Run ``autoreview serve`` on an empty database. Stop it with SIGTERM at the end of the block."""
     with _fresh_log(place) as log:
         process = await asyncio.create_subprocess_exec(
@@ -91,7 +92,7 @@ async def service_process(place: Place, prolific_url: str) -> AsyncIterator[None
             "-m",
             "service",
             "serve",
-            env=place.environment(prolific_url),
+            env=place.environment(prolific_url, laboratory),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -10,7 +10,8 @@ import stamina
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from service.console.output import console, print_json
-from service.demo.process import Place, free_place, service_process
+from service.demo.laboratory import Laboratory
+from service.demo.process import FOLDER, Place, free_place, service_process
 from service.demo.report import show, summary, where_next
 from service.demo.verdicts import endings, is_settled
 from service.sandbox.app import create_app
@@ -41,15 +42,20 @@ async def _rehearse(participants: int, seed: int, *, keep: bool, as_json: bool) 
     out.print(
         f"A rehearsal with {participants} simulated participants in two studies; nothing leaves this machine."
     )
-    async with running(create_app(state, token=place.prolific_token)) as prolific_url:
+    laboratory = Laboratory(FOLDER)
+    async with (
+        running(create_app(state, token=place.prolific_token)) as prolific_url,
+        running(laboratory.app()) as laboratory_url,
+    ):
         out.print("Starting PostgreSQL and the service …")
+        laboratory.prepare(laboratory_url)
         async with (
-            service_process(place, prolific_url),
+            service_process(place, prolific_url, laboratory),
             httpx.AsyncClient(
                 base_url=place.url, headers=_bearer(place.admin_token), timeout=30, trust_env=False
             ) as http,
         ):
-            await _live_through(state, participants, place, quiet=as_json)
+            await _live_through(state, participants, place, laboratory, quiet=as_json)
             found = await endings(state, http)
             transitions = sum(1 for call in state.calls if call.affected)
             figures = summary(found, state.hooks.count_events(), transitions)
@@ -63,13 +69,15 @@ async def _rehearse(participants: int, seed: int, *, keep: bool, as_json: bool) 
     return 0 if figures["ok"] else 1
 
 
-async def _live_through(state: SandboxState, participants: int, place: Place, *, quiet: bool) -> None:
+async def _live_through(
+    state: SandboxState, participants: int, place: Place, laboratory: Laboratory, *, quiet: bool
+) -> None:
     """Let all participants take part, and wait until the service has decided their submissions."""
     people = population(participants, state.random)
     async with httpx.AsyncClient(
         base_url=place.url, headers=_bearer(place.evidence_token), timeout=30, trust_env=False
     ) as http:
-        crowd = asyncio.create_task(simulate(state, people, push=_pusher(http, state)))
+        crowd = asyncio.create_task(simulate(state, people, push=_pusher(http, state, laboratory)))
         await _watch(state, participants, crowd, quiet=quiet)
         await crowd
 
@@ -102,7 +110,7 @@ def _quiet(state: SandboxState) -> bool:
     return state.hooks.count_events()["PENDING"] == 0
 
 
-def _pusher(http: httpx.AsyncClient, state: SandboxState) -> PushEvidence:
+def _pusher(http: httpx.AsyncClient, state: SandboxState, laboratory: Laboratory) -> PushEvidence:
     """Push evidence as labs do: a survey platform sends a form of texts, a page its own count, own code JSON."""
 
     @stamina.retry(on=(httpx.TransportError, httpx.HTTPStatusError), attempts=8, wait_initial=0.1)
@@ -113,6 +121,8 @@ def _pusher(http: httpx.AsyncClient, state: SandboxState) -> PushEvidence:
             await _push_from_page(http, state, submission_id)
         else:
             answer = await http.put(f"/evidence/{source}/{submission_id}", json=evidence)
+            if submission_id not in laboratory.known:
+                laboratory.tell(submission_id, evidence)
         answer.raise_for_status()
 
     return push

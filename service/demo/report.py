@@ -14,7 +14,6 @@ from service.console.output import console, text
 from service.demo.process import FOLDER, Place
 from service.demo.verdicts import Ending, latency
 from service.domain.decision import Outcome
-from service.shipped import shipped
 
 
 def summary(found: Sequence[Ending], webhooks: dict[str, int], transitions: int) -> dict[str, Any]:
@@ -100,7 +99,7 @@ def where_next(place: Place, prolific_url: str, *, keep: bool) -> None:
     """Print what to look at next."""
     out = console()
     out.print("\nWhere to look next")
-    out.print(text(f"  the rules that decided   {shipped('rules')}"))
+    out.print(text(f"  the rules that decided   {FOLDER / 'rules'}"))
     out.print(text(f"  the service's log        {place.log_file}"))
     out.print(text(f"  all decisions            AUTOREVIEW_DATA_DIR={FOLDER} {_program()} decisions list"))
     out.print("  your own first rules     rules/README.md")
