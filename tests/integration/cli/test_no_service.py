@@ -24,6 +24,11 @@ QUESTIONS = [
     ("explain", "abc"),
     ("resolve", "--from", "sheet.csv", "--by", "Ada"),
     ("migrate",),
+    ("status",),
+    ("evidence", "list", "abc"),
+    ("evidence", "tail", "--no-follow"),
+    ("export", "tags", "--study", "60aca280709ee40ec37d4885"),
+    ("backup", "x.autoreview"),
     ("doctor",),
 ]
 
