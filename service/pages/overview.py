@@ -19,9 +19,10 @@ from service.pages.sessions import Session
 from service.postgres.database import Clock, Database, time_of
 from service.rulebook.current import RulesInForce
 from service.store.audit import job_counts
-from service.store.inbox import inbox_counts
-from service.store.overview import failed, outcomes_per_hour, waiting
+from service.store.inbox import last_event_at
+from service.store.overview import MOST_DECISIONS, MOST_FAILED, failed, outcomes_per_hour, waiting
 from service.store.pauses import scopes
+from service.store.refusals import refused_lately
 from service.store.workers import FRESH, heartbeat_age, highest_mode, workers_at_work
 
 # What each state of a submission that awaits review means, in the order of the page.
@@ -55,7 +56,7 @@ class Overview:
             Route("/", self.access.shown(self.overview)),
             Route("/pause", self.access.acted(self.pause), methods=["POST"]),
             Route("/resume", self.access.acted(self.resume), methods=["POST"]),
-            Route("/submissions/{id}/retry", self.access.acted(self.retry), methods=["POST"]),
+            Route("/submissions/{id:path}/retry", self.access.acted(self.retry), methods=["POST"]),
         ]
 
     async def overview(self, request: Request, session: Session) -> Response:
@@ -67,21 +68,26 @@ class Overview:
         async with self.database.connect() as connection:
             now = await time_of(connection, self.clock)
             in_force = await scopes(connection)
+            per_hour = await outcomes_per_hour(connection)
             return {
                 "now": now,
                 "mode": (highest_mode(await workers_at_work(connection)) or self.mode).value,
                 "rules": rules_state(self.rules),
-                "inbox": await inbox_counts(connection),
+                "last_event_at": await last_event_at(connection),
                 "jobs": await job_counts(connection),
                 "worker_age": await heartbeat_age(connection),
                 "fresh": FRESH,
                 "waiting": await waiting(connection),
                 "states": STATES,
                 "failed": await failed(connection),
+                "most_failed": MOST_FAILED,
+                "refused": await refused_lately(connection),
                 "pauses": [scope.pause for scope in in_force.values() if scope.pause],
                 "breakers": [breaker for scope in in_force.values() for breaker in scope.breakers],
                 "outcomes": STACK,
-                "chart": outcomes_chart(await outcomes_per_hour(connection), now),
+                "chart": outcomes_chart(per_hour, now),
+                "most_decisions": MOST_DECISIONS,
+                "is_part": sum(sum(each.values()) for each in per_hour.values()) >= MOST_DECISIONS,
             }
 
     async def pause(self, _: Request, session: Session, form: Form) -> Response:

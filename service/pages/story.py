@@ -8,14 +8,16 @@ from typing import Any
 from service.rulebook.recorded import parsed, would_have_changed
 from service.rules.excerpt import Excerpt, excerpts
 from service.store.planned import Planned
+from service.store.refusals import StoredRefusal
 from service.store.rulebooks import KeptFile
 
+KINDS = ("event", "evidence", "refusal", "decision", "attempt", "planned")  # in this order at the same moment
 MOST_EXPLAINED = 20  # decisions, the newest, whose rules are shown
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An entry of the history. ``kind`` is ``event``, ``evidence``, ``decision``, ``attempt`` or ``planned``."""
+    """An entry of the history; ``kind`` is one of ``KINDS``."""
 
     at: datetime
     kind: str
@@ -42,10 +44,12 @@ def entries(
     evidence: Sequence[Mapping[str, Any]],
     decisions: Sequence[Mapping[str, Any]],
     planned: Sequence[Planned],
+    refusals: Sequence[StoredRefusal] = (),
 ) -> list[Entry]:
     """Return everything known of a submission in the order of time."""
     found = [Entry(event["received_at"], "event", event) for event in events]
     found += [Entry(one["received_at"], "evidence", one) for one in evidence]
+    found += [Entry(one.at, "refusal", {"refusal": one}) for one in refusals]
     for decision in decisions:
         found.append(Entry(decision["decided_at"], "decision", decision))
         found += [_attempt(attempt, decision) for attempt in decision["attempts"]]
@@ -54,8 +58,7 @@ def entries(
         for one in planned
         if one.undone_by or one.refusal
     ]
-    order = {"event": 0, "evidence": 1, "decision": 2, "attempt": 3, "planned": 4}
-    return sorted(found, key=lambda entry: (entry.at, order[entry.kind]))
+    return sorted(found, key=lambda entry: (entry.at, KINDS.index(entry.kind)))
 
 
 def _attempt(attempt: Mapping[str, Any], decision: Mapping[str, Any]) -> Entry:

@@ -31,7 +31,7 @@ class Studies:
     rules: RulesInForce
 
     def routes(self) -> list[Route]:
-        return [Route("/studies/{id}", self.access.shown(self.study))]
+        return [Route("/studies/{id:path}", self.access.shown(self.study))]
 
     async def study(self, request: Request, session: Session) -> Response:
         """Show a study that was ever heard of, or that a rule file names."""

@@ -22,6 +22,7 @@ from service.store.evidence import evidence_of
 from service.store.holds import deadline
 from service.store.inbox import events_of
 from service.store.planned import batches, planned_of
+from service.store.refusals import refusals_of
 from service.store.rulebooks import KeptFile, kept_file
 from service.store.story import story_size
 from service.store.submissions import load_study, load_submission
@@ -40,8 +41,9 @@ class Submissions:
 
     def routes(self) -> list[Route]:
         return [
-            Route("/submissions/{id}", self.access.shown(self.submission)),
-            Route("/submissions/{id}/news", self.access.shown(self.news)),
+            # Some ids hold a slash: what comes from outside is not always Prolific's.
+            Route("/submissions/{id:path}/news", self.access.shown(self.news)),
+            Route("/submissions/{id:path}", self.access.shown(self.submission)),
         ]
 
     async def news(self, request: Request, session: Session) -> Response:
@@ -85,7 +87,7 @@ async def _known(connection: AsyncConnection, wanted: str) -> dict[str, Any]:
         "size": await story_size(connection, wanted),
         "study": study,
         "decisions": decisions,
-        "entries": entries(events, evidence, decisions, planned),
+        "entries": entries(events, evidence, decisions, planned, await refusals_of(connection, wanted)),
         "batches": [one for one in await batches(connection) if one.id in open_batches],
         "deadline": deadline(_moment(completed_at)) if completed_at else None,
         "awaits": status is Status.AWAITING_REVIEW,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import yaml
 
@@ -14,10 +15,11 @@ class Excerpt:
     text: str
 
 
+@lru_cache(maxsize=64)
 def excerpts(text: str) -> Mapping[str, Excerpt]:
     """Return each rule's lines, by its name; ``otherwise`` is the last resort's. Empty for what is no rule file."""
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        root = yaml.compose(text, Loader=yaml.CSafeLoader)
     except yaml.YAMLError:
         return {}
     if not isinstance(root, yaml.MappingNode):

@@ -13,9 +13,9 @@ from service.store.decisions import IS_NEWEST, STATUS_OF, newest_decision
 from service.store.holds import REPORTED, deadline
 from service.store.tables import COMPLETED
 
-MOST_WAITING = 2000  # submissions that await review and are looked at, the oldest
-MOST_DECISIONS = 50_000  # of the last day that are counted, the newest
-MOST_FAILED = 1000
+MOST_WAITING = 1000  # submissions that await review and are looked at, the oldest
+MOST_DECISIONS = 20_000  # of the last day that are counted, the newest
+MOST_FAILED = 200
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.store.statistics import TIME_TAKEN
 
-MOST_DECISIONS = 20_000
-MOST_TIMES = 5000
+MOST_DECISIONS = 5000
+MOST_TIMES = 2000
 MOST_LATENCIES = 500
 
 

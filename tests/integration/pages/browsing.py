@@ -21,7 +21,7 @@ class Person:
     http: httpx.AsyncClient
 
     async def page(self, path: str, **query: Any) -> str:
-        answer = await self.http.get(path, params=query)
+        answer = await self.http.get(path, params=query or None)
         assert answer.status_code == 200, (answer.status_code, answer.text)
         return answer.text
 
