@@ -23,6 +23,7 @@ from service.store.overdue import (
     pending_without_job,
     unprocessed_in_list,
 )
+from service.store.overview import version
 from service.store.pauses import scopes
 from service.store.pruning import prune_events
 from service.store.reviews import begin_review, end_review
@@ -33,6 +34,7 @@ from tests.conftest import Start
 from tests.databases import TEMPLATE, create, named
 from tests.integration.load.filling import STUDIES, fill
 from tests.integration.load.plans import Executed, noted
+from tests.integration.pages.browsing import person
 
 NUMBER = 20_000
 STUDY, SUBMISSION, PARTICIPANT = "study-7", "submission-7", "participant-1"
@@ -81,6 +83,31 @@ async def test_the_api_reads_indexes_and_kept_counts(start: Start, no_whole_tabl
             await world.api("holds", study=STUDY)
             await world.api("status")
             await Gauges(world.service.database, world.service.metrics).look()
+    no_whole_table.append(executed)
+
+
+async def test_the_dashboard_reads_indexes(start: Start, no_whole_table: list[Executed]) -> None:
+    pages = (
+        *(
+            "/",
+            "/holds",
+            f"/holds?study={STUDY}",
+            "/holds/planned",
+            "/decisions",
+            "/decisions?outcome=complete",
+        ),
+        *("/decisions?guard=policy", "/decisions?since=2040-01-01", f"/submissions/{SUBMISSION}"),
+        *(f"/submissions/{SUBMISSION}/news", "/rules"),
+    )
+    async with start(parts=WEB) as world, person(world) as ada:
+        csrf = await ada.csrf()
+        with noted(world.service.database) as executed:
+            for path in pages:
+                assert (await ada.http.get(path)).status_code in {200, 204}, path
+            answer = await ada.send("/holds/dialog", csrf=csrf, all="1", action="approve")
+            assert answer.status_code == 200
+            async with world.service.database.single() as connection:
+                await version(connection)
     no_whole_table.append(executed)
 
 
