@@ -104,7 +104,9 @@ def where_next(place: Place, prolific_url: str, *, keep: bool) -> None:
     out.print(text(f"  all decisions            AUTOREVIEW_DATA_DIR={FOLDER} {_program()} decisions list"))
     out.print("  your own first rules     rules/README.md")
     if not keep:
-        out.print("  the dashboard            autoreview demo --keep leaves it open, and prints how to sign in")
+        out.print(
+            "  the dashboard            autoreview demo --keep leaves it open, and prints how to sign in"
+        )
     if keep:
         out.print(text(f"  the dashboard            {place.url}/"))
         out.print(text(f"                           sign in with any name and the token {place.admin_token}"))

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -90,8 +90,11 @@ async def load_study(connection: AsyncConnection, study: str) -> Study | None:
     data = await connection.scalar(sa.select(studies.c.data).where(studies.c.id == study))
     if data is None:
         return None
-    codes = tuple(CompletionCode(**code) for code in data["completion_codes"])
-    return Study(**data | {"completion_codes": codes})
+    codes = tuple(CompletionCode(**code) for code in data.get("completion_codes") or ())
+    # What an older version saved may lack a field.
+    known: dict[str, Any] = {field.name: data.get(field.name) for field in fields(Study)}
+    texts = {name: known[name] or "" for name in ("name", "status")}
+    return Study(**known | texts | {"id": study, "completion_codes": codes})
 
 
 async def study_of(connection: AsyncConnection, submission: str) -> str | None:
