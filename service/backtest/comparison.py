@@ -12,6 +12,7 @@ from service.backtest.judged import PAYING, Judged
 from service.domain.decision import Outcome
 
 UNDECIDED = "undecided"
+EXPLAINED = 500  # changed submissions that keep their explanations: memory stays flat
 TAKES_AWAY = frozenset({Outcome.REJECT, Outcome.REQUEST_RETURN})
 
 
@@ -99,7 +100,8 @@ class Comparison:
         for entry in judged.new.trace:
             self.rules.setdefault(entry["rule"], RuleCount()).add(entry)
         if judged.is_changed:
-            self.changed.append(judged)
+            is_explained = judged.contradicts or len(self.changed) < EXPLAINED
+            self.changed.append(judged if is_explained else judged.without_traces())
 
     @property
     def contradictions(self) -> int:

@@ -1,6 +1,6 @@
 """Judge one past submission: the old outcome, and that of the given rules. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -48,6 +48,11 @@ class Judged:
     is_manual: bool = False
     as_of_now: bool = False
 
+    def without_traces(self) -> "Judged":
+        """Return it without the explanations, which take most of the memory."""
+        old = replace(self.old, trace=()) if self.old else None
+        return replace(self, old=old, new=replace(self.new, trace=()))
+
     @property
     def is_changed(self) -> bool:
         """Return True if the outcome differs. A hold leaves a manual decision to the person."""
@@ -63,8 +68,7 @@ class Judged:
 
 def side_of(file: RuleFile, facts: Facts) -> Side:
     """Return what a file's rules propose."""
-    verdict, outcome = file.judge(FactSheet.read(facts, file.types))
-    reason = file.policy_problem(verdict, facts) or verdict.reason
+    verdict, outcome, reason = file.judge(FactSheet.read(facts, file.types))
     return Side(outcome, verdict.rule, reason, pays(outcome, verdict, reward_of(facts)), verdict.trace)
 
 

@@ -10,14 +10,13 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from service.backtest.comparison import Comparison
+from service.backtest.comparison import EXPLAINED, Comparison
 from service.backtest.intervals import rate
 from service.backtest.judged import Judged
 from service.backtest.run import Result
 from service.domain.decision import Outcome
 from service.rules.templates import written
 
-EXPLAINED = 500  # changed submissions that are shown with both explanations; the others are a line each
 PAID_BY_PROLIFIC = timedelta(days=21)
 BINS = 40
 HERE = Path(__file__).parent / "templates"
@@ -90,7 +89,7 @@ def context(
         "news": sorted({new for _, new in found.matrix}),
         "cells": cells(found),
         "ordered": ordered,
-        "explained": [(one, _old_trace(one, traces)) for one in ordered[:EXPLAINED]],
+        "explained": [(one, _old_trace(one, traces)) for one in explained(found)],
         "rates": [(outcome, *_rates(found, outcome)) for outcome in Outcome],
         "money": found.money,
         "held": held,
@@ -112,8 +111,12 @@ def cells(found: Comparison) -> dict[tuple[str, str], list[Judged]]:
 
 def explained_decisions(result: Result) -> list[int]:
     """Return the ids of the decisions whose traces the page shows."""
-    shown = result.comparison.in_order()[:EXPLAINED]
-    return [one.decision_id for one in shown if one.decision_id is not None]
+    return [one.decision_id for one in explained(result.comparison) if one.decision_id is not None]
+
+
+def explained(found: Comparison) -> list[Judged]:
+    """Return the changed submissions that are shown with both explanations; the others are a line each."""
+    return [one for one in found.in_order() if one.new.trace][:EXPLAINED]
 
 
 def _rates(found: Comparison, outcome: Outcome) -> tuple[Any, Any]:

@@ -83,13 +83,15 @@ class RuleFile:
         return decide(self.rules, self.fallback, sheet, bound, to_come)
 
     def outcome(self, sheet: FactSheet) -> Outcome:
-        """Return the verdict of the rules, their own guards and policy. Other guards need the circumstances."""
+        """Return what comes of the rules, their own guards and policy; the other guards look at the world."""
         return self.judge(sheet)[1]
 
-    def judge(self, sheet: FactSheet) -> tuple[Verdict, Outcome]:
-        """Return the verdict, and the outcome after policy."""
+    def judge(self, sheet: FactSheet) -> tuple[Verdict, Outcome, str]:
+        """Return the verdict, and the outcome after policy with its reason."""
         verdict = self.decide_on(sheet)
-        return verdict, Outcome.HOLD if self._withheld(verdict, sheet) else verdict.action.outcome
+        if problem := self._withheld(verdict, sheet):
+            return verdict, Outcome.HOLD, problem
+        return verdict, verdict.action.outcome, verdict.reason
 
     def policy_problem(self, verdict: Verdict, facts: Facts) -> str | None:
         """Return why policy requires a person for this rejection, None if not. The guard ``policy`` holds it."""

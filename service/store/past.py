@@ -14,7 +14,7 @@ from service.domain.submission import Status, Submission
 from service.store.decisions import DONE
 from service.store.submissions import PARENT_OF
 
-CHUNK = 500  # submissions in memory at once
+CHUNK = 200  # submissions in memory at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +95,8 @@ _DECIDED_OF = sa.text(f"""
     WHERE s.id = ANY(:ids)
 """)  # noqa: S608 - nothing of it comes from outside
 
+_IDLE_LONGER = sa.text("SET LOCAL idle_in_transaction_session_timeout = '10min'")
+
 _TRACES = sa.text("SELECT id, trace FROM decisions WHERE id = ANY(:ids)")
 
 _ABOUT = sa.text(f"""
@@ -137,6 +139,8 @@ async def past_submissions(
     connection: AsyncConnection, study: str
 ) -> AsyncIterator[Sequence[PastSubmission]]:
     """Yield the study's submissions in the order of their completion, in chunks: memory stays flat."""
+    # Judging a chunk takes time in which the transaction is idle: more than other transactions may take.
+    await connection.execute(_IDLE_LONGER)
     async with connection.stream(_PAST, {"study": study}) as rows:
         async for chunk in rows.partitions(CHUNK):
             yield [past_from(*row) for row in chunk]

@@ -1,6 +1,7 @@
 """The pure parts of a backtest: intervals, running statistics, conditions, limits, causes, Markdown."""
 
 import statistics
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -9,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.backtest.causes import causes
-from service.backtest.comparison import Comparison
+from service.backtest.comparison import EXPLAINED, Comparison
 from service.backtest.conditions import FailIf
 from service.backtest.intervals import rate
-from service.backtest.judged import Judged, Side, side_of
+from service.backtest.judged import Judged, Side, recorded_outcome, side_of
 from service.backtest.limits import LimitSimulation
 from service.backtest.markdown import markdown
-from service.backtest.report import html
+from service.backtest.report import explained, html
 from service.backtest.run import Result
 from service.backtest.running import RunningTimes
 from service.domain.decision import Facts, Outcome
@@ -181,3 +182,24 @@ def test_the_report_escapes_texts_and_asks_no_other_host() -> None:
     assert "&lt;script&gt;" in page
     assert "http" not in page.replace("http-equiv", "")
     assert 'href="#approve-reject"' in page
+
+
+def test_only_the_first_changes_keep_their_explanations() -> None:
+    changed = [judged(Outcome.APPROVE, Outcome.REJECT, name=f"{index:04}") for index in range(EXPLAINED + 5)]
+    trace = ({"rule": "r", "result": "matched", "values": {}, "why": "", "conditions": []},)
+    found = comparison(*(replace(one, new=replace(one.new, trace=trace)) for one in changed))
+    assert len(found.changed) == EXPLAINED + 5
+    assert len(explained(found)) == EXPLAINED
+
+
+@given(st.lists(st.integers(0, 6), max_size=12))
+def test_the_same_rules_make_no_difference(failures: list[int]) -> None:
+    rules = file(("many", ">= 5"), ("none", "== 0"))
+    found = Comparison.of("s1", [rule.name for rule in rules.rules])
+    for index, failed in enumerate(failures):
+        verdict = rules.decide(facts(failed))
+        old = recorded_outcome(verdict.proposed, verdict.guard)
+        new = side_of(rules, facts(failed))
+        found.add(Judged(str(index), Side(old, verdict.rule, verdict.reason), new, 150, AT))
+    assert found.changed == []
+    assert all(old == new for old, new in found.matrix)
