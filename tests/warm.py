@@ -159,7 +159,7 @@ def _serve(path: str) -> None:
         listener.bind(f"{path}.new")
         listener.listen(64)
         Path(f"{path}.new").rename(path)
-        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forked ones
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps the forked processes
         while True:
             ready, _, _ = select.select([listener, sys.stdin], [], [])
             if listener not in ready:  # the tests ended, however they did

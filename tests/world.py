@@ -91,7 +91,7 @@ async def until(condition: Callable[[], Awaitable[Any]], what: str = "the condit
         if found := await condition():
             return found
         await asyncio.sleep(0.02)
-    raise AssertionError(f"waited {PATIENCE:.0f} s in vain for {what}")
+    raise AssertionError(f"waited {PATIENCE:.0f} s for {what}")
 
 
 @dataclass
@@ -112,7 +112,7 @@ class World:
     def completed(
         self, *, study: str = STROOP, code: str | None = "C0L0UR12", seconds: int = 700
     ) -> SimSubmission:
-        """A submission that awaits review and that no webhook has told of."""
+        """A submission that awaits review, without a webhook."""
         submission = self.sandbox.reserve(study, notify=False)
         submission.started_at -= timedelta(seconds=seconds)
         self.sandbox.complete(submission, code, time_taken=seconds, notify=False)
@@ -144,7 +144,7 @@ class World:
         return answer.json()
 
     async def rules(self) -> dict[str, Any]:
-        """The rules in force, as the API tells."""
+        """Return the rules in force as the API shows them."""
         found: dict[str, Any] = (await self.api("status"))["rules"]
         return found
 

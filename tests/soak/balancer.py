@@ -17,7 +17,7 @@ WEBHOOKS = "/webhooks/prolific"
 
 
 class Balancer(httpx.AsyncBaseTransport):
-    """A transport for whoever calls the service from outside; it remembers what was answered 2xx.
+    """A transport for clients outside the service. It records the requests answered with 2xx.
 
     ``acknowledged`` are the ids of events answered 2xx, ``refused`` counts what else came by its kind. While
     ``lost_answers`` is above 0, so great a share of 2xx answers to webhooks never reaches the sender.

@@ -31,7 +31,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """``events``: so many were answered 2xx; ``ended_by_itself``: exit codes of processes nobody killed."""
+    """``events``: so many were answered 2xx; ``ended_by_itself``: exit codes of processes that were not killed."""
 
     events: int
     cases: dict[str, Case]
@@ -43,7 +43,7 @@ class Result:
 
 
 async def soak(plan: Plan, folder: Path, say: Say) -> Result:
-    """Let everybody take part while things are killed, wait until all is settled, and judge."""
+    """Run all participants while processes are killed, wait until all is settled, and judge."""
     began = time.monotonic()
     say(f"{plan.through}: {HAPPENS[plan.through]}.")
     say(

@@ -13,7 +13,7 @@ from psycopg.rows import dict_row
 
 Row = dict[str, Any]
 
-# A decision's status is what its newest attempt came to; one that was never attempted is told by its kind.
+# A decision's status is what its newest attempt came to; without an attempt its kind gives the status.
 DECISIONS = """
     SELECT d.id, d.submission_id, d.decided_at, d.trigger, d.outcome, d.guard, d.rule, d.reason, d.action,
            coalesce(newest.status, CASE WHEN d.outcome = 'hold' THEN 'held' ELSE 'pending' END) AS status
@@ -86,7 +86,7 @@ async def read_database(url: str) -> dict[str, Stored]:
 
 
 async def read_api(http: httpx.AsyncClient, submissions: Iterable[str]) -> dict[str, Row]:
-    """What ``GET /api/submissions/{id}`` tells of each; nothing of one never heard of."""
+    """What ``GET /api/submissions/{id}`` returns for each submission; nothing for an unknown one."""
     turn = asyncio.Semaphore(AT_ONCE)
 
     @stamina.retry(on=httpx.HTTPError, attempts=5)

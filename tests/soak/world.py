@@ -42,7 +42,7 @@ class World:
         return (*self.replicas, *self.way.addresses)
 
     def client(self, token: str) -> httpx.AsyncClient:
-        """For whoever calls the service from outside."""
+        """For clients outside the service."""
         headers = {"Authorization": f"Bearer {token}"}
         return httpx.AsyncClient(transport=self.balancer, base_url=ADDRESS, headers=headers, timeout=10)
 

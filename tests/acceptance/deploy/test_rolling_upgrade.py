@@ -1,4 +1,4 @@
-"""A rolling upgrade under load: new processes come, the old ones are told to stop, nobody outside notices."""
+"""A rolling upgrade under load: new processes start, old ones stop, and clients notice nothing."""
 
 import asyncio
 from collections import Counter
@@ -47,7 +47,7 @@ async def is_ready(pod: Running) -> bool:
 
 
 class Load:
-    """Submissions that are completed one after the other, each told of by one webhook."""
+    """Submissions that are completed one after the other, with one webhook each."""
 
     def __init__(self, state: SandboxState, service: Service) -> None:
         self.answers = Counter[str]()
@@ -108,7 +108,7 @@ async def test_a_rolling_upgrade_under_load_loses_and_doubles_nothing(
         during = len(load.submissions)
         await until(lambda: has(load.submissions[during + 20 :]), "some load on the new version")
         load.enough = True
-        await coming  # cancelled within a call, the last submission would never be told of
+        await coming  # cancelled within a call, the last submission would get no webhook
 
         async def all_approved() -> bool:
             return all(state.submissions[one].status is Status.APPROVED for one in load.submissions)

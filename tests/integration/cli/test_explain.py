@@ -1,4 +1,4 @@
-"""``autoreview explain``: what a review would decide, told before it does; nothing is applied or recorded."""
+"""``autoreview explain``: what a review would decide. Nothing is applied or recorded."""
 
 import asyncio
 import json

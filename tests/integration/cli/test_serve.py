@@ -308,7 +308,7 @@ async def _logged(log: Path, event: str) -> bool:
 
 
 def _migrate_later(settings: dict[str, object]) -> tuple[int, int]:
-    """A wrong address first, so that a mistake is seen to be told; then the right one."""
+    """A wrong address first, so that the mistake is reported; then the right one."""
     wrong = autoreview("migrate", settings={"database_url": "postgresql://nobody@127.0.0.1:1/none"})
     assert "can't be reached" in wrong.stderr
     return min(wrong.returncode, 1), autoreview(

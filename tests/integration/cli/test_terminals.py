@@ -53,7 +53,7 @@ def in_terminal(columns: int, *arguments: str, **variables: str) -> str:
 def _read(terminal: int) -> bytes:
     try:
         return os.read(terminal, 65536)
-    except OSError:  # Linux ends a terminal that nobody writes to so
+    except OSError:  # Linux ends a terminal without a writer so
         return b""
 
 

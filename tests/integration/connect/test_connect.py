@@ -30,7 +30,7 @@ OTHER = "5f0c3a1be7d94c0d87654321"
 
 @dataclass
 class Desk:
-    """Where somebody sets up Prolific's side."""
+    """The setup of Prolific's side."""
 
     state: SandboxState
     url: str

@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit.deploy.chart import CI, ci, texts
 
-# In place of a cluster: says what it is asked, keeps what it is given, and fails where it is told to.
+# Replaces a cluster: logs its calls, keeps its input, and fails on request.
 STUB = """#!/bin/sh
 echo "$(basename "$0") $*" >> "$LOG"
 case "$*" in

@@ -104,9 +104,9 @@ def can_lock_in() -> bool:
 
 @contextmanager
 def locked_in(home: Path, log: Path, *command: str, **given: object) -> Iterator["subprocess.Popen[bytes]"]:
-    """Process 1, nobody's user, and no file that it may write; as privilege only that it may read all.
+    """Process 1 without a known user or a writable file. Its only privilege is to read all files.
 
-    The image's files can be read by everybody; this machine's Python may lie in root's home.
+    The image's files are world-readable, but this machine's Python may be in root's home.
     """
     rights = "--inh-caps=-all,+dac_read_search --ambient-caps=-all,+dac_read_search --no-new-privs"
     who = f"--reuid={UID} --regid={UID} --clear-groups {rights}"

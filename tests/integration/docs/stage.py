@@ -31,7 +31,7 @@ def wait_for(condition: Callable[[], Any], what: str) -> Any:
         if found := condition():
             return found
         time.sleep(0.05)
-    raise AssertionError(f"waited {PATIENCE:.0f} s in vain for {what}")
+    raise AssertionError(f"waited {PATIENCE:.0f} s for {what}")
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Whatever happens in whatever order: each submission ends as its rules say, and nothing is lost or done twice."""
+"""Generated days of faults: each submission ends as its rules say, and nothing is lost or done twice."""
 
 import asyncio
 import os
@@ -287,7 +287,7 @@ def live_through(days: int, postgres: str, tmp_path: Path) -> None:
                 deadline=None,
                 database=None,
                 print_blob=True,
-                # A failing day is told as it was: what a shrunk one would do hangs on the moment.
+                # A failing day is reported as it was: timing decides what a shrunk one would do.
                 phases=[Phase.explicit, Phase.generate],
                 suppress_health_check=list(HealthCheck),
             ),

@@ -86,7 +86,7 @@ class Day:
     acknowledged: set[str] = field(default_factory=set)
     said: dict[str, Said] = field(default_factory=lambda: defaultdict(Said))
     rules: InForce = field(default_factory=InForce)
-    ended_before: set[str] = field(default_factory=set)  # told to have ended, and to await review since
+    ended_before: set[str] = field(default_factory=set)  # reported as ended, then as awaiting review
     began_at: datetime = field(default_factory=now)
     evening_at: datetime | None = None
 

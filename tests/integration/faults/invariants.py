@@ -22,7 +22,7 @@ TRUNCATED = timedelta(milliseconds=50)  # Prolific's times are in milliseconds
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """One submission as Prolific knows it, and as the service told it; decisions newest first."""
+    """One submission in Prolific and in the service; decisions newest first."""
 
     submission: SimSubmission
     calls: list[Call]
@@ -169,7 +169,7 @@ def _refused(attempt: dict[str, Any]) -> bool:
 
 
 def _nothing_after_somebody(story: Story) -> list[str]:
-    """One request may cross with what somebody else does; Prolific refuses it, and no other follows."""
+    """One request may cross with a change of another person. Prolific refuses it, and no other follows."""
     ends = [one.at for one in story.submission.history if one.by is By.SOMEBODY and one.status in FINAL]
     if not ends:
         return []
@@ -207,12 +207,12 @@ def _ended_well(story: Story) -> list[str]:
 
 
 def _possible_ends(story: Story) -> set[Status]:
-    """Where a submission that nobody else touched can be in the evening."""
+    """The final states of a submission that no other person changed."""
     said, code = story.said, story.submission.entered_code
     by_evidence = {Status.REJECTED if value >= LEAST else Status.APPROVED for value in said.sent}
     if LENIENT in story.day.rules.variants and said.sent:
         by_evidence.add(Status.APPROVED)
-    # Of evidence that was never answered nobody knows whether it arrived.
+    # Evidence without an answer may or may not have arrived.
     if not said.taken or said.got_worse:
         by_evidence.add(Status.AWAITING_REVIEW)
     ends = {

@@ -73,7 +73,7 @@ class Replica:
         os.kill(self.process.pid, number)
 
     async def kill(self) -> None:
-        """With -9, at whatever it is doing."""
+        """Kill with SIGKILL at any point."""
         self.process.kill()
         await asyncio.to_thread(self.process.join)
         await self.http.aclose()

@@ -1,4 +1,4 @@
-"""A database that goes away, takes no writes, or is full: nothing answered is lost, and nobody restarts anything."""
+"""A database that is gone, read-only or full: no acknowledged event is lost, and no restart is needed."""
 
 import asyncio
 import pwd

@@ -1,4 +1,4 @@
-"""A worker whose machine sleeps is taken for dead; when it wakes, what it was at is done once all the same."""
+"""A frozen worker counts as dead. When it thaws, its review is still done only once."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -161,7 +161,7 @@ async def test_thawed_worker_sends_nothing_while_another_reviews(night: Night) -
 
 
 async def test_thawed_worker_does_not_end_the_job_of_another(night: Night) -> None:
-    """Were it to, nobody would take the review up after the other one's death but a sweep."""
+    """Otherwise only a sweep would resume the review after the death of the other worker."""
     submission = night.completed()
     night.state.faults.add(Fault("submission", latency=0.5), Fault("submission", latency=30))
     await night.asleep(submission, "submission")

@@ -12,8 +12,8 @@ from service.sandbox.model import By, SimSubmission
 from service.sandbox.studies import STROOP
 from service.store.queue import enqueue_retry
 from tests.conftest import Start
+from tests.integration.faults.failing import ASK_OR_REJECT, applied, failed, status_of
 from tests.integration.faults.stored import SOON, jobs, make_due, next_try, query, waits_until
-from tests.integration.faults.treated import ASK_OR_REJECT, applied, failed, status_of
 from tests.world import World, rules_text, until
 
 REJECT = ASK_OR_REJECT[ASK_OR_REJECT.index("  - name: failed two checks") :]
@@ -330,7 +330,7 @@ async def asked(world: World, kind: str, number: int) -> bool:
 async def test_what_failed_and_never_arrived_stays_failed_and_is_looked_at_once_an_hour(
     start: Start, database_url: str
 ) -> None:
-    """Also where what is known of it has changed since: nothing is sent that nobody asked for."""
+    """Also if its facts have changed since: only requested transitions are sent."""
     async with start(sweep_every="1s") as world:
         submission = await failed_and_unconfirmed(world, database_url, took_effect=False)
         sent = world.prolific.seen.count("transition")

@@ -1,4 +1,4 @@
-"""A stop ends within half a minute, whatever the database does, and names what it left."""
+"""A stop ends within half a minute for any state of the database, and names the unfinished jobs."""
 
 import asyncio
 import signal

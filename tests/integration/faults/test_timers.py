@@ -1,4 +1,4 @@
-"""What is to be looked at later is, whatever restarts and whatever the clocks do; what was answered is not."""
+"""Timers fire after restarts and clock changes, and not after an answer."""
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -163,7 +163,7 @@ async def test_a_submission_has_one_timer_however_often_it_is_reviewed(
 
 @pytest.mark.parametrize("step", [-HOUR, -3 * DAY, HOUR, 3 * DAY], ids=str)
 async def test_a_step_of_the_clock_loses_no_timer(start: Start, database_url: str, step: timedelta) -> None:
-    """A wait of 30 minutes ends in a decision, whatever the clock says when its timer is set or rings."""
+    """A wait of 30 minutes ends in a decision, for any clock offset when its timer is set or fires."""
     clock = Shifted()
     async with start(WAITING, clock=clock) as world:
         submission = world.completed()

@@ -92,7 +92,7 @@ async def test_a_newer_event_hides_a_held_submission_until_it_is_fetched(start: 
 async def test_an_event_of_an_end_has_a_held_submission_fetched(
     start: Start, truth: Status, sent_at: str | None
 ) -> None:
-    """Whatever the truth is and whatever the event says, the queue is right within seconds."""
+    """For any status and any event, the queue is right within seconds."""
     async with start(HOLD) as world:
         submission = await held(world)
         if truth is not Status.AWAITING_REVIEW:

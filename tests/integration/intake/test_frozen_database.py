@@ -1,4 +1,4 @@
-"""A PostgreSQL that stands still, its connections open: whoever asks is told so, and all goes on when it does."""
+"""A frozen PostgreSQL with open connections: clients get 503, and the service continues when it thaws."""
 
 import asyncio
 import time

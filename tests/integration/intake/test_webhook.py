@@ -128,7 +128,7 @@ async def test_an_event_of_another_type_is_accepted_and_makes_no_job(start: Star
 
 
 async def test_an_old_timestamp_is_no_reason_to_refuse(start: Start) -> None:
-    """Prolific tries for a day, and nobody knows whether it signs anew."""
+    """Prolific tries for a day, and may or may not sign again."""
     from tests.world import SECRET, signature
 
     async with start(parts=WEB) as world:

@@ -139,7 +139,7 @@ async def test_what_is_only_observed_is_not_in_the_queue(start: Start) -> None:
 
 
 async def test_a_webhook_that_comes_before_the_next_look_does_not_empty_the_queue(start: Start) -> None:
-    """What was returned and reopened is held, whatever was told of it before it was seen again."""
+    """A returned and reopened submission is held, for any events before it was fetched again."""
     async with start(HOLD) as world:
         submission = await held(world)
         world.sandbox.meddle(submission, Status.RETURNED, notify=False)

@@ -1,4 +1,4 @@
-"""What a person decided stands, whatever comes to light, rings, is swept, reloaded or resumed later."""
+"""A manual decision stands after new evidence, timers, sweeps, reloads and resumes."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -144,7 +144,7 @@ async def test_a_retry_sends_what_the_person_decided(start: Start) -> None:
 
 
 async def test_a_decision_of_this_moment_is_not_sent_over_a_persons(start: Start, database_url: str) -> None:
-    """The person comes when the review has decided, and has not yet told Prolific."""
+    """The person decides after the review has decided and before its request is sent."""
     async with start(APPROVE) as world:
         submission = world.completed()
         async with await psycopg.AsyncConnection.connect(database_url) as connection:
@@ -216,7 +216,7 @@ async def _untouched(world: World, submission: str, triggers: list[str]) -> bool
 
 
 def _waiting(database_url: str, number: int) -> Callable[[], Awaitable[bool]]:
-    """Whether so many wait for a lock that somebody else has."""
+    """Return True if so many sessions wait for a lock."""
 
     async def look() -> bool:
         waiting = await asyncio.to_thread(

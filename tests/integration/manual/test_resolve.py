@@ -1,4 +1,4 @@
-"""A person's decision reaches Prolific, whatever holds back the automatic ones."""
+"""A manual decision reaches Prolific, also while automatic ones are held."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -127,7 +127,7 @@ async def asked_by_ada(world: World) -> SimSubmission:
 
 
 async def test_open_return_request_of_another_person_blocks_rejections(start: Start) -> None:
-    """The second, who still saw a hold, is told who was first."""
+    """The second person, who still saw a hold, gets the name of the first."""
     clock = Later()
     async with start(BOTH, clock=clock) as world:
         submission = await asked_by_ada(world)

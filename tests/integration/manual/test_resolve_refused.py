@@ -1,4 +1,4 @@
-"""What a person can't decide, and what is wrong with how it is said: told in a sentence, never a crash."""
+"""Manual decisions that are not allowed or malformed are refused with a sentence, never a crash."""
 
 import json
 from typing import Any
@@ -176,7 +176,7 @@ async def test_what_the_participant_returned_awaits_no_review(start: Start) -> N
 
 @pytest.mark.parametrize("status", ["RETURNED", "approved", "SCREENED_OUT"])
 async def test_unseen_submission_with_an_end_event_awaits_no_review(start: Start, status: str) -> None:
-    """The newest webhook counts by Prolific's time, in whatever order they came."""
+    """The newest webhook counts by Prolific's time, in any order of arrival."""
     async with start(HOLD, parts=WEB) as world:
         submission = world.completed()
         await _told(world, submission.id, "AWAITING REVIEW", at=999)

@@ -1,4 +1,4 @@
-"""The rehearsal of the worst day: rules that wrongly reject everybody, on a study of many submissions.
+"""The rehearsal of the worst day: rules that wrongly reject all, on a study of many submissions.
 
 200 submissions here, so that it ends within a minute on two slow and busy cores; ``TEST_SUBMISSIONS``
 in the environment asks for more, such as 1000.

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from service.rules import load
-from tests.integration.notify.desk import STUDY, Desk, desk
+from tests.integration.notify.harness import STUDY, Harness, harness
 from tests.world import write_rules
 
 RULES = f"""
@@ -20,6 +20,6 @@ otherwise: approve
 
 
 @pytest.fixture
-async def told(database_url: str, tmp_path: Path) -> AsyncIterator[Desk]:
-    async with desk(database_url, load(write_rules(tmp_path / "rules", RULES))) as made:
+async def told(database_url: str, tmp_path: Path) -> AsyncIterator[Harness]:
+    async with harness(database_url, load(write_rules(tmp_path / "rules", RULES))) as made:
         yield made

@@ -4,7 +4,7 @@ import asyncio
 import json
 from pathlib import Path
 
-from tests.integration.notify.desk import receiving
+from tests.integration.notify.harness import receiving
 from tests.process import autoreview, free_port
 
 

@@ -13,40 +13,40 @@ from service.notify.channels import urls_in
 from service.notify.notifier import Notifier
 from service.secret import Secret
 from service.store.notifications import TRIES, add_notification, claim_due
-from tests.integration.notify.desk import Desk
+from tests.integration.notify.harness import Harness
 from tests.process import free_port
 
 NOBODY = "json://127.0.0.1:{}/secret-path?+authorization=secret-header"
 
 
-async def write(told: Desk, *keys: str, kind: str = "breaker") -> None:
+async def write(told: Harness, *keys: str, kind: str = "breaker") -> None:
     async with told.database.begin() as connection:
         for key in keys:
             await add_notification(connection, kind, key, "A title", f"Text {key}.")
 
 
-async def test_restarted_service_repeats_no_notification(told: Desk) -> None:
+async def test_restarted_service_repeats_no_notification(told: Harness) -> None:
     await told.hold()
     await told.breaker()
     assert await told.look() == ["2 notifications"]
     assert await told.look() == []
 
 
-async def test_what_one_process_is_about_to_send_no_other_takes(told: Desk) -> None:
+async def test_what_one_process_is_about_to_send_no_other_takes(told: Harness) -> None:
     await write(told, "1")
     async with told.database.begin() as one, told.database.begin() as other:
         assert [notice.key for notice in await claim_due(one)] == ["1"]
         assert await asyncio.wait_for(claim_due(other), 5) == []
 
 
-async def test_of_many_that_send_at_once_one_does(told: Desk) -> None:
+async def test_of_many_that_send_at_once_one_does(told: Harness) -> None:
     await write(told, "1")
     await asyncio.gather(*(told.notifier().send() for _ in range(6)))
     assert len(told.receiver.messages) == 1
     assert told.counted == {("breaker", "sent"): 1}
 
 
-async def test_a_receiver_that_is_down_is_tried_again_later_and_nothing_is_lost(told: Desk) -> None:
+async def test_a_receiver_that_is_down_is_tried_again_later_and_nothing_is_lost(told: Harness) -> None:
     told.receiver.status = 503
     await write(told, "1", "2")
     await told.notifier().send()
@@ -65,7 +65,7 @@ async def test_a_receiver_that_is_down_is_tried_again_later_and_nothing_is_lost(
     assert await told.unsent() == 0
 
 
-async def test_what_a_killed_process_was_sending_is_sent_by_another(told: Desk) -> None:
+async def test_what_a_killed_process_was_sending_is_sent_by_another(told: Harness) -> None:
     await write(told, "1")
     async with told.database.begin() as connection:
         assert [notice.key for notice in await claim_due(connection)] == ["1"]  # and then it is killed
@@ -77,7 +77,7 @@ async def test_what_a_killed_process_was_sending_is_sent_by_another(told: Desk) 
 
 
 async def test_after_a_day_of_failures_it_is_given_up_and_said_so(
-    told: Desk, capsys: pytest.CaptureFixture[str]
+    told: Harness, capsys: pytest.CaptureFixture[str]
 ) -> None:
     told.receiver.status = 503
     await write(told, "1")
@@ -92,7 +92,7 @@ async def test_after_a_day_of_failures_it_is_given_up_and_said_so(
 
 
 async def test_a_url_that_takes_it_is_enough_and_the_other_is_named_by_its_place(
-    told: Desk, capsys: pytest.CaptureFixture[str]
+    told: Harness, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await write(told, "1")
     await told.notifier(NOBODY.format(free_port()), told.receiver.url, "nonsense://secret-path").send()
@@ -104,7 +104,7 @@ async def test_a_url_that_takes_it_is_enough_and_the_other_is_named_by_its_place
     assert "secret" not in log
 
 
-async def test_ten_messages_an_hour_go_out_singly_and_the_rest_gathers(told: Desk) -> None:
+async def test_ten_messages_an_hour_go_out_singly_and_the_rest_gathers(told: Harness) -> None:
     for key in range(30):
         await write(told, f"{key}")
         await told.notifier().send()
@@ -123,7 +123,7 @@ async def test_ten_messages_an_hour_go_out_singly_and_the_rest_gathers(told: Des
     assert "Text one more." in told.receiver.messages[11]["text"]
 
 
-async def test_without_urls_notices_go_to_the_log(told: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_without_urls_notices_go_to_the_log(told: Harness, capsys: pytest.CaptureFixture[str]) -> None:
     await write(told, "1")
     await told.notifier(is_set=False).send()
     assert "Text 1." in capsys.readouterr().out
@@ -131,7 +131,9 @@ async def test_without_urls_notices_go_to_the_log(told: Desk, capsys: pytest.Cap
     assert told.counted == {("breaker", "logged"): 1}
 
 
-async def test_urls_in_a_file_are_read_anew_and_a_bad_file_loses_nothing(told: Desk, tmp_path: Path) -> None:
+async def test_urls_in_a_file_are_read_anew_and_a_bad_file_loses_nothing(
+    told: Harness, tmp_path: Path
+) -> None:
     file = tmp_path / "urls"
     file.write_text(",\n")
     notifier = Notifier(
@@ -145,7 +147,7 @@ async def test_urls_in_a_file_are_read_anew_and_a_bad_file_loses_nothing(told: D
     assert len(told.receiver.messages) == 1
 
 
-async def test_no_log_at_any_level_holds_a_url(told: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_no_log_at_any_level_holds_a_url(told: Harness, capsys: pytest.CaptureFixture[str]) -> None:
     await write(told, "1")
     told.receiver.status = 404
     address = told.receiver.url.removeprefix("json://").partition("/")[0]

@@ -1,4 +1,4 @@
-"""Trouble of the database that has a name is told in a line a minute, and not again by all who meet it."""
+"""A known database error is logged once a minute, not by each caller."""
 
 import asyncio
 import json

@@ -63,7 +63,7 @@ def data_dir() -> Iterator[Path]:
 
 @contextmanager
 def a_service(data_dir: Path) -> Iterator["subprocess.Popen[str]"]:
-    """Another process that runs the database until it is told to end."""
+    """Another process that runs the database until it is stopped."""
     root = Path(__file__).parents[3]
     command = [sys.executable, "-c", SERVICE, str(data_dir)]
     with subprocess.Popen(

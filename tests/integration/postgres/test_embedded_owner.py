@@ -1,4 +1,4 @@
-"""What somebody left in the data folder before the service came: links are not followed, others' files refused."""
+"""Files in the data folder before the first start: links are not followed, files of other owners are refused."""
 
 import os
 import tempfile
@@ -10,7 +10,7 @@ import pytest
 from service.errors import DatabaseError
 from service.postgres.embedded import delete_database, embedded_postgres, running_url
 
-STRANGER = 12345  # a user id that is neither root's, ours nor nobody's
+STRANGER = 12345  # a user id that is not root's, ours or the user `nobody`'s
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
 
 

@@ -23,7 +23,7 @@ from tests.world import until
 FIRST = "0001"
 LATER = "9999"
 # What Squawk would have otherwise: ids are identities and counts integers by intent; tables that are made in the
-# same migration are nobody's to lock yet, and each migration is one transaction of Alembic's.
+# same migration can't be locked by others yet, and each migration is one transaction of Alembic's.
 EXPECTED = (
     "prefer-bigint-over-int,prefer-robust-stmts,prefer-identity,prefer-text-field,require-timeout-settings,"
     "require-concurrent-index-creation,prefer-bigint-over-smallint,ban-drop-table,ban-drop-column"

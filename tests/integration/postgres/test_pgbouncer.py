@@ -22,7 +22,7 @@ IGNORED = {"ignore_startup_parameters": "options"}
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder that the user nobody reaches, unlike pytest's."""
+    """A folder that the user `nobody` can enter, unlike pytest's."""
     with tempfile.TemporaryDirectory() as path:
         Path(path).chmod(0o755)
         yield Path(path) / "pgbouncer"

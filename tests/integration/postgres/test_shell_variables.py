@@ -1,4 +1,4 @@
-"""PG… variables of the shell describe another server: the embedded one is reached all the same."""
+"""PG… variables of the shell describe another server: the embedded one is still reached."""
 
 from pathlib import Path
 

@@ -16,7 +16,7 @@ from service.sandbox.studies import STROOP
 from service.store.queue import enqueue_retry
 from tests.integration.faults.stored import query
 from tests.integration.manual.orders import in_attempts
-from tests.integration.review.braking import reviewer_of
+from tests.integration.review.limiting import reviewer_of
 from tests.world import MESSAGE, World, in_force, rules_text, until, write_rules
 
 REJECT_TWO = f"""

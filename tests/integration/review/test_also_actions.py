@@ -1,4 +1,4 @@
-"""What is done beside a decision: once, after the transition, and whatever becomes of it."""
+"""Also-actions of a decision: once, after the transition, with any result."""
 
 from typing import Any
 

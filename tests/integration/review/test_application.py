@@ -1,4 +1,4 @@
-"""Applying a decision once, whatever Prolific answers: the truth is what is fetched."""
+"""A decision is applied once for any answer of Prolific: the fetched status decides."""
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -7,7 +7,7 @@ from service.domain.submission import Status
 from service.sandbox.faults import Fault
 from service.sandbox.model import By
 from tests.conftest import Start
-from tests.integration.review.braking import make_due
+from tests.integration.review.limiting import make_due
 from tests.world import World, until
 
 

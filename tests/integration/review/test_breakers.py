@@ -1,4 +1,4 @@
-"""A limit that is reached stays shut until a named person opens it; a pause holds whatever was not sent."""
+"""A limit that is reached stays shut until a named person opens it; a pause holds every unsent request."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ from service.sandbox.faults import Fault
 from service.sandbox.model import By, SimSubmission
 from service.sandbox.studies import STROOP, TWO_PARTS
 from tests.conftest import Start
-from tests.integration.review.braking import (
+from tests.integration.review.limiting import (
     CODES,
     REJECT_ALL,
     brake_rows,
@@ -48,7 +48,7 @@ async def test_after_the_first_refusal_all_are_held_though_the_share_would_allow
         await opened(world)
         for _ in range(6):
             assert await outcome(world, A) is A
-        # Three rejections among ten are less than half; the breaker is open all the same.
+        # Three rejections among ten are less than half; the breaker is still open.
         recorded = await decide(world, world.completed(code=CODES[R]))
         assert (recorded.decision.outcome, recorded.decision.guard) == (H, Guard.LIMIT_REJECT)
         assert recorded.decision.proposed is R
@@ -162,7 +162,7 @@ async def test_closing_a_breaker_needs_name_and_reason(start: Start) -> None:
 async def test_closing_it_reviews_again_what_was_held_and_opens_again_when_that_is_too_many(
     start: Start,
 ) -> None:
-    """Twelve that all want to be rejected: three each time somebody closes it, the older ones first."""
+    """Twelve that all want to be rejected: three each time a person closes it, the older ones first."""
     async with start(rules_text(REJECT_ALL)) as world:
         submissions = [world.completed() for _ in range(12)]
         for one in submissions:
@@ -283,7 +283,7 @@ async def pending(world: World, fault: Fault) -> SimSubmission:
 
 
 async def next_try(world: World, submission: SimSubmission) -> None:
-    """Wait until the submission was looked at once more, and what came of it is written down."""
+    """Wait until the submission was reviewed again and the result is recorded."""
     looks = world.prolific.seen.count("submission")
 
     async def looked() -> bool:
@@ -325,7 +325,7 @@ async def test_what_may_have_arrived_is_not_sent_again_while_paused_but_afterwar
 
 
 async def test_what_arrived_late_during_a_pause_is_on_record_as_done_once_resumed(start: Start) -> None:
-    """Prolific answered 503, and did it all the same while it was paused: no other decision replaced it."""
+    """Prolific answered 503 but applied the request during the pause: no other decision replaced it."""
     async with start(rules_text(REJECT_ALL)) as world:
         submission = await pending(world, Fault("transition", 503))
         await next_try(world, submission)

@@ -11,7 +11,7 @@ from service.domain.submission import Status
 from service.review.known import CLOCK_MARGIN, SETTLED_AFTER
 from service.store.history import ReturnAsked
 from tests.conftest import Start
-from tests.integration.review.braking import Ahead
+from tests.integration.review.limiting import Ahead
 from tests.integration.review.test_replies import Asked, is_held_for_a_reply, rules
 from tests.integration.review.test_worker_clock import put_clock
 from tests.unit.review.cases import NOW, ago, asked, known, submission, unconfirmed, version

@@ -6,7 +6,7 @@ from service.domain.submission import Status
 from service.sandbox.model import By
 from service.sandbox.studies import TWO_PARTS
 from tests.conftest import Start
-from tests.integration.review.braking import Ahead, make_due
+from tests.integration.review.limiting import Ahead, make_due
 from tests.world import MESSAGE, rules_text, until
 
 REJECT_TWO = f"""
@@ -233,7 +233,7 @@ async def test_a_review_that_comes_to_the_same_adds_nothing(start: Start) -> Non
 
 
 async def test_one_review_serves_all_the_hints_that_came_before_it(start: Start) -> None:
-    """Events told while no worker runs are many jobs and one look at Prolific."""
+    """Events that arrive while no worker runs are many jobs and one fetch."""
     from service.app import Parts
 
     async with start(parts=Parts(web=True, worker=False)) as world:

@@ -1,4 +1,4 @@
-"""``hold_at_most``: what nobody looked at by then is approved."""
+"""``hold_at_most``: holds that are unresolved by then are approved."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,7 +13,7 @@ from service.sandbox.faults import Fault
 from service.sandbox.model import SimSubmission
 from service.sandbox.studies import STROOP
 from tests.conftest import Start
-from tests.integration.review.braking import (
+from tests.integration.review.limiting import (
     CODES,
     REJECT_ALL,
     Ahead,
@@ -85,7 +85,7 @@ async def test_hold_that_was_not_reviewed_is_approved(start: Start) -> None:
 
 
 async def test_not_a_minute_earlier(start: Start) -> None:
-    """A timer that rings too early is set once more."""
+    """A timer that fires too early is set again."""
     clock = Ahead()
     async with start(held_for_three_days(), clock=clock) as world:
         submission = world.completed()
@@ -250,7 +250,7 @@ async def test_a_pause_holds_it_and_it_counts_anew_from_the_resume(start: Start,
 
 
 async def test_what_was_not_looked_at_while_paused_counts_anew_and_its_timer_too(start: Start) -> None:
-    """The timer of before rings before the time is over, and is set once more."""
+    """The earlier timer fires before the time is over, and is set again."""
     clock = Ahead()
     async with start(held_for_three_days(), clock=clock) as world:
         submission = world.completed()

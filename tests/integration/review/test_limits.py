@@ -39,7 +39,7 @@ from service.store.decisions import record
 from service.store.history import history_of
 from service.store.pauses import open_breaker
 from tests.conftest import Start
-from tests.integration.review.braking import (
+from tests.integration.review.limiting import (
     CODES,
     REJECT_ALL,
     Ahead,
@@ -257,7 +257,7 @@ async def test_observed_decisions_are_not_limited_and_do_not_count(start: Start)
             assert [await outcome(world, wanted) for _ in range(5)] == [wanted] * 5
         assert await open_breakers(world) == []
         sandbox = world.sandbox
-        for one in sandbox.submissions.values():  # somebody decided them, so that none is left to review
+        for one in sandbox.submissions.values():  # decided by another person, so that none is left to review
             sandbox.meddle(one, Status.APPROVED, notify=False)
     async with start(each(), sandbox=sandbox) as world:
         assert [await outcome(world, R) for _ in range(4)] == [R, R, R, H]

@@ -7,7 +7,7 @@ from service.domain.submission import Status
 from service.sandbox.faults import Fault
 from service.sandbox.studies import STROOP, TWO_PARTS
 from tests.conftest import Start
-from tests.integration.review.braking import (
+from tests.integration.review.limiting import (
     Ahead,
     brake_rows,
     decide,
@@ -103,7 +103,7 @@ async def test_fractions_of_a_penny_add_up_exactly(start: Start) -> None:
 
 
 async def test_a_completion_without_a_percentage_counts_as_a_whole(start: Start) -> None:
-    """What a screen-out pays, the study does not tell the service: less than the whole reward."""
+    """The study does not show the reward of a screen-out: it is below the whole reward."""
     async with start(in_parts(2 * 375)) as world:
         decided = [await decide(world, world.completed(study=TWO_PARTS, code="WHAT")) for _ in range(3)]
         assert [one.decision.outcome for one in decided] == [C, C, H]

@@ -16,7 +16,7 @@ from service.sandbox.messages import MessageStyle
 from service.sandbox.model import SimSubmission
 from service.sandbox.studies import STROOP, TWO_PARTS
 from tests.conftest import Start
-from tests.integration.review.braking import Ahead, make_due, rows
+from tests.integration.review.limiting import Ahead, make_due, rows
 from tests.world import MESSAGE, World, rules_text, until
 
 ASK = """

@@ -18,7 +18,7 @@ from service.sandbox.model import By, SimSubmission
 from service.sandbox.studies import STROOP
 from service.store.queue import enqueue_reviews
 from tests.conftest import Start
-from tests.integration.review.braking import Ahead, make_due, timer
+from tests.integration.review.limiting import Ahead, make_due, timer
 from tests.integration.review.stale import told
 from tests.world import MESSAGE, World, rules_text
 
@@ -193,7 +193,7 @@ async def test_evidence_that_changes_the_outcome_of_a_rule_is_decided(start: Sta
         assert len(await look.decisions()) == 2
 
 
-# Whatever is looked at in whatever order
+# Any order of reviews
 
 
 LOOKS = ("webhook", "evidence", "sweep", "rules", "recheck", "resume", "timer")

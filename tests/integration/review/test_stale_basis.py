@@ -12,7 +12,7 @@ from service.sandbox.model import By, SimSubmission
 from tests.conftest import Start
 from tests.integration.faults.stored import query
 from tests.integration.manual.orders import APPROVED, in_attempts, resolve, resume
-from tests.integration.review.braking import Ahead, make_due, timer
+from tests.integration.review.limiting import Ahead, make_due, timer
 from tests.integration.review.stale import (
     APPROVES,
     CHANGES,

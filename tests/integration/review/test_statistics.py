@@ -1,4 +1,4 @@
-"""``stats.`` and ``participant.`` at work: over what webhooks, Prolific's list and reviews told."""
+"""``stats.`` and ``participant.`` at work: over data of webhooks, Prolific's list and reviews."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -101,7 +101,7 @@ async def test_unread_list_holds_and_is_retried(start: Start) -> None:
 
 
 async def test_while_the_list_is_incomplete_statistics_are_unknown(start: Start) -> None:
-    """Six rows of seven: a part of the study does not tell what is fast in it."""
+    """Six rows of seven: a part of the study does not define what is fast."""
     async with start(rules_text(HOLD_FAST)) as world:
         submissions = [world.completed(seconds=600 + number) for number in range(6)]
         rows = [bodies.short(one, world.sandbox) for one in submissions]

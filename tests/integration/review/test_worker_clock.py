@@ -1,12 +1,12 @@
-"""A worker's host and the database disagree on what time it is: tries come when they should all the same."""
+"""A worker's host and the database disagree on what time it is: tries still come on time."""
 
 import pytest
 
 from service.sandbox.faults import Fault
 from tests.conftest import Start
+from tests.integration.faults.failing import failed
 from tests.integration.faults.stored import query, waits_until
-from tests.integration.faults.test_treatments import OF_A_REFUSAL
-from tests.integration.faults.treated import failed
+from tests.integration.faults.test_retries import OF_A_REFUSAL
 
 CLOCKS = ("now", "clock_timestamp")
 DEFAULTS = """

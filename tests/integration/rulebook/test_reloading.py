@@ -1,4 +1,4 @@
-"""A changed rules folder is in force within seconds; a broken one changes nothing, and is told."""
+"""A changed rules folder is in force within seconds; a broken one changes nothing, and is reported."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""The sandbox on a real port, the real client, and a receiver of webhooks that can be told to fail."""
+"""The sandbox on a real port, the real client, and a receiver of webhooks that can be made to fail."""
 
 import asyncio
 import base64
@@ -36,7 +36,7 @@ class Delivery:
         return self.headers["x-event-id"]
 
     def is_signed_with(self, secret: str) -> bool:
-        """Reckon the signature here once more, by the reference alone."""
+        """Compute the signature independently of the service."""
         signed = self.headers["x-prolific-request-timestamp"].encode() + self.body
         mac = hmac.new(secret.encode(), signed, hashlib.sha256).digest()
         return self.headers["x-prolific-request-signature"] == base64.b64encode(mac).decode()

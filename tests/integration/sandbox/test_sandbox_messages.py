@@ -1,4 +1,4 @@
-"""Messages between researcher and participants, as reference 5 tells of them."""
+"""Messages between researcher and participants, as Prolific's API documents them."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""The command's server: it tells where it is, works at once, and ends on a signal."""
+"""The server of `autoreview sandbox`: prints its address, works at once, and ends on a signal."""
 
 import asyncio
 import os

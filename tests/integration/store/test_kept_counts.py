@@ -1,4 +1,4 @@
-"""Counts and statuses that triggers keep are those that counting would give, whoever writes the rows."""
+"""Counts and statuses kept by triggers equal counted ones, for all writers."""
 
 from collections import Counter
 

@@ -12,7 +12,7 @@ END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE %
 
 
 async def test_statement_of_a_cut_connection_is_sent_again(database_url: str) -> None:
-    """Else a job whose end was not told would look as if its worker, which lives, still had it."""
+    """Otherwise a job whose end was not stored would seem to be in progress at its worker."""
     app = job_app(Connections(database_url))
     async with (
         app.open_async(),

@@ -26,7 +26,7 @@ REJECT_ALL_HELD = "\n  - name: look at it\n    when: true\n    hold: Somebody sh
 
 
 async def decided(world: World, submission: SimSubmission) -> dict[str, Any]:
-    """Tell of the submission; its first decision, whoever is faster: the webhook or the sweep."""
+    """Send a webhook; return the first decision, of the webhook or the sweep."""
     await world.tell(submission.id)
     return await world.settled(submission.id)
 
@@ -92,7 +92,7 @@ async def test_what_is_held_or_observed_is_left_alone(start: Start) -> None:
 
 
 async def test_a_decision_that_was_never_sent_is_applied(start: Start, database_url: str) -> None:
-    """The job is gone, whatever took it: the decision alone is enough to go on with."""
+    """The job is gone: the decision alone is enough to continue."""
     async with start(sweep_every="1s") as world:
         submission = world.completed()
         world.prolific.add(Fault("transition", 400, count=None))

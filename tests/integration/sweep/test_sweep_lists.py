@@ -1,4 +1,4 @@
-"""The sweep and the study lists read Prolific's list through whatever was seen of it in live use."""
+"""The sweep and the study lists read Prolific's list with every defect seen in live use."""
 
 from typing import Any
 

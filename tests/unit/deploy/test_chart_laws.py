@@ -1,4 +1,4 @@
-"""What every pod of the chart keeps to, whatever the values: the house's laws."""
+"""Rules for every pod of the chart, with any values."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""The chart's README tells of every value, as values.yaml has it."""
+"""The chart's README lists every value of values.yaml."""
 
 from collections.abc import Iterator
 

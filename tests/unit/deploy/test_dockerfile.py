@@ -1,4 +1,4 @@
-"""What the Dockerfile promises, as far as reading it tells."""
+"""Properties of the Dockerfile that can be read from it."""
 
 import importlib.util
 import re

@@ -1,4 +1,4 @@
-"""Near duplicates are found whatever their case, and texts of other content are not."""
+"""Near duplicates are found in any case, and texts of other content are not."""
 
 import random
 import re

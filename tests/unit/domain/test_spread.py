@@ -1,4 +1,4 @@
-"""Medians and median deviations are those of numpy, whatever the values."""
+"""Medians and median deviations equal those of numpy, for any values."""
 
 from collections import Counter
 from math import log

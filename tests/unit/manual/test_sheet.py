@@ -1,4 +1,4 @@
-"""The queue as a sheet: what is written can be filled in and read back, whatever a spreadsheet made of it."""
+"""The queue as a sheet: it can be filled in and read back, as any spreadsheet saves it."""
 
 import csv
 import io

@@ -268,7 +268,7 @@ async def test_texts_come_as_the_database_can_keep_them(odd: str) -> None:
 
 
 class Door:
-    """Refuses one thing, and answers the question whose token it is as told."""
+    """Refuses one request, and answers `me` as configured."""
 
     def __init__(self, me: httpx.Response | httpx.RequestError, status_code: int = 403) -> None:
         self.me = me

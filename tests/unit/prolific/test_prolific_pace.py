@@ -14,7 +14,7 @@ GOOD, BAD = "a-token", "a-refused-token"
 
 
 class Watch:
-    """A timer that goes when it is told to."""
+    """A timer that moves on request."""
 
     def __init__(self) -> None:
         self.seconds = 1000.0

@@ -1,4 +1,4 @@
-"""Walking a list of submissions to its end, whatever shape the end has."""
+"""Paging through a list of submissions, for every form of last page."""
 
 from collections.abc import Callable, Sequence
 from datetime import date

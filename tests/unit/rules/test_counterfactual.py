@@ -30,7 +30,7 @@ def rules(*rules: tuple[str, str], otherwise: str = "approve") -> str:
 
 
 def outcome_of(file: RuleFile, facts: Facts) -> Outcome:
-    """As a review would decide it, without what only the world tells."""
+    """Decide as a review does, without facts from outside."""
     verdict = file.decide(facts)
     return Outcome.HOLD if file.policy_problem(verdict, facts) else verdict.action.outcome
 

@@ -1,4 +1,4 @@
-"""Mistakes that researchers make in rule files, and what the finding tells them to write."""
+"""Mistakes that researchers make in rule files, and the form that the finding suggests."""
 
 from collections.abc import Callable
 

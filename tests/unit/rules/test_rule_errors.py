@@ -1,4 +1,4 @@
-"""Every error of a file is told at once, at its place, under a stable code."""
+"""Every error of a file is reported at once, with its position and a stable code."""
 
 from collections.abc import Callable
 from pathlib import Path

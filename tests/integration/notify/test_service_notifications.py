@@ -3,7 +3,7 @@
 import asyncio
 
 from tests.conftest import Start
-from tests.integration.notify.desk import receiving
+from tests.integration.notify.harness import receiving
 from tests.world import World, rules_text, until
 
 REJECT_ALL = """
@@ -52,7 +52,7 @@ async def arrived(titles: list[str], title: str) -> bool:
 
 
 async def two_looks_later(world: World) -> None:
-    """Wait until the service has looked twice more for what is to be told."""
+    """Wait until the notifier has looked twice more."""
     from service.store.schedule import last_run
 
     async def began() -> object:

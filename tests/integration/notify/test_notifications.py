@@ -1,4 +1,4 @@
-"""Each cause is told once, though several replicas look, and look again; never with a person's words."""
+"""Each cause is notified once, also with several replicas, and never with texts of people."""
 
 from datetime import timedelta
 
@@ -10,14 +10,14 @@ from service.notify.wording import Kind
 from service.rules import Finding
 from service.store.pauses import add_pause, add_resume
 from service.store.refusals import Refusal, add_refusals
-from tests.integration.notify.desk import MESSAGE, PARTICIPANT, REASON, STUDY, Desk
+from tests.integration.notify.harness import MESSAGE, PARTICIPANT, REASON, STUDY, Harness
 
 DAY = timedelta(days=1)
 FINDING = Finding("rules/a.yaml", 3, 5, "RUL017", "rules[0].reject.message", f"too short: {MESSAGE}")
 OTHER = Finding("rules/b.yaml", 1, 1, "RUL002", "", "not YAML")
 
 
-async def test_breaker_that_opens_is_notified_once_with_advice(told: Desk) -> None:
+async def test_breaker_that_opens_is_notified_once_with_advice(told: Harness) -> None:
     await told.breaker()
     assert await told.look() == ["A limit was reached"]
     (message,) = told.receiver.messages
@@ -31,7 +31,7 @@ async def test_breaker_that_opens_is_notified_once_with_advice(told: Desk) -> No
     assert "`autoreview resume --by NAME" in told.receiver.messages[1]["text"]
 
 
-async def test_a_study_without_rules_whose_submissions_wait_is_reported_once(told: Desk) -> None:
+async def test_a_study_without_rules_whose_submissions_wait_is_reported_once(told: Harness) -> None:
     other, done, part = (f"65f0000000000000000000{number}" for number in (61, 62, 63))
     await told.submission(study=other, claimed=False)
     await told.submission(study=done, claimed=False, status=Status.APPROVED)
@@ -50,7 +50,7 @@ async def test_a_study_without_rules_whose_submissions_wait_is_reported_once(tol
     assert await told.look() == []
 
 
-async def test_refused_evidence_is_reported_once_an_hour_for_each_source(told: Desk) -> None:
+async def test_refused_evidence_is_reported_once_an_hour_for_each_source(told: Harness) -> None:
     async def refuse(source: str, reason: str, number: int) -> None:
         async with told.database.begin() as connection:
             await add_refusals(connection, [Refusal(source, "s", reason, f"comment: {MESSAGE}", number)])
@@ -67,7 +67,7 @@ async def test_refused_evidence_is_reported_once_an_hour_for_each_source(told: D
     assert await told.look() == ["Evidence is refused"]
 
 
-async def test_pause_and_resume_are_notified_without_name_and_reason(told: Desk) -> None:
+async def test_pause_and_resume_are_notified_without_name_and_reason(told: Harness) -> None:
     async with told.database.begin() as connection:
         await add_pause(connection, STUDY, "Ada Lovelace", MESSAGE)
     assert await told.look() == ["Paused"]
@@ -81,7 +81,7 @@ async def test_pause_and_resume_are_notified_without_name_and_reason(told: Desk)
     assert MESSAGE not in said
 
 
-async def test_first_hold_is_notified_at_once_then_a_daily_digest(told: Desk) -> None:
+async def test_first_hold_is_notified_at_once_then_a_daily_digest(told: Harness) -> None:
     first = await told.hold()
     assert await told.look() == ["A submission is held for manual review"]
     assert (
@@ -103,7 +103,7 @@ async def test_first_hold_is_notified_at_once_then_a_daily_digest(told: Desk) ->
 
 
 async def test_first_hold_of_an_empty_queue_is_notified_at_most_hourly(
-    told: Desk,
+    told: Harness,
 ) -> None:
     await told.resolve(await told.hold())
     assert await told.look() == [], "it was gone before anybody looked"
@@ -118,7 +118,7 @@ async def test_first_hold_of_an_empty_queue_is_notified_at_most_hourly(
     assert second in told.receiver.messages[1]["text"]
 
 
-async def test_no_digest_comes_while_nothing_is_held(told: Desk) -> None:
+async def test_no_digest_comes_while_nothing_is_held(told: Harness) -> None:
     first = await told.hold()
     assert len(await told.look()) == 1
     await told.resolve(first)
@@ -127,7 +127,7 @@ async def test_no_digest_comes_while_nothing_is_held(told: Desk) -> None:
     assert await told.look() == []
 
 
-async def test_breaker_holds_are_notified_by_the_breaker_then_by_the_digest(told: Desk) -> None:
+async def test_breaker_holds_are_notified_by_the_breaker_then_by_the_digest(told: Harness) -> None:
     await told.breaker()
     for _ in range(30):
         await told.hold(guard=Guard.LIMIT_REJECT, ago=timedelta(hours=23))
@@ -137,7 +137,7 @@ async def test_breaker_holds_are_notified_by_the_breaker_then_by_the_digest(told
     assert "31 are held, the oldest for 25 hours" in told.receiver.messages[1]["text"]
 
 
-async def test_first_notified_hold_is_not_one_of_a_breaker(told: Desk) -> None:
+async def test_first_notified_hold_is_not_one_of_a_breaker(told: Harness) -> None:
     await told.hold(guard=Guard.LIMIT_REJECT, ago=timedelta(hours=1))
     await told.hold(guard=Guard.PAUSED, ago=timedelta(hours=1))
     assert await told.look() == []
@@ -148,7 +148,7 @@ async def test_first_notified_hold_is_not_one_of_a_breaker(told: Desk) -> None:
     assert f"{other} of study" in told.receiver.messages[0]["text"]
 
 
-async def test_failures_of_an_hour_are_notified_together_and_once(told: Desk) -> None:
+async def test_failures_of_an_hour_are_notified_together_and_once(told: Harness) -> None:
     failed = [await told.submission() for _ in range(4)]
     await told.fail(failed[0])
     await told.fail(failed[1])
@@ -170,20 +170,20 @@ async def test_failures_of_an_hour_are_notified_together_and_once(told: Desk) ->
     assert await told.look() == []
 
 
-async def test_a_refusal_that_may_still_be_settled_is_no_failure_yet(told: Desk) -> None:
+async def test_a_refusal_that_may_still_be_settled_is_no_failure_yet(told: Harness) -> None:
     submission = await told.submission()
     await told.fail(submission, seconds_ago=0)
     assert await told.look() == []
 
 
-async def test_failure_that_was_decided_again_sends_no_notification(told: Desk) -> None:
+async def test_failure_that_was_decided_again_sends_no_notification(told: Harness) -> None:
     submission = await told.submission(status=Status.APPROVED)
     await told.fail(submission)
     await told.decided(submission, Outcome.APPROVE, ago=timedelta(0))
     assert await told.look() == []
 
 
-async def test_more_than_a_message_can_hold_is_counted(told: Desk) -> None:
+async def test_more_than_a_message_can_hold_is_counted(told: Harness) -> None:
     for _ in range(23):
         await told.fail(await told.submission())
     assert await told.look() == ["23 × A decision could not be applied"]
@@ -192,7 +192,7 @@ async def test_more_than_a_message_can_hold_is_counted(told: Desk) -> None:
     assert "… and 3 more of these" in text
 
 
-async def test_lost_and_restored_subscription_are_notified(told: Desk) -> None:
+async def test_lost_and_restored_subscription_are_notified(told: Harness) -> None:
     for state, expected in [
         ("enabled", []),
         ("disabled", ["Prolific sends no webhooks"]),
@@ -206,7 +206,7 @@ async def test_lost_and_restored_subscription_are_notified(told: Desk) -> None:
         assert await told.look() == expected, state
 
 
-async def test_broken_rules_are_notified_once_per_set_of_errors_and_when_fixed(told: Desk) -> None:
+async def test_broken_rules_are_notified_once_per_set_of_errors_and_when_fixed(told: Harness) -> None:
     told.rules.errors = (FINDING,)
     assert await told.look() == ["Rule files have errors"]
     assert "a.yaml:3:5 RUL017" in told.receiver.messages[0]["text"]
@@ -222,7 +222,7 @@ async def test_broken_rules_are_notified_once_per_set_of_errors_and_when_fixed(t
     assert await told.look() == ["Rule files have errors"]
 
 
-async def test_silence_is_notified_once_while_a_study_with_rules_is_active(told: Desk) -> None:
+async def test_silence_is_notified_once_while_a_study_with_rules_is_active(told: Harness) -> None:
     await told.study()
     await told.submission()
     await told.webhook(25)
@@ -238,7 +238,7 @@ async def test_silence_is_notified_once_while_a_study_with_rules_is_active(told:
 
 
 @pytest.mark.parametrize("case", ["not claimed", "no submissions", "not active", "over by now", "lately"])
-async def test_expected_silence_sends_no_notification(told: Desk, case: str) -> None:
+async def test_expected_silence_sends_no_notification(told: Harness, case: str) -> None:
     study = "65f0000000000000000000ff" if case == "not claimed" else STUDY
     await told.study("COMPLETED" if case == "not active" else "ACTIVE", study)
     if case != "no submissions":
@@ -250,7 +250,7 @@ async def test_expected_silence_sends_no_notification(told: Desk, case: str) -> 
 
 
 async def test_silence_is_notified_without_prolific_and_without_any_webhook(
-    told: Desk,
+    told: Harness,
 ) -> None:
     told.study_status = None
     await told.study()
@@ -263,7 +263,7 @@ async def test_silence_is_notified_without_prolific_and_without_any_webhook(
     assert "2 days ago" in told.receiver.messages[0]["text"]
 
 
-async def test_holds_near_their_deadline_are_notified_together_and_once(told: Desk) -> None:
+async def test_holds_near_their_deadline_are_notified_together_and_once(told: Harness) -> None:
     near = [await told.hold(completed=18 * DAY, guard=Guard.LIMIT_REJECT) for _ in range(2)]
     far = await told.hold(completed=16 * DAY, guard=Guard.LIMIT_REJECT)
     assert await told.look() == ["2 × A held submission is near its deadline"]
@@ -280,7 +280,7 @@ async def test_holds_near_their_deadline_are_notified_together_and_once(told: De
     assert later in told.receiver.messages[1]["text"]
 
 
-async def test_notifications_contain_no_text_of_people(told: Desk) -> None:
+async def test_notifications_contain_no_text_of_people(told: Harness) -> None:
     """Of every kind one: no participant, no reason, no evidence, no answer of Prolific's, no text of a rule."""
     await told.breaker()
     async with told.database.begin() as connection:
@@ -305,7 +305,7 @@ async def test_notifications_contain_no_text_of_people(told: Desk) -> None:
         assert words not in said
 
 
-async def test_failed_check_does_not_stop_other_notifications(told: Desk) -> None:
+async def test_failed_check_does_not_stop_other_notifications(told: Harness) -> None:
     await told.sql("ALTER TABLE submissions RENAME COLUMN status TO state")  # no hold can be looked for
     await told.swept("disabled")
     await told.breaker()

@@ -61,7 +61,7 @@ async def receiving() -> AsyncIterator[Receiver]:
 
 
 @dataclass
-class Desk:
+class Harness:
     """Where notifications come from and where they arrive."""
 
     database_url: str
@@ -74,7 +74,7 @@ class Desk:
     submissions: int = 0
 
     def notifier(self, *urls: str, is_set: bool = True) -> Notifier:
-        """One replica's, which looks whenever it is told to."""
+        """The notifier of one replica, which looks on request."""
         secret = Secret("AUTOREVIEW_NOTIFY_URLS", value=", ".join(urls or [self.receiver.url]))
         return Notifier(
             self.database,
@@ -106,7 +106,7 @@ class Desk:
             await connection.execute(statement.encode(), values)
 
     async def later(self, hours: float) -> None:
-        """As if what was told had been told so long ago."""
+        """Move past notifications back in time."""
         ago = timedelta(hours=hours)
         await self.sql(
             "UPDATE notices SET at = at - %s, due_at = due_at - %s, sent_at = sent_at - %s", *[ago] * 3
@@ -224,8 +224,8 @@ def a_study(study: str, status: str) -> Study:
 
 
 @asynccontextmanager
-async def desk(database_url: str, book: RuleBook) -> AsyncIterator[Desk]:
+async def harness(database_url: str, book: RuleBook) -> AsyncIterator[Harness]:
     database = Database(database_url)
     async with receiving() as receiver:
-        yield Desk(database_url, database, receiver, RulesInForce(book, datetime.now(UTC)))
+        yield Harness(database_url, database, receiver, RulesInForce(book, datetime.now(UTC)))
     await database.close()

@@ -131,7 +131,7 @@ async def newest(world: World, submissions: Sequence[SimSubmission]) -> list[dic
 
 
 async def open_breakers(world: World) -> list[tuple[str | None, str]]:
-    """The open breakers, as the API tells: study (None: the service's) and limit."""
+    """Return the open breakers as the API shows them: study (None for the service) and limit."""
     return [(one["study"], one["limit"]) for one in (await world.api("status"))["breakers"]]
 
 
@@ -157,7 +157,7 @@ def timer(database_url: str, submission: SimSubmission) -> datetime | None:
 
 
 def make_due(database_url: str, submission: SimSubmission) -> None:
-    """Let the submission's timer ring now, whatever time it was set to."""
+    """Make the submission's timer fire now."""
     with psycopg.connect(database_url) as connection:
         found = connection.execute(
             "UPDATE procrastinate_jobs SET scheduled_at = now() WHERE queueing_lock = %s AND status = 'todo'",

@@ -10,8 +10,8 @@ from service.ops.gauges import Gauges
 from service.sandbox.faults import Fault
 from service.sandbox.model import By
 from tests.conftest import Start
+from tests.integration.faults.failing import ASK_OR_REJECT, failed, retry
 from tests.integration.faults.stored import SOON, jobs, make_due, next_try, query, waits_until
-from tests.integration.faults.treated import ASK_OR_REJECT, failed, retry
 from tests.world import rules_text, until
 
 OF_A_REFUSAL = [2, 8, 30, 120, 300, 300]  # seconds between its seven tries
@@ -138,7 +138,7 @@ async def test_no_submission_is_reviewed_more_than_sixty_times_an_hour(
 async def test_an_error_of_our_own_is_tried_for_a_day_then_fails_and_retry_takes_it_up(
     start: Start, database_url: str, tmp_path: Path
 ) -> None:
-    """What nobody thought of, here a trigger that somebody put on a table."""
+    """An unexpected error, here of a trigger on a table."""
     await query(
         database_url,
         "CREATE FUNCTION unthought_of() RETURNS trigger LANGUAGE plpgsql AS "
