@@ -292,6 +292,8 @@ async def test_notifications_contain_no_text_of_people(told: Harness) -> None:
     await told.sql("UPDATE submissions SET first_seen_at = first_seen_at - interval '11 minutes'")
     await told.study()
     await told.webhook(30)
+    async with told.database.begin() as connection:
+        await add_refusals(connection, [Refusal("survey", "s", "evidence", f"comment: {MESSAGE}")])
     told.rules.errors = (FINDING,)
     for state in ("disabled", "enabled"):
         await told.swept(state)
