@@ -8,6 +8,7 @@ from functools import partial
 from procrastinate import App
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.routing import Mount, Route
 
 from service.backtest.shadow import ShadowDecider
 from service.domain.submission import Study
@@ -102,14 +103,8 @@ def build(
         on_heartbeat=health.note_heartbeat,
         settings=settings_of(settings),
     )
-    watcher = RuleWatcher(
-        rules,
-        database,
-        settings.mode,
-        metrics,
-        reviews_again=parts.worker,
-        on_rules=partial(warn_of_missing, settings, pushed=parts.web, asked=parts.worker),
-    )
+    warn = partial(warn_of_missing, settings, pushed=parts.web, asked=parts.worker)
+    watcher = RuleWatcher(rules, database, settings.mode, metrics, reviews_again=parts.worker, on_rules=warn)
     writer = InboxWriter(database)
     after_migration: list[BackgroundTask] = [Gauges(database, metrics).run]
     worker = _worker(settings, database, rules, metrics, jobs, clock) if parts.worker else None
@@ -121,22 +116,25 @@ def build(
         pages = dashboard_of(settings, database, rules, metrics, clock)
         routes += [*public_routes(settings, database, writer, rules, metrics, clock), *pages.routes]
         after_migration.append(pages.run)
-    web = Starlette(routes=routes, middleware=[Middleware(SamePath)], exception_handlers=HANDLERS)
-    web.router.redirect_slashes = (
-        False  # Prolific counts a webhook that is answered with a redirect as failed
-    )
     return Service(
         settings,
         database,
         jobs,
         health,
         metrics,
-        web,
+        _application(routes),
         worker.prolific if worker else None,
         worker.reviewer if worker else None,
         (writer.run, watcher.run, database.connections.watch),
         tuple(after_migration),
     )
+
+
+def _application(routes: list[Route | Mount]) -> Starlette:
+    web = Starlette(routes=routes, middleware=[Middleware(SamePath)], exception_handlers=HANDLERS)
+    # Prolific counts a webhook that is answered with a redirect as failed.
+    web.router.redirect_slashes = False
+    return web
 
 
 @dataclass(frozen=True, slots=True)
