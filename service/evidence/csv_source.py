@@ -4,7 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from service.evidence.asked import LONGEST_WAIT, Answered, Asked, Failed, NotYet, Outcome
@@ -34,13 +34,17 @@ class CsvSource:
     clock: Callable[[], float] = time.time
     _read: tuple[Version, bool, Table | str] | None = None
     _rest_until: float = 0.0
-    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _reading: asyncio.Task[Table | str] | None = None
 
     async def fetch(self, asked: Asked) -> Outcome:
         """Look for the submission's row. A file that is not there has no row yet."""
+        # One thread reads for all who ask. It goes on when they stop waiting, so that a large file is read once.
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.create_task(in_thread(self._table, name=f"evidence {self.name}"))
+            self._reading.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         try:
-            async with asyncio.timeout(LONGEST_WAIT), self._turn:
-                table = await in_thread(self._table, name=f"evidence {self.name}")
+            async with asyncio.timeout(LONGEST_WAIT):
+                table = await asyncio.shield(self._reading)
         except TimeoutError:
             return Failed(f"{self.name} could not be read within {LONGEST_WAIT:.0f} s")
         except FileNotFoundError:

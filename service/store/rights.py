@@ -3,8 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 from service.store.tables import (
+    also_actions,
+    counted_values,
     decision_states,
     evidence,
+    fetches,
     inbox,
     metadata,
     notices,
@@ -14,9 +17,14 @@ from service.store.tables import (
     selections,
     sign_outs,
     studies,
+    study_salts,
+    study_times,
     submissions,
     tallies,
+    text_bands,
+    text_signatures,
     turns,
+    value_counts,
     worker_settings,
 )
 
@@ -32,9 +40,17 @@ _CHANGED = {
         notices,
         decision_states,
         planned_decisions,
+        fetches,
+        also_actions,
+        study_salts,
+        counted_values,
+        value_counts,
+        text_signatures,
     )
 }
-_DELETED = {table.name for table in (inbox, tallies, worker_settings, selections, sign_outs)}  # old rows
+_DELETED = {
+    table.name for table in (inbox, tallies, worker_settings, selections, sign_outs, study_times, text_bands)
+}  # old rows
 _JOBS = (
     "procrastinate_jobs",
     "procrastinate_events",
