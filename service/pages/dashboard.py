@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from service.domain.decision import Mode
 from service.pages.access import Access
+from service.pages.backtest import BacktestPage
 from service.pages.decisions import Decisions
 from service.pages.holds import Holds
 from service.pages.live import Live
@@ -63,6 +64,7 @@ def dashboard(
         *Submissions(access, database, rules, clock).routes(),
         *Studies(access, database, rules).routes(),
         *Rules(access, database, rules).routes(),
+        *BacktestPage(access, database, rules).routes(),
     ]
     return Dashboard(routes, live.run)
 
