@@ -22,7 +22,7 @@ from service.shipped import shipped
 RULES = "two-part-task.yaml"
 FAILS_EVERY = 5  # requests
 SOURCES = """evidence:
-  results:                    # our server has it late, and fails now and then
+  results:                    # our server has it late, and fails periodically
     from: http
     url: "{url}/results/{{submission.id}}"
     map: {{parts_done: task.parts}}
@@ -56,7 +56,7 @@ RULE = """rules:
 
 @dataclass(slots=True)
 class Laboratory:
-    """Knows what participants of the second study did, once it was ``told``."""
+    """Knows what participants of the second study did, once it was recorded."""
 
     folder: Path
     known: dict[str, Evidence] = field(default_factory=dict)
@@ -93,7 +93,7 @@ class Laboratory:
             lab.execute("CREATE TABLE results (session_id TEXT PRIMARY KEY, parts_done INTEGER)")
         self._write([["SESSION_ID", "Parts done"]], "w")
 
-    def tell(self, submission_id: str, evidence: Evidence) -> None:
+    def record(self, submission_id: str, evidence: Evidence) -> None:
         """Take in what a participant did: each system has it from now on, the server after it was asked once."""
         parts = evidence["parts_done"]
         self.known[submission_id] = evidence

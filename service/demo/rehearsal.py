@@ -122,7 +122,7 @@ def _pusher(http: httpx.AsyncClient, state: SandboxState, laboratory: Laboratory
         else:
             answer = await http.put(f"/evidence/{source}/{submission_id}", json=evidence)
             if submission_id not in laboratory.known:
-                laboratory.tell(submission_id, evidence)
+                laboratory.record(submission_id, evidence)
         answer.raise_for_status()
 
     return push
