@@ -5,7 +5,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from service.rules.format.values import Closed, Share, whole_from
+from service.rules.format.quantities import Share, whole_from
+from service.rules.format.values import Closed
 
 OF_MONEY = " of minor units (50000 is 500.00)"
 

@@ -10,6 +10,7 @@ from service.domain import decision
 from service.domain.decision import MESSAGE_LENGTH, REJECTION_CATEGORIES, Action, Outcome
 from service.rules.format.document import Scalar
 from service.rules.format.findings import Code, shortened
+from service.rules.format.quantities import number_from
 from service.rules.format.values import (
     TEXT_SCHEMA,
     Closed,
@@ -20,7 +21,6 @@ from service.rules.format.values import (
     detail,
     is_null,
     listed,
-    number_from,
     one_of,
     wrong,
 )

@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 from service.rules.catalogue import CATALOGUE, FACTS
 from service.rules.facts import INT_BOUND, FieldType, typed
 from service.rules.format.findings import Code
+from service.rules.format.quantities import number, whole
 from service.rules.format.values import (
     NULLABLE_TEXT,
     Closed,
@@ -17,10 +18,8 @@ from service.rules.format.values import (
     flag,
     is_null,
     listed,
-    number,
     text,
     unknown_key,
-    whole,
     written,
     wrong,
 )

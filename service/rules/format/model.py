@@ -9,20 +9,10 @@ from service.domain.decision import Mode, Outcome
 from service.rules.format.case_model import Test
 from service.rules.format.document import Scalar
 from service.rules.format.findings import Code
+from service.rules.format.quantities import Duration
 from service.rules.format.rule_model import Rule
 from service.rules.format.source_model import NAMES, Name, Source
-from service.rules.format.values import (
-    Closed,
-    Duration,
-    Reads,
-    Text,
-    chosen,
-    keyed,
-    listed,
-    one_of,
-    text,
-    wrong,
-)
+from service.rules.format.values import Closed, Reads, Text, chosen, keyed, listed, one_of, text, wrong
 from service.rules.limits import Limits
 
 VERSION = "1"

@@ -10,10 +10,10 @@ from service.rules.catalogue import FACTS
 from service.rules.format.actions import ACTIONS, Actions
 from service.rules.format.document import Scalar
 from service.rules.format.findings import Code
+from service.rules.format.quantities import Duration
 from service.rules.format.values import (
     TEXT_SCHEMA,
     Closed,
-    Duration,
     Flag,
     ParticipantText,
     Reads,

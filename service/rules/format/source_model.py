@@ -28,10 +28,10 @@ from service.rules.evidence import (
 from service.rules.facts import FieldType
 from service.rules.format.document import Scalar
 from service.rules.format.findings import Code
+from service.rules.format.quantities import Duration
 from service.rules.format.values import (
     TEXT_SCHEMA,
     Closed,
-    Duration,
     Flag,
     Reads,
     Text,
