@@ -83,7 +83,7 @@ class RuleFile:
         return decide(self.rules, self.fallback, sheet, bound, to_come)
 
     def outcome(self, sheet: FactSheet) -> Outcome:
-        """Return what comes of the rules, their own guards and policy; the other guards look at the world."""
+        """Return the outcome of the rules, their own guards and policy. The other guards depend on more than facts."""
         return self.judge(sheet)[1]
 
     def judge(self, sheet: FactSheet) -> tuple[Verdict, Outcome, str]:
