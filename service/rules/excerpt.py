@@ -37,7 +37,10 @@ def excerpts(text: str) -> Mapping[str, Excerpt]:
 
 def _name(rule: yaml.Node) -> str | None:
     pairs = rule.value if isinstance(rule, yaml.MappingNode) else ()
-    return next((value.value for key, value in pairs if key.value == "name"), None)
+    names = (
+        value.value for key, value in pairs if key.value == "name" and isinstance(value, yaml.ScalarNode)
+    )
+    return next(names, None)
 
 
 def _excerpt(lines: list[str], first: int, node: yaml.Node) -> Excerpt:
