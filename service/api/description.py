@@ -94,6 +94,9 @@ def _records() -> dict[str, Any]:
         "/api/submissions/{id}": {
             "get": _read("What was ever heard of a submission", named("Heard"), [_in_path("id")], 404)
         },
+        "/api/studies/{id}": {
+            "get": _read("The figures of a study", named("StudyReport"), [_in_path("id")], 404)
+        },
         "/api/status": {"get": _read("What the service is doing", ANYTHING, [])},
         "/api/openapi.json": {"get": _read("This description", ANYTHING, [])},
     }

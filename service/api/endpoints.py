@@ -1,6 +1,6 @@
 """The routes below ``/api``, for those who hold the admin token."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from starlette.requests import Request
@@ -19,7 +19,8 @@ from service.rulebook.recorded import explained_decision
 from service.store.audit import DecisionFilter, list_decisions
 from service.store.evidence import evidence_of
 from service.store.inbox import events_of
-from service.store.submissions import load_submission
+from service.store.study_report import latency, outcomes_by_rule, status_counts
+from service.store.submissions import load_study, load_submission
 from service.web.bearer import Bearer
 from service.web.http import problem
 
@@ -39,6 +40,7 @@ class Api:
             Route("/decisions", self._guarded(self.decisions)),
             Route("/decisions/{id}", self._guarded(self.decision)),
             Route("/submissions/{id}", self._guarded(self.submission)),
+            Route("/studies/{id}", self._guarded(self.study)),
             Route("/status", self._guarded(self.status)),
             Route("/openapi.json", self._guarded(self.openapi)),
         ]
@@ -75,6 +77,21 @@ class Api:
             }
         if not any(found.values()):
             return problem(404, "not_found", f"Nothing was ever heard of a submission {wanted}.")
+        return JSONResponse(plain(found))
+
+    async def study(self, request: Request) -> Response:
+        wanted = request.path_params["id"]
+        async with self.database.connect() as connection:
+            study = await load_study(connection, wanted)
+            statuses = await status_counts(connection, wanted)
+            if study is None and not statuses:
+                return problem(404, "not_found", f"There is no study {wanted}.")
+            found = {
+                "study": asdict(study) if study else None,
+                "submissions": statuses,
+                "outcomes": [asdict(row) for row in await outcomes_by_rule(connection, wanted)],
+                "webhook_to_decision": asdict(await latency(connection, wanted)),
+            }
         return JSONResponse(plain(found))
 
     async def openapi(self, _: Request) -> Response:

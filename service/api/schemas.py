@@ -87,6 +87,26 @@ HEARD = object_of(
     }
 )
 
+MAYBE_NUMBER: Schema = {"type": ["number", "null"]}
+STUDY_REPORT = object_of(
+    {
+        "study": {"type": ["object", "null"]},
+        "submissions": {"type": "object", "additionalProperties": NUMBER},
+        "outcomes": {
+            "type": "array",
+            "items": object_of(
+                {
+                    "rule": MAYBE_TEXT,
+                    "outcome": {"enum": list(Outcome)},
+                    "guard": MAYBE_TEXT,
+                    "number": NUMBER,
+                }
+            ),
+        },
+        "webhook_to_decision": object_of({"number": NUMBER, "median": MAYBE_NUMBER, "p95": MAYBE_NUMBER}),
+    }
+)
+
 ROW = object_of(
     {
         "submission_id": MAYBE_TEXT,
@@ -125,6 +145,7 @@ SCHEMAS: dict[str, Schema] = {
     "Decision": DECISION,
     "ExplainedDecision": EXPLAINED,
     "Heard": HEARD,
+    "StudyReport": STUDY_REPORT,
     "Hold": HOLD,
     "Action": ACTION,
     "Rows": object_of({"results": {"type": "array", "items": ROW}}),

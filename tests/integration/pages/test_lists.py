@@ -13,7 +13,7 @@ from service.app import Parts
 from tests.conftest import Start
 from tests.integration.manual.orders import HOLD, Later, held
 from tests.integration.pages.browsing import person
-from tests.world import MESSAGE, rules_text, until
+from tests.world import ADMIN, MESSAGE, bearer, rules_text, until
 
 WEB = Parts(worker=False)
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{7*7}}"
@@ -170,3 +170,18 @@ async def test_the_rejection_that_the_rules_proposed_is_where_a_persons_begins(s
         answer = await ada.send("/holds/dialog", submission=submission.id, action="reject")
         assert f"You missed 3. {MESSAGE}</textarea>" in answer.text
         assert '<option value="FAILED_CHECK" selected>' in answer.text
+
+
+async def test_a_study_has_its_figures_on_its_page_and_in_the_api(start: Start) -> None:
+    async with start(HOLD) as world, person(world) as ada:
+        submission = await held(world)
+        study = submission.study_id
+        figures = await world.api(f"studies/{study}")
+        assert figures["study"]["name"] == "Stroop, wave 2"
+        assert figures["submissions"] == {"AWAITING REVIEW": 1}
+        assert figures["outcomes"] == [{"rule": None, "outcome": "hold", "guard": None, "number": 1}]
+        assert figures["webhook_to_decision"]["number"] == 1
+        page = await ada.page(f"/studies/{study}")
+        assert all(text in page for text in ("Stroop, wave 2", "1.80", "1 await review", submission.id))
+        assert (await world.http.get("/api/studies/none", headers=bearer(ADMIN))).status_code == 404
+        assert (await ada.http.get("/studies/none")).status_code == 404
