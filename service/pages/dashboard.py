@@ -66,6 +66,8 @@ def dashboard(
         *Rules(access, database, rules).routes(),
         *BacktestPage(access, database, rules).routes(),
     ]
+    for route in routes:
+        route.include_in_schema = False  # pages are for people, the description is of the API
     return Dashboard(routes, live.run)
 
 

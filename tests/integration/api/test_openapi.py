@@ -14,7 +14,7 @@ def routes(found: list[BaseRoute], prefix: str = "") -> Iterator[tuple[str, str]
     for route in found:
         if isinstance(route, Mount):
             yield from routes(list(route.routes), prefix + route.path)
-        if isinstance(route, Route):
+        if isinstance(route, Route) and route.include_in_schema:
             for method in (route.methods or {"GET"}) - {"HEAD"}:
                 yield prefix + route.path, method.lower()
 
@@ -45,6 +45,7 @@ async def test_answers_are_as_described(start: Start) -> None:
             ("/api/decisions", await world.api("decisions")),
             ("/api/decisions/{id}", await world.api(f"decisions/{decision['id']}")),
             ("/api/submissions/{id}", await world.api(f"submissions/{submission.id}")),
+            ("/api/studies/{id}", await world.api(f"studies/{submission.study_id}")),
             ("/api/holds", holds),
         ]
         assert len(holds["results"]) == 1
