@@ -17,7 +17,7 @@ from service.rules.rule import Answer, Condition, Result, Rule
 from service.rules.templates import written
 
 MOST = 1_000  # combinations of values that are tried for one rule: more would make `check` slow
-IN_ALL = 30_000  # evaluations of rules for one file, 0.1 s: the rules after that go without
+IN_ALL = 10_000  # evaluations of rules for one file, under 0.1 s: the rules after that go without
 BESIDE = 200  # combinations up to which earlier rules are tried that read more than the rule itself
 OTHER = "\N{WHITE SQUARE}"  # stands for any text that no condition names
 MISSING = None
@@ -48,10 +48,12 @@ class Reach:
         done: list[Rule] = []
         always: str | None = None
         left = IN_ALL
+        twins: dict[tuple[object, ...], Rule] = {}
         for index, rule in enumerate(self.rules):
             if rule.is_observed:
                 continue
-            found = self._twin(rule, done)
+            twin = twins.setdefault(_essence(rule), rule)
+            found = _twin(rule, twin) if twin is not rule else None
             if not found and id(rule) in simple and always is None and left > 0:
                 related = self._related(rule, [one for one in done if id(one) in simple], simple)
                 left -= _size(related[1]) * (len(related[0]) + 1)
@@ -62,11 +64,6 @@ class Reach:
             if found and found.kind == "always":
                 always = rule.name
             done.append(rule)
-
-    def _twin(self, rule: Rule, before: Sequence[Rule]) -> Reached | None:
-        twin = next((one for one in before if _same(one, rule)), None)
-        message = f"has the condition of ‘{twin.name}’, which decides before it" if twin else ""
-        return Reached(rule, "same", message) if twin else None
 
     def _of(
         self,
@@ -93,15 +90,15 @@ class Reach:
     ) -> tuple[list[Rule], Mapping[str, Sequence[Plain | None]]]:
         """Return the earlier rules that read nothing else, others that share a fact, and the values to try."""
         facts = set(rule.when.facts)
-        inner = [one for one in before if set(one.when.facts) <= facts]
-        cells = self._cells([*inner, rule], simple)
+        taken = {id(one) for one in before if facts.issuperset(one.when.facts)}
+        cells = self._cells([rule, *(one for one in before if id(one) in taken)], simple)
         for one in before:
-            if one in inner or not facts & set(one.when.facts):
+            if id(one) in taken or facts.isdisjoint(one.when.facts) or _size(cells) > BESIDE:
                 continue
-            wider = self._cells([*inner, one, rule], simple)
+            wider = self._cells([rule, *(each for each in before if id(each) in taken | {id(one)})], simple)
             if _size(wider) <= BESIDE:
-                inner, cells = [earlier for earlier in before if earlier in [*inner, one]], wider
-        return inner, cells
+                taken, cells = taken | {id(one)}, wider
+        return [one for one in before if id(one) in taken], cells
 
     def _atoms(self, rule: Rule) -> Sequence[Atom] | None:
         """Return the comparisons of a rule with literals; None if it does anything else."""
@@ -202,10 +199,14 @@ def _size(cells: Mapping[str, Sequence[Plain | None]]) -> int:
     return prod(len(values) for values in cells.values())
 
 
-def _same(one: Rule, other: Rule) -> bool:
-    if one.when.quantifier is not other.when.quantifier and len(one.when.conditions) > 1:
-        return False
-    return _texts(one.when.conditions) == _texts(other.when.conditions)
+def _twin(rule: Rule, earlier: Rule) -> Reached:
+    return Reached(rule, "same", f"has the condition of ‘{earlier.name}’, which decides before it")
+
+
+def _essence(rule: Rule) -> tuple[object, ...]:
+    """Return what two rules of the same condition share, however it is spaced."""
+    quantifier = rule.when.quantifier if len(rule.when.conditions) > 1 else None
+    return quantifier, _texts(rule.when.conditions)
 
 
 def _texts(conditions: Iterable[Condition]) -> frozenset[str]:
