@@ -14,6 +14,7 @@ from service.review.judge import judge, propose
 from service.review.known import CLOCK_MARGIN, Known
 from service.review.limits import Usage
 from service.rules import InvalidRules, load
+from service.sandbox.model import SimSubmission
 from service.store.history import VERSIONS
 from tests.conftest import Start
 from tests.unit.review.cases import NOW, ago, asked, known, submission, version
@@ -114,11 +115,16 @@ def test_participant_id_is_reserved_as_a_field_name(tmp_path: Path) -> None:
 # Changed
 
 
+async def decided_with_one_failed_check(world: World) -> SimSubmission:
+    submission = world.completed()
+    await world.push(submission.id, {"attention_failed": 1})
+    await world.settled(submission.id)
+    return submission
+
+
 async def test_a_change_for_the_worse_after_completion_is_held(start: Start) -> None:
     async with start(rules_text(RULES)) as world:
-        one = world.completed()
-        await world.push(one.id, {"attention_failed": 1})
-        await world.settled(one.id)
+        one = await decided_with_one_failed_check(world)
         await world.push(one.id, {"attention_failed": 2})
         decision = await world.settled(one.id, decisions=2)
         found = (decision["outcome"], decision["proposed"], decision["guard"])
@@ -133,9 +139,7 @@ async def test_a_change_for_the_worse_after_completion_is_held(start: Start) -> 
 
 async def test_a_change_for_the_worse_stays_one_however_often_it_is_repeated(start: Start) -> None:
     async with start(rules_text(RULES)) as world:
-        one = world.completed()
-        await world.push(one.id, {"attention_failed": 1})
-        await world.settled(one.id)
+        one = await decided_with_one_failed_check(world)
         for number in range(VERSIONS + 2):
             await world.push(one.id, {"attention_failed": 2 + number % 2})
         await world.at_rest()
@@ -146,9 +150,7 @@ async def test_a_change_for_the_worse_stays_one_however_often_it_is_repeated(sta
 
 async def test_a_change_for_the_better_decides(start: Start) -> None:
     async with start(rules_text(RULES)) as world:
-        one = world.completed()
-        await world.push(one.id, {"attention_failed": 1})
-        await world.settled(one.id)
+        one = await decided_with_one_failed_check(world)
         await world.push(one.id, {"attention_failed": 0})
         assert (await world.settled(one.id, decisions=2))["status"] == "applied"
 

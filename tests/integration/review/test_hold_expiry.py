@@ -347,33 +347,25 @@ async def test_one_that_ended_and_was_reopened_does_not_end_again(start: Start) 
         assert len(world.calls(submission.id)) == 1
 
 
-async def test_the_limit_on_money_holds_it_again(start: Start) -> None:
+@pytest.mark.parametrize(("proposed", "rejections"), [(H, ""), (R, "reject: {per_day: 0}, ")])
+async def test_reward_limit_holds_an_expired_hold_again(
+    start: Start, proposed: Outcome, rejections: str
+) -> None:
     clock = Ahead()
-    limits = "limits: {approve: {reward_per_day: 180}}"
+    limits = f"limits: {{{rejections}approve: {{reward_per_day: 180}}}}"
     async with start(each(f"{FOR_THREE_DAYS}\n{limits}"), clock=clock) as world:
-        submission = world.completed(code=CODES[H])
+        submission = world.completed(code=CODES[proposed])
         await world.reviewed(submission)
         clock.pass_(hours=73)
         assert await outcome(world, A) is A
         held = await after(world, clock, submission)
-        assert (held["outcome"], held["guard"], held["proposed"]) == ("hold", "limit.reward", "hold")
-        assert held["recheck_at"] is None
-        assert await open_breakers(world) == [(STROOP, "limit.reward")]
-        await resume_study(world)
-        assert has_expired((await newest(world, [submission]))[0])
-
-
-async def test_the_limit_on_money_holds_again_what_the_rules_would_reject(start: Start) -> None:
-    clock = Ahead()
-    limits = "limits: {reject: {per_day: 0}, approve: {reward_per_day: 180}}"
-    async with start(each(f"{FOR_THREE_DAYS}\n{limits}"), clock=clock) as world:
-        submission = world.completed(code=CODES[R])
-        await world.reviewed(submission)
-        clock.pass_(hours=73)
-        assert await outcome(world, A) is A
-        held = await after(world, clock, submission)
-        assert (held["outcome"], held["guard"], held["proposed"]) == ("hold", "limit.reward", "reject")
+        assert (held["outcome"], held["guard"], held["proposed"]) == ("hold", "limit.reward", proposed)
         assert submission.status is Status.AWAITING_REVIEW
+        assert held["recheck_at"] is None
+        assert (STROOP, "limit.reward") in await open_breakers(world)
+        if proposed is H:
+            await resume_study(world)
+            assert has_expired((await newest(world, [submission]))[0])
 
 
 async def test_it_outlives_a_restart(start: Start) -> None:

@@ -120,7 +120,7 @@ wild_facts = wild_groups | wild_values.map(nested)
 UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
-@settings(UNHURRIED, max_examples=150)
+@settings(UNHURRIED, max_examples=75)
 @given(rule_files, wild_facts)
 def test_every_set_of_facts_has_a_verdict(file: RuleFile, facts: dict[str, Any]) -> None:
     verdict = file.decide(facts)
@@ -130,7 +130,7 @@ def test_every_set_of_facts_has_a_verdict(file: RuleFile, facts: dict[str, Any])
     assert verdict == file.decide(facts)
 
 
-@settings(UNHURRIED, max_examples=300)
+@settings(UNHURRIED, max_examples=150)
 @given(rule_lists(), rules("new", observed=True), OTHERWISE, wild_facts | known_facts.map(nested), st.data())
 def test_a_rule_that_is_only_observed_changes_nothing_but_the_trace(
     listed: list[str],
@@ -148,7 +148,7 @@ def test_a_rule_that_is_only_observed_changes_nothing_but_the_trace(
     assert after.policy_problem(with_new, facts) == before.policy_problem(verdict, facts)
 
 
-@settings(UNHURRIED, max_examples=400)
+@settings(UNHURRIED, max_examples=200)
 @given(rule_files, known_facts, st.data())
 def test_taking_facts_away_holds_or_is_no_worse_for_the_participant(
     file: RuleFile,
@@ -164,7 +164,7 @@ def test_taking_facts_away_holds_or_is_no_worse_for_the_participant(
     assert after is Outcome.HOLD or BEST_FIRST.index(after) <= BEST_FIRST.index(before)
 
 
-@settings(UNHURRIED, max_examples=200)
+@settings(UNHURRIED, max_examples=100)
 @given(rule_files, known_facts)
 def test_undecidable_rules_wait_for_evidence(file: RuleFile, flat: dict[str, Any]) -> None:
     del flat["evidence.survey.received"]
@@ -173,7 +173,7 @@ def test_undecidable_rules_wait_for_evidence(file: RuleFile, flat: dict[str, Any
     assert not unknown or verdict.guard == "waiting"
 
 
-@settings(UNHURRIED, max_examples=300)
+@settings(UNHURRIED, max_examples=150)
 @given(
     st.text(st.characters(codec="utf-8"), max_size=60),
     st.sampled_from(["", HEAD, f"{HEAD}rules:\n  - name: r\n    approve:\n    when: "]),
@@ -216,7 +216,7 @@ CONNECTED = st.recursive(
 )
 
 
-@settings(UNHURRIED, max_examples=150)
+@settings(UNHURRIED, max_examples=75)
 @given(CONNECTED, st.sampled_from(["{}", "{{all: [{}]}}", "{{any: [{}]}}", "{{none: [{}]}}"]))
 def test_policy_has_its_say_about_every_condition(condition: str, form: str) -> None:
     text = f"{HEAD}rules:\n  - name: r\n    when: {form.format(json.dumps(condition))}\n    {ACTIONS[-1]}\n"
@@ -232,7 +232,7 @@ NUMBERS = st.floats(allow_nan=False, allow_infinity=False).map(repr) | st.intege
 TIMES = st.datetimes().map(lambda moment: f"{moment.isoformat()}Z") | st.just("null")
 
 
-@settings(UNHURRIED, max_examples=150)
+@settings(UNHURRIED, max_examples=75)
 @given(NUMBERS, NUMBERS, st.integers(-(10**18) + 1, 10**18 - 1), TIMES)
 def test_case_with_any_given_facts_runs(pace: str, minutes: str, taken: int, at: str) -> None:
     given_ = [f"submission: {{pace: {pace}}}", f"submission: {{time_taken: {taken}, completed_at: {at}}}"]
