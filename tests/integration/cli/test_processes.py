@@ -30,6 +30,11 @@ CALLS = [
     (["connect", "--url", "https://review.example.org"], 2),
     (["notify", "--test"], 2),
     (["doctor"], 1),
+    (["backup", "a-file"], 2),
+    (["restore", "a-file"], 2),
+    (["export", "tags", "--study", "a-study"], 2),
+    (["evidence", "recipe", "qualtrics"], 0),
+    (["backtest", "--study", "a-study"], 2),
 ]
 RUN_ELSEWHERE = {"serve", "demo", "sandbox"}
 HEAVY = {
