@@ -215,7 +215,7 @@ async def test_a_dry_run_writes_nothing_and_counts_as_the_real_run_does(
         )
         assert "Would be decided: 3 (1 approve, 1 reject, 1 hold)" in shown.stdout
         assert "Bob decided it" in shown.stdout
-        assert "say --yes" in shown.stdout
+        assert "Decide with --yes" in shown.stdout
         for submission, outcome in ((approve, "approve"), (reject, "reject")):
             decision = await world.settled(submission.id, decisions=2)
             assert (decision["by"], decision["outcome"], decision["status"]) == ("Ada", outcome, "applied")
