@@ -7,12 +7,12 @@ from typing import Any
 
 from service.domain.decision import Facts
 from service.domain.submission import Status, Study
-from service.review.facts import evidence_facts, facts_of
+from service.review.facts import evidence_facts, facts_of, mark_of_browser
 from service.rules import RuleFile, Source
 from service.rules.evidence import RECEIVED
 from service.rules.facts import parse_time
 from service.rules.rulefile import PARTICIPANT, STATS, STUDY
-from service.store.past import PastSubmission
+from service.store.past import PastPayload, PastSubmission
 
 TODAY = frozenset({STUDY, PARTICIPANT, "submission.pace", "submission.code_type"})
 """What is known only as of now of a submission that was never decided: the study, and what is computed with it."""
@@ -38,7 +38,7 @@ class PastFacts:
 class Gathered:
     """What the database adds: payloads by source as of the time, and statistics where rules read them."""
 
-    payloads: Mapping[str, Mapping[str, Any]]
+    payloads: Mapping[str, PastPayload]
     stats: Facts | None = None
     participant: Facts | None = None
 
@@ -79,9 +79,11 @@ def _of_decision(
     recorded_evidence = recorded.get("evidence") or {}
     evidence = {}
     for name, source in file.evidence.items():
-        then = evidence_facts(
-            source, _undeclared(source, before, gathered.payloads.get(name)), None, since, now
-        )
+        payload = gathered.payloads.get(name)
+        new = _undeclared(source, before, payload.read_by(file.path)) if payload else None
+        then = evidence_facts(source, new, None, since, now)
+        if payload and payload.is_browser and new is not None:
+            then |= mark_of_browser(source)
         was = recorded_evidence.get(name) or {}
         evidence[name] = {**then, **was} if RECEIVED in was else then
     added = _statistics(file, gathered, recorded)
@@ -89,11 +91,11 @@ def _of_decision(
 
 
 def _undeclared(
-    source: Source, before: RuleFile | None, payload: Mapping[str, Any] | None
+    source: Source, before: RuleFile | None, payload: Mapping[str, Any]
 ) -> Mapping[str, Any] | None:
     """Return what the deciding file did not ask for: of what it asked for, the recorded values count."""
     declared = before.evidence.get(source.name) if before else None
-    if declared is None or payload is None:
+    if declared is None:
         return payload
     new = {
         name: value
@@ -111,10 +113,11 @@ def _of_completion(
     facts = facts_of(
         submission,
         study,
-        gathered.payloads,
+        {name: payload.read_by(file.path) for name, payload in gathered.payloads.items()},
         file,
         completed_by=now,
         now=now,
+        browser=[name for name, payload in gathered.payloads.items() if payload.is_browser],
         statistics=_statistics(file, gathered, {}),
     )
     return PastFacts(facts, TODAY)

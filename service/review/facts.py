@@ -48,11 +48,7 @@ def facts_of(
         "evidence": {
             name: evidence_facts(source, evidence.get(name), asked.get(name), since, now)
             | dict((compared or {}).get(name, {}))
-            | (
-                {ORIGIN: EvidenceOrigin.BROWSER.value}
-                if name in browser and ORIGIN not in source.fields
-                else {}
-            )
+            | (mark_of_browser(source) if name in browser else {})
             for name, source in rule_file.evidence.items()
         },
         **(statistics or {}),
@@ -153,6 +149,11 @@ def evidence_facts(
     # The payload was validated when it was pushed, but the rule file may have changed since.
     accepted = source.validate(payload).values
     return {**_known(accepted), RECEIVED: True}
+
+
+def mark_of_browser(source: Source) -> dict[str, str]:
+    """Return the mark of evidence that a browser sent; a declared field of that name is not the mark."""
+    return {} if ORIGIN in source.fields else {ORIGIN: EvidenceOrigin.BROWSER.value}
 
 
 def _may_come(source: Source, fetch: Fetch | None, since: datetime, now: datetime) -> bool:

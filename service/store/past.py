@@ -1,7 +1,7 @@
 """Past submissions of a study, each with its deciding decision, and what was known of them at a time."""
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.domain.decision import DecisionStatus, Facts, Guard, Outcome, Trigger
+from service.domain.evidence import EvidenceOrigin
 from service.domain.submission import Status, Submission
 from service.store.decisions import DONE
 from service.store.submissions import PARENT_OF
@@ -60,6 +61,29 @@ class AsOf:
 
 
 @dataclass(frozen=True, slots=True)
+class PastPayload:
+    """The payload of a source. ``readings`` are its values by rule file, where files read one body differently."""
+
+    values: Mapping[str, Any]
+    is_browser: bool = False
+    readings: Mapping[str, Mapping[str, Any]] | None = None
+
+    def read_by(self, path: str) -> Mapping[str, Any]:
+        """Return the values that a rule file reads.
+
+        A file to try may have a name of its own: then the values count that all files read alike.
+        """
+        if self.readings is None or path in self.readings:
+            return (self.readings or {}).get(path, self.values)
+        first, *others = self.readings.values() or [{}]
+        return {
+            name: value
+            for name, value in first.items()
+            if all(name in one and one[name] == value for one in others)
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class AboutStudy:
     """The seen ``submissions``. ``is_listed`` is True if Prolific's list was read to its end."""
 
@@ -107,11 +131,11 @@ _ABOUT = sa.text(f"""
 
 # Like a review, which ignores what names another participant.
 _EVIDENCE = sa.text("""
-    SELECT wanted.id, e.source, e.payload, e.received_at
+    SELECT wanted.id, e.source, e.payload, e.readings, e.origin
     FROM jsonb_to_recordset(CAST(:wanted AS jsonb)) AS wanted (id text, participant text, until timestamptz)
     CROSS JOIN unnest(CAST(:sources AS text[])) AS source (name)
     CROSS JOIN LATERAL (
-        SELECT e.source, e.payload, e.received_at FROM evidence e
+        SELECT e.source, e.payload, e.readings, e.origin FROM evidence e
         WHERE e.submission_id = wanted.id AND e.source = source.name AND e.received_at <= wanted.until
           AND NOT (e.participant_id IS NOT NULL AND e.participant_id IS DISTINCT FROM wanted.participant)
         ORDER BY e.id DESC LIMIT 1
@@ -162,7 +186,7 @@ async def traces_of(connection: AsyncConnection, decisions: Sequence[int]) -> di
 
 async def evidence_until(
     connection: AsyncConnection, wanted: Sequence[AsOf], sources: Sequence[str]
-) -> dict[str, dict[str, dict[str, Any]]]:
+) -> dict[str, dict[str, PastPayload]]:
     """Return by submission and source the payload that was the newest at the time."""
     if not wanted or not sources:
         return {}
@@ -171,9 +195,10 @@ async def evidence_until(
         for one in wanted
     ]
     rows = await connection.execute(_EVIDENCE, {"wanted": json.dumps(asked), "sources": list(sources)})
-    found: dict[str, dict[str, dict[str, Any]]] = {}
+    found: dict[str, dict[str, PastPayload]] = {}
     for row in rows:
-        found.setdefault(row.id, {})[row.source] = row.payload
+        is_browser = row.origin == EvidenceOrigin.BROWSER
+        found.setdefault(row.id, {})[row.source] = PastPayload(row.payload, is_browser, row.readings)
     return found
 
 

@@ -1,12 +1,13 @@
 """Backtests of what a real service decided."""
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from service.backtest.run import NothingToCompare, backtest
+from service.backtest.run import Backtest, NothingToCompare, backtest, stored
 from service.rules import load
 from service.sandbox.studies import STROOP
 from tests.conftest import Start
@@ -138,6 +139,50 @@ async def test_what_was_never_decided_is_judged_as_of_its_completion(start: Star
     assert found["changed"] == []
     assert found["rules"][0]["unknown_because"] == {"evidence.survey.attention_failed": 1}
     assert (found["as_of_now"], slow["as_of_now"]) == (0, 1)
+
+
+async def undecided(world: World, payload: dict[str, Any], **columns: Any) -> str:
+    """A submission that was seen and never decided, with evidence from before its completion."""
+    submission = world.completed()
+    await world.tell(submission.id)
+    await world.at_rest()
+    origin, readings = columns.get("origin", "push"), columns.get("readings")
+    async with world.service.database.begin() as connection:
+        await connection.exec_driver_sql(
+            "INSERT INTO evidence (source, submission_id, payload, origin, readings, received_at) "
+            "VALUES ('survey', %s, %s, %s, %s, now() - interval '1 year')",
+            (submission.id, json.dumps(payload), origin, json.dumps(readings) if readings else None),
+        )
+    return submission.id
+
+
+async def test_evidence_counts_as_in_a_review_where_nothing_was_decided(start: Start, tmp_path: Path) -> None:
+    failed, fine = {"attention_failed": 2}, {"attention_failed": 0}
+    device = rules_text("[{name: shared, when: evidence.survey.comment_seen_before > 0, hold: Look.}]")
+    device = device.replace("comment: string", "comment: {type: string, fingerprint: true}")
+    async with start(rules_text("[]").replace(STROOP, "another")) as world:
+        await undecided(world, failed)
+        sent = await undecided(world, failed, origin="browser")
+        await undecided(world, fine, readings={"rules.yaml": failed, "other.yaml": fine})
+        found = await compared(world, tmp_path / "marked", RULES)
+        file = load(write_rules(tmp_path / "edited", RULES, "edited.yaml"))
+        async with world.service.database.connect() as connection:
+            edited = (await backtest(connection, STROOP, file)).comparison
+            [marked] = [
+                one
+                async for one in Backtest(
+                    connection, await stored(connection, STROOP), file.files[0]
+                ).judged()
+                if one.submission_id == sent
+            ]
+        counted = await compared(world, tmp_path / "compared", device)
+    assert found["matrix"] == {"undecided": {"reject": 2, "hold": 1}}
+    assert marked.new.reason.startswith("Nothing but evidence sent by the participant's browser")
+    # Files of this name never read the third body, and those that did differ.
+    assert edited.as_json()["matrix"] == {"undecided": {"reject": 1, "hold": 2}}
+    # The comparisons with others are not known any more: the report counts them as unknown.
+    assert counted["rules"][0]["unknown_because"] == {"evidence.survey.comment_seen_before": 3}
+    assert counted["matrix"] == {"undecided": {"hold": 3}}
 
 
 async def test_since_leaves_out_what_was_decided_before(start: Start, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from service.errors import ConfigurationError
 from service.rules import Limits, RuleFile
 from service.rules.file_reading import read_file
 from service.rules.format.findings import Findings
+from service.store.past import PastPayload
 
 AT = datetime(2026, 1, 1, 10, 0, tzinfo=UTC)
 HEAD = "version: 1\nname: A study\nstudies: all\nevidence: {survey: {from: push, fields: {failed: int}}}\n"
@@ -203,3 +204,12 @@ def test_the_same_rules_make_no_difference(failures: list[int]) -> None:
         found.add(Judged(str(index), Side(old, verdict.rule, verdict.reason), new, 150, AT))
     assert found.changed == []
     assert all(old == new for old, new in found.matrix)
+
+
+def test_a_body_counts_as_the_rule_file_reads_it() -> None:
+    readings = {"a.yaml": {"failed": 2, "same": 1}, "b.yaml": {"failed": 0, "same": 1, "more": 3}}
+    read = PastPayload({"failed": 2}, readings=readings)
+    assert read.read_by("a.yaml") == readings["a.yaml"]
+    assert read.read_by("edited.yaml") == {"same": 1}
+    assert PastPayload({"failed": 2}).read_by("edited.yaml") == {"failed": 2}
+    assert PastPayload({"failed": 2}, readings={}).read_by("edited.yaml") == {}
