@@ -54,6 +54,12 @@ labels:
 {{- default (printf "%s-rules" (include "autoreview.fullname" .)) .Values.rules.existingConfigMap -}}
 {{- end -}}
 
+{{/* The ConfigMap of the shadow rules; empty without any. */}}
+{{- define "autoreview.shadowRules" -}}
+{{- $own := ternary (printf "%s-shadow-rules" (include "autoreview.fullname" .)) "" (not (empty .Values.shadowRules.files)) -}}
+{{- default $own .Values.shadowRules.existingConfigMap -}}
+{{- end -}}
+
 {{- define "autoreview.publicUrl" -}}
 {{- $host := and .Values.ingress.enabled .Values.ingress.host -}}
 {{- default (ternary (printf "https://%s" $host) "" (not (empty $host))) .Values.publicUrl -}}
@@ -66,12 +72,15 @@ labels:
 {{- ternary (dig "autoscaling" "minReplicas" 0 $values) $values.replicas $scaled | int -}}
 {{- end -}}
 
-{{/* The keys of the Secret that are used, as {name of the value: key}. */}}
+{{/* The keys of the Secret that are used, as {name of the value: key}; a source's is named SOURCE_<NAME>. */}}
 {{- define "autoreview.keys" -}}
 {{- $keys := dict -}}
 {{- range $name, $key := .Values.secrets.keys -}}
 {{- $given := or $.Values.secrets.existingSecret (hasKey $.Values.secrets.values $name) -}}
 {{- if and $key $given -}}{{- $_ := set $keys $name $key -}}{{- end -}}
+{{- end -}}
+{{- range $name, $key := .Values.secrets.sources -}}
+{{- $_ := set $keys (printf "SOURCE_%s" ($name | upper)) $key -}}
 {{- end -}}
 {{- toJson $keys -}}
 {{- end -}}

@@ -48,7 +48,9 @@ securityContext: {{ toJson .Values.securityContext }}
 {{/* AUTOREVIEW_…_FILE for each of {name: key}. */}}
 {{- define "autoreview.secretEnv" -}}
 {{- range $name, $key := .keys }}
-- {name: {{ printf "AUTOREVIEW_%s_FILE" ($name | snakecase | upper) | quote }}, value: {{ printf "/secrets/%s" $key | quote }}}
+{{- /* `snakecase` would divide a source's name before its digits. */}}
+{{- $variable := ternary $name ($name | snakecase | upper) (hasPrefix "SOURCE_" $name) }}
+- {name: {{ printf "AUTOREVIEW_%s_FILE" $variable | quote }}, value: {{ printf "/secrets/%s" $key | quote }}}
 {{- end }}
 {{- end -}}
 
@@ -71,6 +73,9 @@ securityContext: {{ toJson .Values.securityContext }}
 {{- if not (kindIs "invalid" $limit) }}
 - {name: {{ printf "AUTOREVIEW_LIMIT_%s" ($name | snakecase | upper) | quote }}, value: {{ $limit | int64 | quote }}}
 {{- end }}
+{{- end }}
+{{- with include "autoreview.shadowRules" . }}
+- {name: AUTOREVIEW_SHADOW_RULES_DIR, value: /shadow-rules}
 {{- end }}
 {{- include "autoreview.secretEnv" (dict "keys" (include "autoreview.keys" . | fromJson)) }}
 {{- end -}}
@@ -162,6 +167,9 @@ spec:
             - {name: tmp, mountPath: /tmp}
             # The whole folder, not single files: only so changes arrive while the pod runs.
             - {name: rules, mountPath: /rules, readOnly: true}
+            {{- if include "autoreview.shadowRules" $ }}
+            - {name: shadow-rules, mountPath: /shadow-rules, readOnly: true}
+            {{- end }}
             - {name: secrets, mountPath: /secrets, readOnly: true}
             {{- with $.Values.extraVolumeMounts }}
             {{- toYaml . | nindent 12 }}
@@ -170,6 +178,10 @@ spec:
         {{- include "autoreview.tmpVolume" $ | nindent 8 }}
         - name: rules
           configMap: {name: {{ include "autoreview.rules" $ | quote }}}
+        {{- with include "autoreview.shadowRules" $ }}
+        - name: shadow-rules
+          configMap: {name: {{ . | quote }}}
+        {{- end }}
         {{- include "autoreview.secretVolume" (list $ (include "autoreview.keys" $ | fromJson)) | nindent 8 }}
         {{- with $.Values.extraVolumes }}
         {{- toYaml . | nindent 8 }}

@@ -156,8 +156,9 @@ def test_changed_rules_restart_nothing_and_arrive_as_a_folder() -> None:
 
 def test_rule_files_reach_the_service_byte_for_byte() -> None:
     text = 'version: 1\r\n# "quoted", {braced} and a tab\t\n\nname: Ünïcode ✓\n\n'
-    (rules,) = of_kind(render(ci("production", rules={"files": {"stroop.yaml": text}})), "ConfigMap")
-    assert rules["data"] == {"stroop.yaml": text}
+    files = {"files": {"stroop.yaml": text}}
+    both = of_kind(render(ci("production", rules=files, shadowRules=files)), "ConfigMap")
+    assert [rules["data"] for rules in both] == [{"stroop.yaml": text}] * 2
 
 
 def test_only_the_webhook_is_routed_unless_more_is_chosen() -> None:

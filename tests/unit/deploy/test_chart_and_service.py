@@ -15,7 +15,7 @@ from service.cli.serve import Only
 from service.errors import AutoreviewError
 from service.rulebook.current import RulesInForce
 from service.rules import load
-from service.settings import SECRETS, Settings, variables
+from service.settings import SECRETS, SOURCE, Settings, variables
 from service.telemetry.metrics import Metrics
 from tests.unit.deploy.chart import (
     CI,
@@ -43,13 +43,37 @@ every_ci_file = pytest.mark.parametrize("values", CI)
 @every_ci_file
 def test_every_variable_that_the_chart_sets_is_a_setting(values: str) -> None:
     given = {name for container in containers(render(ci(values))) for name in environment(container)}
-    assert {name for name in given if name.startswith("AUTOREVIEW_")} <= variables()
+    own = {name for name in given if name.startswith("AUTOREVIEW_")}
+    assert {name for name in own if not SOURCE.fullmatch(name)} <= variables()
 
 
 def test_every_setting_of_the_service_is_a_value_of_the_chart() -> None:
     set_by_chart = {name for component in Only for name in environment(main_container(full(), component))}
     by_file = {f"AUTOREVIEW_{name}" for name in SECRETS}
     assert variables() - set_by_chart == by_file | NOT_VALUES
+
+
+def test_secrets_of_sources_reach_web_and_worker_as_files_and_not_the_migration() -> None:
+    objects = render(ci("production", secrets={"sources": {"recall": "recall-secret", "Lab2": "lab"}}))
+    wanted = {
+        "AUTOREVIEW_SOURCE_RECALL_FILE": "/secrets/recall-secret",
+        "AUTOREVIEW_SOURCE_LAB2_FILE": "/secrets/lab",
+    }
+    for container in containers(of_kind(objects, "Deployment", "Job")):
+        given = {name: path for name, path in environment(container).items() if SOURCE.fullmatch(name)}
+        assert given == ({} if container["name"] == "migrate" else wanted)
+
+
+def test_shadow_rules_are_a_folder_of_their_own_and_none_unless_set() -> None:
+    for values, config_map in (("production", "autoreview-shadow-rules"), ("extras", "shadow-rules")):
+        for pod in pods(of_kind(render(ci(values)), "Deployment")):
+            [container] = pod["containers"]
+            folder = environment(container)["AUTOREVIEW_SHADOW_RULES_DIR"]
+            [volume] = [one["name"] for one in container["volumeMounts"] if one["mountPath"] == folder]
+            mounted = {one["name"]: one.get("configMap", {}).get("name") for one in pod["volumes"]}
+            assert mounted[volume] == config_map
+    for container in containers(render(ci("minimal"))):
+        assert "AUTOREVIEW_SHADOW_RULES_DIR" not in environment(container)
 
 
 def full() -> list[Object]:

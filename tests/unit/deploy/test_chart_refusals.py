@@ -43,6 +43,8 @@ def test_the_ci_files_are_refused_nothing(values: str) -> None:
         ({"rules": {"files": {"stroop.yaml": ""}}}, "stroop.yaml"),
         ({"secrets": {"keys": {"databaseUrl": ""}}}, "databaseUrl"),
         ({"secrets": {"keys": {"token": "x"}}}, "token"),
+        ({"secrets": {"sources": {"recall-test": "x"}}}, "recall-test"),
+        ({"shadowRules": {"files": {"stroop.yml": "version: 1"}}}, "stroop.yml"),
         ({"secrets": {"values": {"databaseUrl": "mysql://h/d"}}}, "databaseUrl"),
         ({"migrations": {"mode": "hook"}}, "mode"),
         ({"migrations": {"mode": False}}, "mode"),  # what `off` without quotes is
@@ -98,6 +100,7 @@ def test_the_schema_refuses_what_has_no_meaning(changes: dict[str, Any], said: s
         ("minimal", {"image": {"repository": ""}}, "no image is published"),
         ("minimal", {"secrets": {"existingSecret": ""}}, "There are no secrets"),
         ("minimal", {"secrets": {"values": INLINE}}, "both set"),
+        ("demo", {"secrets": {"sources": {"recall": "recall"}}}, "secrets.sources needs"),
         ("demo", {"migrations": {"mode": "job"}}, "choose init or off"),
         (
             "demo",
@@ -107,6 +110,7 @@ def test_the_schema_refuses_what_has_no_meaning(changes: dict[str, Any], said: s
         ("minimal", {"rules": {"existingConfigMap": ""}}, "There are no rules"),
         ("minimal", {"mode": "live", "rules": {"existingConfigMap": ""}}, "in mode live"),
         ("production", {"rules": {"existingConfigMap": "x"}}, "both set"),
+        ("production", {"shadowRules": {"existingConfigMap": "x"}}, "shadowRules.files and"),
         ("production", {"ingress": {"host": ""}}, "ingress.host"),
         ("production", {"secrets": {"keys": {"evidenceToken": ""}}}, "evidence token"),
         ("production", {"secrets": {"keys": {"adminToken": ""}}}, "admin token"),
