@@ -5,6 +5,7 @@ from typing import Any
 from service import __version__
 from service.api.schemas import ANYTHING, MAYBE_TEXT, SCHEMAS, TEXT, Schema, list_of, named, object_of
 from service.store.audit import FILTERS
+from service.web.http import PROBLEM_TYPE
 
 
 def description() -> dict[str, Any]:
@@ -157,12 +158,13 @@ def _read(summary: str, schema: Schema, parameters: list[Any], *refusals: int) -
     return _route(summary, answers, parameters, security="admin")
 
 
-def _answer(text: str, schema: Schema) -> dict[str, Any]:
-    return {"description": text, "content": {"application/json": {"schema": schema}}}
+def _answer(text: str, schema: Schema, *, media_type: str = "application/json") -> dict[str, Any]:
+    return {"description": text, "content": {media_type: {"schema": schema}}}
 
 
 def _refusals(*statuses: int) -> dict[str, Any]:
-    return {str(status): _answer("Refused; the message says why.", named("Error")) for status in statuses}
+    refused = _answer("Refused; the message says why.", named("Error"), media_type=PROBLEM_TYPE)
+    return {str(status): refused for status in statuses}
 
 
 def _in_path(name: str) -> dict[str, Any]:

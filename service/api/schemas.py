@@ -140,8 +140,24 @@ ACTION = {
     "additionalProperties": False,
 }
 
+ERROR = {
+    "description": "Problem details of RFC 9457, with the code of the error.",
+    **object_of(
+        {
+            "error": TEXT,
+            "message": TEXT,
+            "type": {"const": "about:blank"},
+            "title": TEXT,
+            "status": {"type": "integer", "minimum": 400, "maximum": 599},
+            "detail": TEXT,
+            "fields": {"type": "object", "additionalProperties": TEXT},
+        },
+        required=("error", "message", "type", "title", "status", "detail"),
+    ),
+}
+
 SCHEMAS: dict[str, Schema] = {
-    "Error": object_of({"error": TEXT, "message": TEXT}),
+    "Error": ERROR,
     "Decision": DECISION,
     "ExplainedDecision": EXPLAINED,
     "Heard": HEARD,

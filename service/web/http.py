@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 from starlette.requests import Request
@@ -10,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 MAX_BODY = 64 * 1024  # bytes of a request to any route
 MAX_KEY = 200  # characters of a quoted key
+PROBLEM_TYPE = "application/problem+json"  # of every error
 
 
 class DuplicateKey(ValueError):
@@ -37,8 +39,13 @@ class SamePath:
 def problem(
     status: int, code: str, message: str, *, headers: Mapping[str, str] | None = None, **more: Any
 ) -> Response:
-    """Return an error response: ``{"error": code, "message": sentence, …}``."""
-    return JSONResponse({"error": code, "message": message, **more}, status_code=status, headers=headers)
+    """Return an error response: the code, the sentence, and the problem details of RFC 9457.
+
+    ``message`` and ``detail`` are the same: the first is older than the problem details, and clients read it.
+    """
+    details = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": message}
+    content = {"error": code, "message": message, **details, **more}
+    return JSONResponse(content, status_code=status, headers=headers, media_type=PROBLEM_TYPE)
 
 
 async def body_within(request: Request, limit: int = MAX_BODY) -> bytes | None:
