@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from service.postgres.embedded import delete_database
+from service.sandbox.studies import STROOP, TWO_PARTS
 from tests.process import autoreview, environment
 
 
@@ -24,7 +25,21 @@ def test_rehearsal_decides_each_participant_correctly(tmp_path: Path) -> None:
     assert figures["transitions"] == 66 - figures["outcomes"]["hold"]
     assert figures["webhooks_failed"] == 0
     assert figures["webhooks_delivered"] >= 3 * 66
+    folder = tmp_path / ".autoreview" / "demo"
+    for study in (STROOP, TWO_PARTS):
+        assert_same_rules_make_no_difference(folder, study)
     delete_database(tmp_path / ".autoreview" / "demo")
+
+
+def assert_same_rules_make_no_difference(folder: Path, study: str) -> None:
+    """Judge what the demo decided once more, by the same rules: pushed, asked and browsers' evidence alike."""
+    words = ("backtest", "--study", study, "--rules", str(folder / "rules"), "--json")
+    ended = autoreview(*words, "--fail-if", "changed > 0", settings={"data_dir": folder})
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    found = json.loads(ended.stdout)
+    assert (found["submissions"], found["changed"], found["as_of_now"]) == (33, [], 0)
+    assert sorted(found["matrix"]) == sorted(new for row in found["matrix"].values() for new in row)
+    assert len(found["matrix"]) == 4
 
 
 @pytest.mark.usefixtures("interruptible")
