@@ -68,9 +68,12 @@ async def read_submissions(
 ) -> list[Submission]:
     """Return the study's submissions. Raise IncompleteList if rows are missing; what was read stays kept."""
     found: dict[str, Submission] = {}
+    read: set[int] = set()
 
     async def fetch(number: int) -> Page:
-        page = cache.read(number)
+        # A list with missing rows is read a second time: then a saved page would miss the same rows.
+        page = None if number in read else cache.read(number)
+        read.add(number)
         if page is None:
             wanted = SubmissionFilter(study=study_id, ordering=ORDERING, page=number, page_size=LARGEST_PAGE)
             page = await prolific.page(wanted)

@@ -2,15 +2,21 @@
 
 import asyncio
 import json
+import signal
+import sys
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner, Result
 
 from service.cli import app
+from service.prolific.lists import LARGEST_PAGE
+from service.sandbox.faults import Fault
 from service.sandbox.studies import STROOP
 from tests.conftest import Start
 from tests.integration.backtest.test_backtest import RULES, STRICTER, decided
-from tests.world import TOKEN, World, write_rules
+from tests.process import environment
+from tests.world import TOKEN, World, until, write_rules
 
 
 async def command(world: World, folder: Path, *arguments: str, database: bool = True) -> Result:
@@ -95,3 +101,50 @@ async def test_what_prolific_shows_is_compared(start: Start, tmp_path: Path) -> 
     said = json.loads(found.stdout)
     assert said["matrix"] == {"approve": {"reject": 1}}
     assert said["changed"][0]["manual"] is False
+
+
+@pytest.mark.usefixtures("interruptible")
+async def test_interrupted_reading_of_prolifics_list_is_resumed(start: Start, tmp_path: Path) -> None:
+    rules = str(write_rules(tmp_path / "same", RULES))
+    words = ["backtest", "--study", STROOP, "--rules", rules, "--against", "prolific", "--json"]
+    settings = {"data_dir": tmp_path / "nothing", "prolific_token": TOKEN}
+    async with start(RULES.replace(STROOP, "another")) as world:
+        for _ in range(LARGEST_PAGE + 1):
+            world.completed()
+        # The first page comes at once, the second after the interruption.
+        world.prolific.add(Fault("submissions"), Fault("submissions", latency=5))
+        settings["prolific_url"] = world.prolific_url
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "service", *words, stderr=asyncio.subprocess.PIPE,
+            env=environment(settings) | {"XDG_CACHE_HOME": str(tmp_path / "cache")},
+        )  # fmt: skip
+
+        async def waits_for_the_second() -> bool:
+            assert process.returncode is None, await process.communicate()
+            return world.prolific.seen.count("submissions") == 2
+
+        await until(waits_for_the_second, "the second page to be asked for")
+        process.send_signal(signal.SIGINT)
+        _, shown = await asyncio.wait_for(process.communicate(), 30)
+        kept = [page.name for page in (tmp_path / "cache").rglob("*") if page.is_file()]
+        again = await command(world, tmp_path, *words[3:], database=False)
+        asked = world.prolific.seen.count("submissions")
+    assert (process.returncode, kept) == (130, ["page-1.json"]), shown
+    assert b"Traceback" not in shown
+    assert json.loads(again.stdout)["submissions"] == LARGEST_PAGE + 1, again.output
+    assert asked == 3  # the first page was not read again
+
+
+async def test_missing_rows_are_read_from_prolific_and_not_from_saved_pages(
+    start: Start, tmp_path: Path
+) -> None:
+    rules = str(write_rules(tmp_path / "same", RULES))
+    words = ("--rules", rules, "--against", "prolific", "--json")
+    async with start(RULES.replace(STROOP, "another")) as world:
+        world.completed()
+        await command(world, tmp_path, *words, database=False)
+        [page] = (tmp_path / "cache").rglob("page-1.json")
+        page.write_text(page.read_text().replace('"count": 1', '"count": 2'))
+        world.completed()
+        again = await command(world, tmp_path, *words, database=False)
+    assert json.loads(again.stdout)["submissions"] == 2, again.output
