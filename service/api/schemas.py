@@ -12,6 +12,7 @@ TIME: Schema = {"type": "string", "format": "date-time"}
 MAYBE_TIME: Schema = {"type": ["string", "null"], "format": "date-time"}
 NUMBER: Schema = {"type": "integer"}
 ANYTHING: Schema = {"type": "object"}
+YES_NO: Schema = {"type": "boolean"}
 
 
 def object_of(properties: dict[str, Schema], *, required: tuple[str, ...] | None = None) -> Schema:
@@ -19,8 +20,18 @@ def object_of(properties: dict[str, Schema], *, required: tuple[str, ...] | None
     return {"type": "object", "properties": properties, "required": list(required or properties)}
 
 
+def list_schema(item: Schema) -> Schema:
+    return {"type": "array", "items": item}
+
+
+def counts() -> Schema:
+    """Return the schema of numbers by name."""
+    return {"type": "object", "additionalProperties": NUMBER}
+
+
 def list_of(name: str) -> Schema:
-    return object_of({"results": {"type": "array", "items": named(name)}, "next": MAYBE_TEXT})
+    """Return the schema of one page of a list."""
+    return object_of({"results": list_schema(named(name)), "next": MAYBE_TEXT})
 
 
 def named(name: str) -> Schema:
@@ -59,10 +70,10 @@ DECISION_FIELDS: dict[str, Schema] = {
     "by": MAYBE_TEXT,
     "note": MAYBE_TEXT,
     "reason": TEXT,
-    "trace": {"type": "array", "items": ANYTHING},
+    "trace": list_schema(ANYTHING),
     "facts": ANYTHING,
     "status": {"enum": list(DecisionStatus)},
-    "attempts": {"type": "array", "items": ATTEMPT},
+    "attempts": list_schema(ATTEMPT),
     "recheck_at": MAYBE_TIME,
 }
 DECISION = object_of(DECISION_FIELDS)
@@ -81,9 +92,9 @@ EXPLAINED = object_of(DECISION_FIELDS | {"counterfactual": COUNTERFACTUAL})
 HEARD = object_of(
     {
         "submission": {"type": ["object", "null"]},
-        "events": {"type": "array", "items": EVENT},
-        "evidence": {"type": "array", "items": ANYTHING},
-        "decisions": {"type": "array", "items": named("Decision")},
+        "events": list_schema(EVENT),
+        "evidence": list_schema(ANYTHING),
+        "decisions": list_schema(named("Decision")),
     }
 )
 
@@ -91,7 +102,7 @@ MAYBE_NUMBER: Schema = {"type": ["number", "null"]}
 STUDY_REPORT = object_of(
     {
         "study": {"type": ["object", "null"]},
-        "submissions": {"type": "object", "additionalProperties": NUMBER},
+        "submissions": counts(),
         "outcomes": {
             "type": "array",
             "items": object_of(
@@ -112,7 +123,7 @@ ROW = object_of(
         "submission_id": MAYBE_TEXT,
         "status": NUMBER,
         "error": TEXT,
-        "warnings": {"type": "array", "items": TEXT},
+        "warnings": list_schema(TEXT),
     },
     required=("submission_id", "status"),
 )
@@ -121,24 +132,29 @@ HOLD = object_of(
     {
         "submission_id": TEXT,
         "study_id": MAYBE_TEXT,
+        "participant_id": MAYBE_TEXT,
+        "decision_id": NUMBER,
         "since": TIME,
         "age_s": NUMBER,
         "deadline": TIME,
         "guard": {"enum": [*Guard, None]},
         "rule": MAYBE_TEXT,
+        "rule_file": MAYBE_TEXT,
         "proposed": {"enum": list(Outcome)},
         "reason": TEXT,
+        "by": MAYBE_TEXT,
     }
 )
 
-ACTION = {
-    "type": "object",
-    "description": "One of these, as in a rule.",
-    "minProperties": 1,
-    "maxProperties": 1,
-    "properties": {outcome.value: {} for outcome in Outcome},
-    "additionalProperties": False,
-}
+RECEIPT = object_of(
+    {
+        "source": TEXT,
+        "submission_id": TEXT,
+        "status": {"enum": ["accepted", "duplicate"]},
+        "warnings": list_schema(TEXT),
+    },
+    required=("source", "submission_id", "status"),
+)
 
 ERROR = {
     "description": "Problem details of RFC 9457, with the code of the error.",
@@ -163,6 +179,6 @@ SCHEMAS: dict[str, Schema] = {
     "Heard": HEARD,
     "StudyReport": STUDY_REPORT,
     "Hold": HOLD,
-    "Action": ACTION,
-    "Rows": object_of({"results": {"type": "array", "items": ROW}}),
+    "EvidenceReceipt": RECEIPT,
+    "Rows": object_of({"results": list_schema(ROW)}),
 }
