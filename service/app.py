@@ -10,7 +10,10 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Mount, Route
 
+from service import __version__
 from service.backtest.shadow import ShadowDecider
+from service.counters import start_counters, start_source_counters
+from service.domain.decision import Mode
 from service.domain.submission import Study
 from service.evidence.credentials import warn_of_missing
 from service.evidence.fetching import Fetcher
@@ -38,6 +41,7 @@ from service.review.worker import register_tasks
 from service.routes import dashboard_of, operating_routes, public_routes
 from service.rulebook.current import RulesInForce
 from service.rulebook.watcher import RuleWatcher
+from service.rules import RuleBook
 from service.settings import Settings
 from service.store.job_app import job_app
 from service.store.workers import settings_of
@@ -90,7 +94,7 @@ def build(
 
     Raise ConfigurationError that names a missing setting: the token for a worker, the secrets for the web.
     """
-    metrics = Metrics()
+    metrics = _metrics(settings)
     health = Health({})
     database = Database(
         database_url,
@@ -104,7 +108,14 @@ def build(
         settings=settings_of(settings),
     )
     warn = partial(warn_of_missing, settings, pushed=parts.web, asked=parts.worker)
-    watcher = RuleWatcher(rules, database, settings.mode, metrics, reviews_again=parts.worker, on_rules=warn)
+
+    def on_rules(book: RuleBook) -> None:
+        start_source_counters(metrics, book)
+        warn(book)
+
+    watcher = RuleWatcher(
+        rules, database, settings.mode, metrics, reviews_again=parts.worker, on_rules=on_rules
+    )
     writer = InboxWriter(database)
     after_migration: list[BackgroundTask] = [Gauges(database, metrics).run]
     worker = _worker(settings, database, rules, metrics, jobs, clock) if parts.worker else None
@@ -128,6 +139,15 @@ def build(
         (writer.run, watcher.run, database.connections.watch),
         tuple(after_migration),
     )
+
+
+def _metrics(settings: Settings) -> Metrics:
+    metrics = Metrics()
+    start_counters(metrics)
+    metrics.build_info.labels(__version__).set(1)
+    for mode in Mode:
+        metrics.mode.labels(mode.value).set(mode is settings.mode)
+    return metrics
 
 
 def _application(routes: list[Route | Mount]) -> Starlette:

@@ -1,5 +1,6 @@
 """The gauges from the database. Each process reads them periodically, so that a scrape needs no query."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -7,7 +8,7 @@ from service.postgres.database import Database
 from service.postgres.periodic import run_every
 from service.store.audit import job_counts
 from service.store.decisions import failed_submissions
-from service.store.holds import count_holds
+from service.store.holds import HoldCount, count_holds
 from service.store.inbox import last_event_at
 from service.store.pauses import scopes
 from service.store.schedule import last_result
@@ -43,6 +44,7 @@ class Gauges:
         metrics.failed.set(len(failed))
         metrics.holds.set(sum(group.number for group in holds))
         metrics.oldest_hold.set(_age(min((group.oldest for group in holds), default=None)))
+        metrics.next_deadline.set(_first_deadline(holds))
         metrics.paused.set(sum(1 for scope in in_force if scope.pause))
         metrics.breakers.set(sum(len(scope.breakers) for scope in in_force))
         if last_webhook:
@@ -52,6 +54,11 @@ class Gauges:
         state = swept.get("subscription", {}).get("state")
         # NaN while the state is unknown.
         metrics.subscription_enabled.set(SUBSCRIPTION.get(state, float("nan")))
+
+
+def _first_deadline(holds: Sequence[HoldCount]) -> float:
+    """Return the time of the first deadline, NaN without holds."""
+    return min((group.deadline.timestamp() for group in holds), default=float("nan"))
 
 
 def _age(moment: datetime | None) -> float:

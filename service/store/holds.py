@@ -47,6 +47,12 @@ class HoldCount:
     rule: str | None
     number: int
     oldest: datetime
+    first_completed: datetime
+
+    @property
+    def deadline(self) -> datetime:
+        """Return when Prolific approves the first of them."""
+        return deadline(self.first_completed)
 
 
 # A final status that a webhook reported after the last fetch of the submission: it needs no manual review, until the
@@ -85,7 +91,8 @@ _LISTED = sa.text(f"""
 """)  # noqa: S608 - nothing of it comes from outside
 
 _COUNTED = sa.text(f"""
-    SELECT s.study_id, d.guard, d.rule, count(*) AS number, min(d.decided_at) AS oldest
+    SELECT s.study_id, d.guard, d.rule, count(*) AS number, min(d.decided_at) AS oldest,
+           min(coalesce((s.data ->> 'completed_at')::timestamptz, s.first_seen_at)) AS first_completed
     {_HOLDS} GROUP BY s.study_id, d.guard, d.rule ORDER BY number DESC
 """)
 

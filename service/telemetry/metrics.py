@@ -88,6 +88,8 @@ class Metrics:
         )
 
     def _add_gauges(self) -> None:
+        self.build_info = self._gauge("autoreview_build_info", "1, with the version as label.", "version")
+        self.mode = self._gauge("autoreview_mode", "1 for the mode of this process, 0 for others.", "mode")
         self.subscription_enabled = self._gauge(
             "autoreview_subscription_enabled",
             "1 while Prolific's subscription points here and is enabled, 0 if disabled or missing.",
@@ -95,6 +97,10 @@ class Metrics:
         self.failed = self._gauge("autoreview_failed", "Submissions whose last decision failed.")
         self.holds = self._gauge("autoreview_holds", "Submissions held for manual review.")
         self.oldest_hold = self._gauge("autoreview_oldest_hold_seconds", "Age of the oldest hold.")
+        self.next_deadline = self._gauge(
+            "autoreview_next_deadline_timestamp_seconds",
+            "When Prolific approves the next held submission, NaN if nothing is held.",
+        )
         self.paused = self._gauge("autoreview_paused", "Pauses in force, of the service and of studies.")
         self.breakers = self._gauge("autoreview_breakers_open", "Open circuit breakers.")
         self.jobs_queued = self._gauge("autoreview_jobs_queued", "Jobs that are due.")
@@ -109,8 +115,8 @@ class Metrics:
             "1 while the rules folder has errors and the last valid rules are in force.",
         )
 
-    def _gauge(self, name: str, text: str) -> Gauge:
-        return Gauge(name, text, registry=self.registry)
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(name, text, labels, registry=self.registry)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(name, text, labels, registry=self.registry)
