@@ -65,6 +65,16 @@ labels:
 {{- default (ternary (printf "https://%s" $host) "" (not (empty $host))) .Values.publicUrl -}}
 {{- end -}}
 
+{{/* The seconds of a duration, as service/domain/duration.py has it. */}}
+{{- define "autoreview.seconds" -}}
+{{- $text := . -}}
+{{- $seconds := 0 -}}
+{{- range $unit, $length := dict "d" 86400 "h" 3600 "m" 60 "s" 1 -}}
+{{- $seconds = regexFind (printf "[0-9]+%s" $unit) $text | trimSuffix $unit | atoi | mul $length | add $seconds -}}
+{{- end -}}
+{{- $seconds -}}
+{{- end -}}
+
 {{/* How many pods of a component there are at least. Takes (list $ component). */}}
 {{- define "autoreview.replicas" -}}
 {{- $values := index (index . 0).Values (index . 1) -}}

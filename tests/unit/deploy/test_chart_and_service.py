@@ -12,10 +12,12 @@ from starlette.routing import BaseRoute, Mount, Route
 from service.app import Parts, build
 from service.cli import app as commands
 from service.cli.serve import Only
+from service.counters import NOTIFICATION_RESULTS
 from service.errors import AutoreviewError
 from service.rulebook.current import RulesInForce
 from service.rules import load
 from service.settings import SECRETS, SOURCE, Settings, variables
+from service.store.fetches import FAILED as FETCH_FAILED
 from service.telemetry.metrics import Metrics
 from tests.unit.deploy.chart import (
     CI,
@@ -30,6 +32,7 @@ from tests.unit.deploy.chart import (
     pods,
     render,
 )
+from tests.unit.docs.pages import section
 from tests.world import rules_text, write_rules
 
 OPERATING = {"/livez", "/healthz", "/readyz", "/metrics"}
@@ -243,8 +246,10 @@ def test_alerts_go_by_codes_that_there_are() -> None:
 
     named = [re.findall(r'(?:code|result)=~?"([^"]+)"', one["expr"]) for one in alerts().values()]
     asked = {code for group in named for some in group for code in some.split("|")}
-    assert asked == {"prolific_unauthorised", "prolific_token_refused", "signature"}
-    assert asked - {"signature"} <= set(codes())
+    # A token that is refused for one resource only (`prolific_unauthorised`) is no reason for this alert.
+    results = {"signature", FETCH_FAILED, *NOTIFICATION_RESULTS}
+    assert asked - results == {"prolific_token_refused"}
+    assert asked - results <= set(codes())
 
 
 def foreign(expression: str) -> list[str]:
@@ -256,8 +261,26 @@ def foreign(expression: str) -> list[str]:
 def test_every_alert_says_what_to_do_and_is_of_this_release_only() -> None:
     for alert in alerts().values():
         assert alert["labels"]["severity"] in ("critical", "warning", "info")
-        assert set(alert["annotations"]) == {"summary", "description"}
+        assert set(alert["annotations"]) == {"summary", "description", "runbook_url"}
         assert foreign(alert["expr"]) == []
+
+
+def test_each_runbook_url_is_an_entry_of_the_runbook_and_each_entry_has_an_alert() -> None:
+    page = "https://git.example.org/autoreview/docs/operating.md"
+    for url in ("", page):
+        (rule,) = of_kind(
+            render(ci("production", monitoring={"prometheusRule": {"runbookUrl": url}})), "PrometheusRule"
+        )
+        found = [one["annotations"]["runbook_url"] for one in rule["spec"]["groups"][0]["rules"]]
+        entries = re.findall(r"^### (\w+)$", section("docs/operating.md", "Runbook"), flags=re.MULTILINE)
+        assert found == [f"{url or 'docs/operating.md'}#{entry.lower()}" for entry in entries]
+
+
+@pytest.mark.parametrize(("every", "seconds"), [("10m", 3600), ("1h30m", 18000), ("1d", 261000)])
+def test_a_sweep_is_stale_after_three_intervals_and_half_an_hour(every: str, seconds: int) -> None:
+    (rule,) = of_kind(render(ci("production", sweepEvery=every)), "PrometheusRule")
+    (stale,) = [one for one in rule["spec"]["groups"][0]["rules"] if one["alert"] == "AutoreviewSweepStale"]
+    assert stale["expr"].endswith(f" > {seconds}")
 
 
 def test_a_metric_without_labels_or_of_other_pods_is_found() -> None:
