@@ -69,7 +69,7 @@ async def test_http_table_has_each_route(start: Start) -> None:
             method, path = route.split()
             answer = await world.http.request(method, re.sub(r"\{\w+\}", "1", path))
             assert answer.status_code != httpx.codes.METHOD_NOT_ALLOWED, route
-            assert "not_found" not in answer.text, route
+            assert '"not_found"' not in answer.text, route
 
 
 async def test_http_table_names_the_token_of_each_route(start: Start) -> None:

@@ -130,5 +130,5 @@ async def test_odd_times_of_events_are_survived(start: Start) -> None:
         await world.at_rest()
         assert await queue(world) == [submission.id]
         assert (await past_of(world))["submissions"] == 1
-        assert 'autoreview_reviews_total{result="crashed"}' not in (await world.http.get("/metrics")).text
+        assert 'autoreview_reviews_total{result="crashed"} 0.0' in (await world.http.get("/metrics")).text
         assert (await resolve(world, submission, APPROVED)).status_code == 200

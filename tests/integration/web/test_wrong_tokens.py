@@ -41,7 +41,8 @@ async def test_each_wrong_token_is_counted(start: Start) -> None:
         await world.http.put("/evidence/survey/abc")
         text = (await world.http.get("/metrics")).text
         found = dict(re.findall(r'autoreview_wrong_tokens_total{token="(\w+)"} (\S+)', text))
-        assert found == {"admin_token": "30.0", "evidence_token": "1.0"}
+        counted = {token: value for token, value in found.items() if value != "0.0"}
+        assert counted == {"admin_token": "30.0", "evidence_token": "1.0"}
 
 
 def test_another_address_and_another_minute_begin_anew() -> None:
