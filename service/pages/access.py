@@ -1,7 +1,7 @@
 """Access to pages and forms: sign-in, permissions, and error pages."""
 
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import wraps
 from urllib.parse import parse_qsl, urlsplit
@@ -9,6 +9,8 @@ from urllib.parse import parse_qsl, urlsplit
 import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as SQLAlchemyTimeout
+from starlette.datastructures import Headers
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -89,11 +91,14 @@ class Access:
 
         return self.acted_by_anyone(wraps(act)(checked))
 
-    def acted_by_anyone(self, act: Act) -> Endpoint:
-        """A form for everybody who signed in; it must come from a page of the same session."""
+    def acted_by_anyone(self, act: Act, *, limit: int = MAX_BODY) -> Endpoint:
+        """A form for everybody who signed in; it must come from a page of the same session.
+
+        ``limit`` is the most bytes of its body.
+        """
 
         async def checked(request: Request, session: Session) -> Response:
-            form = await read_form(request)
+            form = await read_form(request, limit)
             if not hmac.compare_digest(form.pop("csrf", "").encode(), session.csrf.encode()):
                 raise Forbidden("The form did not come from a page of your session. Load the page again.")
             return await act(request, session, form)
@@ -170,14 +175,20 @@ def own_path(text: str) -> str:
     return text if is_own and text.isascii() and text.isprintable() and "\\" not in text else "/"
 
 
-async def read_form(request: Request) -> Form:
-    """Read a form; of a field that comes several times the values are joined by commas. Raise BadQuery."""
-    body = await body_within(request)
+async def read_form(request: Request, limit: int = MAX_BODY) -> Form:
+    """Read a form; of a field that comes several times the values are joined by commas. Raise BadQuery.
+
+    A file's value is its text; a file that was not chosen is absent.
+    """
+    body = await body_within(request, limit)
     if body is None:
-        raise BadQuery(f"A form has at most {MAX_BODY} bytes.")
+        raise BadQuery(f"A form has at most {limit} bytes.")
     try:
-        pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS)
-    except ValueError:
+        if request.headers.get("content-type", "").startswith("multipart/form-data"):
+            pairs = await _multipart(request.headers, body, limit)
+        else:
+            pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS)
+    except (ValueError, MultiPartException):
         raise BadQuery("This is no form.") from None
     form: Form = {}
     for name, text in pairs:
@@ -185,3 +196,21 @@ async def read_form(request: Request) -> Form:
     if not is_storable(list(form.values())):
         raise BadQuery("The form holds a NUL.")
     return form
+
+
+async def _multipart(headers: Headers, body: bytes, limit: int) -> list[tuple[str, str]]:
+    """Read a form with files. Raise MultiPartException, or ValueError for a file that is not UTF-8."""
+
+    async def whole() -> AsyncGenerator[bytes, None]:
+        yield body
+
+    parser = MultiPartParser(headers, whole(), max_files=1, max_fields=MOST_FIELDS, max_part_size=limit)
+    form = await parser.parse()
+    try:
+        return [
+            (name, value if isinstance(value, str) else (await value.read()).decode("utf-8-sig"))
+            for name, value in form.multi_items()
+            if isinstance(value, str) or value.filename
+        ]
+    finally:
+        await form.close()

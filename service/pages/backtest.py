@@ -19,10 +19,12 @@ from service.postgres.database import Database
 from service.rulebook.current import RulesInForce
 from service.rules import RuleBook
 from service.rules.file_reading import read_file
+from service.rules.files import LARGEST
 from service.rules.format.findings import Findings
 from service.store.past import traces_of
 
 NAME = "edited.yaml"
+LARGEST_FORM = 3 * LARGEST  # bytes; the text of the page is sent beside a file
 Compare = Callable[[AsyncConnection], Awaitable[Result]]
 
 
@@ -38,7 +40,7 @@ class BacktestPage:
     def routes(self) -> list[Route]:
         return [
             Route("/backtest", self.access.shown(self.form)),
-            Route("/backtest", self.access.acted_by_anyone(self.run), methods=["POST"]),
+            Route("/backtest", self.access.acted_by_anyone(self.run, limit=LARGEST_FORM), methods=["POST"]),
         ]
 
     async def form(self, request: Request, session: Session) -> Response:
@@ -52,8 +54,12 @@ class BacktestPage:
         return page("backtest.html", session, study=study, text=text, problems=[], result=None)
 
     async def run(self, _: Request, session: Session, form: Form) -> Response:
-        """Judge the past by the rules that were sent."""
-        study, text = form.get("study", "").strip(), form.get("rules", "").replace("\r\n", "\n")
+        """Judge the past by the rules that were sent: those of the file, if one was chosen."""
+        study = form.get("study", "").strip()
+        text = form.get("file", form.get("rules", "")).replace("\r\n", "\n")
+        if len(text.encode()) > LARGEST:
+            problems = [f"A rule file has at most {LARGEST} bytes."]
+            return page("backtest.html", session, study=study, text="", problems=problems, result=None)
         findings = Findings(NAME)
         file, _claims = await asyncio.to_thread(read_file, NAME, text.encode(), findings)
         if file is None:

@@ -218,6 +218,19 @@ async def test_a_viewer_has_nothing_to_press_and_is_refused(stage: Stage) -> Non
     assert submission.id in await queue(stage.world)
 
 
+async def test_a_rule_file_is_chosen_and_its_difference_shown(stage: Stage, tmp_path: Path) -> None:
+    submission = await stage.held()
+    file = write_rules(tmp_path, RULES.replace("otherwise: hold", "otherwise: approve")) / "rules.yaml"
+    for size in (DESKTOP, PHONE):
+        async with visit(stage.browser, stage.world.url, size=size) as tab:
+            page = await tab.go(f"/backtest?study={submission.study_id}")
+            await page.get_by_label("Or a rule file from this computer").set_input_files(file)
+            await page.get_by_role("button", name="judge the past").click()
+            await expect(page.locator(f"#s-{submission.id}")).to_contain_text("hold becomes approve")
+            await expect(page.get_by_role("textbox", name="Rules")).to_have_value(file.read_text())
+            assert (await tab.violations(), await tab.is_wider_than_the_screen()) == ([], False)
+
+
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("size", [DESKTOP, PHONE])
 async def test_every_page_is_accessible(stage: Stage, dark: bool, size: tuple[int, int]) -> None:
@@ -226,6 +239,7 @@ async def test_every_page_is_accessible(stage: Stage, dark: bool, size: tuple[in
         for path in (
             *("/", "/holds", "/decisions", "/rules?within=all", f"/submissions/{submission.id}"),
             *(f"/studies/{submission.study_id}", "/submissions/unheard-of"),
+            *("/backtest", f"/backtest?study={submission.study_id}"),
         ):
             tab.wrong = [one for one in tab.wrong if "404" not in one]
             await tab.go(path)
