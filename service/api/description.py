@@ -112,7 +112,11 @@ def _probes() -> dict[str, Any]:
         "200": {"description": "Ready.", "content": checked},
         "503": {"description": "Not ready; the body says why.", "content": checked},
     }
-    verbose = {**_in_query("verbose"), "description": "JSON with each check, whatever the value."}
+    verbose = {
+        **_in_query("verbose"),
+        "schema": TEXT,
+        "description": "JSON with each check, whatever the value.",
+    }
     return {
         "/livez": {"get": _route("Whether the process answers at all", alive)},
         "/healthz": {"get": _route("The same as /livez", alive)},

@@ -6,7 +6,9 @@ from typing import Any
 import jsonschema
 from starlette.routing import BaseRoute, Mount, Route
 
+from service.app import Parts
 from tests.conftest import Start
+from tests.world import EVIDENCE, bearer
 
 
 def routes(found: list[BaseRoute], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -51,6 +53,24 @@ async def test_answers_are_as_described(start: Start) -> None:
         assert len(holds["results"]) == 1
         for path, answer in checks:
             jsonschema.validate(answer, schema_of(described, path), cls=jsonschema.Draft202012Validator)
+
+
+async def test_answers_to_evidence_are_as_described(start: Start) -> None:
+    good, bad = {"submission_id": "abc", "attention_failed": 1}, {"submission_id": "def", "consented": 7}
+    async with start(parts=Parts(web=True, worker=False)) as world:
+        described = (await world.api("openapi.json"))["paths"]["/evidence/{source}"]["post"]["responses"]
+        components = (await world.api("openapi.json"))["components"]
+        for body, status, kind in [
+            (good, "202", "application/json"),
+            (good, "200", "application/json"),
+            ([good, bad], "207", "application/json"),
+            ([bad, bad], "422", "application/json"),
+            (bad, "422", "application/problem+json"),
+        ]:
+            answer = await world.http.post("/evidence/survey", json=body, headers=bearer(EVIDENCE))
+            assert (str(answer.status_code), answer.headers["content-type"]) == (status, kind)
+            schema = described[status]["content"][kind]["schema"] | {"components": components}
+            jsonschema.validate(answer.json(), schema, cls=jsonschema.Draft202012Validator)
 
 
 def schema_of(described: dict[str, Any], path: str) -> dict[str, Any]:
