@@ -66,6 +66,11 @@ class Judged:
         return self.is_manual and self.is_changed
 
 
+def decider(rule: str | None, *, is_manual: bool = False) -> str:
+    """Return what decided, for a table. Without a rule, the reason says why."""
+    return "a person" if is_manual else rule or "no rule"
+
+
 def side_of(file: RuleFile, facts: Facts) -> Side:
     """Return what a file's rules propose."""
     verdict, outcome, reason = file.judge(FactSheet.read(facts, file.types))

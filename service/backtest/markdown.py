@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from service.backtest.causes import Difference
 from service.backtest.comparison import Comparison
 from service.backtest.intervals import Rate, rate
+from service.backtest.judged import decider
 from service.domain.decision import Outcome
 from service.domain.printable import printable
 
@@ -21,7 +22,7 @@ def markdown(result: Comparison, causes: Sequence[Difference], failures: Sequenc
     if result.contradictions:
         parts.append(f"**{result.contradictions} contradict a manual decision.**")
     parts += _causes(causes)
-    parts += [_rejections(result), *_changed(result), *_rules(result)]
+    parts += [rejections(result), *_changed(result), *_rules(result)]
     if result.as_of_now:
         parts.append(f"{result.as_of_now} submissions were judged by facts that are known only as of now.")
     return "\n\n".join(parts) + "\n"
@@ -53,7 +54,8 @@ def _causes(causes: Sequence[Difference]) -> Iterator[str]:
         yield _table(["rule", "difference", "outcomes changed"], rows)
 
 
-def _rejections(result: Comparison) -> str:
+def rejections(result: Comparison) -> str:
+    """Return the number of new rejections as a sentence, with the interval of their share."""
     found = rate(result.new(Outcome.REJECT), result.submissions)
     return f"Rejections: {found.number} of {result.submissions}, {_percent(found)}."
 
@@ -74,8 +76,8 @@ def _changed(result: Comparison) -> Iterator[str]:
                 one.submission_id,
                 one.old.outcome if one.old else "",
                 one.new.outcome,
-                (one.old and one.old.rule) or "otherwise",
-                one.new.rule or "otherwise",
+                decider(one.old.rule if one.old else None, is_manual=one.is_manual),
+                decider(one.new.rule),
                 "yes" if one.is_manual else "",
                 one.new.reason,
             ]

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from service.console.output import Json, console, echo, print_json, print_table
+from service.cli.backtest_output import as_json_of, print_result
+from service.console.output import Json, console, echo, print_json
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 DECIDED, PROLIFIC, SHADOW = "decided", "prolific", "shadow"
 Answer = TypeVar("Answer")
-SHOWN = 20  # changed submissions that people see in the terminal
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +100,6 @@ def _moment(text: str | None) -> datetime | None:
     return found if found.tzinfo else datetime.combine(found.date(), time(), UTC)
 
 
-def as_json_of(result: "Result") -> dict[str, Any]:
-    """Return the result for scripts; of two rule folders also what each difference causes."""
-    caused = {"causes": [cause.as_json() for cause in result.causes]} if result.causes else {}
-    return result.comparison.as_json() | caused
-
-
 def _run(request: Request, conditions: "Sequence[FailIf]") -> "tuple[Result, list[str]]":
     """Run the backtest, write the report, and return what fails."""
     from service.backtest.report import explained_decisions, html
@@ -116,6 +110,11 @@ def _run(request: Request, conditions: "Sequence[FailIf]") -> "tuple[Result, lis
     settings = Settings.from_environment()
     is_folder = request.against not in (DECIDED, PROLIFIC, SHADOW)
     book = None if request.against == SHADOW else load(request.rules or settings.rules_dir)
+    if is_folder and not Path(request.against).exists():
+        raise typer.BadParameter(
+            f"--against {request.against}: there is no such folder or file of rules; or write "
+            f"{DECIDED}, {PROLIFIC} or {SHADOW}"
+        )
     other = load(Path(request.against)) if is_folder else None
     _check_writable(request.html)
 
@@ -127,6 +126,7 @@ def _run(request: Request, conditions: "Sequence[FailIf]") -> "tuple[Result, lis
             traces = await traces_of(connection, ids) if connection and ids else {}
             page = html(result, traces, failures, _compared(request))
             request.html.write_text(page, encoding="utf-8")
+            echo(f"The report is in {request.html}.", err=True)
         return result, failures
 
     return _ask(settings, question)
@@ -226,30 +226,3 @@ def _progress(doing: str) -> "Iterator[Progress]":
     with Progress(*columns, console=out, transient=True, disable=not out.is_terminal) as bar:
         task = bar.add_task(doing, total=None)
         yield lambda done, of: bar.update(task, completed=done, total=of)
-
-
-def print_result(result: "Result") -> None:
-    """Print the matrix, what changed, and how each rule fared."""
-    report = as_json_of(result)
-    echo(f"{report['submissions']} submissions of study {report['study']}, {len(report['changed'])} changed")
-    outcomes = sorted({new for row in report["matrix"].values() for new in row})
-    rows = (
-        {"old": old, **{new: row.get(new, 0) for new in outcomes}} for old, row in report["matrix"].items()
-    )
-    print_table(("old", *outcomes), rows, title="old outcome (rows) by new outcome")
-    if "causes" in report:
-        print_table(("rule", "difference", "changes"), report["causes"], title="each difference alone")
-    changed = report["changed"]
-    columns = ("submission_id", "old", "new", "old_rule", "new_rule", "manual", "reason")
-    if changed:
-        print_table(columns, changed[:SHOWN], title="changed")
-    if len(changed) > SHOWN:
-        echo(f"… and {len(changed) - SHOWN} more: --json lists all")
-    counts = ("rule", "reached", "matched", "unknown", "because")
-    print_table(counts, ({**rule, "because": _because(rule["unknown_because"])} for rule in report["rules"]))
-    if report["as_of_now"]:
-        echo(f"{report['as_of_now']} submissions were judged by facts that are known only as of now.")
-
-
-def _because(fields: dict[str, int]) -> str:
-    return ", ".join(f"{field} ({number})" for field, number in fields.items())

@@ -54,6 +54,10 @@ async def test_report_markdown_and_conditions(start: Start, tmp_path: Path) -> N
         wrong = await command(world, tmp_path, "--rules", same, "--fail-if", "reject > 2 percent")
     assert fine.exit_code == 0, fine.output
     assert "2 submissions" in fine.stdout
+    assert "Rejections: 0 of 2, 0.0 % (95 % interval 0.0 to 65.8 %)." in fine.stdout
+    assert "Paid: 3.60 before, 3.60 now. 0.00 taken away, 0.00 newly paid, 0.00 held." in fine.stdout
+    assert f"The report is in {report}." in failed.stderr
+    assert "| no rule | failed two checks |" in failed.stdout
     assert failed.exit_code == 1, failed.output
     assert "Fails: reject > 2%: reject is 1 of 2 (50.0 %)" in failed.stderr
     assert "## Backtest: 1 of 2 submissions change" in failed.stdout
@@ -70,8 +74,13 @@ async def test_another_folder_is_compared_and_each_difference_named(start: Start
     async with start(RULES) as world:
         await decided(world, attention_failed=1)
         found = await command(world, tmp_path, "--rules", stricter, "--against", same, "--json")
+        shown = await command(world, tmp_path, "--rules", stricter)
+        misspelt = await command(world, tmp_path, "--rules", stricter, "--against", "prolifik")
     said = json.loads(found.stdout)
     assert said["matrix"] == {"approve": {"reject": 1}}
+    assert "no rule" in shown.stdout
+    assert misspelt.exit_code == 2
+    assert "decided, prolific or shadow" in " ".join(misspelt.stderr.split())
     [cause] = said["causes"]
     assert (cause["rule"], cause["difference"], cause["changes"]) == ("failed two checks", "changed", 1)
 
