@@ -14,6 +14,7 @@ from service.notify import wording
 from service.notify.wording import TITLES, Kind
 from service.postgres.database import database_now
 from service.rules import Finding, RuleBook
+from service.store.fetches import failed_lately
 from service.store.holds import HeldSubmission, HoldCount, count_holds, list_holds
 from service.store.notifications import (
     add_notification,
@@ -167,6 +168,15 @@ async def refused_evidence(connection: AsyncConnection) -> None:
         await notify(connection, Kind.EVIDENCE_REFUSED, f"{source}/{hour.isoformat()}", text)
 
 
+async def failed_evidence(connection: AsyncConnection) -> None:
+    """Report each source that could not be asked, once an hour."""
+    hour = (await database_now(connection)).astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    for row in await failed_lately(connection, HOUR):
+        if row.last_at >= hour:
+            text = wording.failed_evidence(row.source, row.number)
+            await notify(connection, Kind.EVIDENCE_FAILED, f"{row.source}/{hour.isoformat()}", text)
+
+
 ALERTS: tuple[Alert, ...] = (
     pauses_and_breakers,
     failed_decisions,
@@ -175,4 +185,5 @@ ALERTS: tuple[Alert, ...] = (
     subscription,
     mended_rules,
     refused_evidence,
+    failed_evidence,
 )

@@ -27,6 +27,7 @@ class Kind(StrEnum):
     SILENCE = "silence"
     UNCLAIMED = "unclaimed"
     EVIDENCE_REFUSED = "evidence_refused"
+    EVIDENCE_FAILED = "evidence_failed"
 
 
 TITLES: dict[str, str] = {
@@ -44,6 +45,7 @@ TITLES: dict[str, str] = {
     Kind.SILENCE: "No webhook for 24 hours",
     Kind.UNCLAIMED: "A study has no rules",
     Kind.EVIDENCE_REFUSED: "Evidence is refused",
+    Kind.EVIDENCE_FAILED: "A source of evidence does not answer as declared",
 }
 _HOLDS = "`autoreview holds` lists what is held, `autoreview resolve SUBMISSION … --by NAME` decides it."
 ADVICE: dict[str, str] = {
@@ -56,6 +58,7 @@ ADVICE: dict[str, str] = {
     Kind.UNCLAIMED: "Add the study's id to `studies:` of a rule file, and its submissions are reviewed. Without "
     "rules Prolific approves them on day 21. Each study is reported once.",
     Kind.EVIDENCE_REFUSED: "Reviews wait for this evidence, or hold. `autoreview evidence tail` shows each delivery.",
+    Kind.EVIDENCE_FAILED: "Reviews wait for this evidence, or hold. `autoreview status` shows the cause.",
     Kind.SILENCE: "`autoreview doctor` looks for the cause. Until then only the sweep finds submissions.",
 }
 LIMITED = {
@@ -176,3 +179,10 @@ def _length(length: timedelta) -> str:
 def refused_evidence(source: str, number: int, reasons: Sequence[str]) -> str:
     """Return the sentence about refused deliveries of a source: never a value that a participant gave."""
     return f"Source {source}: {number} refused within an hour ({', '.join(reasons)})."
+
+
+def failed_evidence(source: str, number: int) -> str:
+    """Return the sentence about requests to a source that failed: the cause may quote an answer, so not that."""
+    return (
+        f"Source {source}: requests about {number} {'submission' if number == 1 else 'submissions'} failed."
+    )

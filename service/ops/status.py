@@ -10,6 +10,7 @@ from service.domain.decision import Mode
 from service.rulebook.current import RulesInForce
 from service.rules import RuleBook
 from service.store.audit import decision_counts, job_counts, observed_rules
+from service.store.fetches import failed_lately
 from service.store.inbox import inbox_counts
 from service.store.overview import Waiting, waiting
 from service.store.pauses import Scope, scopes
@@ -37,7 +38,10 @@ async def service_status(connection: AsyncConnection, rules: RulesInForce, mode:
         "decisions": await decision_counts(connection),
         "observed_rules": [asdict(rule) for rule in await observed_rules(connection)],
         "breakers": [breaker.as_dict() for scope in in_force.values() for breaker in scope.breakers],
-        "evidence": {"refused": [asdict(row) for row in await refused_lately(connection)]},
+        "evidence": {
+            "refused": [asdict(row) for row in await refused_lately(connection)],
+            "failed": [asdict(row) for row in await failed_lately(connection)],
+        },
         **_sweep_state(await last_run(connection, "sweep")),
     }
 

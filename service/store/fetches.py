@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 LEASE = timedelta(seconds=60)  # for one attempt; after that its process counts as dead, and it is made again
 FOUND, NOT_YET, FAILED = "found", "not_yet", "failed"
 LONGEST_REASON = 500  # characters
+LATELY = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,23 @@ class Due:
     attempts: int
     failures: int
 
+
+@dataclass(frozen=True, slots=True)
+class FailedCount:
+    """The number of submissions about which the last request to a source failed, and the newest failure."""
+
+    source: str
+    number: int
+    last_at: datetime
+    last_reason: str | None
+
+
+_FAILED_LATELY = sa.text(f"""
+    SELECT DISTINCT ON (source) source, count(*) OVER (PARTITION BY source) AS number,
+           ended_at AS last_at, reason AS last_reason
+    FROM fetches WHERE result = '{FAILED}' AND ended_at > now() - CAST(:within AS interval)
+    ORDER BY source, ended_at DESC
+""")  # noqa: S608 - nothing of it comes from outside
 
 # A source whose declaration changed is asked again, because its old results no longer apply.
 _ASK = sa.text("""
@@ -127,6 +145,12 @@ async def end_fetch(
     }
     ended = await connection.execute(_END, values)
     return ended.rowcount == 1
+
+
+async def failed_lately(connection: AsyncConnection, within: timedelta = LATELY) -> list[FailedCount]:
+    """Count by source the submissions whose last request failed within this time."""
+    rows = await connection.execute(_FAILED_LATELY, {"within": within})
+    return [FailedCount(**row) for row in rows.mappings()]
 
 
 async def postpone_fetch(connection: AsyncConnection, due: Due, after: timedelta) -> None:

@@ -74,6 +74,7 @@ fetches = sa.Table(
     sa.Column("reason", sa.Text),
     sa.Column("ended_at", _moment),
     sa.Index("fetches_due", "source", "due_at", postgresql_where=sa.text("due_at IS NOT NULL")),
+    sa.Index("fetches_failed", "ended_at", postgresql_where=sa.text("result = 'failed'")),
 )
 
 # Signed study links that were verified, by SHA-256.

@@ -88,6 +88,9 @@ async def test_a_source_that_fails_to_the_end_is_missing_with_its_error_in_the_t
                 "evidence.results.failed is missing (results: 127.0.0.1 answered 500)" in decision["reason"]
             )
             assert "127.0.0.1 answered 500" in decision["trace"][0]["why"]
+            [failed] = (await world.api("status"))["evidence"]["failed"]
+            assert (failed["source"], failed["number"]) == ("results", 1)
+            assert failed["last_reason"] == "127.0.0.1 answered 500"
 
 
 async def test_a_source_that_hangs_keeps_no_other_review_and_no_other_source_from_ending(

@@ -1,6 +1,6 @@
 """Each cause is notified once, also with several replicas, and never with texts of people."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -8,6 +8,7 @@ from service.domain.decision import Guard, Outcome
 from service.domain.submission import Status
 from service.notify.wording import Kind
 from service.rules import Finding
+from service.store.fetches import FAILED, FOUND, ask_sources, end_fetch, failed_lately, take_due
 from service.store.pauses import add_pause, add_resume
 from service.store.refusals import Refusal, add_refusals
 from tests.integration.notify.harness import MESSAGE, PARTICIPANT, REASON, STUDY, Harness
@@ -65,6 +66,29 @@ async def test_refused_evidence_is_reported_once_an_hour_for_each_source(told: H
     assert await told.look() == []
     await refuse("other", "unauthorised", 1)
     assert await told.look() == ["Evidence is refused"]
+
+
+async def fetched(told: Harness, submission: str, source: str, result: str, reason: str | None) -> None:
+    """End the only attempt to ask a source about a submission."""
+    async with told.database.begin() as connection:
+        await ask_sources(connection, submission, {source: ("d", datetime.now(UTC) + timedelta(hours=1))})
+        [due] = await take_due(connection, {source: 1})
+        assert await end_fetch(connection, due, result, reason, after=None)
+
+
+async def test_failed_requests_to_a_source_are_reported_once_an_hour_and_counted(told: Harness) -> None:
+    await fetched(told, "s1", "lab", FOUND, None)
+    assert await told.look() == []
+    await fetched(told, "s2", "lab", FAILED, f"answered 500: {MESSAGE}")
+    assert await told.look() == ["A source of evidence does not answer as declared"]
+    (message,) = told.receiver.messages
+    assert "Source lab: requests about 1 submission failed." in message["text"]
+    assert MESSAGE not in message["text"]
+    await fetched(told, "s3", "lab", FAILED, "no connection")
+    assert await told.look() == []
+    async with told.database.connect() as connection:
+        [failed] = await failed_lately(connection)
+    assert (failed.source, failed.number, failed.last_reason) == ("lab", 2, "no connection")
 
 
 async def test_pause_and_resume_are_notified_without_name_and_reason(told: Harness) -> None:
@@ -294,6 +318,7 @@ async def test_notifications_contain_no_text_of_people(told: Harness) -> None:
     await told.webhook(30)
     async with told.database.begin() as connection:
         await add_refusals(connection, [Refusal("survey", "s", "evidence", f"comment: {MESSAGE}")])
+    await fetched(told, "s", "lab", FAILED, f"answered 500: {MESSAGE}")
     told.rules.errors = (FINDING,)
     for state in ("disabled", "enabled"):
         await told.swept(state)
