@@ -200,7 +200,10 @@ async def _listed(
     seen = await about_study(connection, request.study) if connection else None
     if request.against != PROLIFIC and seen and seen.submissions:
         return None
-    token = settings.require("PROLIFIC_TOKEN", "the list of a study that was never seen here is read with it")
+    why = "the list of a study that was never seen here is read with it"
+    if connection is None:
+        why = f"there is no database in {settings.data_dir}, and Prolific's list is read with it"
+    token = settings.require("PROLIFIC_TOKEN", why)
     cache = PageCache(cache_dir(), request.study)
     if request.is_fresh:
         cache.clear()

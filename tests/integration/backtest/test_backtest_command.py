@@ -15,7 +15,7 @@ from service.sandbox.faults import Fault
 from service.sandbox.studies import STROOP
 from tests.conftest import Start
 from tests.integration.backtest.test_backtest import RULES, STRICTER, decided
-from tests.process import environment
+from tests.process import autoreview, environment
 from tests.world import TOKEN, World, until, write_rules
 
 
@@ -157,3 +157,13 @@ async def test_missing_rows_are_read_from_prolific_and_not_from_saved_pages(
         world.completed()
         again = await command(world, tmp_path, *words, database=False)
     assert json.loads(again.stdout)["submissions"] == 2, again.output
+
+
+def test_where_there_is_no_database_its_folder_is_named(tmp_path: Path) -> None:
+    rules = str(write_rules(tmp_path / "rules", RULES))
+    ended = autoreview(
+        "backtest", "--study", STROOP, "--rules", rules, settings={"data_dir": tmp_path / "nothing"}
+    )
+    assert ended.returncode == 2
+    assert f"there is no database in {tmp_path / 'nothing'}" in ended.stderr
+    assert "AUTOREVIEW_PROLIFIC_TOKEN" in ended.stderr
