@@ -78,7 +78,7 @@ def _screen(state: Mapping[str, Any], origin: str, now: datetime) -> Iterator[tu
         [f"{_scope(one)} {one['limit']}, opened {_ago(one['since'], now)}" for one in state["breakers"]],
     )
     yield "refused", [_refused(one) for one in state["evidence"]["refused"]]
-    yield "not fetched", [_not_fetched(one) for one in state["evidence"].get("failed", ())]
+    yield "fetches", [_failed_fetches(one) for one in state["evidence"].get("failed", ())]
     yield "sweep", _sweep(state, now)
 
 
@@ -109,8 +109,8 @@ def _refused(refused: Mapping[str, Any]) -> str:
     return f"{refused['number']} deliveries of {refused['source']}, {refused['reason']}: {refused['last_message']}"
 
 
-def _not_fetched(failed: Mapping[str, Any]) -> str:
-    return f"{failed['source']} for {failed['number']} submissions: {failed['last_reason']}"
+def _failed_fetches(failed: Mapping[str, Any]) -> str:
+    return f"{failed['number']} failed at {failed['source']}: {failed['last_reason']}"
 
 
 def _sweep(state: Mapping[str, Any], now: datetime) -> list[str]:
