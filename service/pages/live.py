@@ -118,5 +118,4 @@ class Live:
 async def _ended(task: asyncio.Task[None] | None) -> None:
     if task:
         task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        await asyncio.wait([task])  # Unlike awaiting the task, this tells its cancellation from the caller's.

@@ -76,7 +76,8 @@ async def test_streams_are_bounded(start: Start, monkeypatch: pytest.MonkeyPatch
         ada.http.stream("GET", "/changes") as first,
     ):
         assert first.status_code == 200
-        await anext(first.aiter_lines())
+        lines = first.aiter_lines()  # Kept: httpx closes the stream when its iterator is collected.
+        await anext(lines)
         refused = await ada.http.get("/changes")
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "10")
 
