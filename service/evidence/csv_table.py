@@ -13,7 +13,7 @@ BOMS = (
     (b"\xfe\xff", "utf-16"),
 )
 IMPORT_ID = '{"ImportId"'  # stands in every cell of the third header row of Qualtrics
-LONGEST_CELL = 1_000_000  # characters
+LONGEST_HEADER = 1_000_000  # characters
 SHARED = 40  # characters of a cell up to which equal ones share their memory
 
 
@@ -111,7 +111,6 @@ def _unmarked(content: bytes) -> str:
 
 def _rows(text: str) -> Iterator[Row]:
     """Yield the rows that hold something, without the line by which Excel names the delimiter."""
-    csv.field_size_limit(LONGEST_CELL)
     first = text[:100].split("\n", 1)[0].strip().lower()
     named = first.removeprefix("sep=") if first.startswith("sep=") else None
     if named is not None:
@@ -131,7 +130,7 @@ def _rows(text: str) -> Iterator[Row]:
 def _delimiter(text: str) -> str:
     """Return what the header's cells stand apart by: the one that occurs most, outside of quotes."""
     counts, is_quoted = dict.fromkeys(DELIMITERS, 0), False
-    for character in text[:LONGEST_CELL]:
+    for character in text[:LONGEST_HEADER]:
         if character == '"':
             is_quoted = not is_quoted
         elif character in "\r\n" and not is_quoted:

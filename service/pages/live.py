@@ -118,4 +118,5 @@ class Live:
 async def _ended(task: asyncio.Task[None] | None) -> None:
     if task:
         task.cancel()
-        await asyncio.wait([task])  # Unlike awaiting the task, this tells its cancellation from the caller's.
+        # Awaiting the task itself would also catch the cancellation of the caller.
+        await asyncio.wait([task])
