@@ -49,6 +49,7 @@ async def statuses(http: httpx.AsyncClient, number: int, path: str = USER) -> li
         ("submissions/65f0000000000000000000aa/request-return/", "request-return"),
         ("submissions/bulk-approve/", "bulk-approve"),
         ("messages/unread/", "messages"),
+        ("participant-groups/65f0000000000000000000aa/participants/", "participant-groups"),
         ("hooks/subscriptions/65f0000000000000000000aa/events/", "hooks"),
         ("projects/", "other"),
         ("", "other"),
