@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_playwright, expect
 
 from tests.world import ADMIN
 
@@ -17,6 +17,7 @@ ARGUMENTS = (
 )
 PATIENCE = 30_000  # milliseconds to wait for something to appear
 PHONE, DESKTOP = (390, 844), (1280, 900)
+expect.set_options(timeout=PATIENCE)
 
 
 @asynccontextmanager
