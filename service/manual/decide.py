@@ -105,7 +105,7 @@ async def examine(
     by, note = named(by, note)
     study_id = await _locked(connection, submission_id)
     shown = await load_submission(connection, submission_id)
-    last = await newest(connection, submission_id)
+    last = await _newest_and_answered(connection, submission_id)
     await _refuse_what_is_decided(connection, submission_id, shown, last)
     if last and seen is not None and last.id != seen:
         raise Changed(f"It was decided again while you looked: {last.decision.reason} Look at it again.")
@@ -144,6 +144,20 @@ async def _locked(connection: AsyncConnection, submission_id: str) -> str | None
     return study_id or await study_of(connection, submission_id)
 
 
+async def _newest_and_answered(connection: AsyncConnection, submission_id: str) -> Recorded | None:
+    """Return the newest decision. Raise AlreadyDecided while a request of it is in progress."""
+    last = await newest(connection, submission_id)
+    if last is None or last.status is not DecisionStatus.PENDING or _stands(last):
+        return last
+    # A request in progress can't be stopped, and its answer may contradict the manual decision.
+    if await is_being_sent(connection, last.id):
+        raise AlreadyDecided(
+            f"Decision {last.id} ({last.decision.outcome}) is on its way to Prolific; wait for its answer."
+        )
+    # Answers are recorded without the study's lock: this one may have come between the two statements.
+    return await newest(connection, submission_id)
+
+
 async def _refuse_what_is_decided(
     connection: AsyncConnection, submission_id: str, seen: dict[str, Any] | None, last: Recorded | None
 ) -> None:
@@ -151,11 +165,6 @@ async def _refuse_what_is_decided(
         raise AlreadyDecided(
             f"{_who(last.decision)} decided it on {_minute(last.decision.decided_at)}: "
             f"{last.decision.outcome}, {last.status}."
-        )
-    # A request in progress can't be stopped, and its answer may contradict the manual decision.
-    if last and last.status is DecisionStatus.PENDING and await is_being_sent(connection, last.id):
-        raise AlreadyDecided(
-            f"Decision {last.id} ({last.decision.outcome}) is on its way to Prolific; wait for its answer."
         )
     status = Status.parse(str((seen or {}).get("status", "")))
     if seen is not None and status is not Status.AWAITING_REVIEW:
