@@ -34,6 +34,7 @@ from service.sandbox.studies import STROOP
 from service.serve import bind, running
 from service.settings import Settings
 from service.web.outgoing import certificates
+from tests.jobs import make_due
 
 SECRET = "a-secret"
 TOKEN = "sandbox-token"
@@ -154,13 +155,17 @@ class World:
         return found
 
     async def settled(self, submission: str, *, decisions: int = 1) -> dict[str, Any]:
-        """Wait until the submission has so many decisions and no work is left; gives the newest."""
+        """Wait until the submission has so many decisions and no work is left; return the newest.
+
+        Retries of its reviews begin without their delay.
+        """
 
         async def look() -> dict[str, Any] | None:
             if not await self.idle():  # Asked first: what is read before the work ends is not its outcome.
                 return None
             found = await self.decisions(submission)
             if len(found) < decisions or found[0]["status"] == "pending":
+                await make_due(self.service.database.url, submission=submission)
                 return None
             return found[0]
 

@@ -29,7 +29,8 @@ from service.store.queue import enqueue_retry
 from service.sweep.sweeper import Sweeper
 from tests.integration.faults.basis import STRICT, VARIANTS, Change, InForce, Push, Said, now
 from tests.integration.faults.replicas import Replica, Replicas, replicas
-from tests.integration.faults.stored import make_due, query
+from tests.integration.faults.stored import query
+from tests.jobs import make_due
 from tests.world import (
     ADMIN,
     EVIDENCE,

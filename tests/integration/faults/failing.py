@@ -5,7 +5,8 @@ from pathlib import Path
 
 from service.domain.submission import Status
 from service.sandbox.model import SimSubmission
-from tests.integration.faults.stored import jobs, make_due
+from tests.integration.faults.stored import jobs
+from tests.jobs import make_due
 from tests.process import autoreview, complete_settings
 from tests.world import MESSAGE, TOKEN, World, rules_text, until, write_rules
 

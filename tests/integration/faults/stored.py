@@ -6,6 +6,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
+from tests.jobs import make_due
 from tests.world import until
 
 Row = dict[str, Any]
@@ -36,22 +37,6 @@ async def jobs(url: str, task: str = "review") -> list[Row]:
 async def timers(url: str) -> list[Row]:
     """The timers that will ring."""
     return await jobs(url, "wake")
-
-
-async def make_due(url: str, *tasks: str) -> None:
-    """What waits for its next try is due, or jobs of these tasks, such as ``wake`` for timers; workers hear of it."""
-    await query(
-        url,
-        "UPDATE procrastinate_jobs SET scheduled_at = now() WHERE status = 'todo' AND scheduled_at > now() "
-        "AND task_name = ANY(%(tasks)s)",
-        tasks=list(tasks or ("review", "retry")),
-    )
-    await query(
-        url,
-        "SELECT pg_notify('procrastinate_queue_v1#' || queue_name, "
-        "json_build_object('type', 'job_inserted', 'job_id', id)::text) "
-        "FROM procrastinate_jobs WHERE status = 'todo'",
-    )
 
 
 async def next_try(url: str, submission: str) -> float:

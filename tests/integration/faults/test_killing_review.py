@@ -10,7 +10,8 @@ from service.sandbox.server import running as sandbox_running
 from service.sandbox.server import shipped_state
 from service.sandbox.state import SandboxState
 from service.sandbox.studies import STROOP
-from tests.integration.faults.stored import Row, jobs, make_due, query
+from tests.integration.faults.stored import Row, jobs, query
+from tests.jobs import make_due
 from tests.process import Running, autoreview, complete_settings, serving
 from tests.world import (
     ADMIN,

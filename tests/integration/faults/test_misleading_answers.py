@@ -13,7 +13,8 @@ from service.sandbox.studies import STROOP
 from service.store.queue import enqueue_retry
 from tests.conftest import Start
 from tests.integration.faults.failing import ASK_OR_REJECT, applied, failed, status_of
-from tests.integration.faults.stored import SOON, jobs, make_due, next_try, query, waits_until
+from tests.integration.faults.stored import SOON, jobs, next_try, query, waits_until
+from tests.jobs import make_due
 from tests.world import World, rules_text, until
 
 REJECT = ASK_OR_REJECT[ASK_OR_REJECT.index("  - name: failed two checks") :]

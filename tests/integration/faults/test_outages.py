@@ -10,7 +10,8 @@ from service.domain.submission import Status
 from service.sandbox.faults import Fault
 from tests.conftest import Start
 from tests.integration.faults.failing import ASK_OR_REJECT, applied, failed, put_off, retry, status_of
-from tests.integration.faults.stored import SOON, jobs, make_due, next_try, query
+from tests.integration.faults.stored import SOON, jobs, next_try, query
+from tests.jobs import make_due
 from tests.world import TOKEN, rules_text, until
 
 RUDE: dict[str, dict[str, Any]] = {

@@ -11,7 +11,8 @@ from service.sandbox.faults import Fault
 from service.sandbox.model import By
 from tests.conftest import Start
 from tests.integration.faults.failing import ASK_OR_REJECT, failed, retry
-from tests.integration.faults.stored import SOON, jobs, make_due, next_try, query, waits_until
+from tests.integration.faults.stored import SOON, jobs, next_try, query, waits_until
+from tests.jobs import make_due
 from tests.world import rules_text, until
 
 OF_A_REFUSAL = [2, 8, 30, 120, 300, 300]  # seconds between its seven tries

@@ -9,7 +9,8 @@ import pytest
 from service.domain.submission import Status
 from service.sandbox.state import SandboxState
 from tests.conftest import Start
-from tests.integration.faults.stored import make_due, query, timers
+from tests.integration.faults.stored import query, timers
+from tests.jobs import make_due
 from tests.world import MESSAGE, World, rules_text, until
 
 DAY = timedelta(days=1)

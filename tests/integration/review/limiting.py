@@ -19,6 +19,7 @@ from service.rulebook.current import RulesInForce
 from service.sandbox.model import SimSubmission
 from service.sandbox.studies import STROOP, TWO_PARTS
 from service.store.decisions import Recorded
+from tests.jobs import MAKE_DUE
 from tests.world import MESSAGE, World, rules_text
 
 REJECT_ALL = f"""
@@ -159,17 +160,5 @@ def timer(database_url: str, submission: SimSubmission) -> datetime | None:
 def make_due(database_url: str, submission: SimSubmission) -> None:
     """Make the submission's timer fire now."""
     with psycopg.connect(database_url) as connection:
-        found = connection.execute(
-            "UPDATE procrastinate_jobs SET scheduled_at = now() WHERE queueing_lock = %s AND status = 'todo'",
-            [f"timer:{submission.id}"],
-        )
+        found = connection.execute(MAKE_DUE, {"tasks": ["wake"], "submission": submission.id})
     assert found.rowcount == 1, "there was no timer"
-
-
-def hurry(database_url: str, submission: SimSubmission) -> None:
-    """Let the submission's review that waits for another try begin now."""
-    with psycopg.connect(database_url) as connection:
-        connection.execute(
-            "UPDATE procrastinate_jobs SET scheduled_at = now() WHERE lock = %s AND status = 'todo'",
-            [submission.id],
-        )

@@ -17,6 +17,7 @@ from service.store.queue import enqueue_retry
 from tests.integration.faults.stored import query
 from tests.integration.manual.orders import in_attempts
 from tests.integration.review.limiting import reviewer_of
+from tests.jobs import make_due
 from tests.world import MESSAGE, World, in_force, rules_text, until, write_rules
 
 REJECT_TWO = f"""
@@ -75,12 +76,7 @@ class Stale:
 
     async def hurry(self, one: SimSubmission) -> None:
         """Let the reviews of the submission that wait for another try begin now."""
-        await query(
-            self.url,
-            "UPDATE procrastinate_jobs SET scheduled_at = now() WHERE lock = %(id)s AND status = 'todo' "
-            "AND scheduled_at > now()",
-            id=one.id,
-        )
+        await make_due(self.url, submission=one.id)
 
     async def met(self, fault: Fault) -> SimSubmission:
         """A submission whose rejection met the fault, and whose next try is an hour away."""

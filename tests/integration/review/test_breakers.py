@@ -18,7 +18,6 @@ from tests.integration.review.limiting import (
     brake_rows,
     decide,
     each,
-    hurry,
     newest,
     of_both_studies,
     open_breakers,
@@ -28,6 +27,7 @@ from tests.integration.review.limiting import (
     resume_study,
     rows,
 )
+from tests.jobs import make_due
 from tests.world import World, rules_text, until
 
 R, A, Q, H = Outcome.REJECT, Outcome.APPROVE, Outcome.REQUEST_RETURN, Outcome.HOLD
@@ -320,7 +320,7 @@ async def test_what_may_have_arrived_is_not_sent_again_while_paused_but_afterwar
         await next_try(world, submission)
         assert world.prolific.seen.count("transition") == 1
         await resume_study(world)
-        hurry(world.service.database.url, submission)
+        await make_due(world.service.database.url, submission=submission.id)
         decision = await world.settled(submission.id)
         assert (decision["outcome"], decision["status"]) == ("approve", "applied")
         assert submission.status is Status.APPROVED
@@ -333,7 +333,7 @@ async def test_what_arrived_late_during_a_pause_is_on_record_as_done_once_resume
         await next_try(world, submission)
         world.sandbox.change(submission, Status.REJECTED, By.API, notify=False)
         await resume_study(world)
-        hurry(world.service.database.url, submission)
+        await make_due(world.service.database.url, submission=submission.id)
         await world.at_rest()
         found = [(one["outcome"], one["status"]) for one in await world.decisions(submission.id)]
         assert found == [("reject", "already")]
