@@ -75,10 +75,11 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Which parts of the service this process runs."""
+    """Which parts of the service this process runs, and how many pages it updates live at once."""
 
     web: bool = True
     worker: bool = True
+    most_streams: int = 100
 
 
 def build(
@@ -124,7 +125,7 @@ def build(
     health.checks = _checks(health, database, rules, parts)
     routes = operating_routes(health, metrics)
     if parts.web:
-        pages = dashboard_of(settings, database, rules, metrics, clock)
+        pages = dashboard_of(settings, database, rules, metrics, most_streams=parts.most_streams, clock=clock)
         routes += [*public_routes(settings, database, writer, rules, metrics, clock), *pages.routes]
         after_migration.append(pages.run)
     return Service(

@@ -66,7 +66,13 @@ def public_routes(
 
 
 def dashboard_of(
-    settings: Settings, database: Database, rules: RulesInForce, metrics: Metrics, clock: Clock | None
+    settings: Settings,
+    database: Database,
+    rules: RulesInForce,
+    metrics: Metrics,
+    *,
+    most_streams: int,
+    clock: Clock | None,
 ) -> Dashboard:
     return dashboard(
         database,
@@ -76,5 +82,6 @@ def dashboard_of(
         admin=settings.secret("ADMIN_TOKEN"),
         viewer=settings.secret("VIEWER_TOKEN"),
         public_url=settings.public_url,
+        most_streams=most_streams,
         clock=clock,
     )

@@ -25,9 +25,9 @@ CONNECT = 5  # seconds
 STATEMENT = 8.0  # seconds; below LONGEST_WAIT, so that the database ends it and says so
 STEPS = 10_000  # of SQLite's virtual machine between two looks at the clock
 READ_ONLY = {
-    "postgresql": f"SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = {int(STATEMENT * 1000)}",
-    "mysql": f"SET SESSION MAX_EXECUTION_TIME = {int(STATEMENT * 1000)}; START TRANSACTION READ ONLY",
-    "mariadb": f"SET SESSION max_statement_time = {int(STATEMENT)}; START TRANSACTION READ ONLY",
+    "postgresql": "SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = {ms}",
+    "mysql": "SET SESSION MAX_EXECUTION_TIME = {ms}; START TRANSACTION READ ONLY",
+    "mariadb": "SET SESSION max_statement_time = {seconds}; START TRANSACTION READ ONLY",
     "oracle": "SET TRANSACTION READ ONLY",
 }
 CREDENTIALS = re.compile(r"//[^/@\s]*@")
@@ -35,11 +35,15 @@ CREDENTIALS = re.compile(r"//[^/@\s]*@")
 
 @dataclass(frozen=True, slots=True)
 class SqlSource:
-    """Runs ``query`` with the submission's ids as bound parameters; ``url`` reads the address of the database."""
+    """Runs ``query`` with the submission's ids as bound parameters; ``url`` reads the address of the database.
+
+    ``statement_timeout`` is in seconds.
+    """
 
     name: str
     query: str
     url: Callable[[], str | None]
+    statement_timeout: float = STATEMENT
 
     async def fetch(self, asked: Asked) -> Outcome:
         """Ask the database in a thread, since most drivers block."""
@@ -51,44 +55,48 @@ class SqlSource:
             return Failed(f"AUTOREVIEW_SOURCE_{self.name.upper()} is not set: the URL of the database")
         try:
             async with asyncio.timeout(LONGEST_WAIT):
-                return await in_thread(lambda: _ask(url, self.query, asked), name=f"evidence {self.name}")
+                return await in_thread(lambda: self._ask(url, asked), name=f"evidence {self.name}")
         except TimeoutError:
             return Failed(f"the database did not answer within {LONGEST_WAIT:.0f} s")
         except Exception as error:  # drivers raise what they like
             return Failed(_reason(error, url))
 
-
-def _ask(url: str, query: str, asked: Asked) -> Outcome:
-    statement = sa.text(query)
-    ids = {
-        "submission_id": asked.submission_id,
-        "participant_id": asked.participant_id,
-        "study_id": asked.study_id,
-    }
-    wanted = {name: ids[name] for name in statement.compile().params}
-    engine = _engine(url)
-    try:
-        # Nothing is committed: what is left at the end is rolled back.
-        with engine.connect() as connection:
-            for command in READ_ONLY.get(engine.dialect.name, "").split("; "):
-                if command:
+    def _ask(self, url: str, asked: Asked) -> Outcome:
+        statement = sa.text(self.query)
+        ids = {
+            "submission_id": asked.submission_id,
+            "participant_id": asked.participant_id,
+            "study_id": asked.study_id,
+        }
+        wanted = {name: ids[name] for name in statement.compile().params}
+        engine = _engine(url, self.statement_timeout)
+        try:
+            # Nothing is committed: what is left at the end is rolled back.
+            with engine.connect() as connection:
+                for command in _read_only(engine.dialect.name, self.statement_timeout):
                     connection.exec_driver_sql(command)
-            rows = connection.execute(statement, wanted).mappings().fetchmany(2)
-            found = [dict(row) for row in rows]
-    finally:
-        engine.dispose()
-    if not found:
-        return NotYet("the query finds no row of the submission yet")
-    if len(found) > 1:
-        return Failed("the query finds more than one row of the submission: it must find one")
-    return Answered({name: _plain(value) for name, value in found[0].items()})
+                rows = connection.execute(statement, wanted).mappings().fetchmany(2)
+                found = [dict(row) for row in rows]
+        finally:
+            engine.dispose()
+        if not found:
+            return NotYet("the query finds no row of the submission yet")
+        if len(found) > 1:
+            return Failed("the query finds more than one row of the submission: it must find one")
+        return Answered({name: _plain(value) for name, value in found[0].items()})
 
 
-def _engine(url: str) -> sa.Engine:
+def _read_only(dialect: str, timeout: float) -> list[str]:
+    """Return the statements that make a session read only and end what takes longer than ``timeout`` seconds."""
+    text = READ_ONLY.get(dialect, "").format(ms=int(timeout * 1000), seconds=timeout)
+    return text.split("; ") if text else []
+
+
+def _engine(url: str, timeout: float) -> sa.Engine:
     """Return an engine of which each connection is new: a secret may have changed since."""
     parsed = sa.make_url(url)
     if parsed.get_backend_name() == "sqlite":
-        return _sqlite(parsed)
+        return _sqlite(parsed, timeout)
     if parsed.drivername in ("postgres", "postgresql"):
         parsed = parsed.set(drivername="postgresql+psycopg")
     is_timed = parsed.get_backend_name() in ("postgresql", "mysql", "mariadb")
@@ -96,7 +104,7 @@ def _engine(url: str) -> sa.Engine:
     return sa.create_engine(parsed, poolclass=NullPool, connect_args=arguments)
 
 
-def _sqlite(url: sa.URL) -> sa.Engine:
+def _sqlite(url: sa.URL, timeout: float) -> sa.Engine:
     """Open a file that is there, for reading only: SQLite would make one that is not."""
     import sqlite3
 
@@ -106,7 +114,7 @@ def _sqlite(url: sa.URL) -> sa.Engine:
 
     def connect() -> sqlite3.Connection:
         connection = sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, timeout=CONNECT)
-        until = time.monotonic() + STATEMENT
+        until = time.monotonic() + timeout
         connection.set_progress_handler(lambda: int(time.monotonic() > until), STEPS)
         return connection
 

@@ -46,12 +46,13 @@ def dashboard(
     admin: Secret | None,
     viewer: Secret | None,
     public_url: str | None,
+    most_streams: int,
     clock: Clock | None,
 ) -> Dashboard:
     """Build the dashboard; it answers 403 as long as there is no admin token."""
     access = Access(Sessions(admin, viewer), database)
     signing = SignIn(access, WrongTokens(metrics), public_url)
-    live = Live(database)
+    live = Live(database, most_streams)
     routes = [
         Route("/sign-in", signing.show),
         Route("/sign-in", signing.sign_in, methods=["POST"]),

@@ -21,7 +21,6 @@ from service.postgres.database import ERROR_HINTS, Database, error_kind
 from service.store.overview import version
 
 CHANNEL = "procrastinate_any_queue_v1"
-MOST_STREAMS = 100  # of a process; further pages poll
 PING_EVERY = 15.0  # seconds, so that proxies keep a quiet stream open
 LOOK_EVERY = 2.0  # seconds between two looks at most
 SETTLE = 0.25  # seconds between two looks at least
@@ -31,9 +30,10 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class Live:
-    """Notifies the open pages of this process of changes."""
+    """Notifies the open pages of this process of changes, at most ``most_streams`` at once; further pages poll."""
 
     database: Database
+    most_streams: int
     _waiting: set[asyncio.Event] = field(default_factory=set)
     _opened: asyncio.Event = field(default_factory=asyncio.Event)
     _notified: asyncio.Event = field(default_factory=asyncio.Event)
@@ -41,7 +41,7 @@ class Live:
 
     async def stream(self, _: Request, __: Session) -> Response:
         """Send events to one page until it is closed or the service stops."""
-        if self._closed or len(self._waiting) >= MOST_STREAMS:
+        if self._closed or len(self._waiting) >= self.most_streams:
             return Response(status_code=503, headers={**HEADERS, "Retry-After": "10"})
         headers = {**HEADERS, "X-Accel-Buffering": "no"}
         return StreamingResponse(self._events(), media_type="text/event-stream", headers=headers)

@@ -6,7 +6,6 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from service.evidence import sql_source
 from service.evidence.asked import Answered, Asked, Failed, NotYet, Outcome
 from service.evidence.sql_source import SqlSource
 
@@ -69,18 +68,13 @@ async def test_a_writing_part_of_a_query_is_refused(database_url: str) -> None:
     assert isinstance(await ask(database_url), Answered)
 
 
-async def test_a_statement_that_takes_too_long_is_ended_by_the_database(
-    url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sql_source, "STATEMENT", 0.2)
-    monkeypatch.setitem(
-        sql_source.READ_ONLY, "postgresql", "SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = 200"
-    )
+async def test_a_statement_that_takes_too_long_is_ended_by_the_database(url: str) -> None:
     query = (
         "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 1000000000) "
         "SELECT count(*) AS failed FROM n WHERE :submission_id = 's1'"
     )
-    assert isinstance(await ask(url, query), Failed)
+    source = SqlSource("lab", query, lambda: url, statement_timeout=0.2)
+    assert isinstance(await source.fetch(Asked("s1", "p1", "study")), Failed)
 
 
 @pytest.mark.parametrize(

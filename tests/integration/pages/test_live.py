@@ -4,10 +4,8 @@ import asyncio
 from pathlib import Path
 
 import httpx
-import pytest
 
 from service.app import Parts
-from service.pages import live
 from tests.conftest import Start
 from tests.integration.manual.orders import HOLD, pause
 from tests.integration.pages.browsing import person
@@ -68,10 +66,9 @@ async def test_behind_a_pooler_pages_are_told_by_looking(database_url: str, tmp_
         await follow(running)
 
 
-async def test_streams_are_bounded(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "MOST_STREAMS", 1)
+async def test_streams_are_bounded(start: Start) -> None:
     async with (
-        start(HOLD, parts=WEB) as world,
+        start(HOLD, parts=Parts(worker=False, most_streams=1)) as world,
         person(world) as ada,
         ada.http.stream("GET", "/changes") as first,
     ):

@@ -1,5 +1,6 @@
 """Listening on IPv4, IPv6 or both, and the health check that finds the service there."""
 
+import asyncio
 import contextlib
 import socket
 import threading
@@ -68,6 +69,20 @@ def test_where_there_is_no_ipv6_it_is_ipv4(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: False)  # Python's own, not ours
     with listen_on("::", 0) as listener:
         assert listener.getsockname()[0] == "0.0.0.0"
+
+
+async def test_answers_leave_without_waiting_for_an_acknowledgement() -> None:
+    accepted = asyncio.Queue[asyncio.StreamWriter]()
+
+    def note(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        accepted.put_nowait(writer)
+
+    with listen_on("127.0.0.1", 0) as listener:
+        async with await asyncio.start_server(note, sock=listener):
+            socket.create_connection(listener.getsockname(), timeout=10).close()
+            writer = await accepted.get()
+            assert writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            writer.close()
 
 
 def test_a_name_of_both_kinds_is_its_ipv4_address() -> None:
