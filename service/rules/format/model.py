@@ -8,10 +8,11 @@ from pydantic import AfterValidator, ConfigDict, Field
 from service.domain.decision import Mode, Outcome
 from service.rules.format.case_model import Test
 from service.rules.format.document import Scalar
+from service.rules.format.field_model import NAMES, Name
 from service.rules.format.findings import Code
 from service.rules.format.quantities import Duration
 from service.rules.format.rule_model import Rule
-from service.rules.format.source_model import NAMES, Name, Source
+from service.rules.format.source_model import Source
 from service.rules.format.values import Closed, Reads, Text, chosen, keyed, listed, one_of, text, wrong
 from service.rules.limits import Limits
 

@@ -1,32 +1,31 @@
 """Check a rule against Prolific's policy. Each alternative of its conditions is judged alone."""
 
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
 from itertools import chain
 from typing import Literal, NamedTuple
 
 from service.domain.decision import Reject, RequestReturn
 from service.rules.catalogue import FACTS
-from service.rules.lint.claims import Alternative, Claim, alternatives
+from service.rules.lint.claims import Claim, alternatives
+from service.rules.lint.grounds import (
+    CODE_FACTS,
+    FORBIDDEN,
+    SPEED_FACTS,
+    Ground,
+    is_about_a_bad_code,
+    is_absence,
+    is_attention,
+    is_short_study,
+)
 from service.rules.lint.policy import ADVICE, Policy, corroborates
-from service.rules.lint.topics import Topic, is_field, is_harmless, split, topic, words
+from service.rules.lint.topics import Topic, is_field, split, topic
 from service.rules.rule import Rule
 
 Part = Literal["name", "when", "category", "message", "request_return"]
 
-SPEED_FACTS = frozenset({"submission.pace", "submission.time_taken", "submission.started_at"})
-CODE_FACTS = frozenset({"submission.code_type", "submission.entered_code"})
-LEAST_COUNT = 30  # submissions that a statistic of a study needs
 NUMBER_WORDS = frozenset(
     {"both", "twice", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"}
 )
-CHECKED = frozenset({"failed", "fails", "missed", "misses", "wrong", "incorrect", "passed", "correct"})
-FORBIDDEN = {
-    Topic.SCREENING: Policy.SCREENED_OUT,
-    Topic.CONSENT: Policy.CONSENT,
-    Topic.TECHNICAL: Policy.TECHNICAL,
-    Topic.COMPREHENSION: Policy.COMPREHENSION,
-}
 CATEGORIES_AGAINST_POLICY = {
     "NO_CODE": Policy.CODE_ALONE,
     "BAD_CODE": Policy.CODE_ALONE,
@@ -44,44 +43,6 @@ class Remark(NamedTuple):
     message: str
     condition: int = 0
     offset: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Ground:
-    """The grounds of an alternative, by their treatment in the policy.
-
-    ``fields`` is what evidence is held against the participant, ``valid`` those that may be a ground to reject.
-    """
-
-    category: str
-    claims: Alternative
-    fields: list[Claim]
-    valid: list[Claim]
-    fast: list[Claim]
-    slow: list[Claim]
-    statistics: list[Claim]
-
-    @classmethod
-    def of(cls, category: str, claims: Alternative) -> "Ground":
-        timing = [claim for claim in claims if _is_timing(claim)]
-        fields = [claim for claim in claims if claim not in timing and _accuses(claim)]
-        return cls(
-            category,
-            claims,
-            fields,
-            valid=[claim for claim in fields if topic(claim) not in FORBIDDEN],
-            fast=[claim for claim in timing if _direction(claim) == "fast"],
-            slow=[claim for claim in timing if _direction(claim) == "slow"],
-            statistics=[claim for claim in claims if _is_statistic(claim)],
-        )
-
-    @property
-    def by_statistics(self) -> bool:
-        """Return True for Prolific's own criterion: three standard deviations among enough submissions."""
-        if any(claim.fact == "stats.fast_outlier" and claim.value is True for claim in self.claims):
-            return True
-        counted = any(claim.fact == "stats.count" and _at_least(claim, LEAST_COUNT) for claim in self.claims)
-        return counted and any(_is_three_deviations(claim) for claim in self.claims)
 
 
 Check = Callable[[Ground], Iterator[Remark]]
@@ -137,8 +98,8 @@ def _about(code: Policy, claim: Claim) -> Remark:
 
 def _one_check(ground: Ground) -> Iterator[Remark]:
     """Return True if a single failed check matches, without a condition on a short study or a second check."""
-    failed = [claim for claim in ground.fields if _is_attention(claim, ground.category)]
-    short = any(_is_short_study(claim) for claim in ground.claims)
+    failed = [claim for claim in ground.fields if is_attention(claim, ground.category)]
+    short = any(is_short_study(claim) for claim in ground.claims)
     if ground.category != "FAILED_CHECK" and len(ground.valid) > len(failed):
         return  # another ground stands by itself
     of_one = [claim for claim in failed if claim.value is True or claim.value is False or claim.admits(1)]
@@ -162,13 +123,13 @@ def _slow(ground: Ground) -> Iterator[Remark]:
 
 
 def _code(ground: Ground) -> Iterator[Remark]:
-    codes = [claim for claim in ground.claims if _is_about_a_bad_code(claim)]
+    codes = [claim for claim in ground.claims if is_about_a_bad_code(claim)]
     if codes and not ground.valid:
         yield _about(Policy.CODE_ALONE, codes[0])
 
 
 def _no_evidence(ground: Ground) -> Iterator[Remark]:
-    absent = [claim for claim in ground.claims if _is_absence(claim)]
+    absent = [claim for claim in ground.claims if is_absence(claim)]
     if absent and not ground.valid:
         yield _about(Policy.NO_EVIDENCE, absent[0])
 
@@ -193,7 +154,7 @@ def _fitting(ground: Ground) -> tuple[str, ...]:
         topics = {topic(claim) for claim in ground.valid}
         if topics == {Topic.ATTENTION}:
             return ("FAILED_CHECK", "FAILED_INSTRUCTIONS", "LOW_EFFORT")
-        attends = any(_is_attention(claim, "FAILED_CHECK") for claim in ground.valid)
+        attends = any(is_attention(claim, "FAILED_CHECK") for claim in ground.valid)
         misnamed = {"TOO_QUICKLY", "TOO_SLOWLY", "NO_CODE", "BAD_CODE"}
         fits = ("FAILED_INSTRUCTIONS", "LOW_EFFORT", "MALINGERING", "NO_DATA", "OTHER")
         wrong = ground.category in misnamed or (ground.category == "FAILED_CHECK" and not attends)
@@ -204,7 +165,7 @@ def _fitting(ground: Ground) -> tuple[str, ...]:
 
 def _not_about_data(ground: Ground) -> Iterator[Remark]:
     explained = (*ground.fields, *ground.fast, *ground.slow, *ground.statistics)
-    is_grounded = any(_is_about_a_bad_code(claim) or _is_absence(claim) for claim in ground.claims)
+    is_grounded = any(is_about_a_bad_code(claim) or is_absence(claim) for claim in ground.claims)
     if explained or is_grounded:
         return
     if ground.claims:
@@ -237,67 +198,3 @@ def _gives_evidence(rule: Rule) -> bool:
 def _is_informative(fact: str) -> bool:
     """Return True if the fact informs the participant about what they did."""
     return is_field(fact) or fact.startswith("stats.") or fact in SPEED_FACTS | CODE_FACTS
-
-
-def _accuses(claim: Claim) -> bool:
-    return any(is_field(fact) for fact in claim.facts) and not is_harmless(claim)
-
-
-def _is_attention(claim: Claim, category: str) -> bool:
-    about = topic(claim)
-    by_category = category == "FAILED_CHECK" and CHECKED & set(words(claim))
-    return about is Topic.ATTENTION or (about is Topic.OTHER and bool(by_category))
-
-
-def _is_timing(claim: Claim) -> bool:
-    """Return True for a fact about the time taken, from Prolific or from evidence."""
-    if any(fact in SPEED_FACTS for fact in claim.facts):
-        return True
-    return any(is_field(fact) for fact in claim.facts) and topic(claim) is Topic.SPEED
-
-
-def _direction(claim: Claim) -> Literal["fast", "slow"]:
-    if isinstance(claim.value, bool):
-        return "slow" if "slow" in words(claim) or claim.value is False else "fast"
-    return "slow" if claim.operator in (">", ">=") else "fast"
-
-
-def _is_statistic(claim: Claim) -> bool:
-    return any(fact.startswith("stats.") and fact != "stats.count" for fact in claim.facts) and (
-        claim.value is not False and claim.operator not in (">", ">=")
-    )
-
-
-def _is_three_deviations(claim: Claim) -> bool:
-    below = claim.operator in ("<", "<=")
-    if claim.fact == "stats.z":
-        return below and isinstance(claim.value, float) and claim.value <= -3
-    return below and {"stats.mean", "stats.sd"} <= set(claim.facts) and any(n >= 3 for n in claim.numbers)
-
-
-def _at_least(claim: Claim, number: int) -> bool:
-    if not isinstance(claim.value, float):
-        return False
-    return claim.operator in (">", ">=") and not claim.admits(number - 1)
-
-
-def _is_short_study(claim: Claim) -> bool:
-    named = claim.fact == "study.estimated_completion_time"
-    return named and claim.operator in ("<", "<=") and not claim.admits(5)
-
-
-def _is_about_a_bad_code(claim: Claim) -> bool:
-    if not any(fact in CODE_FACTS for fact in claim.facts):
-        return False
-    if claim.operator == "==" and claim.fact == "submission.code_type":
-        return claim.value in ("NONE", "UNKNOWN")
-    if claim.operator == "in" and claim.fact == "submission.code_type":
-        return bool({"NONE", "UNKNOWN"} & set(claim.texts))
-    if claim.operator in ("!=", "not in") and claim.fact == "submission.code_type":
-        return not {"NONE", "UNKNOWN"} & set(claim.texts)
-    return True
-
-
-def _is_absence(claim: Claim) -> bool:
-    named = claim.fact is not None and claim.fact.startswith("evidence.") and not is_field(claim.fact)
-    return named and claim.value is False

@@ -11,63 +11,9 @@ from service.rules.facts import FieldType
 from service.rules.format.findings import Code
 from service.rules.lint.functions import INFIX
 from service.rules.lint.names import Hint
+from service.rules.lint.spellings import CAPITALS, FACT_UNITS, OPERATORS, QUOTES, SIGNS, UNITS, WORDS
 from service.rules.tokens import Token, chains
 
-OPERATORS = {
-    "=": "==",
-    "&": "&&",
-    "|": "||",
-    "=>": ">=",
-    "=<": "<=",
-    "<>": "!=",
-    "=~": ".matches(…)",
-    "===": "==",
-    "!==": "!=",
-    ">==": ">=",
-    "<==": "<=",
-}
-WORDS = {
-    "and": "&&",
-    "or": "||",
-    "not": "!",
-    "is": "==",
-    "equals": "==",
-    "eq": "==",
-    "mod": "%",
-    "xor": "!=",
-}
-CAPITALS = {"True": "true", "False": "false", "TRUE": "true", "FALSE": "false"}
-QUOTES = frozenset("“”„‟«»‘’‚‛‹›″′＂＇`´")
-SIGNS = {
-    "≥": ">=",
-    "≤": "<=",
-    "≠": "!=",
-    "×": "*",
-    "÷": "/",
-    "⋅": "*",
-    "·": "*",
-    "∧": "&&",
-    "∨": "||",
-    "¬": "!",
-    "∈": "in",
-    "…": "...",
-    **dict.fromkeys("–—−‐‑‒―", "-"),
-}
-UNITS = {"s": 1, "sec": 1, "secs": 1, "second": 1, "seconds": 1} | {
-    "m": 60,
-    "min": 60,
-    "mins": 60,
-    "minute": 60,
-    "minutes": 60,
-    "h": 3600,
-    "hr": 3600,
-    "hour": 3600,
-    "hours": 3600,
-    "d": 86400,
-    "day": 86400,
-    "days": 86400,
-}
-FACT_UNITS = {"s": 1, "seconds": 1, "minutes": 60}
 COMPARISONS = frozenset({"==", "!=", "<", "<=", ">", ">="})
 BOUNDS = frozenset({"&&", "||", "?", ":", ","})
 ENDS = frozenset({")", "]", "}", "&&", "||", ",", "?", ":", "==", "!=", "<", "<=", ">", ">="})

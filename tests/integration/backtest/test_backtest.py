@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from service.backtest.run import Backtest, NothingToCompare, backtest, stored
+from service.backtest.judging import Backtest
+from service.backtest.run import NothingToCompare, backtest, stored
 from service.rules import load
 from service.sandbox.studies import STROOP
 from tests.conftest import Start
