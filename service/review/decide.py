@@ -57,7 +57,12 @@ class AskReplies:
 
 @dataclass(frozen=True, slots=True)
 class FetchAgain:
-    """The rules in force changed after the submission was fetched."""
+    """The rules in force changed after the submission was fetched, or another review recorded something.
+
+    The status that was fetched may be older than that record. ``records`` is the number of records to expect then.
+    """
+
+    records: int
 
 
 Decided = Finished | Send | AskReplies | FetchAgain
@@ -79,7 +84,7 @@ class Decider:
     _study_locks: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
     async def decide(self, job: ReviewJob, begun: Begun, prolific: Prolific) -> Finished | Send:
-        """Fetch and decide. Repeat if the rules changed or replies had to be looked up.
+        """Fetch and decide. Repeat if the basis changed since the fetch, or replies had to be looked up.
 
         Raise RetryLater if the submission is in a passing status, LeaseLost if another worker has the job, and
         ProlificError if Prolific does not show the submission.
@@ -95,7 +100,8 @@ class Decider:
             match decided:
                 case AskReplies(known):
                     replied = (await reply_since(known, prolific),)
-                case FetchAgain():
+                case FetchAgain(records):
+                    begun = replace(begun, records=records)
                     fetched = await self.gatherer.fetch(job.submission_id, prolific, self.rules())
                 case _:
                     self.recorder.report(decided.recording)
@@ -112,6 +118,22 @@ class Decider:
         # Another worker took the job over, for example while this process was suspended.
         if not known.history.lease_held:
             raise LeaseLost
+        if known.history.records != begun.records:
+            log.debug("review.recorded_meanwhile")
+            return FetchAgain(known.history.records)
+        return await self._take_step(connection, job, begun, known, fetched, replied)
+
+    async def _take_step(
+        self,
+        connection: AsyncConnection,
+        job: ReviewJob,
+        begun: Begun,
+        known: Known,
+        fetched: Fetched,
+        replied: Replied,
+    ) -> Decided:
+        """Record the next step, or judge the submission."""
+        submission = fetched.submission
         step = next_step(
             submission,
             known.history,
@@ -126,7 +148,8 @@ class Decider:
                 if submission.status is not Status.AWAITING_REVIEW:
                     return Finished(settled, unread)
                 # The request to return was made, and the submission still awaits review: new evidence may decide it.
-                more = await self._decide_under_lock(connection, job, begun, fetched, replied)
+                known = await self.gatherer.known(connection, fetched, job.lease)
+                more = await self._take_step(connection, job, begun, known, fetched, replied)
                 is_all = isinstance(more, Finished) and more.recording is None
                 return Finished(settled, unread) if is_all else more
             case Resend(decision):
@@ -151,7 +174,7 @@ class Decider:
         rule_file = self.rules().file_for(submission.study_id or "", submission.parent_study_id)
         # The new rules may need facts that were not fetched, such as the study's list.
         if rule_file is None or rule_file is not fetched.rule_file:
-            return FetchAgain()
+            return FetchAgain(known.history.records)
         if replied:
             known = replace(known, replied=replied[0])
         proposal = propose(known, rule_file, self.mode)

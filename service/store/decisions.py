@@ -49,6 +49,17 @@ def newest_decision(submission: str) -> str:
     return f"(SELECT * FROM decisions WHERE submission_id = {submission} ORDER BY id DESC LIMIT 1)"  # noqa: S608
 
 
+def number_of_records(submission: str) -> str:
+    """Return the SQL subquery that counts a submission's decisions and answers; ``submission`` is its id in SQL.
+
+    Rows are only added, so an equal number at two times means that nothing was recorded between them.
+    """
+    return f"""(
+        SELECT count(DISTINCT d.id) + count(n.attempt_id)
+        FROM decisions d LEFT JOIN attempts a ON a.decision_id = d.id LEFT JOIN answers n ON n.attempt_id = a.id
+        WHERE d.submission_id = {submission})"""  # noqa: S608 - nothing of it comes from outside
+
+
 DONE = f"('{DecisionStatus.APPLIED}', '{DecisionStatus.ALREADY}')"
 
 # A decision ``h`` that continues a hold for manual review. A person's hold counts in any mode, the rules' hold only if

@@ -12,7 +12,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.domain.decision import Outcome
 from service.domain.evidence import EvidenceOrigin
 from service.domain.submission import Submission
-from service.store.decisions import BESIDE, DONE, STATUS_OF, UNCLEAR, Recorded, held_since, recorded_from
+from service.store.decisions import (
+    BESIDE,
+    DONE,
+    STATUS_OF,
+    UNCLEAR,
+    Recorded,
+    held_since,
+    number_of_records,
+    recorded_from,
+)
 from service.store.fetches import Fetch
 from service.store.inbox import IS_FINAL
 from service.store.pauses import Scope, scopes_from
@@ -58,7 +67,7 @@ class History:
     a webhook ever reported a final status, ``decided`` if approve, reject or complete was applied. ``evidence`` has
     the newest payloads of each source and the first since completion, newest first, without the ``conflicts`` that
     name another participant. ``fetches`` are the sources that were asked. ``unread`` are the ids of evidence rows
-    that no finished review has handled.
+    that no finished review has handled. ``records`` counts the submission's decisions and answers.
     """
 
     now: datetime
@@ -78,6 +87,7 @@ class History:
     service: Scope
     has_timer: bool
     lease_held: bool
+    records: int
 
 
 # Evidence whose payload names a participant who is not the submission's.
@@ -141,7 +151,7 @@ _HISTORY = f"""
             WHERE b.study_id IS NULL OR b.study_id = asked.study) AS brakes,
            EXISTS (SELECT FROM procrastinate_jobs t
                    WHERE t.queueing_lock = 'timer:' || asked.id AND t.status = 'todo') AS has_timer,
-           {{lease}} AS lease_held
+           {{lease}} AS lease_held, {number_of_records("asked.id")} AS records
     FROM (SELECT CAST(:id AS text) AS id, CAST(:study AS text) AS study, CAST(:participant AS text) AS participant,
                  CAST(:since AS timestamptz) AS since) AS asked LEFT JOIN seen s ON true
 """  # noqa: S608 - nothing of it comes from outside
@@ -237,6 +247,7 @@ def _history(row: Mapping[Any, Any], study: str | None) -> History:
         service=service,
         has_timer=row["has_timer"],
         lease_held=row["lease_held"] is not None,
+        records=row["records"],
     )
 
 

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.domain.decision import DecisionStatus
 from service.domain.submission import Status
+from service.store.decisions import number_of_records
 from service.store.queue import Lease
 from service.store.tables import reviews
 
@@ -24,31 +25,34 @@ class Begun:
 
     ``has_news`` is True if a webhook or evidence arrived that no finished review has handled, ``unread`` are the
     ids of that evidence. ``wait`` is the time until the submission may be reviewed, None if it may be now.
+    ``records`` counts the submission's decisions and answers.
     """
 
     now: datetime
     has_news: bool
     unread: tuple[int, ...]
     wait: timedelta | None
+    records: int
 
 
-_BEGIN = sa.text("""
+_BEGIN = sa.text(f"""
     SELECT clock_timestamp() AS now,
            EXISTS (SELECT FROM inbox WHERE submission_id = :id AND handled_at IS NULL) AS has_event,
            (SELECT array_agg(id) FROM evidence WHERE submission_id = :id AND handled_at IS NULL) AS unread,
            (SELECT hour_began + :hour FROM reviews
             WHERE submission_id = :id AND in_hour >= :most
-              AND clock_timestamp() - hour_began >= interval '0' AND clock_timestamp() - hour_began < :hour) AS over_at
-""")
+              AND clock_timestamp() - hour_began >= interval '0' AND clock_timestamp() - hour_began < :hour) AS over_at,
+           {number_of_records(":id")} AS records
+""")  # noqa: S608 - nothing of it comes from outside
 
 
 async def begin_review(connection: AsyncConnection, submission: str, most: int) -> Begun:
     """Return whether the submission may be reviewed now: at most ``most`` reviews within an hour."""
     row = await connection.execute(_BEGIN, {"id": submission, "most": most, "hour": HOUR})
-    now, has_event, unread, over_at = row.one()
+    now, has_event, unread, over_at, records = row.one()
     # The interval is computed here: behind an older PgBouncer psycopg can't know the style in which one arrives.
     wait = over_at - now if over_at else None
-    return Begun(now, has_event or unread is not None, tuple(unread or ()), wait)
+    return Begun(now, has_event or unread is not None, tuple(unread or ()), wait, records)
 
 
 @dataclass(frozen=True, slots=True)

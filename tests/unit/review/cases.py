@@ -122,6 +122,7 @@ def history(**fields: Any) -> History:
         "service": Scope(None),
         "has_timer": False,
         "lease_held": True,
+        "records": 0,
     }
     return History(**chosen | fields)
 
