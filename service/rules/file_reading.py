@@ -18,6 +18,7 @@ from service.rules.format.findings import START, Code, Findings, Mark
 from service.rules.format.model import File
 from service.rules.format.reading import Claims, Reading, find, read
 from service.rules.format.yaml_errors import BREAK
+from service.rules.lint.impossible import impossible_given
 from service.rules.lint.reach import Reach
 from service.rules.lint.report import RuleReport
 from service.rules.prolific_ids import SHAPE, is_id
@@ -172,9 +173,18 @@ class FileReader:
         return rule.when.evaluate(self.reading.conditions.environment.nothing).result is Result.MATCHED
 
     def tests(self) -> tuple[Case, ...]:
-        nodes = items_of(node_at(self.tree, "tests"))
-        tests = [
-            (node.start.line, read(Test, node, f"tests[{index}]", self.reading, self.findings))
-            for index, node in enumerate(nodes)
-        ]
-        return tuple(case_of(line, test) for line, test in tests if test)
+        """Return the tests that can be read."""
+        cases: list[Case] = []
+        for index, node in enumerate(items_of(node_at(self.tree, "tests"))):
+            path = f"tests[{index}]"
+            if parsed := read(Test, node, path, self.reading, self.findings):
+                case = case_of(node.start.line, parsed)
+                self._check_given(case, node, path)
+                cases.append(case)
+        return tuple(cases)
+
+    def _check_given(self, case: Case, test: Node, path: str) -> None:
+        """Add a finding for each value that never occurs. Only a warning: a test decides no submission."""
+        for loc, message in impossible_given(case):
+            _, node, place = find(test, path, ("given", *loc))
+            self.findings.add(Code.IMPOSSIBLE_VALUE, node.start, place, message, severity="warning")

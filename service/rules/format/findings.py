@@ -72,7 +72,7 @@ MEANINGS: dict[Code, str] = {
     Code.NO_EFFECT: "a `hold_at_most` of over 21 days: Prolific itself pays on day 21 (warning)",
     Code.COSTLY_PATTERN: "a pattern of matches() that is not in quotes, is inside a macro, or takes too long",
     Code.UNBOUNDED_TEXT: "matches() on a field of evidence whose length no condition before it limits (warning)",
-    Code.IMPOSSIBLE_VALUE: "a comparison with a value that the fact never has (warning, except for `submission.status`)",
+    Code.IMPOSSIBLE_VALUE: "a value that the fact never has, in a comparison or in a test's `given` (warning, except for a comparison with `submission.status`)",
     Code.STUDY_ID: "an id that is copied wrongly; a warning where it looks like no id of Prolific at all",
     Code.NEVER_DECIDES: "a rule that can never match, or only where a rule before it decides (warning)",
     Code.ALWAYS_DECIDES: "a rule that always matches where no rule before it does, so that no later one decides (warning)",

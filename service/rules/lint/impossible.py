@@ -1,4 +1,7 @@
-"""Find comparisons with a value that the fact never has: they are always false or always true."""
+"""Find values that a fact never has.
+
+A comparison with such a value is always false or always true. A test that gives one tests a case that never occurs.
+"""
 
 from collections.abc import Callable, Iterator
 from difflib import get_close_matches
@@ -6,7 +9,9 @@ from typing import NamedTuple
 
 from service.domain.decision import Complete
 from service.domain.submission import Status
+from service.rules.cases.case import Case
 from service.rules.catalogue import FACTS
+from service.rules.facts import FieldType
 from service.rules.format.findings import Severity
 from service.rules.lint.claims import Claim, alternatives
 from service.rules.prolific_ids import SHAPE, is_id
@@ -24,6 +29,11 @@ CODE_TYPES = (
 )
 OWN_CODE_TYPES = ("NONE", "UNKNOWN")  # this service's words: no code, none of the study's codes
 SIMILAR = 0.85
+NUMBERS = (FieldType.INT, FieldType.DOUBLE)
+MAY_BE_NEGATIVE = ("stats.z", "stats.log_z")
+NEVER_NEGATIVE = frozenset(
+    fact for fact, kind in FACTS.items() if kind in NUMBERS and fact not in MAY_BE_NEGATIVE
+)
 
 
 class Impossible(NamedTuple):
@@ -39,7 +49,7 @@ Check = Callable[[str], tuple[str, Severity] | None]
 
 
 def impossible(when: When) -> Iterator[Impossible]:
-    """Yield each text that a condition compares with a fact that never has this value."""
+    """Yield each text or number that a condition compares with a fact that never has this value."""
     claims = dict.fromkeys(claim for option in alternatives(when, FACTS) for claim in option)
     for claim in claims:
         check = CHECKS.get(claim.fact or "")
@@ -48,6 +58,21 @@ def impossible(when: When) -> Iterator[Impossible]:
                 if found := check(text):
                     message, severity = found
                     yield Impossible(f"{claim.fact} {message}", severity, claim.condition, claim.offset)
+        if _is_negative(claim.fact, claim.value):
+            yield Impossible(f"{claim.fact} is never negative", "warning", claim.condition, claim.offset)
+
+
+def impossible_given(case: Case) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Yield the place in ``given`` and the message of each value that a test gives and that never occurs."""
+    for fact, value in case.given.items():
+        check = CHECKS.get(fact) if fact not in IDS else None  # a test may name a submission as it likes
+        if isinstance(value, str) and check and (found := check(value)):
+            yield tuple(fact.split(".")), f"{fact} {found[0]}"
+        elif _is_negative(fact, value):
+            yield tuple(fact.split(".")), f"{fact} is never negative"
+    for index, code in enumerate(case.codes or ()):
+        if found := _code_type(code):
+            yield ("codes", index), f"a code of the study {found[0]}"
 
 
 def impossible_code_type(rule: Rule) -> str | None:
@@ -59,6 +84,10 @@ def impossible_code_type(rule: Rule) -> str | None:
     return (
         f"`{action.code_type}`: did you mean `{near}`? It must be spelled as in the study" if near else None
     )
+
+
+def _is_negative(fact: str | None, value: object) -> bool:
+    return fact in NEVER_NEGATIVE and isinstance(value, int | float) and value < 0
 
 
 def _texts(claim: Claim) -> tuple[str, ...]:
@@ -75,7 +104,7 @@ def _submission_status(text: str) -> tuple[str, Severity] | None:
     always = Status.AWAITING_REVIEW.value
     if text == always:
         return None
-    return f'is always "{always}" when rules are asked, and never "{text}": take the comparison out', "error"
+    return f'is always "{always}" when rules are asked, and never "{text}": take it out', "error"
 
 
 def _study_status(text: str) -> tuple[str, Severity] | None:
@@ -89,7 +118,7 @@ def _study_status(text: str) -> tuple[str, Severity] | None:
 def _code_type(text: str) -> tuple[str, Severity] | None:
     if text in OWN_CODE_TYPES or not (near := _near(text, (*CODE_TYPES, *OWN_CODE_TYPES))):
         return None
-    return f'compared with "{text}": did you mean "{near}"? It must be spelled as in the study', "warning"
+    return f'"{text}": did you mean "{near}"? It must be spelled as in the study', "warning"
 
 
 def _id(text: str) -> tuple[str, Severity] | None:
@@ -111,9 +140,10 @@ def _near(text: str, known: tuple[str, ...]) -> str | None:
     return begun[0] if len(begun) == 1 else words[similar[0]] if similar else None
 
 
+IDS = ("study.id", "submission.id", "submission.study_id", "submission.participant_id")
 CHECKS: dict[str, Check] = {
     "submission.status": _submission_status,
     "submission.code_type": _code_type,
     "study.status": _study_status,
-    **dict.fromkeys(("study.id", "submission.id", "submission.study_id", "submission.participant_id"), _id),
+    **dict.fromkeys(IDS, _id),
 }

@@ -1,4 +1,4 @@
-"""Study ids that are copied wrongly, and comparisons with values that a fact never has."""
+"""Study ids that are copied wrongly, and values that a fact never has, in conditions and in tests."""
 
 from pathlib import Path
 
@@ -73,6 +73,8 @@ def test_a_right_study_id_is_none(tmp_path: Path, written: str) -> None:
         ('study.status == "active"', "warning", 'did you mean "ACTIVE"?'),
         ('study.status == "RUNNING"', "warning", "it is one of"),
         ('study.id == "60aca"', "warning", "24 digits"),
+        ("submission.time_taken == -1", "warning", "submission.time_taken is never negative"),
+        ("submission.pace > -0.5", "warning", "submission.pace is never negative"),
     ],
 )  # fmt: skip
 def test_a_value_that_the_fact_never_has_is_found(
@@ -92,6 +94,8 @@ def test_a_value_that_the_fact_never_has_is_found(
         f'study.id == "{STUDY}"',
         'submission.entered_code == "completed"',
         'submission.status.startsWith("A")',
+        "submission.time_taken >= 0",
+        "stats.z < -3.0 || stats.log_z < -2.5",
     ],
 )
 def test_a_value_that_the_fact_may_have_is_none(tmp_path: Path, source: str) -> None:
@@ -111,3 +115,62 @@ def test_a_code_type_of_an_action_that_resembles_a_known_one_is_a_warning(
     found = findings(tmp_path, text)
     assert [one.severity for one in found] == ["warning"] * (meant is not None)
     assert all(f"did you mean `{meant}`?" in one.message for one in found)
+
+
+def given(folder: Path, values: str) -> list[Finding]:
+    text = (
+        f"version: 1\nname: n\nstudies: [{STUDY}]\nevidence: {{survey: {{from: push, fields: {{score: int}}}}}}\n"
+        f"otherwise: approve\ntests:\n  - name: t\n    given: {values}\n    expect: {{outcome: approve}}\n"
+    )
+    (folder / "a.yaml").write_text(text, encoding="utf-8")
+    return check(folder)
+
+
+@pytest.mark.parametrize(
+    ("values", "column", "path", "said"),
+    [
+        ("{submission: {status: REJECTED}}", 34, "submission.status", 'is always "AWAITING REVIEW"'),
+        ("{submission: {code_type: COMPLTED}}", 37, "submission.code_type", 'did you mean "COMPLETED"?'),
+        ("{submission: {code_type: no-consent}}", 37, "submission.code_type", 'did you mean "NO_CONSENT"?'),
+        ("{study: {status: RUNNING}}", 29, "study.status", "it is one of UNPUBLISHED"),
+        ("{submission: {time_taken: -5}}", 38, "submission.time_taken", "is never negative"),
+        ("{study: {reward: -150}}", 29, "study.reward", "is never negative"),
+        ("{stats: {sd: -0.1}}", 25, "stats.sd", "is never negative"),
+        ("{participant: {rejected: -1}}", 37, "participant.rejected", "is never negative"),
+        ("{codes: [SCREENED_OUT, COMPLTED]}", 35, "codes[1]", 'did you mean "COMPLETED"?'),
+    ],
+)
+def test_given_value_that_never_occurs_is_a_warning_at_its_place(
+    tmp_path: Path, values: str, column: int, path: str, said: str
+) -> None:
+    [found] = given(tmp_path, values)
+    place = (found.code, found.severity, found.line, found.column, found.path)
+    assert place == ("RUL027", "warning", 8, column, f"tests[0].given.{path}")
+    assert said in found.message
+
+
+@pytest.mark.parametrize(
+    ("values", "code"),
+    [
+        ("{submission: {completed_at: yesterday}}", "RUL008"),
+        ("{submission: {completed_at: 2026-02-30T10:00:00Z}}", "RUL008"),
+        ("{study: {reward: plenty}}", "RUL007"),
+        ("{study: {reward: 1.5}}", "RUL007"),
+        ("{submission: {return_requested: maybe}}", "RUL007"),
+    ],
+)
+def test_given_value_of_the_wrong_type_is_an_error(tmp_path: Path, values: str, code: str) -> None:
+    [found] = given(tmp_path, values)
+    assert (found.code, found.severity, found.line) == (code, "error", 8)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        "{submission: {status: AWAITING REVIEW, code_type: COMPLETED_2, time_taken: 0, id: one}}",
+        "{submission: {code_type: NONE, time_taken: null}, study: {id: mine, status: PAUSED, reward: 0}}",
+        "{stats: {z: -3.5, log_z: -4.0}, evidence: {survey: {score: -1}}, codes: [COMPLETED, HALF]}",
+    ],
+)
+def test_given_value_that_may_occur_has_no_finding(tmp_path: Path, values: str) -> None:
+    assert given(tmp_path, values) == []
