@@ -170,6 +170,9 @@ spec:
             {{- if include "autoreview.shadowRules" $ }}
             - {name: shadow-rules, mountPath: /shadow-rules, readOnly: true}
             {{- end }}
+            {{- range $folder, $_ := ternary $.Values.evidenceFolders dict (eq $component "worker") }}
+            - {name: {{ printf "evidence-%s" $folder | quote }}, mountPath: {{ printf "/rules/%s" $folder | quote }}, readOnly: true}
+            {{- end }}
             - {name: secrets, mountPath: /secrets, readOnly: true}
             {{- with $.Values.extraVolumeMounts }}
             {{- toYaml . | nindent 12 }}
@@ -181,6 +184,10 @@ spec:
         {{- with include "autoreview.shadowRules" $ }}
         - name: shadow-rules
           configMap: {name: {{ . | quote }}}
+        {{- end }}
+        {{- range $folder, $claim := ternary $.Values.evidenceFolders dict (eq $component "worker") }}
+        - name: {{ printf "evidence-%s" $folder | quote }}
+          persistentVolumeClaim: {claimName: {{ $claim | quote }}, readOnly: true}
         {{- end }}
         {{- include "autoreview.secretVolume" (list $ (include "autoreview.keys" $ | fromJson)) | nindent 8 }}
         {{- with $.Values.extraVolumes }}

@@ -18,21 +18,35 @@ TAKES_AWAY = frozenset({Outcome.REJECT, Outcome.REQUEST_RETURN})
 
 @dataclass(slots=True)
 class RuleCount:
-    """The results of a rule: how many submissions it was evaluated for, by result."""
+    """The results of a rule: how many submissions it was evaluated for, by result.
+
+    ``is_observed`` is True for a rule that never decides; ``would`` is the outcome it would have had.
+    """
 
     reached: int = 0
     matched: int = 0
     unknown: int = 0
     because: Counter[str] = field(default_factory=Counter)
+    is_observed: bool = False
+    would: str | None = None
 
     def add(self, entry: dict[str, Any]) -> None:
         self.reached += 1
         self.matched += entry["result"] == "matched"
+        self.is_observed = entry.get("observe", False)
+        self.would = entry.get("would") or self.would
         if entry["result"] == "unknown":
             self.unknown += 1
             unknown = (condition for condition in entry["conditions"] if condition["state"] == "unknown")
             facts = (fact for condition in unknown for fact in condition["facts"])
             self.because.update({fact["fact"] for fact in facts if fact["value"] is None})
+
+    def labelled(self, rule: str) -> str:
+        """Return the rule's name for people, with what an observed rule would have done."""
+        if not self.is_observed:
+            return rule
+        effect = f": would {self.would.replace('_', ' ')}" if self.would else ""
+        return f"{rule} (only observed{effect})"
 
 
 @dataclass(slots=True)

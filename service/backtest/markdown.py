@@ -92,7 +92,7 @@ def _rules(result: Comparison) -> Iterator[str]:
     yield "### Rules"
     rows = (
         [
-            rule,
+            count.labelled(rule),
             count.reached or "never",
             count.matched,
             count.unknown,

@@ -15,6 +15,7 @@ from service.backtest.intervals import rate
 from service.backtest.judged import Judged
 from service.backtest.run import Result
 from service.domain.decision import Outcome
+from service.domain.duration import described
 from service.rules.templates import written
 
 PAID_BY_PROLIFIC = timedelta(days=21)
@@ -93,8 +94,8 @@ def context(
         "rates": [(outcome, *_rates(found, outcome)) for outcome in Outcome],
         "money": found.money,
         "held": held,
-        "hours": held * wait / timedelta(hours=1),
-        "wait_hours": wait / timedelta(hours=1),
+        "wait": described(wait),
+        "wait_of_all": described(held * wait),
         "histogram": Histogram.of(found.times),
         "unreached": [rule for rule, count in found.rules.items() if not count.reached],
     }

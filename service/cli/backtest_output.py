@@ -39,7 +39,18 @@ def print_result(result: "Result") -> None:
         f"{money.saved / 100:,.2f} taken away, {money.newly_paid / 100:,.2f} newly paid, {money.held / 100:,.2f} held."
     )
     counts = ("rule", "reached", "matched", "unknown", "because")
-    print_table(counts, ({**rule, "because": _because(rule["unknown_because"])} for rule in report["rules"]))
+    rules = result.comparison.rules
+    print_table(
+        counts,
+        (
+            {
+                **rule,
+                "rule": rules[rule["rule"]].labelled(rule["rule"]),
+                "because": _because(rule["unknown_because"]),
+            }
+            for rule in report["rules"]
+        ),
+    )
     if report["as_of_now"]:
         echo(f"{report['as_of_now']} submissions were judged by facts that are known only as of now.")
 

@@ -4,6 +4,7 @@ import statistics
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -183,6 +184,36 @@ def test_the_report_escapes_texts_and_asks_no_other_host() -> None:
     assert "&lt;script&gt;" in page
     assert "http" not in page.replace("http-equiv", "")
     assert 'href="#approve-reject"' in page
+
+
+def test_report_gives_the_waiting_time_of_holds_in_days() -> None:
+    holds = [judged(Outcome.APPROVE, Outcome.HOLD, name=name) for name in "ab"]
+    rules = file(("many", ">= 5"))
+    page = html(Result(comparison(*holds), rules), {}, [], "what was decided here")
+    assert "2 holds. If nobody resolves them, each waits 21 days, together 42 days." in page
+    soon = html(
+        Result(comparison(holds[0]), replace(rules, hold_at_most=timedelta(hours=36))), {}, [], "others"
+    )
+    assert "1 hold. If nobody resolves them, each waits 36 hours, together 36 hours." in soon
+    none = html(Result(comparison(), rules), {}, [], "others")
+    assert "0 holds.</p>" in none
+
+
+def test_outputs_say_what_an_observed_rule_would_have_done() -> None:
+    trace = rule_trace("observed", observe=True, would="request_return"), rule_trace("decides")
+    one = judged(Outcome.APPROVE, Outcome.HOLD)
+    found = comparison(replace(one, new=replace(one.new, trace=trace)))
+    label = "observed (only observed: would request return)"
+    assert label in html(Result(found, file()), {}, [], "others").replace(" <small>", " ")
+    assert label in markdown(found, [], [])
+    assert [(rule["rule"], rule["matched"]) for rule in found.as_json()["rules"][-2:]] == [
+        ("observed", 1),
+        ("decides", 1),
+    ]
+
+
+def rule_trace(name: str, **more: Any) -> dict[str, Any]:
+    return {"rule": name, "result": "matched", "values": {}, "why": "", "conditions": [], **more}
 
 
 def test_only_the_first_changes_keep_their_explanations() -> None:

@@ -154,6 +154,22 @@ def test_changed_rules_restart_nothing_and_arrive_as_a_folder() -> None:
         assert all("subPath" not in mount and mount["readOnly"] for mount in mounts)
 
 
+def test_folders_of_csv_files_are_mounted_below_the_rules_of_workers_alone() -> None:
+    """Two mounts of a container, one below the other: so the kubelet makes the mount point in the rules' volume."""
+    objects = render(ci("production", evidenceFolders={"exports": "survey-files", "lab": "lab"}))
+    pod = deployment(objects, "worker")["spec"]["template"]["spec"]
+    mounts = {one["name"]: one for one in pod["containers"][0]["volumeMounts"]}
+    assert mounts["rules"]["mountPath"] == "/rules"
+    for folder, claim in (("exports", "survey-files"), ("lab", "lab")):
+        name = f"evidence-{folder}"
+        assert mounts[name] == {"name": name, "mountPath": f"/rules/{folder}", "readOnly": True}
+        [volume] = [one for one in pod["volumes"] if one["name"] == name]
+        assert volume["persistentVolumeClaim"] == {"claimName": claim, "readOnly": True}
+    others = [pod for pod in pods(objects) if pod["containers"][0]["name"] != "worker"]
+    assert len(others) >= 2
+    assert "survey-files" not in str(others)
+
+
 def test_rule_files_reach_the_service_byte_for_byte() -> None:
     text = 'version: 1\r\n# "quoted", {braced} and a tab\t\n\nname: Ünïcode ✓\n\n'
     files = {"files": {"stroop.yaml": text}}

@@ -1,8 +1,12 @@
 """The chart's README lists every value of values.yaml."""
 
+import textwrap
 from collections.abc import Iterator
 
-from tests.unit.deploy.chart import CI, FOLDER, Values, defaults
+import kubernetes_validate  # type: ignore[import-untyped]
+import yaml
+
+from tests.unit.deploy.chart import CI, FOLDER, Values, ci, defaults, of_kind, render
 from tests.unit.deploy.chart_readme import README, documented, with_table
 
 TEXT = README.read_text(encoding="utf-8")
@@ -33,3 +37,12 @@ def test_the_readme_names_its_parts_as_they_are() -> None:
         assert f"({name})" in TEXT
         assert (FOLDER / name).exists()
     assert len(CI) >= 5
+
+
+def test_values_in_the_readme_open_the_ports_of_evidence_sources() -> None:
+    _, _, after = TEXT.partition("  ```yaml\n")
+    values = yaml.safe_load(textwrap.dedent(after.partition("  ```\n")[0]))
+    own, _ = of_kind(render(ci("production", **values)), "NetworkPolicy")
+    kubernetes_validate.validate(own, kubernetes_validate.latest_version(), strict=True)
+    opened = {port["port"] for rule in own["spec"]["egress"] for port in rule.get("ports", ())}
+    assert opened == {53, 443, 5432, 3306, 8080}
