@@ -12,20 +12,20 @@ ROUTES = ["/api/decisions", "/api/decisions/1", "/api/submissions/abc", "/api/st
 
 
 @pytest.mark.parametrize("route", ROUTES)
-async def test_a_wrong_token_is_401_and_none_configured_403(start: Start, route: str) -> None:
+async def test_api_with_a_wrong_token_answers_401(start: Start, route: str) -> None:
     async with start(parts=WEB) as world:
         assert (await world.http.get(route)).status_code == 401
         assert (await world.http.get(route, headers=bearer("wrong"))).status_code == 401
 
 
-async def test_without_a_configured_token_the_api_names_the_variable(start: Start) -> None:
+async def test_api_without_a_configured_token_answers_403_naming_the_variable(start: Start) -> None:
     async with start(parts=WEB, admin_token=None) as world:
         answer = await world.http.get("/api/status", headers=bearer("any"))
         assert answer.status_code == 403
         assert "AUTOREVIEW_ADMIN_TOKEN" in answer.json()["message"]
 
 
-async def test_lists_are_newest_first_and_lead_on_to_the_next_page(start: Start) -> None:
+async def test_list_is_newest_first_and_links_the_next_page(start: Start) -> None:
     async with start() as world:
         ids = [(await world.reviewed(world.completed()))["id"] for _ in range(5)]
         seen, url = [], "/api/decisions?limit=2"
@@ -38,7 +38,7 @@ async def test_lists_are_newest_first_and_lead_on_to_the_next_page(start: Start)
         assert seen == sorted(ids, reverse=True)
 
 
-async def test_every_filter_narrows_the_list(start: Start) -> None:
+async def test_each_filter_narrows_the_list(start: Start) -> None:
     rules = """
   - name: no code
     when: submission.code_type == "NONE"
@@ -75,7 +75,7 @@ async def test_every_filter_narrows_the_list(start: Start) -> None:
         ("before=-1", "before"),
     ],
 )
-async def test_a_wrong_parameter_is_422_and_named(start: Start, query: str, named: str) -> None:
+async def test_wrong_parameter_is_422_with_its_name(start: Start, query: str, named: str) -> None:
     async with start(parts=WEB) as world:
         answer = await world.http.get(f"/api/decisions?{query}", headers=bearer(ADMIN))
         assert answer.status_code == 422
@@ -91,7 +91,7 @@ async def test_a_wrong_parameter_is_422_and_named(start: Start, query: str, name
         "/api/submissions/abc",
     ],
 )
-async def test_what_was_never_heard_of_is_404(start: Start, route: str) -> None:
+async def test_unknown_submission_or_decision_is_404(start: Start, route: str) -> None:
     async with start(parts=WEB) as world:
         assert (await world.http.get(route, headers=bearer(ADMIN))).status_code == 404
 
@@ -119,7 +119,7 @@ async def test_submission_known_from_an_event_only_is_shown(start: Start) -> Non
         assert [event["handled"] for event in found["events"]] == [False]
 
 
-async def test_status_sums_the_service_up(start: Start) -> None:
+async def test_status_has_the_counts_of_the_service(start: Start) -> None:
     async with start() as world:
         await world.reviewed(world.completed())
         status = await world.api("status")

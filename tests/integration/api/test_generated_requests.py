@@ -20,7 +20,7 @@ HOLD = "\n  - name: look\n    when: true\n    hold: Look at it.\n"
 load_all_checks()
 
 
-async def test_generated_requests_are_answered_as_described(start: Start) -> None:
+async def test_responses_to_generated_requests_match_the_openapi_document(start: Start) -> None:
     async with start(rules_text(HOLD)) as world:
         held = world.completed()
         decision = await world.reviewed(held)

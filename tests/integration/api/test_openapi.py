@@ -25,7 +25,7 @@ CALLED_BY_MACHINES = ("/webhooks", "/evidence", "/api", "/livez", "/healthz", "/
 """The other routes are pages, for browsers."""
 
 
-async def test_each_route_is_described_and_nothing_else(start: Start) -> None:
+async def test_openapi_document_describes_exactly_the_routes(start: Start) -> None:
     async with start() as world:
         described = await world.api("openapi.json")
         there = {(path, method) for path, what in described["paths"].items() for method in what}
@@ -33,7 +33,7 @@ async def test_each_route_is_described_and_nothing_else(start: Start) -> None:
         assert there == {(path, method) for path, method in served if path.startswith(CALLED_BY_MACHINES)}
 
 
-async def test_answers_are_as_described(start: Start) -> None:
+async def test_responses_match_the_openapi_document(start: Start) -> None:
     hold = "\n  - name: look\n    when: true\n    hold: Look at it.\n"
     from tests.world import rules_text
 
@@ -55,7 +55,7 @@ async def test_answers_are_as_described(start: Start) -> None:
             jsonschema.validate(answer, schema_of(described, path), cls=jsonschema.Draft202012Validator)
 
 
-async def test_answers_to_evidence_are_as_described(start: Start) -> None:
+async def test_responses_to_evidence_match_the_openapi_document(start: Start) -> None:
     good, bad = {"submission_id": "abc", "attention_failed": 1}, {"submission_id": "def", "consented": 7}
     async with start(parts=Parts(web=True, worker=False)) as world:
         described = (await world.api("openapi.json"))["paths"]["/evidence/{source}"]["post"]["responses"]

@@ -9,14 +9,14 @@ from tests.world import ADMIN, bearer, signed, status_change
 WEB = Parts(web=True, worker=False)
 
 
-async def test_a_webhook_with_a_trailing_slash_is_taken(start: Start) -> None:
+async def test_webhook_path_accepts_a_trailing_slash(start: Start) -> None:
     async with start(parts=WEB) as world:
         body = status_change("abc")
         answer = await world.http.post("/webhooks/prolific/", content=body, headers=signed(body))
         assert answer.status_code == 202
 
 
-async def test_evidence_with_a_trailing_slash_is_taken(start: Start) -> None:
+async def test_evidence_path_accepts_a_trailing_slash(start: Start) -> None:
     async with start(parts=WEB) as world:
         assert (await world.push("abc/", {"attention_failed": 1})).status_code == 202
         assert (await world.api("submissions/abc/"))["evidence"]
@@ -25,7 +25,7 @@ async def test_evidence_with_a_trailing_slash_is_taken(start: Start) -> None:
 @pytest.mark.parametrize(
     "path", ["/livez", "/healthz", "/readyz", "/metrics", "/api/status", "/api/decisions"]
 )
-async def test_a_trailing_slash_is_the_same_path(start: Start, path: str) -> None:
+async def test_api_path_accepts_a_trailing_slash(start: Start, path: str) -> None:
     async with start(parts=WEB) as world:
         assert (await world.http.get(f"{path}/", headers=bearer(ADMIN))).status_code == 200
 
@@ -34,7 +34,7 @@ async def test_a_trailing_slash_is_the_same_path(start: Start, path: str) -> Non
     "path",
     ["/api", "/api/", "/nowhere/", "/webhooks", "/webhooks/prolific//", "/evidence/survey/"],
 )
-async def test_nothing_but_a_page_is_answered_with_a_redirect(start: Start, path: str) -> None:
+async def test_only_pages_redirect(start: Start, path: str) -> None:
     async with start(parts=WEB) as world:
         for method in ("GET", "PUT", "POST"):
             assert (await world.http.request(method, path)).status_code in (401, 403, 404, 405)
@@ -49,7 +49,7 @@ async def test_nothing_but_a_page_is_answered_with_a_redirect(start: Start, path
         ("https://review.example.org/webhooks/prolific", "https://review.example.org"),
     ],
 )
-async def test_next_is_relative_or_below_the_public_url(
+async def test_next_link_is_relative_or_below_the_public_url(
     start: Start, what: str, public_url: str | None, base: str
 ) -> None:
     hold = "\n  - name: look\n    when: true\n    hold: Look at it.\n"

@@ -35,7 +35,7 @@ async def decided(world: World, **evidence: Any) -> dict[str, Any]:
     return await world.settled(submission.id)
 
 
-async def test_the_same_rules_make_no_difference(start: Start, tmp_path: Path) -> None:
+async def test_same_rules_change_no_outcome_of_a_study(start: Start, tmp_path: Path) -> None:
     async with start(RULES) as world:
         for failed in (0, 1, 2, 3):
             await decided(world, attention_failed=failed)
@@ -46,7 +46,7 @@ async def test_the_same_rules_make_no_difference(start: Start, tmp_path: Path) -
     assert found["as_of_now"] == 0
 
 
-async def test_other_rules_show_what_changes_with_rule_reason_and_money(start: Start, tmp_path: Path) -> None:
+async def test_other_rules_report_changes_with_rule_reason_and_money(start: Start, tmp_path: Path) -> None:
     async with start(RULES) as world:
         decisions = [await decided(world, attention_failed=failed) for failed in (0, 1, 2)]
         found = await compared(world, tmp_path / "other", STRICTER)
@@ -79,7 +79,7 @@ async def test_other_rules_show_what_changes_with_rule_reason_and_money(start: S
     assert found["rates"]["reject"]["new"]["n"] == 2
 
 
-async def test_evidence_that_came_after_the_decision_changes_nothing(start: Start, tmp_path: Path) -> None:
+async def test_evidence_after_the_decision_is_ignored(start: Start, tmp_path: Path) -> None:
     reads_more = rules_text(
         FAILED % MESSAGE + "  - {name: gibberish, when: evidence.survey.gibberish > 0.5, hold: Look.}\n"
     )
@@ -92,7 +92,7 @@ async def test_evidence_that_came_after_the_decision_changes_nothing(start: Star
     assert before["changed"] == []
 
 
-async def test_a_field_that_was_not_declared_then_is_as_it_was_then(start: Start, tmp_path: Path) -> None:
+async def test_field_declared_later_has_its_value_at_the_decision(start: Start, tmp_path: Path) -> None:
     declares = "consented: bool, comment: string"
     more = rules_text(
         "[{name: bot, when: evidence.survey.bot, hold: Look.}]",
@@ -111,7 +111,7 @@ async def test_a_field_that_was_not_declared_then_is_as_it_was_then(start: Start
         assert await compared(world, tmp_path / "later", more) == found
 
 
-async def test_a_manual_decision_is_what_the_person_chose(start: Start, tmp_path: Path) -> None:
+async def test_manual_decision_counts_with_its_outcome(start: Start, tmp_path: Path) -> None:
     async with start(rules_text("[]", otherwise="hold")) as world:
         held = await world.reviewed(world.completed())
         resolve = f"/api/submissions/{held['submission_id']}/resolve"
@@ -127,7 +127,7 @@ async def test_a_manual_decision_is_what_the_person_chose(start: Start, tmp_path
     assert (changed["old"], changed["new"], changed["manual"]) == ("approve", "reject", True)
 
 
-async def test_what_was_never_decided_is_judged_as_of_its_completion(start: Start, tmp_path: Path) -> None:
+async def test_undecided_submission_is_judged_as_of_its_completion(start: Start, tmp_path: Path) -> None:
     pace = rules_text("[{name: slow, when: submission.pace > 0.0, hold: Look.}]")
     async with start(rules_text("[]").replace(STROOP, "another")) as world:
         submission = world.completed()
@@ -157,7 +157,9 @@ async def undecided(world: World, payload: dict[str, Any], **columns: Any) -> st
     return submission.id
 
 
-async def test_evidence_counts_as_in_a_review_where_nothing_was_decided(start: Start, tmp_path: Path) -> None:
+async def test_evidence_of_an_undecided_submission_is_read_as_in_a_review(
+    start: Start, tmp_path: Path
+) -> None:
     failed, fine = {"attention_failed": 2}, {"attention_failed": 0}
     device = rules_text("[{name: shared, when: evidence.survey.comment_seen_before > 0, hold: Look.}]")
     device = device.replace("comment: string", "comment: {type: string, fingerprint: true}")
@@ -186,14 +188,14 @@ async def test_evidence_counts_as_in_a_review_where_nothing_was_decided(start: S
     assert counted["matrix"] == {"undecided": {"hold": 3}}
 
 
-async def test_since_leaves_out_what_was_decided_before(start: Start, tmp_path: Path) -> None:
+async def test_since_leaves_out_earlier_decisions(start: Start, tmp_path: Path) -> None:
     async with start(RULES) as world:
         await decided(world, attention_failed=0)
         found = await compared(world, tmp_path / "a", RULES, since=datetime(2100, 1, 1, tzinfo=UTC))
     assert (found["submissions"], found["matrix"]) == (0, {})
 
 
-async def test_unclaimed_or_unseen_study_is_named(start: Start, tmp_path: Path) -> None:
+async def test_unclaimed_or_unknown_study_is_reported(start: Start, tmp_path: Path) -> None:
     async with start(RULES) as world:
         with pytest.raises(NothingToCompare, match="ever seen"):
             await compared(world, tmp_path / "a", RULES)

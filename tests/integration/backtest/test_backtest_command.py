@@ -32,7 +32,9 @@ async def command(world: World, folder: Path, *arguments: str, database: bool = 
     return await asyncio.to_thread(CliRunner().invoke, app, words, env=environment)
 
 
-async def test_report_markdown_and_conditions(start: Start, tmp_path: Path) -> None:
+async def test_command_writes_report_markdown_and_exit_code_of_conditions(
+    start: Start, tmp_path: Path
+) -> None:
     stricter = str(write_rules(tmp_path / "stricter", STRICTER))
     same = str(write_rules(tmp_path / "same", RULES))
     report = tmp_path / "report.html"
@@ -68,7 +70,9 @@ async def test_report_markdown_and_conditions(start: Start, tmp_path: Path) -> N
     assert "evidence.survey.attention_failed &gt;= 1" in page  # beside the new one
 
 
-async def test_another_folder_is_compared_and_each_difference_named(start: Start, tmp_path: Path) -> None:
+async def test_command_compares_with_another_folder_and_names_each_difference(
+    start: Start, tmp_path: Path
+) -> None:
     stricter = str(write_rules(tmp_path / "stricter", STRICTER))
     same = str(write_rules(tmp_path / "same", RULES))
     async with start(RULES) as world:
@@ -85,7 +89,7 @@ async def test_another_folder_is_compared_and_each_difference_named(start: Start
     assert (cause["rule"], cause["difference"], cause["changes"]) == ("failed two checks", "changed", 1)
 
 
-async def test_prolifics_list_serves_a_study_that_was_never_seen(start: Start, tmp_path: Path) -> None:
+async def test_command_reads_an_unknown_study_from_the_list_of_prolific(start: Start, tmp_path: Path) -> None:
     rules = str(write_rules(tmp_path / "same", RULES))
     async with start(RULES.replace(STROOP, "another")) as world:
         for _ in range(3):
@@ -102,7 +106,7 @@ async def test_prolifics_list_serves_a_study_that_was_never_seen(start: Start, t
     assert pages[0].stat().st_mode & 0o777 == 0o600
 
 
-async def test_what_prolific_shows_is_compared(start: Start, tmp_path: Path) -> None:
+async def test_command_compares_with_the_status_at_prolific(start: Start, tmp_path: Path) -> None:
     stricter = str(write_rules(tmp_path / "stricter", STRICTER))
     async with start(RULES) as world:
         await decided(world, attention_failed=1)
@@ -159,7 +163,7 @@ async def test_missing_rows_are_read_from_prolific_and_not_from_saved_pages(
     assert json.loads(again.stdout)["submissions"] == 2, again.output
 
 
-def test_where_there_is_no_database_its_folder_is_named(tmp_path: Path) -> None:
+def test_command_without_a_database_names_the_folder(tmp_path: Path) -> None:
     rules = str(write_rules(tmp_path / "rules", RULES))
     ended = autoreview(
         "backtest", "--study", STROOP, "--rules", rules, settings={"data_dir": tmp_path / "nothing"}

@@ -20,9 +20,7 @@ async def shadowed(world: World, number: int) -> None:
     await until(look, f"{number} shadow decisions")
 
 
-async def test_shadow_rules_decide_beside_the_live_ones_and_send_nothing(
-    start: Start, tmp_path: Path
-) -> None:
+async def test_shadow_rules_record_decisions_and_send_nothing(start: Start, tmp_path: Path) -> None:
     folder = write_rules(tmp_path / "shadow", STRICTER)
     async with start(RULES, shadow_rules_dir=folder) as world:
         await loaded(world)

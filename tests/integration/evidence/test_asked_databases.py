@@ -31,7 +31,7 @@ def url(request: pytest.FixtureRequest, database_url: str, tmp_path: Path) -> st
     return database_url
 
 
-async def test_one_row_is_an_answer_none_is_not_yet_and_two_are_a_failure(url: str) -> None:
+async def test_sql_source_accepts_one_row_waits_for_none_and_refuses_two(url: str) -> None:
     assert await ask(url) == Answered({"failed": 2, "score": 0.5, "at": "2026-01-01"})
     assert isinstance(await ask(url, submission="none"), NotYet)
     two = await ask(url, submission="two")
@@ -39,7 +39,7 @@ async def test_one_row_is_an_answer_none_is_not_yet_and_two_are_a_failure(url: s
     assert "more than one row" in two.reason
 
 
-async def test_an_id_is_never_a_part_of_the_statement(url: str) -> None:
+async def test_sql_source_passes_ids_as_parameters(url: str) -> None:
     assert isinstance(await ask(url, submission="' OR 1=1 --"), NotYet)
 
 
@@ -52,12 +52,12 @@ async def test_an_id_is_never_a_part_of_the_statement(url: str) -> None:
         "SELECT 1 AS failed WHERE :submission_id = 's1'; DELETE FROM results",
     ],
 )
-async def test_nothing_is_written_whatever_the_query(url: str, query: str) -> None:
+async def test_sql_source_never_writes(url: str, query: str) -> None:
     assert isinstance(await ask(url, query), Failed)
     assert isinstance(await ask(url), Answered)
 
 
-async def test_a_writing_part_of_a_query_is_refused(database_url: str) -> None:
+async def test_sql_source_refuses_a_writing_statement(database_url: str) -> None:
     with psycopg.connect(database_url) as server:
         server.execute(TABLE)
         server.execute(ROWS)
@@ -68,7 +68,7 @@ async def test_a_writing_part_of_a_query_is_refused(database_url: str) -> None:
     assert isinstance(await ask(database_url), Answered)
 
 
-async def test_a_statement_that_takes_too_long_is_ended_by_the_database(url: str) -> None:
+async def test_sql_source_has_a_statement_timeout_in_the_database(url: str) -> None:
     query = (
         "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 1000000000) "
         "SELECT count(*) AS failed FROM n WHERE :submission_id = 's1'"
@@ -88,7 +88,7 @@ async def test_a_statement_that_takes_too_long_is_ended_by_the_database(url: str
         "mssql+pyodbc://user:s3cret@host/lab",
     ],
 )
-async def test_a_database_that_cant_be_asked_has_a_reason_without_its_password(url: str | None) -> None:
+async def test_sql_source_failure_has_a_reason_without_the_password(url: str | None) -> None:
     found = await ask(url)
     assert isinstance(found, Failed)
     assert "s3cret@" not in found.reason

@@ -46,7 +46,7 @@ async def decided(world: World, submission: str) -> dict[str, Any]:
     return newest
 
 
-async def test_a_server_that_has_the_result_late_decides_when_it_has_it(start: Start) -> None:
+async def test_http_source_with_a_late_result_decides_when_it_arrives(start: Start) -> None:
     async with survey_server() as server:
         server.replies["*"] = [reply(404), reply(204), reply(200, []), reply(200, {"failed": 2, "other": 1})]
         async with start(rules(http(server.url))) as world:
@@ -59,7 +59,7 @@ async def test_a_server_that_has_the_result_late_decides_when_it_has_it(start: S
             assert [path for path, _ in server.requests] == [f"/r/{submission.id}"] * 4
 
 
-async def test_a_token_comes_from_the_environment_and_is_stored_nowhere(
+async def test_http_source_token_comes_from_the_environment_and_is_not_stored(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AUTOREVIEW_SOURCE_RESULTS", "s3cret-token")
@@ -75,7 +75,7 @@ async def test_a_token_comes_from_the_environment_and_is_stored_nowhere(
                     assert "s3cret" not in repr((await connection.execute(sa.select(table))).all())
 
 
-async def test_a_source_that_fails_to_the_end_is_missing_with_its_error_in_the_trace(start: Start) -> None:
+async def test_source_that_keeps_failing_is_missing_with_its_error_in_the_trace(start: Start) -> None:
     async with survey_server() as server:
         server.replies["*"] = [reply(500)]
         async with start(rules(http(server.url, "retry_every: 1s"))) as world:
@@ -93,9 +93,7 @@ async def test_a_source_that_fails_to_the_end_is_missing_with_its_error_in_the_t
             assert failed["last_reason"] == "127.0.0.1 answered 500"
 
 
-async def test_a_source_that_hangs_keeps_no_other_review_and_no_other_source_from_ending(
-    start: Start, tmp_path: Path
-) -> None:
+async def test_source_that_hangs_delays_no_other_review_or_source(start: Start, tmp_path: Path) -> None:
     database = tmp_path / "lab.db"
     with sqlite3.connect(database) as lab:
         lab.execute("CREATE TABLE results (session_id TEXT, failed INTEGER)")
@@ -112,7 +110,7 @@ async def test_a_source_that_hangs_keeps_no_other_review_and_no_other_source_fro
             assert {(await world.decisions(one.id))[0]["guard"] for one in slow} == {"waiting"}
 
 
-async def test_a_field_of_the_wrong_type_is_missing_and_named_while_the_others_count(start: Start) -> None:
+async def test_field_of_the_wrong_type_is_missing_and_reported_while_others_count(start: Start) -> None:
     source = (
         'results: {from: http, url: "%s/{submission.id}", fields: {failed: int, name: string}, wait: 30m}'
     )
@@ -127,9 +125,7 @@ async def test_a_field_of_the_wrong_type_is_missing_and_named_while_the_others_c
             assert "failed: 'two' is not a whole number" in decision["reason"]
 
 
-async def test_a_database_and_a_file_answer_beside_a_server_that_is_down(
-    start: Start, tmp_path: Path
-) -> None:
+async def test_sql_and_csv_sources_answer_while_an_http_source_is_down(start: Start, tmp_path: Path) -> None:
     database = tmp_path / "lab.db"
     with sqlite3.connect(database) as lab:
         lab.execute("CREATE TABLE results (session_id TEXT, failed INTEGER, consented INTEGER)")
@@ -158,9 +154,7 @@ async def test_a_database_and_a_file_answer_beside_a_server_that_is_down(
             assert found["export"] == {"failed": 1, "received": True}
 
 
-async def test_rules_that_declare_the_source_otherwise_have_it_asked_anew(
-    start: Start, tmp_path: Path
-) -> None:
+async def test_changed_source_declaration_has_the_source_asked_again(start: Start, tmp_path: Path) -> None:
     async with survey_server() as server:
         server.replies["*"] = [reply(200, {"checks": {"failed": 0}})]
         async with start(rules(http(server.url, "retry_every: 1s"))) as world:

@@ -23,7 +23,7 @@ async def ask(*replies: bytes, path: str = "/r/{submission.id}") -> Outcome:
 @pytest.mark.parametrize(
     "answer", [reply(404), reply(204), reply(), reply(200, {}), reply(200, []), reply(200, None)]
 )
-async def test_nothing_is_not_yet(answer: bytes) -> None:
+async def test_http_source_without_an_answer_means_not_yet(answer: bytes) -> None:
     assert isinstance(await ask(answer), NotYet)
 
 
@@ -53,19 +53,19 @@ async def test_nothing_is_not_yet(answer: bytes) -> None:
         (b"garbage\r\n\r\n", "can't be asked"),
     ],
 )
-async def test_a_bad_answer_is_a_failure_with_its_reason(answer: bytes, reason: str) -> None:
+async def test_http_source_with_a_bad_answer_fails_with_its_reason(answer: bytes, reason: str) -> None:
     found = await ask(answer)
     assert isinstance(found, Failed)
     assert reason in found.reason
     assert "secret" not in found.reason
 
 
-async def test_a_redirect_on_the_same_host_is_followed_and_a_packed_answer_read() -> None:
+async def test_http_source_follows_a_redirect_on_its_host_and_reads_gzip() -> None:
     packed = reply(200, gzip.compress(b'{"a": 1}'), Content_Encoding="gzip")
     assert await ask(reply(302, Location="/other"), packed) == Answered({"a": 1})
 
 
-async def test_ids_are_quoted_and_the_token_is_sent() -> None:
+async def test_http_source_quotes_ids_and_sends_its_token() -> None:
     async with survey_server() as server, httpx.AsyncClient() as client:
         server.replies["*"] = [reply(200, {"a": 1})]
         url = f"{server.url}/{{submission.participant_id}}?study={{study.id}}"

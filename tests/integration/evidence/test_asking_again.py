@@ -11,7 +11,7 @@ from service.store.tables import fetches
 UNTIL = datetime.now(UTC) + timedelta(hours=1)
 
 
-async def test_a_killed_attempt_comes_back_when_its_lease_is_over(database_url: str) -> None:
+async def test_fetch_of_a_killed_process_is_due_again_after_its_lease(database_url: str) -> None:
     database = Database(database_url)
     async with database.begin() as connection:
         await ask_sources(connection, "s1", {"lab": ("d1", UNTIL)})
@@ -30,7 +30,7 @@ async def test_a_killed_attempt_comes_back_when_its_lease_is_over(database_url: 
     await database.close()
 
 
-async def test_two_processes_never_take_the_same_attempt(database_url: str) -> None:
+async def test_due_fetch_is_taken_by_one_process_only(database_url: str) -> None:
     database = Database(database_url)
     async with database.begin() as connection:
         for number in range(6):
@@ -45,7 +45,7 @@ async def test_two_processes_never_take_the_same_attempt(database_url: str) -> N
     await database.close()
 
 
-async def test_a_source_that_is_declared_otherwise_is_asked_anew_and_else_not(database_url: str) -> None:
+async def test_fetch_is_due_again_only_for_a_changed_declaration(database_url: str) -> None:
     database = Database(database_url)
     async with database.begin() as connection:
         await ask_sources(connection, "s1", {"lab": ("d1", UNTIL)})

@@ -61,7 +61,7 @@ async def put(
     return await world.http.put(f"/evidence/{source}/{submission}", json=fields, headers=headers)
 
 
-async def test_a_preflight_names_the_origin_only_where_the_source_declares_it(start: Start) -> None:
+async def test_preflight_allows_only_declared_origins(start: Start) -> None:
     async with start(RULES, parts=WEB) as world:
         asked = {
             "Access-Control-Request-Method": "PUT",
@@ -86,7 +86,7 @@ async def test_a_preflight_names_the_origin_only_where_the_source_declares_it(st
             assert "access-control-allow-origin" not in answer.headers
 
 
-async def test_a_signed_link_writes_for_its_submission_and_stays_valid_after_it_expired(
+async def test_study_link_writes_for_its_submission_and_stays_valid_after_it_expires(
     start: Start, database_url: str
 ) -> None:
     async with start(RULES, parts=WEB) as world:
@@ -115,7 +115,7 @@ async def heard(world: World, submission: str) -> list[tuple[Any, str]]:
     return [(one["payload"], one["origin"]) for one in answer.json().get("evidence", [])]
 
 
-async def test_a_link_is_good_for_a_day_and_refused_after(start: Start, database_url: str) -> None:
+async def test_study_link_is_refused_after_a_day(start: Start, database_url: str) -> None:
     async with start(RULES, parts=WEB) as world:
         one = world.completed()
         token = link(world, one)
@@ -133,7 +133,7 @@ async def test_a_link_is_good_for_a_day_and_refused_after(start: Start, database
         assert answer.headers["access-control-allow-origin"] == ORIGIN
 
 
-async def test_forged_links_are_refused(start: Start) -> None:
+async def test_forged_study_link_is_refused(start: Start) -> None:
     async with start(RULES, parts=WEB) as world:
         one = world.completed()
         good = link(world, one)
@@ -178,7 +178,9 @@ async def test_forged_links_are_refused(start: Start) -> None:
         assert (await put(world, one.id, good, {"failed": 0})).status_code == 202
 
 
-async def test_a_page_of_another_origin_and_a_source_without_pages_are_refused(start: Start) -> None:
+async def test_browser_evidence_of_another_origin_or_for_a_source_without_cors_is_refused(
+    start: Start,
+) -> None:
     async with start(RULES, parts=WEB) as world:
         one = world.completed()
         token = link(world, one)
@@ -196,7 +198,7 @@ async def test_a_page_of_another_origin_and_a_source_without_pages_are_refused(s
         assert await heard(world, one.id) == [({"failed": 0}, "push")]
 
 
-async def test_a_new_key_of_prolific_is_accepted_at_once_and_made_up_keys_cause_few_reads(
+async def test_new_signing_key_is_accepted_at_once_and_unknown_keys_cause_few_reads(
     start: Start,
 ) -> None:
     async with start(RULES, parts=WEB) as world:
@@ -212,7 +214,7 @@ async def test_a_new_key_of_prolific_is_accepted_at_once_and_made_up_keys_cause_
         assert answers.count(401) <= 5
 
 
-async def test_keys_that_cannot_be_read_are_503_and_nothing_is_lost(start: Start) -> None:
+async def test_unreadable_signing_keys_are_answered_with_503(start: Start) -> None:
     async with start(RULES, parts=WEB, prolific_url="http://127.0.0.1:9") as world:
         one = world.completed()
         answer = await put(world, one.id, link(world, one), {"failed": 0})
@@ -243,7 +245,7 @@ async def test_keys_that_cannot_be_read_are_503_and_nothing_is_lost(start: Start
         ),
     ],
 )
-async def test_no_rule_decides_against_a_participant_on_a_browsers_word_alone(
+async def test_browser_evidence_alone_never_decides_against_a_participant(
     start: Start, rules: str, fields: dict[str, Any], seconds: int, outcome: str, guard: str | None
 ) -> None:
     async with start(rules) as world:
@@ -261,7 +263,7 @@ async def test_no_rule_decides_against_a_participant_on_a_browsers_word_alone(
         assert seen["origin"] == "browser"
 
 
-async def test_the_same_value_from_a_server_may_decide(start: Start) -> None:
+async def test_server_evidence_with_the_same_value_decides(start: Start) -> None:
     async with start(RULES) as world:
         one = world.completed()
         await put(world, one.id, link(world, one), {"failed": 2})

@@ -59,7 +59,7 @@ async def stored(world: World, submission: str = ID) -> list[tuple[str, Any]]:
     return [(one["source"], one["payload"]) for one in answer.json().get("evidence", [])]
 
 
-async def test_one_object_is_read_by_key_and_map_and_a_repeat_is_200(start: Start) -> None:
+async def test_post_reads_one_object_by_key_and_map_and_answers_a_repeat_with_200(start: Start) -> None:
     async with start(RULES, parts=WEB) as world:
         answer = await post(world, json=ROW)
         assert (answer.status_code, answer.json()) == (
@@ -74,7 +74,7 @@ async def test_one_object_is_read_by_key_and_map_and_a_repeat_is_200(start: Star
         assert (await world.api("status"))["jobs"]["queued"] == 2
 
 
-async def test_default_key_and_names_read_a_flat_object(start: Start) -> None:
+async def test_post_reads_a_flat_object_by_default(start: Start) -> None:
     async with start(RULES, parts=WEB) as world:
         assert (
             await post(world, "plain", json={"submission_id": ID, "failed": 1, "x": []})
@@ -95,14 +95,14 @@ async def test_default_key_and_names_read_a_flat_object(start: Start) -> None:
         ),
     ],
 )
-async def test_a_form_is_a_document_of_texts(start: Start, content: str, kind: str) -> None:
+async def test_post_reads_a_form_as_texts(start: Start, content: str, kind: str) -> None:
     async with start(RULES, parts=WEB) as world:
         answer = await post(world, content=content, headers={"Content-Type": kind})
         assert answer.status_code == 202
         assert await stored(world) == [("survey", {"recaptcha": 0.9, "consented": True, "comment": "a b"})]
 
 
-async def test_a_multipart_form_is_a_document_and_files_are_refused(start: Start) -> None:
+async def test_post_reads_a_multipart_form_and_refuses_files(start: Start) -> None:
     async with start(RULES, parts=WEB) as world:
         fields = {"SESSION_ID": (None, ID), "Q_RecaptchaScore": (None, "0.9"), "comment": (None, "für")}
         assert (await post(world, files=fields)).status_code == 202
@@ -126,7 +126,7 @@ LINES = "\n".join(
 
 
 @pytest.mark.parametrize("kind", ["application/x-ndjson", "application/json", "text/plain", ""])
-async def test_each_line_is_answered_on_its_own(start: Start, kind: str) -> None:
+async def test_post_answers_each_row_of_ndjson(start: Start, kind: str) -> None:
     async with start(RULES, parts=WEB) as world:
         answer = await post(world, content=LINES, headers={"Content-Type": kind})
         assert answer.status_code == 207
@@ -147,7 +147,7 @@ async def test_each_line_is_answered_on_its_own(start: Start, kind: str) -> None
         assert await stored(world, "c") == [("survey", {"consented": True})]
 
 
-async def test_an_array_whose_rows_end_alike_has_their_status(start: Start) -> None:
+async def test_post_answers_an_array_with_the_common_status_of_its_rows(start: Start) -> None:
     async with start(RULES, parts=WEB) as world:
         rows = [ROW | {"SESSION_ID": name} for name in ("a", "b", "a")]
         answer = await post(world, json=rows)
@@ -158,7 +158,7 @@ async def test_an_array_whose_rows_end_alike_has_their_status(start: Start) -> N
         assert (await world.api("status"))["jobs"]["queued"] == 2
 
 
-async def test_many_rows_are_stored_in_one_commit_and_too_many_are_refused(start: Start) -> None:
+async def test_post_stores_many_rows_in_one_commit_and_refuses_too_many(start: Start) -> None:
     async with start(RULES, parts=WEB) as world:
         lines = "\n".join(f'{{"submission_id":"s{number}","failed":1}}' for number in range(10_000))
         answer = await post(world, "plain", content=lines)
@@ -199,7 +199,9 @@ async def test_many_rows_are_stored_in_one_commit_and_too_many_are_refused(start
         (b'{"SESSION_ID": "a", "checks": {"failed": "two"}}', "evidence"),
     ],
 )
-async def test_a_body_that_says_nothing_is_422_and_recorded(start: Start, body: bytes, code: str) -> None:
+async def test_post_without_any_declared_field_is_422_and_recorded(
+    start: Start, body: bytes, code: str
+) -> None:
     async with start(RULES, parts=WEB) as world:
         answer = await post(world, content=body, headers={"Content-Type": "application/json"})
         assert (answer.status_code, answer.json()["error"]) == (422, code)
@@ -226,13 +228,13 @@ async def test_a_body_that_says_nothing_is_422_and_recorded(start: Start, body: 
         (b"--x--", "multipart/form-data", "not_a_form"),
     ],
 )
-async def test_a_form_that_cannot_be_read_is_422(start: Start, content: bytes, kind: str, code: str) -> None:
+async def test_post_of_an_unreadable_form_is_422(start: Start, content: bytes, kind: str, code: str) -> None:
     async with start(RULES, parts=WEB) as world:
         answer = await post(world, content=content, headers={"Content-Type": kind})
         assert (answer.status_code, answer.json()["error"]) == (422, code)
 
 
-async def test_placeholders_are_missing_with_a_warning_that_names_the_mistake(start: Start) -> None:
+async def test_post_with_an_unfilled_placeholder_is_stored_with_a_warning(start: Start) -> None:
     async with start(RULES, parts=WEB) as world:
         answer = await post(world, json=ROW | {"Q_RecaptchaScore": "${e://Field/Q_RecaptchaScore}"})
         assert answer.status_code == 202
@@ -243,7 +245,9 @@ async def test_placeholders_are_missing_with_a_warning_that_names_the_mistake(st
         assert shown["evidence"][0]["remarks"]["recaptcha"] == warning
 
 
-async def test_unknown_sources_size_encodings_and_tokens_are_refused(start: Start) -> None:
+async def test_post_to_an_unknown_source_or_with_a_bad_size_encoding_or_token_is_refused(
+    start: Start,
+) -> None:
     async with start(RULES, parts=WEB) as world:
         assert (await post(world, "nowhere", json=ROW)).status_code == 404
         assert (await post(world, content=b"x" * (1024 * 1024 + 1))).status_code == 413
@@ -263,7 +267,7 @@ async def test_unknown_sources_size_encodings_and_tokens_are_refused(start: Star
         assert refused == {"no_such_source": 1, "too_large": 1, "content_encoding": 1, "unauthorised": 5}
 
 
-async def test_basic_authentication_takes_the_token_as_password(start: Start) -> None:
+async def test_post_accepts_the_token_as_basic_password(start: Start) -> None:
     async with start(RULES, parts=WEB) as world:
         for name in ("redcap", ""):
             basic = b64encode(f"{name}:{EVIDENCE}".encode()).decode()
@@ -280,7 +284,7 @@ ANSWERS = {"answers": [{"field": {"ref": "x"}, "number": 9}, {"field": {"ref": "
 SIGNED = json.dumps({"form_response": {"hidden": {"session_id": ID}} | ANSWERS}).encode()
 
 
-async def test_a_signed_source_takes_signed_bodies_only(
+async def test_signed_source_accepts_signed_bodies_only(
     start: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     secret = tmp_path / "secret"
@@ -316,14 +320,14 @@ async def test_a_signed_source_takes_signed_bodies_only(
         assert answer.status_code == 202
 
 
-async def test_a_signed_source_without_a_secret_names_the_variable(start: Start) -> None:
+async def test_signed_source_without_a_secret_names_the_variable(start: Start) -> None:
     async with start(RULES, parts=WEB) as world:
         answer = await world.http.post("/evidence/typeform", content=SIGNED, headers=typeform("one", SIGNED))
         assert answer.status_code == 403
         assert "AUTOREVIEW_SOURCE_TYPEFORM" in answer.json()["message"]
 
 
-async def test_text_values_decide_like_others(start: Start) -> None:
+async def test_converted_text_values_decide(start: Start) -> None:
     rules = RULES.replace(
         "rules: []", "rules:\n  - {name: bots, when: evidence.survey.recaptcha < 0.5, hold: look}"
     )
@@ -351,7 +355,7 @@ otherwise: approve
 """
 
 
-async def test_a_body_that_two_files_read_differently_counts_as_its_own_file_reads_it(
+async def test_body_that_two_files_read_differently_counts_as_its_own_file_reads_it(
     start: Start, tmp_path: Path
 ) -> None:
     write_rules(tmp_path / "rules", "")
@@ -365,7 +369,7 @@ async def test_a_body_that_two_files_read_differently_counts_as_its_own_file_rea
         assert second["facts"]["evidence"]["survey"]["score"] == 1
 
 
-async def test_what_is_pushed_without_a_token_is_written_at_most_so_often(start: Start) -> None:
+async def test_refused_deliveries_without_a_token_are_recorded_with_a_rate_limit(start: Start) -> None:
     async with start(RULES, parts=WEB) as world:
         for _ in range(40):
             await world.http.post("/evidence/survey", json=ROW)

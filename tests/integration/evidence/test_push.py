@@ -16,7 +16,7 @@ WEB = Parts(web=True, worker=False)
 GOOD = {"attention_failed": 1, "gibberish": 0.5, "consented": True, "comment": "fine"}
 
 
-async def test_what_fits_is_stored_with_its_review_and_202(start: Start) -> None:
+async def test_put_stores_evidence_with_its_review_and_answers_202(start: Start) -> None:
     async with start(parts=WEB) as world:
         assert (await world.push("abc", GOOD)).status_code == 202
         heard = await world.api("submissions/abc")
@@ -24,7 +24,7 @@ async def test_what_fits_is_stored_with_its_review_and_202(start: Start) -> None
         assert (await world.api("status"))["jobs"]["queued"] == 1
 
 
-async def test_it_replaces_what_the_source_said_before(start: Start) -> None:
+async def test_put_replaces_the_earlier_payload_of_the_source(start: Start) -> None:
     rules = """
   - name: a hold
     when: evidence.survey.attention_failed >= 2
@@ -60,7 +60,7 @@ async def test_it_replaces_what_the_source_said_before(start: Start) -> None:
         ({"\x00": 1}, "\x00"),
     ],
 )
-async def test_a_field_unknown_or_of_the_wrong_type_is_422_and_named(
+async def test_put_with_an_unknown_or_wrong_field_is_422_naming_it(
     start: Start, fields: dict[str, object], named: str
 ) -> None:
     async with start(parts=WEB) as world:
@@ -72,7 +72,7 @@ async def test_a_field_unknown_or_of_the_wrong_type_is_422_and_named(
         assert (await world.http.get("/api/submissions/abc", headers=bearer("an-admin"))).status_code == 404
 
 
-async def test_a_name_of_any_length_is_named_by_its_beginning(start: Start) -> None:
+async def test_put_names_a_long_field_by_its_beginning(start: Start) -> None:
     async with start(parts=WEB) as world:
         answer = await world.push("abc", {"x" * 30_000: 1})
         assert answer.status_code == 422
@@ -94,7 +94,7 @@ async def test_a_name_of_any_length_is_named_by_its_beginning(start: Start) -> N
         b'{"gibberish": 1e999}',
     ],
 )
-async def test_what_is_no_json_object_of_its_types_is_422(start: Start, body: bytes) -> None:
+async def test_put_of_anything_but_a_typed_json_object_is_422(start: Start, body: bytes) -> None:
     async with start(parts=WEB) as world:
         answer = await world.http.put("/evidence/survey/abc", content=body, headers=bearer(EVIDENCE))
         assert answer.status_code == 422
@@ -103,17 +103,19 @@ async def test_what_is_no_json_object_of_its_types_is_422(start: Start, body: by
 @pytest.mark.parametrize(
     "fields", [{}, {"attention_failed": None}, {"gibberish": 3}, {"attention_failed": 2**63 - 1}]
 )
-async def test_null_absent_and_whole_numbers_for_doubles_fit(start: Start, fields: dict[str, object]) -> None:
+async def test_put_accepts_null_absent_fields_and_whole_numbers_for_doubles(
+    start: Start, fields: dict[str, object]
+) -> None:
     async with start(parts=WEB) as world:
         assert (await world.push("abc", fields)).status_code == 202
 
 
-async def test_a_source_declared_nowhere_is_404(start: Start) -> None:
+async def test_put_to_an_undeclared_source_is_404(start: Start) -> None:
     async with start(parts=WEB) as world:
         assert (await world.push("abc", GOOD, source="questionnaire")).status_code == 404
 
 
-async def test_a_submission_whose_own_file_lacks_the_source_is_404(start: Start) -> None:
+async def test_put_for_a_submission_whose_file_lacks_the_source_is_404(start: Start) -> None:
     async with start(rules_text()) as world:
         submission = world.completed(study=TWO_PARTS)
         await world.tell(submission.id)
@@ -121,7 +123,7 @@ async def test_a_submission_whose_own_file_lacks_the_source_is_404(start: Start)
         assert (await world.push(submission.id, GOOD)).status_code == 404
 
 
-async def test_a_submission_of_a_part_goes_by_the_file_of_the_parent_study(start: Start) -> None:
+async def test_put_for_a_part_of_a_study_uses_the_file_of_the_parent_study(start: Start) -> None:
     async with start(parts=WEB) as world:
         async with world.service.database.begin() as connection:
             for name, parent in (("ours", STROOP), ("other", TWO_PARTS)):
@@ -131,12 +133,12 @@ async def test_a_submission_of_a_part_goes_by_the_file_of_the_parent_study(start
         assert (await world.push("other", GOOD)).status_code == 404
 
 
-async def test_over_64_kib_is_413(start: Start) -> None:
+async def test_put_over_64_kib_is_413(start: Start) -> None:
     async with start(parts=WEB) as world:
         assert (await world.push("abc", {"comment": "x" * 70_000})).status_code == 413
 
 
-async def test_a_missing_or_wrong_token_is_401(start: Start) -> None:
+async def test_put_with_a_missing_or_wrong_token_is_401(start: Start) -> None:
     async with start(parts=WEB) as world:
         for given in ("", "Bearer wrong", EVIDENCE, "Bearer é", f"Basic {EVIDENCE}"):
             headers = {b"Authorization": given.encode()}
@@ -144,14 +146,14 @@ async def test_a_missing_or_wrong_token_is_401(start: Start) -> None:
             assert answer.status_code == 401
 
 
-async def test_without_a_configured_token_it_is_403_and_names_the_variable(start: Start) -> None:
+async def test_put_without_a_configured_token_is_403_naming_the_variable(start: Start) -> None:
     async with start(parts=WEB, evidence_token=None) as world:
         answer = await world.push("abc", GOOD)
         assert answer.status_code == 403
         assert "AUTOREVIEW_EVIDENCE_TOKEN" in answer.json()["message"]
 
 
-async def test_an_id_that_is_none_is_422(start: Start) -> None:
+async def test_put_with_an_invalid_submission_id_is_422(start: Start) -> None:
     async with start(parts=WEB) as world:
         assert (await world.push("a%20b", GOOD)).status_code == 422
 
@@ -164,7 +166,7 @@ async def test_an_id_that_is_none_is_422(start: Start) -> None:
         (b'{"\\ud800": 1, "\\ud800": 2}', "\\ud800"),
     ],
 )
-async def test_a_key_that_occurs_twice_is_422_and_named(start: Start, body: bytes, key: str) -> None:
+async def test_put_with_a_duplicate_key_is_422_naming_it(start: Start, body: bytes, key: str) -> None:
     async with start(parts=WEB) as world:
         answer = await world.http.put("/evidence/survey/abc", content=body, headers=bearer(EVIDENCE))
         assert (answer.status_code, answer.json()["error"]) == (422, "duplicate_key")
@@ -172,7 +174,7 @@ async def test_a_key_that_occurs_twice_is_422_and_named(start: Start, body: byte
         assert (await world.http.get("/api/submissions/abc", headers=bearer(ADMIN))).status_code == 404
 
 
-async def test_evidence_for_a_submission_that_prolific_does_not_know_is_kept_quietly(start: Start) -> None:
+async def test_evidence_for_an_unknown_submission_is_kept_without_a_failure(start: Start) -> None:
     """A survey's preview sends such ids: they are no failures, and no sweep looks at them again."""
     async with start(rules_text()) as world:
         preview = "65f0000000000000000000aa"

@@ -28,7 +28,7 @@ def body_of(found: Recipe) -> bytes:
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
-async def test_the_example_of_a_recipe_is_understood(
+async def test_recipe_example_is_accepted_by_the_endpoint(
     start: Start, monkeypatch: pytest.MonkeyPatch, platform: str
 ) -> None:
     monkeypatch.setenv(f"AUTOREVIEW_SOURCE_{platform.upper()}", SECRET)

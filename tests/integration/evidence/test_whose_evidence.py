@@ -53,7 +53,7 @@ async def test_evidence_about_another_participant_is_accepted_and_ignored(start:
         assert await conflicts(world) == 1
 
 
-async def test_evidence_about_the_participant_decides_also_beside_anothers(start: Start) -> None:
+async def test_evidence_about_the_participant_decides_beside_ignored_evidence(start: Start) -> None:
     async with start(rules_text(RULES)) as world:
         one = world.completed()
         await world.push(one.id, {"attention_failed": 0, "participant_id": one.participant_id})
@@ -74,7 +74,7 @@ async def test_evidence_about_the_participant_decides_also_beside_anothers(start
         assert await conflicts(world) == 0, "the repeated look recorded nothing"
 
 
-async def test_evidence_sent_before_the_submission_was_seen_is_checked_at_the_review(start: Start) -> None:
+async def test_evidence_before_the_first_fetch_is_checked_at_the_review(start: Start) -> None:
     async with start(rules_text(RULES)) as world:
         one = world.sandbox.reserve("60aca280709ee40ec37d4885", notify=False)
         await world.push(one.id, {"attention_failed": 2, "participant_id": ANOTHER})
@@ -88,7 +88,7 @@ async def test_evidence_sent_before_the_submission_was_seen_is_checked_at_the_re
 
 
 @pytest.mark.parametrize("given", [1, True, ["a"], {}, "\x00"])
-async def test_a_participant_id_that_is_no_text_is_422(start: Start, given: object) -> None:
+async def test_participant_id_that_is_no_text_is_422(start: Start, given: object) -> None:
     async with start(rules_text(RULES), parts=Parts(worker=False)) as world:
         body = json.dumps({"attention_failed": 0, "participant_id": given})
         answer = await world.http.put("/evidence/survey/abc", content=body, headers=bearer(EVIDENCE))
@@ -96,7 +96,7 @@ async def test_a_participant_id_that_is_no_text_is_422(start: Start, given: obje
         assert list(answer.json()["fields"]) == ["participant_id"]
 
 
-async def test_a_participant_id_that_is_null_says_nothing(start: Start) -> None:
+async def test_participant_id_null_is_ignored(start: Start) -> None:
     async with start(rules_text(RULES)) as world:
         one = world.completed()
         await world.push(one.id, {"attention_failed": 0, "participant_id": None})
@@ -122,7 +122,7 @@ async def decided_with_one_failed_check(world: World) -> SimSubmission:
     return submission
 
 
-async def test_a_change_for_the_worse_after_completion_is_held(start: Start) -> None:
+async def test_evidence_changed_for_the_worse_after_completion_is_held(start: Start) -> None:
     async with start(rules_text(RULES)) as world:
         one = await decided_with_one_failed_check(world)
         await world.push(one.id, {"attention_failed": 2})
@@ -137,7 +137,7 @@ async def test_a_change_for_the_worse_after_completion_is_held(start: Start) -> 
         assert world.calls(one.id) == []
 
 
-async def test_a_change_for_the_worse_stays_one_however_often_it_is_repeated(start: Start) -> None:
+async def test_evidence_changed_for_the_worse_and_repeated_stays_held(start: Start) -> None:
     async with start(rules_text(RULES)) as world:
         one = await decided_with_one_failed_check(world)
         for number in range(VERSIONS + 2):
@@ -148,14 +148,14 @@ async def test_a_change_for_the_worse_stays_one_however_often_it_is_repeated(sta
         assert world.calls(one.id) == []
 
 
-async def test_a_change_for_the_better_decides(start: Start) -> None:
+async def test_evidence_changed_for_the_better_decides(start: Start) -> None:
     async with start(rules_text(RULES)) as world:
         one = await decided_with_one_failed_check(world)
         await world.push(one.id, {"attention_failed": 0})
         assert (await world.settled(one.id, decisions=2))["status"] == "applied"
 
 
-async def test_a_change_before_completion_is_no_conflict(start: Start) -> None:
+async def test_evidence_changed_before_completion_is_no_conflict(start: Start) -> None:
     async with start(rules_text(RULES)) as world:
         one = world.sandbox.reserve("60aca280709ee40ec37d4885", notify=False)
         await world.push(one.id, {"attention_failed": 0})
@@ -167,7 +167,7 @@ async def test_a_change_before_completion_is_no_conflict(start: Start) -> None:
         assert (await world.settled(one.id))["outcome"] == "reject"
 
 
-async def test_another_open_request_names_itself_before_a_conflict(start: Start) -> None:
+async def test_open_request_comes_before_conflicting_evidence(start: Start) -> None:
     async with start(rules_text(RULES)) as world:
         one = world.completed()
         one.return_requested = datetime.now(UTC)
@@ -215,7 +215,7 @@ MISSING: dict[str, Any] = {}
         ([TWO, *[TWO] * 8, NONE], Guard.CONFLICTING_EVIDENCE),
     ],
 )
-def test_each_earlier_value_counts_and_one_that_was_missing_does_not(
+def test_each_earlier_value_counts_for_a_conflict_but_a_missing_one_does_not(
     tmp_path: Path, payloads: list[dict[str, Any]], guard: Guard | None
 ) -> None:
     decision = judged(tmp_path, sent(*payloads))
@@ -223,13 +223,13 @@ def test_each_earlier_value_counts_and_one_that_was_missing_does_not(
 
 
 @pytest.mark.parametrize("payloads", [[NONE, TWO], [NONE, ONE], [ONE, NONE], [ONE, TWO], [MISSING, NONE]])
-def test_what_is_no_worse_than_a_hold_is_never_a_conflict(
+def test_outcome_no_worse_than_a_hold_is_never_a_conflict(
     tmp_path: Path, payloads: list[dict[str, Any]]
 ) -> None:
     assert judged(tmp_path, sent(*payloads)).guard is not Guard.CONFLICTING_EVIDENCE
 
 
-def test_a_conflict_comes_after_a_pending_request_to_return(tmp_path: Path) -> None:
+def test_pending_request_to_return_comes_before_conflicting_evidence(tmp_path: Path) -> None:
     versions = [version(NOW, **TWO), version(ago(minutes=1), **NONE)]
     pending = known(submission(completed_at=ago(days=1)), evidence=versions, asked=asked(ago(hours=1)))
     assert judged(tmp_path, pending).guard is Guard.ALREADY_ASKED
@@ -237,7 +237,7 @@ def test_a_conflict_comes_after_a_pending_request_to_return(tmp_path: Path) -> N
     assert judged(tmp_path, over).guard is Guard.CONFLICTING_EVIDENCE
 
 
-def test_what_was_sent_before_completion_is_not_compared(tmp_path: Path) -> None:
+def test_evidence_before_completion_is_not_compared(tmp_path: Path) -> None:
     completed = ago(hours=1)
     for age, guard in (
         (CLOCK_MARGIN, Guard.CONFLICTING_EVIDENCE),

@@ -36,7 +36,7 @@ async def past_of(world: World) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("unit", [1, 1000], ids=["seconds", "milliseconds"])
-async def test_a_late_event_does_not_count_in_the_participants_past(start: Start, unit: int) -> None:
+async def test_late_event_does_not_count_in_the_history_of_the_participant(start: Start, unit: int) -> None:
     """It was rejected by mistake an hour ago, the colleague undid that, and the rejection is delivered now."""
     async with start(COUNTS) as world:
         submission = world.completed()
@@ -48,7 +48,7 @@ async def test_a_late_event_does_not_count_in_the_participants_past(start: Start
         assert (past["rejected"], past["submissions"]) == (0, 1)
 
 
-async def test_a_newer_event_counts_in_the_participants_past(start: Start) -> None:
+async def test_newer_event_counts_in_the_history_of_the_participant(start: Start) -> None:
     async with start(COUNTS) as world:
         submission = world.completed()
         submission.participant_id = PARTICIPANT
@@ -64,14 +64,14 @@ async def waiting(start: Start, **options: Any) -> tuple[World, SimSubmission]:
         return world, await held(world, **options)
 
 
-async def test_a_late_event_does_not_hide_a_held_submission(start: Start) -> None:
+async def test_late_event_does_not_hide_a_held_submission(start: Start) -> None:
     before, submission = await waiting(start)
     async with start(HOLD, parts=WEB, sandbox=before.sandbox) as world:
         assert (await world.tell(submission.id, "REJECTED", sent_at=seconds(3600))).status_code == 202
         assert await queue(world) == [submission.id]
 
 
-async def test_a_late_event_does_not_keep_a_person_from_deciding(start: Start) -> None:
+async def test_late_event_does_not_prevent_a_manual_decision(start: Start) -> None:
     before, submission = await waiting(start)
     async with start(HOLD, parts=WEB, sandbox=before.sandbox) as world:
         await world.tell(submission.id, "REJECTED", sent_at=seconds(3600))
@@ -79,7 +79,7 @@ async def test_a_late_event_does_not_keep_a_person_from_deciding(start: Start) -
         assert answer.status_code == 200, answer.text
 
 
-async def test_a_newer_event_hides_a_held_submission_until_it_is_fetched(start: Start) -> None:
+async def test_newer_event_hides_a_held_submission_until_it_is_fetched(start: Start) -> None:
     before, submission = await waiting(start)
     async with start(HOLD, parts=WEB, sandbox=before.sandbox) as world:
         await world.tell(submission.id, "REJECTED", sent_at=seconds(-3600))
@@ -89,7 +89,7 @@ async def test_a_newer_event_hides_a_held_submission_until_it_is_fetched(start: 
 
 @pytest.mark.parametrize("sent_at", [seconds(3600), seconds(-3600), None], ids=["late", "newer", "without"])
 @pytest.mark.parametrize("truth", [Status.AWAITING_REVIEW, Status.REJECTED])
-async def test_an_event_of_an_end_has_a_held_submission_fetched(
+async def test_event_of_a_final_status_has_a_held_submission_fetched(
     start: Start, truth: Status, sent_at: str | None
 ) -> None:
     """For any status and any event, the queue is right within seconds."""
@@ -116,7 +116,7 @@ ODD = (
 )  # fmt: skip
 
 
-async def test_odd_times_of_events_are_survived(start: Start) -> None:
+async def test_event_with_an_invalid_time_is_accepted(start: Start) -> None:
     """No time at all, in another unit, no number, or too long for any: it is taken, read and worked on."""
     async with start(COUNTS.replace("otherwise: approve", "otherwise: hold")) as world:
         submission = world.completed()

@@ -35,7 +35,7 @@ def frozen(data_dir: Path) -> Iterator[None]:
                 process.resume()
 
 
-async def test_while_the_database_is_frozen_it_is_503_and_afterwards_all_goes_on(tmp_path: Path) -> None:
+async def test_frozen_database_is_answered_with_503_and_work_continues_afterwards(tmp_path: Path) -> None:
     folder = write_rules(tmp_path / "rules", rules_text())
     with embedded_postgres(tmp_path / "data") as url:
         migrate(url)

@@ -34,7 +34,7 @@ async def test_signature_is_accepted_once_for_any_event_id(start: Start) -> None
         assert (status["inbox"]["events"], status["jobs"]["queued"]) == (1, 1)
 
 
-async def test_copies_of_one_signature_that_come_at_once_are_accepted_once(start: Start) -> None:
+async def test_concurrent_copies_of_one_signature_are_accepted_once(start: Start) -> None:
     async with start(parts=WEB) as world:
         body = status_change("abc")
         headers = signed(body)
@@ -44,7 +44,7 @@ async def test_copies_of_one_signature_that_come_at_once_are_accepted_once(start
         assert sorted(answer.status_code for answer in answers) == [200] * 49 + [202]
 
 
-async def test_a_copy_with_other_spaces_is_known_by_what_was_signed(start: Start) -> None:
+async def test_reformatted_copy_is_a_duplicate_of_the_signed_body(start: Start) -> None:
     async with start(parts=WEB) as world:
         body = status_change("abc")
         headers = signed(body)
@@ -54,7 +54,7 @@ async def test_a_copy_with_other_spaces_is_known_by_what_was_signed(start: Start
         assert (await post(world, spaced, headers | {"X-Event-ID": "e-1"})).status_code == 200
 
 
-async def test_another_body_under_a_known_event_id_is_another_event(start: Start) -> None:
+async def test_another_body_with_a_known_event_id_is_another_event(start: Start) -> None:
     async with start(parts=WEB) as world:
         for submission in ("abc", "def"):
             answer = await world.tell(submission, event_id="e-1")
@@ -65,7 +65,7 @@ async def test_another_body_under_a_known_event_id_is_another_event(start: Start
         assert (status["inbox"]["events"], status["jobs"]["queued"]) == (2, 2)
 
 
-async def test_a_retry_that_is_signed_anew_is_a_duplicate(start: Start) -> None:
+async def test_retry_with_a_new_signature_is_a_duplicate(start: Start) -> None:
     async with start(parts=WEB) as world:
         body, now = status_change("abc"), int(time.time())
         for timestamp, expected in ((str(now), 202), (str(now + 60), 200)):
@@ -77,7 +77,7 @@ async def test_a_retry_that_is_signed_anew_is_a_duplicate(start: Start) -> None:
             assert (await post(world, body, headers)).status_code == expected
 
 
-async def test_the_same_body_signed_later_under_a_new_id_is_a_new_event(start: Start) -> None:
+async def test_same_body_signed_later_with_a_new_id_is_a_new_event(start: Start) -> None:
     """A submission may await review again, after it was returned or reopened."""
     async with start(parts=WEB) as world:
         body, now = status_change("abc"), int(time.time())
@@ -103,7 +103,7 @@ async def stored(database: Database, events: Sequence[Event]) -> list[Receipt]:
         running.cancel()
 
 
-async def test_a_batch_may_hold_an_id_with_several_bodies(database_url: str) -> None:
+async def test_batch_accepts_one_event_id_with_several_bodies(database_url: str) -> None:
     database = Database(database_url)
     accepted, duplicate = Receipt.ACCEPTED, Receipt.DUPLICATE
     bodies = (b"one", b"two", b"one", b"three", b"two")
@@ -113,7 +113,7 @@ async def test_a_batch_may_hold_an_id_with_several_bodies(database_url: str) -> 
     await database.close()
 
 
-async def test_a_batch_of_new_events_takes_one_insert_and_copies_one_look_more(database_url: str) -> None:
+async def test_batch_of_new_events_takes_one_insert_and_copies_one_more_query(database_url: str) -> None:
     database = Database(database_url)
     statements: list[str] = []
 

@@ -20,7 +20,7 @@ from tests.world import client as http_client
 WEB = Parts(web=True, worker=False)
 
 
-async def test_a_signed_event_is_stored_with_its_review_before_it_is_answered(start: Start) -> None:
+async def test_signed_event_is_stored_with_its_review_before_the_response(start: Start) -> None:
     async with start(parts=WEB) as world:
         answer = await world.tell("abc", event_id="e-1")
         assert (answer.status_code, answer.json()) == (202, {"event_id": "e-1", "status": "accepted"})
@@ -30,7 +30,7 @@ async def test_a_signed_event_is_stored_with_its_review_before_it_is_answered(st
         assert [(job.lock, job.args["submission_id"]) for job in jobs] == [("abc", "abc")]
 
 
-async def test_a_repeated_event_is_a_duplicate_and_makes_no_second_job(start: Start) -> None:
+async def test_repeated_event_is_a_duplicate_without_a_second_job(start: Start) -> None:
     async with start(parts=WEB) as world:
         await world.tell("abc", event_id="e-1")
         answer = await world.tell("abc", event_id="e-1")
@@ -39,14 +39,14 @@ async def test_a_repeated_event_is_a_duplicate_and_makes_no_second_job(start: St
             assert await connection.scalar(text("SELECT count(*) FROM procrastinate_jobs")) == 1
 
 
-async def test_of_many_at_once_one_is_accepted_and_the_others_are_duplicates(start: Start) -> None:
+async def test_concurrent_copies_of_an_event_are_accepted_once(start: Start) -> None:
     async with start(parts=WEB) as world:
         answers = await asyncio.gather(*(world.tell("abc", event_id="same") for _ in range(50)))
         assert sorted(answer.status_code for answer in answers) == [200] * 49 + [202]
 
 
 @pytest.mark.parametrize("missing", ["X-Prolific-Request-Signature", "X-Prolific-Request-Timestamp"])
-async def test_without_signature_or_timestamp_it_is_401(start: Start, missing: str) -> None:
+async def test_webhook_without_signature_or_timestamp_is_401(start: Start, missing: str) -> None:
     async with start(parts=WEB) as world:
         body = status_change("abc")
         headers = {name: value for name, value in signed(body).items() if name != missing}
@@ -54,7 +54,7 @@ async def test_without_signature_or_timestamp_it_is_401(start: Start, missing: s
         assert (answer.status_code, answer.json()["error"]) == (401, "signature")
 
 
-async def test_a_wrong_signature_is_401_and_nothing_is_stored(start: Start) -> None:
+async def test_webhook_with_a_wrong_signature_is_401_and_not_stored(start: Start) -> None:
     async with start(parts=WEB) as world:
         body = status_change("abc")
         answer = await world.http.post(
@@ -64,7 +64,7 @@ async def test_a_wrong_signature_is_401_and_nothing_is_stored(start: Start) -> N
         assert (await world.api("status"))["inbox"]["events"] == 0
 
 
-async def test_any_of_the_configured_secrets_verifies(start: Start) -> None:
+async def test_webhook_signature_accepts_any_configured_secret(start: Start) -> None:
     async with start(parts=WEB, webhook_secrets="new, old") as world:
         body = status_change("abc")
         for secret in ("new", "old"):
@@ -74,7 +74,7 @@ async def test_any_of_the_configured_secrets_verifies(start: Start) -> None:
             assert answer.status_code == 202
 
 
-async def test_over_64_kib_is_413_even_when_badly_signed(start: Start) -> None:
+async def test_webhook_over_64_kib_is_413_even_with_a_wrong_signature(start: Start) -> None:
     async with start(parts=WEB) as world:
         answer = await world.http.post("/webhooks/prolific", content=b"x" * (64 * 1024 + 1))
         assert answer.status_code == 413
@@ -86,7 +86,7 @@ async def test_over_64_kib_is_413_even_when_badly_signed(start: Start) -> None:
         assert (await world.http.post("/webhooks/prolific", content=chunks())).status_code == 413
 
 
-async def test_exactly_64_kib_is_taken(start: Start) -> None:
+async def test_webhook_of_exactly_64_kib_is_accepted(start: Start) -> None:
     async with start(parts=WEB) as world:
         body = b"x" * (64 * 1024)
         answer = await world.http.post("/webhooks/prolific", content=body, headers=signed(body))
@@ -107,9 +107,7 @@ UNREADABLE = [
 
 
 @pytest.mark.parametrize("body", UNREADABLE, ids=lambda body: repr(body[:40]))
-async def test_what_is_signed_but_unreadable_is_stored_counted_and_accepted(
-    start: Start, body: bytes
-) -> None:
+async def test_signed_but_unreadable_event_is_stored_counted_and_accepted(start: Start, body: bytes) -> None:
     async with start(parts=WEB) as world:
         answer = await world.http.post("/webhooks/prolific", content=body, headers=signed(body))
         assert answer.status_code == 202
@@ -117,7 +115,7 @@ async def test_what_is_signed_but_unreadable_is_stored_counted_and_accepted(
         assert (inbox["events"], inbox["unreadable"]) == (1, 1)
 
 
-async def test_an_event_of_another_type_is_accepted_and_makes_no_job(start: Start) -> None:
+async def test_event_of_another_type_is_accepted_without_a_job(start: Start) -> None:
     async with start(parts=WEB) as world:
         body = b'{"event_type": "study.progress.change", "resource_id": "s"}'
         answer = await world.http.post("/webhooks/prolific", content=body, headers=signed(body))
@@ -127,7 +125,7 @@ async def test_an_event_of_another_type_is_accepted_and_makes_no_job(start: Star
         assert status["jobs"]["queued"] == 0
 
 
-async def test_an_old_timestamp_is_no_reason_to_refuse(start: Start) -> None:
+async def test_webhook_with_an_old_timestamp_is_accepted(start: Start) -> None:
     """Prolific tries for a day, and may or may not sign again."""
     from tests.world import SECRET, signature
 
@@ -143,14 +141,14 @@ async def test_an_old_timestamp_is_no_reason_to_refuse(start: Start) -> None:
         assert again.status_code == 200, "the same timestamp and body have the same id"
 
 
-async def test_get_is_405_and_an_unknown_route_404(start: Start) -> None:
+async def test_webhook_get_is_405_and_an_unknown_route_404(start: Start) -> None:
     async with start(parts=WEB) as world:
         assert (await world.http.get("/webhooks/prolific")).status_code == 405
         answer = await world.http.get("/nowhere")
         assert (answer.status_code, answer.json()["error"]) == (404, "not_found")
 
 
-async def test_while_the_database_is_gone_it_is_503_and_prolific_comes_again(
+async def test_unavailable_database_is_answered_with_503_and_a_retry_is_accepted(
     postgres: str, database_url: str, start: Start
 ) -> None:
     database = database_url.rpartition("/")[2]
@@ -173,7 +171,7 @@ async def test_while_the_database_is_gone_it_is_503_and_prolific_comes_again(
         assert (await world.tell("abc", event_id="e-1")).status_code == 202
 
 
-async def test_a_full_queue_says_not_stored_at_once(database_url: str) -> None:
+async def test_full_intake_queue_returns_not_stored_at_once(database_url: str) -> None:
     writer = InboxWriter(Database(database_url), max_waiting=2)
     waiting = [asyncio.create_task(writer.store(Event(str(number), b""))) for number in range(2)]
     await asyncio.sleep(0)
@@ -182,7 +180,7 @@ async def test_a_full_queue_says_not_stored_at_once(database_url: str) -> None:
         task.cancel()
 
 
-async def test_an_event_the_database_will_not_take_does_not_take_the_others_with_it(
+async def test_event_that_the_database_refuses_does_not_fail_the_others_of_its_batch(
     database_url: str,
 ) -> None:
     database = Database(database_url)
@@ -195,7 +193,7 @@ async def test_an_event_the_database_will_not_take_does_not_take_the_others_with
     await database.close()
 
 
-async def test_thousands_of_events_are_each_stored_once(start: Start) -> None:
+async def test_thousands_of_concurrent_events_are_each_stored_once(start: Start) -> None:
     async with start(parts=WEB) as world:
 
         async def client(name: int) -> list[int]:

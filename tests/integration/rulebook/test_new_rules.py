@@ -36,7 +36,7 @@ def kept(database_url: str) -> list[tuple[str, str, str]]:
         ).fetchall()
 
 
-async def test_each_file_is_kept_by_its_hash_byte_for_byte(
+async def test_rule_file_is_kept_by_its_hash_byte_for_byte(
     start: Start, tmp_path: Path, database_url: str
 ) -> None:
     marked = "\ufeff" + APPROVE.replace("\n", "\r\n")
@@ -53,7 +53,7 @@ async def test_each_file_is_kept_by_its_hash_byte_for_byte(
     assert [(file.path, file.hash) for file in good.files] == [("rules.yaml", hash_of(marked))]
 
 
-async def test_what_no_file_claimed_is_reviewed_again_once_a_file_names_the_parent_study(
+async def test_unclaimed_submission_is_reviewed_when_a_file_names_the_parent_study(
     database_url: str, tmp_path: Path
 ) -> None:
     book, database = load(write_rules(tmp_path / "rules", APPROVE)), Database(database_url)
@@ -67,7 +67,7 @@ async def test_what_no_file_claimed_is_reviewed_again_once_a_file_names_the_pare
     await database.close()
 
 
-async def test_the_last_good_book_is_the_newest_also_when_it_comes_again(
+async def test_last_valid_rules_are_the_newest_even_if_loaded_before(
     start: Start, tmp_path: Path, database_url: str
 ) -> None:
     async with start(HOLD) as world:
@@ -87,7 +87,7 @@ async def outcomes(world: World, submissions: Iterable[str]) -> list[list[tuple[
     return [[(row["trigger"], row["outcome"]) for row in await world.decisions(one)] for one in submissions]
 
 
-async def test_new_rules_review_again_what_is_held_once(start: Start, tmp_path: Path) -> None:
+async def test_new_rules_review_held_submissions_once(start: Start, tmp_path: Path) -> None:
     async with start(HOLD) as world:
         held = [world.completed() for _ in range(5)]
         for one in held:
@@ -104,7 +104,7 @@ async def test_new_rules_review_again_what_is_held_once(start: Start, tmp_path: 
         assert await outcomes(world, [gone.id]) == [[("webhook", "hold")]]
 
 
-async def test_what_the_new_rules_say_nothing_new_of_is_left_alone(start: Start, tmp_path: Path) -> None:
+async def test_new_rules_leave_other_studies_and_approvals_unchanged(start: Start, tmp_path: Path) -> None:
     """A change in another study's file reviews nothing again; an approval stays one."""
     async with start(HOLD) as world:
         one = world.completed()
@@ -116,9 +116,7 @@ async def test_what_the_new_rules_say_nothing_new_of_is_left_alone(start: Start,
         assert len(await world.decisions(one.id)) == 1
 
 
-async def test_observed_decisions_are_taken_again_when_the_mode_is_raised(
-    start: Start, tmp_path: Path
-) -> None:
+async def test_raised_mode_reviews_observed_decisions_again(start: Start, tmp_path: Path) -> None:
     async with start(APPROVE, mode="observe") as world:
         one = world.completed()
         assert (await world.reviewed(one))["status"] == "observed"
@@ -137,7 +135,7 @@ async def test_new_rule_file_reviews_unclaimed_submissions_of_its_study(start: S
         assert (await world.settled(one.id))["trigger"] == "rules"
 
 
-async def test_what_a_person_held_stays_held(start: Start, tmp_path: Path, database_url: str) -> None:
+async def test_new_rules_keep_a_manual_hold(start: Start, tmp_path: Path, database_url: str) -> None:
     async with start(HOLD) as world:
         one, two = world.completed(), world.completed()
         for each in (one, two):
@@ -175,7 +173,7 @@ async def keepers(database_url: str, rules: Path, number: int, clock: list[float
         await database.close()
 
 
-async def test_several_replicas_enqueue_a_review_once(
+async def test_new_rules_on_several_replicas_enqueue_a_review_once(
     start: Start, tmp_path: Path, database_url: str
 ) -> None:
     async with start(HOLD) as world:
@@ -184,7 +182,7 @@ async def test_several_replicas_enqueue_a_review_once(
         assert rules_jobs(database_url) == 1
 
 
-async def test_a_review_that_a_process_with_older_rules_took_is_enqueued_again(
+async def test_review_by_a_process_with_older_rules_is_enqueued_again(
     start: Start, tmp_path: Path, database_url: str
 ) -> None:
     clock = [0.0]
@@ -197,7 +195,7 @@ async def test_a_review_that_a_process_with_older_rules_took_is_enqueued_again(
         await until(lambda: asyncio.to_thread(rules_jobs, database_url), "the review")
 
 
-async def test_web_and_worker_apart_reload_each_by_itself(start: Start, tmp_path: Path) -> None:
+async def test_web_and_worker_processes_reload_rules_independently(start: Start, tmp_path: Path) -> None:
     async with start(HOLD, parts=Parts(web=True, worker=False)) as web:
         submission = web.completed()
         async with start(HOLD, parts=Parts(web=False, worker=True), sandbox=web.sandbox) as worker:

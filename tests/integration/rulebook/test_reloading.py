@@ -19,7 +19,7 @@ APPROVE = rules_text(otherwise="approve")
 BROKEN = rules_text("\n  - name: a\n    when: submission.pase < 1.0\n    approve:\n")
 
 
-async def test_an_edited_file_is_in_force_without_restart_and_says_so(start: Start, tmp_path: Path) -> None:
+async def test_edited_rule_file_is_in_force_without_restart_and_logged(start: Start, tmp_path: Path) -> None:
     async with start(HOLD) as world:
         before = await world.rules()
         write_rules(tmp_path / "rules", APPROVE)
@@ -29,7 +29,7 @@ async def test_an_edited_file_is_in_force_without_restart_and_says_so(start: Sta
         assert (decision["outcome"], decision["rules_hash"]) == ("approve", hash_of(APPROVE))
 
 
-async def test_within_five_seconds(start: Start, tmp_path: Path) -> None:
+async def test_edited_rule_file_is_in_force_within_five_seconds(start: Start, tmp_path: Path) -> None:
     async with start(HOLD) as world:
         await in_force(world, HOLD)
         write_rules(tmp_path / "rules", APPROVE)
@@ -37,7 +37,7 @@ async def test_within_five_seconds(start: Start, tmp_path: Path) -> None:
             await in_force(world, APPROVE)
 
 
-async def test_a_file_that_is_renamed_over_added_or_removed_counts(start: Start, tmp_path: Path) -> None:
+async def test_replaced_added_or_removed_rule_file_is_noticed(start: Start, tmp_path: Path) -> None:
     folder = tmp_path / "rules"
     other = APPROVE.replace(STROOP, TWO_PARTS)
     async with start(HOLD) as world:
@@ -50,7 +50,7 @@ async def test_a_file_that_is_renamed_over_added_or_removed_counts(start: Start,
         await in_force(world, other)
 
 
-async def test_the_swap_of_a_mounted_config_map_counts(database_url: str, tmp_path: Path) -> None:
+async def test_swapped_config_map_is_noticed(database_url: str, tmp_path: Path) -> None:
     """Kubernetes links each file through ``..data``, and swaps that for another folder."""
     for name, text in (("..1", HOLD), ("..2", APPROVE)):
         write_rules(tmp_path / name, text)
@@ -63,9 +63,7 @@ async def test_the_swap_of_a_mounted_config_map_counts(database_url: str, tmp_pa
         await in_force(running, APPROVE)
 
 
-async def test_a_pipe_in_the_folder_is_an_error_and_its_removal_mends_it(
-    start: Start, tmp_path: Path
-) -> None:
+async def test_pipe_in_the_rules_folder_is_an_error_until_it_is_removed(start: Start, tmp_path: Path) -> None:
     async with start(HOLD) as world:
         os.mkfifo(tmp_path / "rules" / "x.yaml")
 
@@ -90,7 +88,7 @@ async def broken(start: Start, tmp_path: Path) -> AsyncIterator[World]:
         yield world
 
 
-async def test_a_broken_change_keeps_the_last_good_rules(start: Start, tmp_path: Path) -> None:
+async def test_broken_rules_keep_the_last_valid_ones_in_force(start: Start, tmp_path: Path) -> None:
     async with broken(start, tmp_path) as world:
         decision = await world.reviewed(world.completed())
         assert (decision["status"], decision["rules_hash"]) == ("applied", hash_of(APPROVE))
@@ -114,7 +112,7 @@ async def test_broken_rules_are_reported_in_log_readyz_metrics_and_api(
     assert place in logged
 
 
-async def test_a_mended_file_ends_the_alarm(start: Start, tmp_path: Path) -> None:
+async def test_corrected_rule_file_ends_the_error(start: Start, tmp_path: Path) -> None:
     async with broken(start, tmp_path) as world:
         write_rules(tmp_path / "rules", HOLD)
         await in_force(world, HOLD)
@@ -122,7 +120,7 @@ async def test_a_mended_file_ends_the_alarm(start: Start, tmp_path: Path) -> Non
         assert "autoreview_rules_broken 0.0" in (await world.http.get("/metrics")).text
 
 
-async def test_going_back_to_the_rules_in_force_ends_the_alarm_too(
+async def test_reverted_rule_file_ends_the_error(
     start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with broken(start, tmp_path) as world:
@@ -135,7 +133,7 @@ async def test_going_back_to_the_rules_in_force_ends_the_alarm_too(
     assert capsys.readouterr().out.count("rules.mended") == 1
 
 
-async def test_ignored_file_and_source_without_credential_are_reported(
+async def test_ignored_file_and_source_without_a_credential_are_reported(
     start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with start(APPROVE, evidence_token=None) as world:
@@ -151,7 +149,7 @@ async def test_ignored_file_and_source_without_credential_are_reported(
     assert "AUTOREVIEW_EVIDENCE_TOKEN" in logged
 
 
-async def test_a_folder_that_is_gone_keeps_the_last_good_rules(start: Start, tmp_path: Path) -> None:
+async def test_missing_rules_folder_keeps_the_last_valid_rules(start: Start, tmp_path: Path) -> None:
     async with start(APPROVE) as world:
         (tmp_path / "rules").rename(tmp_path / "elsewhere")
 
@@ -162,7 +160,7 @@ async def test_a_folder_that_is_gone_keeps_the_last_good_rules(start: Start, tmp
         assert (await world.reviewed(world.completed()))["outcome"] == "approve"
 
 
-def test_fingerprint_depends_on_content_not_on_file_times(tmp_path: Path) -> None:
+def test_rules_fingerprint_depends_on_content_not_on_file_times(tmp_path: Path) -> None:
     folder = write_rules(tmp_path, HOLD)
     before = fingerprint(folder)
     (folder / "rules.yaml").touch()

@@ -7,7 +7,7 @@ from tests.integration.faults.stored import query
 MOST = 3
 
 
-async def test_a_submission_reviewed_often_before_the_clock_was_set_back_is_reviewed(
+async def test_limit_of_reviews_in_an_hour_ignores_an_hour_in_the_future(
     database_url: str,
 ) -> None:
     database = Database(database_url)
@@ -24,7 +24,7 @@ async def test_a_submission_reviewed_often_before_the_clock_was_set_back_is_revi
     await database.close()
 
 
-async def test_trouble_is_no_longer_than_since_now(database_url: str) -> None:
+async def test_failures_with_a_start_in_the_future_count_from_now(database_url: str) -> None:
     """A day of it is what we bear: not two, because the clock was set back."""
     database = Database(database_url)
     async with database.begin() as connection:

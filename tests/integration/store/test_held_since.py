@@ -58,7 +58,7 @@ APPROVED: Step = (Outcome.APPROVE, None, Mode.LIVE, Trigger.WEBHOOK, DecisionSta
         ([HELD, EXPIRED_APPLIED, HELD], 2),
     ],
 )
-async def test_a_hold_began_with_the_first_decision_of_the_newest_run_of_holds(
+async def test_held_since_is_the_first_decision_of_the_newest_run_of_holds(
     database_url: str, steps: Sequence[Step], first: int
 ) -> None:
     database = Database(database_url, pool_size=1)

@@ -43,7 +43,7 @@ async def check(url: str) -> Counter[tuple[str, ...]]:
     return tallies
 
 
-async def test_migration_counts_what_was_there_before(empty_database_url: str) -> None:
+async def test_migration_counts_existing_rows(empty_database_url: str) -> None:
     step(empty_database_url, "0006")
     fill(empty_database_url, 1000)
     with psycopg.connect(empty_database_url) as connection:
@@ -54,7 +54,7 @@ async def test_migration_counts_what_was_there_before(empty_database_url: str) -
     assert tallies["observed", "", "fast", "reject"] == 1
 
 
-async def test_rows_of_any_version_of_the_service_are_counted(database_url: str) -> None:
+async def test_kept_counts_include_rows_of_other_versions(database_url: str) -> None:
     """The rows are written by plain SQL, as a version before this one writes them in a rolling upgrade."""
     fill(database_url, 1000)
     before = await check(database_url)
@@ -68,7 +68,7 @@ async def test_rows_of_any_version_of_the_service_are_counted(database_url: str)
     assert after["observed", "", "fast", "reject"] == 1
 
 
-async def test_status_is_that_of_the_newest_attempt_in_any_order_of_answers(
+async def test_decision_status_is_that_of_the_newest_attempt_in_any_order_of_answers(
     database_url: str,
 ) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection:
@@ -94,7 +94,7 @@ async def test_status_is_that_of_the_newest_attempt_in_any_order_of_answers(
     assert (await check(database_url))["decisions", "approve", "applied"] == 1
 
 
-async def test_summing_up_changes_no_count(database_url: str) -> None:
+async def test_summing_up_keeps_all_counts(database_url: str) -> None:
     fill(database_url, 1000)
     before = await check(database_url)
     database = Database(database_url, pool_size=1)
@@ -108,7 +108,7 @@ async def test_summing_up_changes_no_count(database_url: str) -> None:
     assert rows["number"] == rows["keys"]
 
 
-async def test_status_of_the_api_counts_what_reviews_decide(start: Start, database_url: str) -> None:
+async def test_api_status_counts_decisions_of_reviews(start: Start, database_url: str) -> None:
     async with start(rules_text()) as world:
         for _ in range(3):
             await world.reviewed(world.completed())

@@ -11,7 +11,7 @@ from tests.world import until
 END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE %s AND pid <> pg_backend_pid()"
 
 
-async def test_statement_of_a_cut_connection_is_sent_again(database_url: str) -> None:
+async def test_queue_statement_is_repeated_after_a_cut_connection(database_url: str) -> None:
     """Otherwise a job whose end was not stored would seem to be in progress at its worker."""
     app = job_app(Connections(database_url))
     async with (

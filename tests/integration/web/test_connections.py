@@ -127,7 +127,7 @@ TRAILERS = b"GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
         pytest.param([TRAILERS, *[b"A: " + KIB + b"\r\n"] * 70], id="trailers without end"),
     ],
 )
-async def test_headers_over_64_kib_are_431_and_the_end_of_the_connection(parts: list[bytes]) -> None:
+async def test_headers_over_64_kib_are_431_and_close_the_connection(parts: list[bytes]) -> None:
     async with server() as port, client(port) as one:
         await one.send(*parts)
         status, body = await one.answer()
@@ -136,13 +136,13 @@ async def test_headers_over_64_kib_are_431_and_the_end_of_the_connection(parts: 
         assert await one.is_closed()
 
 
-async def test_headers_of_nearly_64_kib_are_taken() -> None:
+async def test_headers_of_nearly_64_kib_are_accepted() -> None:
     async with server() as port:
         head = b"GET / HTTP/1.1\r\n" + b"A: " + b"x" * (MAX_HEADERS - 100) + b"\r\n\r\n"
         assert (await exchange(port, head))[0] == 200
 
 
-async def test_a_body_may_be_larger_than_headers_and_come_in_pieces() -> None:
+async def test_body_larger_than_the_header_limit_is_accepted_in_pieces() -> None:
     async with server() as port:
         head = b"POST / HTTP/1.1\r\nContent-Length: 204800\r\n\r\n"
         status, body = await exchange(port, head, *[KIB * 8] * 25)
@@ -169,21 +169,21 @@ async def test_trailers_do_not_become_headers() -> None:
         pytest.param([b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc"], 408, id="half the body"),
     ],
 )
-async def test_a_request_that_does_not_come_to_its_end_is_given_up(parts: list[bytes], status: int) -> None:
+async def test_incomplete_request_times_out(parts: list[bytes], status: int) -> None:
     async with server(Impatient) as port, client(port) as one:
         await one.send(*parts)
         assert (await one.answer())[0] == status
         assert await one.is_closed()
 
 
-async def test_a_byte_now_and_then_wins_no_time() -> None:
+async def test_slow_bytes_do_not_extend_the_request_timeout() -> None:
     async with server(Impatient) as port, client(port) as one:
         dripping = asyncio.create_task(one.send(b"GET / HTTP/1.1\r\nA: ", *[b"a"] * 10_000))
         assert (await one.answer())[0] == 408
         dripping.cancel()
 
 
-async def test_line_breaks_between_requests_win_no_time() -> None:
+async def test_line_breaks_between_requests_do_not_extend_the_timeout() -> None:
     async with server(Impatient) as port, client(port) as one:
         await one.send(b"GET / HTTP/1.1\r\n\r\n")
         assert (await one.answer())[0] == 200
@@ -191,7 +191,7 @@ async def test_line_breaks_between_requests_win_no_time() -> None:
         assert (await one.answer())[0] in (0, 408)
 
 
-async def test_an_idle_connection_is_kept_longer_than_a_request_may_take() -> None:
+async def test_idle_connection_is_kept_longer_than_the_request_timeout() -> None:
     async with server(Impatient) as port, client(port) as one:
         for _ in range(3):
             await one.send(b"POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nab", b"c")
@@ -203,7 +203,7 @@ OFFER = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings:
 
 
 @pytest.mark.parametrize("offer", [OFFER, b"Connection: Upgrade\r\nUpgrade: websocket\r\n"])
-async def test_an_offer_of_another_protocol_is_ignored_and_the_body_kept(offer: bytes) -> None:
+async def test_protocol_upgrade_is_ignored_and_the_body_is_kept(offer: bytes) -> None:
     async with server() as port, client(port) as one:
         request = b"POST /a HTTP/1.1\r\nHost: a\r\n" + offer + b"Content-Length: 5\r\n\r\nhello"
         for _ in range(2):  # the connection goes on
@@ -215,7 +215,7 @@ async def test_an_offer_of_another_protocol_is_ignored_and_the_body_kept(offer: 
         assert b'"hello"' in (await one.answer())[1]
 
 
-async def test_java_and_curl_can_send_webhooks_with_their_offer_of_http_2(start: Start) -> None:
+async def test_webhook_with_an_http_2_upgrade_of_java_or_curl_is_accepted(start: Start) -> None:
     async with start(parts=WEB) as world:
         body = status_change("abc")
         offer = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAMAAABkAAQ"}
@@ -226,12 +226,12 @@ async def test_java_and_curl_can_send_webhooks_with_their_offer_of_http_2(start:
 @pytest.mark.parametrize(
     "request_", [b"CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"]
 )
-async def test_what_is_no_request_for_an_http_server_is_400(request_: bytes) -> None:
+async def test_invalid_http_request_is_400(request_: bytes) -> None:
     async with server() as port:
         assert (await exchange(port, request_))[0] == 400
 
 
-async def test_the_connection_that_waits_longest_makes_room_for_a_new_one() -> None:
+async def test_longest_idle_connection_is_closed_for_a_new_one() -> None:
     async with server(Small) as port, contextlib.AsyncExitStack() as stack:
         idle = [await stack.enter_async_context(client(port)) for _ in range(20)]
         for _ in range(20):
@@ -239,7 +239,7 @@ async def test_the_connection_that_waits_longest_makes_room_for_a_new_one() -> N
         assert await idle[0].is_closed()
 
 
-async def test_requests_under_way_are_not_ended_for_new_ones() -> None:
+async def test_running_requests_are_not_closed_for_new_connections() -> None:
     release = asyncio.Event()
 
     async def slow(_: Request) -> Response:
@@ -270,7 +270,7 @@ def data_dir(tmp_path: Path) -> Iterator[Path]:
     delete_database(tmp_path / "data")
 
 
-async def test_300_idle_connections_do_not_stop_webhooks_where_256_files_may_be_open(
+async def test_webhooks_are_accepted_with_300_idle_connections_and_256_open_files(
     tmp_path: Path, data_dir: Path
 ) -> None:
     settings = complete_settings(write_rules(tmp_path / "rules", rules_text()), data_dir)

@@ -56,7 +56,7 @@ def answering(host: str) -> Iterator[int]:
 
 @with_ipv6
 @pytest.mark.parametrize("host", ["::", "[::]"])
-def test_the_images_host_takes_clients_of_both_kinds(host: str) -> None:
+def test_host_of_the_image_accepts_ipv4_and_ipv6(host: str) -> None:
     with bind(Settings(host=host, port=0)) as listener:
         listener.listen()
         port = listener.getsockname()[1]
@@ -65,13 +65,13 @@ def test_the_images_host_takes_clients_of_both_kinds(host: str) -> None:
         assert url_of(listener) == f"http://[::]:{port}"
 
 
-def test_where_there_is_no_ipv6_it_is_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_host_of_the_image_falls_back_to_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: False)  # Python's own, not ours
     with listen_on("::", 0) as listener:
         assert listener.getsockname()[0] == "0.0.0.0"
 
 
-async def test_answers_leave_without_waiting_for_an_acknowledgement() -> None:
+async def test_responses_are_sent_without_waiting_for_an_acknowledgement() -> None:
     accepted = asyncio.Queue[asyncio.StreamWriter]()
 
     def note(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -85,7 +85,7 @@ async def test_answers_leave_without_waiting_for_an_acknowledgement() -> None:
             writer.close()
 
 
-def test_a_name_of_both_kinds_is_its_ipv4_address() -> None:
+def test_host_name_with_both_kinds_of_address_listens_on_ipv4() -> None:
     with listen_on("localhost", 0) as listener:
         assert listener.getsockname()[0] == "127.0.0.1"
 
@@ -99,7 +99,7 @@ def test_a_name_of_both_kinds_is_its_ipv4_address() -> None:
         ("a.b", "a.b:80"),
     ],
 )
-def test_an_ipv6_address_has_brackets_beside_its_port(host: str, expected: str) -> None:
+def test_ipv6_address_is_printed_in_brackets(host: str, expected: str) -> None:
     assert location(host, 80) == expected
 
 
@@ -118,7 +118,7 @@ def test_invalid_host_is_reported() -> None:
 
 
 @with_ipv6
-async def test_the_sandbox_listens_on_ipv6_and_says_so_in_brackets() -> None:
+async def test_sandbox_listens_on_ipv6_and_prints_brackets() -> None:
     async with sandbox_running(create_app(shipped_state()), "::1") as url, httpx.AsyncClient() as http:
         assert url.startswith("http://[::1]:")
         assert (await http.get(f"{url}/sandbox/ledger/")).status_code == 200
@@ -129,7 +129,7 @@ async def test_the_sandbox_listens_on_ipv6_and_says_so_in_brackets() -> None:
     ["0.0.0.0", "127.0.0.1", pytest.param("::", marks=with_ipv6), pytest.param("::1", marks=with_ipv6)],
 )
 @pytest.mark.parametrize("told", [True, False])
-def test_the_health_check_finds_the_service_on_either_kind(
+def test_health_check_reaches_the_service_on_ipv4_and_ipv6(
     monkeypatch: pytest.MonkeyPatch, host: str, told: bool
 ) -> None:
     monkeypatch.delenv("AUTOREVIEW_HOST", raising=False)
@@ -140,7 +140,7 @@ def test_the_health_check_finds_the_service_on_either_kind(
         assert probe.main() is None
 
 
-def test_the_health_check_asks_the_address_that_is_listened_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_health_check_uses_the_address_of_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AUTOREVIEW_PORT", raising=False)
     monkeypatch.setenv("AUTOREVIEW_HOST", "fd00::5")
     assert probe.own_addresses() == ["http://[fd00::5]:8080/livez"]

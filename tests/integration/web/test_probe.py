@@ -34,7 +34,7 @@ def a_service() -> Iterator[int]:
             thread.join()
 
 
-def test_it_asks_the_services_own_port_whether_it_lives(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_probe_requests_livez_on_the_port_of_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
     with a_service() as port:
         monkeypatch.setenv("AUTOREVIEW_PORT", str(port))
         assert probe.main() is None
@@ -44,20 +44,22 @@ def test_it_asks_the_services_own_port_whether_it_lives(monkeypatch: pytest.Monk
     ("port", "asked"),
     [("9000", "http://127.0.0.1:9000/livez"), ("tcp://10.0.0.1:80", "http://127.0.0.1:8080/livez")],
 )
-def test_kubernetes_own_variable_is_no_port(monkeypatch: pytest.MonkeyPatch, port: str, asked: str) -> None:
+def test_probe_ignores_the_port_variable_of_kubernetes(
+    monkeypatch: pytest.MonkeyPatch, port: str, asked: str
+) -> None:
     monkeypatch.setenv("AUTOREVIEW_PORT", port)
     assert probe.own_addresses()[0] == asked
     monkeypatch.delenv("AUTOREVIEW_PORT")
     assert probe.own_addresses() == ["http://127.0.0.1:8080/livez", "http://[::1]:8080/livez"]
 
 
-def test_status_other_than_200_is_reported() -> None:
+def test_probe_reports_a_status_other_than_200() -> None:
     with a_service() as port:
         assert probe.main(f"http://127.0.0.1:{port}/livez") is None
         assert probe.main(f"http://127.0.0.1:{port}/readyz") == f"http://127.0.0.1:{port}/readyz: 503"
 
 
-def test_missing_answer_is_reported_and_fails() -> None:
+def test_probe_reports_a_missing_answer_and_fails() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{closed.getsockname()[1]}/livez"
@@ -68,7 +70,7 @@ def test_missing_answer_is_reported_and_fails() -> None:
     assert "ConnectionRefusedError" in ended.stderr
 
 
-def test_answer_that_is_not_http_is_reported() -> None:
+def test_probe_reports_an_answer_that_is_not_http() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def hang_up() -> None:

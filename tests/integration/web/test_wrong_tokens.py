@@ -22,7 +22,7 @@ async def ask(world: World, token: str, given: str) -> int:
 
 
 @pytest.mark.parametrize(("token", "right"), [("admin_token", ADMIN), ("evidence_token", EVIDENCE)])
-async def test_many_wrong_tokens_are_429_and_a_right_one_still_passes(
+async def test_many_wrong_tokens_are_429_while_a_valid_one_passes(
     start: Start, token: str, right: str
 ) -> None:
     async with start(parts=WEB) as world:
@@ -34,7 +34,7 @@ async def test_many_wrong_tokens_are_429_and_a_right_one_still_passes(
         assert await ask(world, token, right) in (200, 202), "others may come by the same proxy"
 
 
-async def test_each_wrong_token_is_counted(start: Start) -> None:
+async def test_wrong_token_is_counted(start: Start) -> None:
     async with start(parts=WEB) as world:
         for one in range(30):
             await ask(world, "admin_token", f"wrong-{one}")
@@ -45,7 +45,7 @@ async def test_each_wrong_token_is_counted(start: Start) -> None:
         assert counted == {"admin_token": "30.0", "evidence_token": "1.0"}
 
 
-def test_another_address_and_another_minute_begin_anew() -> None:
+def test_limit_of_wrong_tokens_is_per_address_and_minute() -> None:
     now = 0.0
     wrong = WrongTokens(Metrics(), timer=lambda: now)
     assert [wrong.add("a", "t") for _ in range(MAX_WRONG + 1)] == [False] * MAX_WRONG + [True]
@@ -54,7 +54,7 @@ def test_another_address_and_another_minute_begin_anew() -> None:
     assert not wrong.add("a", "t")
 
 
-def test_the_log_has_a_line_now_and_then_that_counts_the_rest() -> None:
+def test_log_of_wrong_tokens_is_limited_and_counts_the_rest() -> None:
     now = 0.0
     wrong = WrongTokens(Metrics(), timer=lambda: now)
     with structlog.testing.capture_logs() as lines:
@@ -66,7 +66,7 @@ def test_the_log_has_a_line_now_and_then_that_counts_the_rest() -> None:
     assert {line["event"] for line in lines} == {"token.wrong"}
 
 
-def test_no_number_of_addresses_fills_the_memory() -> None:
+def test_limit_of_wrong_tokens_keeps_a_bounded_number_of_addresses() -> None:
     wrong = WrongTokens(Metrics(), timer=lambda: 0.0)
     for one in range(MAX_ADDRESSES + 100):
         wrong.add(str(one), "t")

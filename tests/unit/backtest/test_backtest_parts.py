@@ -63,13 +63,13 @@ def comparison(*listed: Judged) -> Comparison:
     ("number", "of", "low", "high"),
     [(0, 0, 0, 0), (0, 10, 0, 0.277533), (5, 10, 0.236593, 0.763407), (10, 10, 0.722467, 1)],
 )
-def test_the_interval_is_wilsons(number: int, of: int, low: float, high: float) -> None:
+def test_rate_has_the_wilson_interval(number: int, of: int, low: float, high: float) -> None:
     found = rate(number, of)
     assert (found.low, found.high) == pytest.approx((low, high), abs=1e-6)
 
 
 @given(st.lists(st.integers(1, 5000), min_size=2, max_size=40))
-def test_running_statistics_are_those_of_the_earlier_completions(times: list[int]) -> None:
+def test_running_statistics_count_earlier_completions_only(times: list[int]) -> None:
     running = RunningTimes()
     for index, taken in enumerate(times):
         running.advance(AT + timedelta(seconds=index))
@@ -83,7 +83,7 @@ def test_running_statistics_are_those_of_the_earlier_completions(times: list[int
             assert before.median == statistics.median(earlier)
 
 
-def test_what_was_completed_at_the_same_time_is_not_earlier() -> None:
+def test_running_statistics_leave_out_completions_at_the_same_time() -> None:
     running = RunningTimes()
     for taken in (10, 20):
         running.advance(AT)
@@ -105,7 +105,7 @@ def test_what_was_completed_at_the_same_time_is_not_earlier() -> None:
         ("approve <= 49.9%", False),
     ],
 )
-def test_a_condition_fails_by_number_or_share(text: str, fails: bool) -> None:
+def test_fail_if_compares_a_number_or_a_share(text: str, fails: bool) -> None:
     found = comparison(
         judged(Outcome.APPROVE, Outcome.REJECT), judged(Outcome.APPROVE, Outcome.APPROVE, name="b")
     )
@@ -113,12 +113,12 @@ def test_a_condition_fails_by_number_or_share(text: str, fails: bool) -> None:
 
 
 @pytest.mark.parametrize("text", ["reject 2%", "rejects > 2%", "reject > two", "reject > -1", ""])
-def test_unreadable_condition_finding_shows_the_right_form(text: str) -> None:
+def test_fail_if_error_shows_the_valid_form(text: str) -> None:
     with pytest.raises(ConfigurationError, match="contradictions"):
         FailIf.parse(text)
 
 
-def test_a_hold_is_no_contradiction_of_a_manual_decision() -> None:
+def test_new_hold_does_not_contradict_a_manual_decision() -> None:
     held = judged(Outcome.APPROVE, Outcome.HOLD, manual=True)
     rejected = judged(Outcome.APPROVE, Outcome.REJECT, name="b", manual=True)
     found = comparison(judged(Outcome.APPROVE, Outcome.HOLD, name="c"), held, rejected)
@@ -126,7 +126,7 @@ def test_a_hold_is_no_contradiction_of_a_manual_decision() -> None:
     assert found.contradictions == 1
 
 
-def test_money_is_counted_by_what_becomes_of_it() -> None:
+def test_money_is_counted_by_old_and_new_outcome() -> None:
     found = comparison(
         judged(Outcome.APPROVE, Outcome.REJECT),
         judged(Outcome.REJECT, Outcome.APPROVE, name="b"),
@@ -141,14 +141,14 @@ def test_money_is_counted_by_what_becomes_of_it() -> None:
     assert found["matrix"]["undecided"] == {"hold": 1}
 
 
-def test_limits_hold_from_the_first_excess_on() -> None:
+def test_simulated_limit_holds_from_the_first_excess_on() -> None:
     limits = LimitSimulation(Limits())
     side = Side(Outcome.REJECT, "r", "why")
     outcomes = [limits.apply(side, AT + timedelta(minutes=index)).outcome for index in range(5)]
     assert outcomes == [Outcome.REJECT] * 3 + [Outcome.HOLD] * 2
 
 
-def test_each_difference_is_counted_alone() -> None:
+def test_causes_count_each_difference_alone() -> None:
     old = file(("many", ">= 5"), ("gone", "== 0"))
     new = file(("added", "== 1"), ("many", ">= 4"), otherwise="hold")
     found = causes(old, new)
@@ -163,21 +163,21 @@ def test_each_difference_is_counted_alone() -> None:
     ]
 
 
-def test_a_moved_rule_is_a_difference_and_equal_files_have_none() -> None:
+def test_causes_report_a_moved_rule_and_nothing_for_equal_files() -> None:
     first, second, third = ("a", "> 1"), ("b", "> 2"), ("c", "> 3")
     found = causes(file(first, second, third), file(third, first, second))
     assert [(cause.rule, cause.difference) for cause in found] == [("c", "moved")]
     assert causes(file(first, second), file(first, second)) == []
 
 
-def test_markdown_shows_texts_as_they_are() -> None:
+def test_markdown_escapes_texts() -> None:
     found = comparison(judged(Outcome.APPROVE, Outcome.REJECT, reason="| **x** @team <b>\n\x1b"))
     text = markdown(found, [], ["changed > 0: changed is 1"])
     assert r"\| \*\*x\*\* \@team \<b\>\n\x1b" in text.replace("\\\\", "\\")
     assert "**Fails:**" in text
 
 
-def test_the_report_escapes_texts_and_asks_no_other_host() -> None:
+def test_html_report_escapes_texts_and_loads_nothing_from_other_hosts() -> None:
     found = comparison(judged(Outcome.APPROVE, Outcome.REJECT, reason="<script>alert(1)</script>"))
     page = html(Result(found, file(("many", ">= 5"))), {}, ["changed > 0"], "what was decided here")
     assert "<script" not in page
@@ -216,7 +216,7 @@ def rule_trace(name: str, **more: Any) -> dict[str, Any]:
     return {"rule": name, "result": "matched", "values": {}, "why": "", "conditions": [], **more}
 
 
-def test_only_the_first_changes_keep_their_explanations() -> None:
+def test_comparison_keeps_explanations_of_the_first_changes_only() -> None:
     changed = [judged(Outcome.APPROVE, Outcome.REJECT, name=f"{index:04}") for index in range(EXPLAINED + 5)]
     trace = ({"rule": "r", "result": "matched", "values": {}, "why": "", "conditions": []},)
     found = comparison(*(replace(one, new=replace(one.new, trace=trace)) for one in changed))
@@ -225,7 +225,7 @@ def test_only_the_first_changes_keep_their_explanations() -> None:
 
 
 @given(st.lists(st.integers(0, 6), max_size=12))
-def test_the_same_rules_make_no_difference(failures: list[int]) -> None:
+def test_same_rules_change_no_outcome(failures: list[int]) -> None:
     rules = file(("many", ">= 5"), ("none", "== 0"))
     found = Comparison.of("s1", [rule.name for rule in rules.rules])
     for index, failed in enumerate(failures):
@@ -237,7 +237,7 @@ def test_the_same_rules_make_no_difference(failures: list[int]) -> None:
     assert all(old == new for old, new in found.matrix)
 
 
-def test_a_body_counts_as_the_rule_file_reads_it() -> None:
+def test_past_payload_has_the_values_that_the_rule_file_reads() -> None:
     readings = {"a.yaml": {"failed": 2, "same": 1}, "b.yaml": {"failed": 0, "same": 1, "more": 3}}
     read = PastPayload({"failed": 2}, readings=readings)
     assert read.read_by("a.yaml") == readings["a.yaml"]

@@ -22,7 +22,7 @@ STUDY = "60aca280709ee40ec37d4885"
         (f"submissions list --study {STUDY} --ordering name", "started_at"),
     ],
 )
-def test_a_command_refuses_an_unknown_value_and_names_the_known_ones(
+def test_command_filter_refuses_an_unknown_value_and_names_known_ones(
     command: str, named: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "1000")
@@ -32,12 +32,12 @@ def test_a_command_refuses_an_unknown_value_and_names_the_known_ones(
 
 
 @pytest.mark.parametrize("name", ["outcome", "status", "trigger", "guard"])
-def test_the_api_refuses_an_unknown_value_and_names_the_known_ones(name: str) -> None:
+def test_api_filter_refuses_an_unknown_value_and_names_known_ones(name: str) -> None:
     with pytest.raises(BadQuery, match=f"{name} must be one of .*, not 'foo'"):
         decision_query(QueryParams({name: "foo"}))
     assert decision_query(QueryParams({name: ""}))
 
 
-def test_the_api_refuses_an_unknown_guard_of_holds() -> None:
+def test_api_filter_of_holds_refuses_an_unknown_guard() -> None:
     with pytest.raises(BadQuery, match=r"guard must be one of .*limit\.reject"):
         hold_query(QueryParams({"guard": "foo"}))

@@ -61,13 +61,13 @@ def test_caret_counts_a_tab_as_it_is_shown() -> None:
     assert (shown, caret.index("^")) == ("     3 |     name:    x", shown.index("x"))
 
 
-def test_a_hostile_line_writes_no_escape_sequence() -> None:
+def test_finding_prints_no_escape_sequence_of_a_source_line() -> None:
     shown, caret = (line.plain for line in excerpt("a\x1b[31m\u202eb!", 1, 8, 80))
     assert not re.search("[\x00-\x1f\u202e]", shown)
     assert caret.index("^") == shown.index("b!")
 
 
-def test_a_finding_about_a_whole_file_shows_no_line() -> None:
+def test_finding_about_a_whole_file_shows_no_source_line() -> None:
     finding = Finding("rules", 1, 1, "RUL003", "", "the folder holds no rule file (*.yaml)")
     assert lines(finding, 80) == ["rules:1:1: RUL003 error the folder holds no rule file (*.yaml)"]
 

@@ -78,7 +78,7 @@ DECISION: dict[str, Any] = dict.fromkeys(
     ],
     ids=["echo", "table", "decision", "holds", "json", "csv"],
 )
-def test_no_output_holds_a_character_that_acts(
+def test_printed_text_has_no_control_character(
     show: Callable[[], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     show()
@@ -87,24 +87,24 @@ def test_no_output_holds_a_character_that_acts(
     assert not ACTING.search(shown), ascii(shown)
 
 
-def test_a_text_of_several_lines_forges_no_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_printed_text_stays_on_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     print_decision(DECISION)
     assert not [line for line in capsys.readouterr().out.splitlines() if line.startswith("Decision 2")]
 
 
-def test_json_is_the_same_value_with_escapes(capsys: pytest.CaptureFixture[str]) -> None:
+def test_printed_json_has_the_same_value_with_escapes(capsys: pytest.CaptureFixture[str]) -> None:
     print_json({"text": HOSTILE, "name": "Zoë 😀"})
     shown = capsys.readouterr().out
     assert json.loads(shown) == {"text": HOSTILE, "name": "Zoë 😀"}
     assert "Zoë 😀" in shown
 
 
-def test_what_people_write_in_every_language_stays_as_it_is() -> None:
+def test_printed_text_keeps_letters_of_every_language() -> None:
     for text in ("Zoë", "日本語", "שלום", "نمی‌خواهم", "👩‍👩‍👧", "fine – thanks", "100 %"):
         assert printable(text) == text
 
 
-def test_findings_of_a_rule_file_are_printed_the_same_way(
+def test_printed_findings_have_no_control_character(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "a.yaml").write_text(
@@ -115,7 +115,7 @@ def test_findings_of_a_rule_file_are_printed_the_same_way(
 
 
 @pytest.mark.parametrize("form", ["console", "json"])
-def test_logs_hold_no_character_that_acts(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_logs_have_no_control_character(form: str, capsys: pytest.CaptureFixture[str]) -> None:
     configure_logs(form=form, level="info")
     structlog.get_logger("a").warning(HOSTILE, why=HOSTILE, short="a\x1bb", all=[HOSTILE])
     logging.getLogger("b").warning("said %s", HOSTILE)
@@ -132,26 +132,26 @@ FORMULAS = [
 
 
 @pytest.mark.parametrize("text", [*FORMULAS, "\t=1", "\r=1", "\n=1", "\n\n@x", "\nfine"])
-def test_a_cell_that_begins_as_a_formula_gets_an_apostrophe(text: str) -> None:
+def test_csv_cell_that_begins_as_a_formula_gets_an_apostrophe(text: str) -> None:
     assert csv_cell(text).startswith("'")
 
 
 @pytest.mark.parametrize("text", [*FORMULAS, "fine", "it's", "'quoted'"])
-def test_a_sheet_is_read_without_the_apostrophe_that_was_added(text: str) -> None:
+def test_csv_sheet_is_read_without_the_added_apostrophe(text: str) -> None:
     assert from_csv_cell(csv_cell(text)) == text.strip()
 
 
 @pytest.mark.parametrize("text", ["fine\n=1+1", "fine;=1+1", "fine\t @x", "fine;＝1", "fine\r\n-1"])
-def test_a_formula_behind_another_spreadsheets_separator_is_guarded(text: str) -> None:
+def test_csv_cell_with_a_formula_behind_another_separator_is_guarded(text: str) -> None:
     assert csv_cell(text)[:6] in ("fine\n'", "fine;'", "fine\t'")
 
 
 @pytest.mark.parametrize("value", ["a=b", "1-2", "me@example.org", "C0MPL3TE", 3, -3, None, "it's; fine"])
-def test_other_cells_stay_as_they_are(value: object) -> None:
+def test_csv_cell_without_a_formula_is_unchanged(value: object) -> None:
     assert csv_cell(value) == value
 
 
-def test_a_sheet_of_holds_is_safe_in_a_terminal_and_in_a_spreadsheet() -> None:
+def test_sheet_of_holds_has_no_formula_and_no_control_character() -> None:
     buffer = io.StringIO()
     reasons = [HOSTILE, " =1+1", "＝1", "a\n=1", ""]
     holds = [replace(HOLD, submission_id=f"s{at}", reason=reason) for at, reason in enumerate(reasons)]
@@ -162,7 +162,7 @@ def test_a_sheet_of_holds_is_safe_in_a_terminal_and_in_a_spreadsheet() -> None:
     assert len(read_sheet(buffer.getvalue().encode(), "f.csv", Approve()).rows) == len(reasons)
 
 
-def test_commands_print_through_one_module_only() -> None:
+def test_commands_print_only_through_the_output_module() -> None:
     service = Path(__file__).parents[3] / "service"
     others = [
         path

@@ -63,11 +63,11 @@ def test_check_prints_warnings_and_exits_0(write: Path) -> None:
     assert ended.exit_code == 0
 
 
-def test_under_strict_a_warning_is_an_error(write: Path) -> None:
+def test_check_strict_makes_a_warning_an_error(write: Path) -> None:
     assert autoreview("check", "rules", "--strict").exit_code == 1
 
 
-def test_what_a_rule_allows_is_listed_and_no_error_even_under_strict(write: Path) -> None:
+def test_check_strict_lists_allowed_findings_without_an_error(write: Path) -> None:
     allowed = "    allow: [POL007]\n    because: It was on purpose.\n  - name: failed"
     write.write_text(TEXT.replace("  - name: failed", allowed), encoding="utf-8")
     ended = autoreview("check", "rules", "--strict")
@@ -77,7 +77,7 @@ def test_what_a_rule_allows_is_listed_and_no_error_even_under_strict(write: Path
     assert (finding["code"], finding["severity"]) == ("POL007", "allowed")
 
 
-def test_tests_are_run_and_rules_that_none_reaches_are_named(write: Path) -> None:
+def test_test_command_runs_tests_and_names_unreached_rules(write: Path) -> None:
     ended = autoreview("test", "rules")
     assert ended.exit_code == 0
     assert "two failed" in ended.stdout
@@ -85,11 +85,11 @@ def test_tests_are_run_and_rules_that_none_reaches_are_named(write: Path) -> Non
     assert ended.stdout.endswith("2 ok, 0 failed\n")
 
 
-def test_one_file_can_be_tested(write: Path) -> None:
+def test_test_command_accepts_one_file(write: Path) -> None:
     assert autoreview("test", write).stdout.endswith("2 ok, 0 failed\n")
 
 
-def test_where_coverage_is_required_a_rule_that_no_test_reaches_is_a_failure(write: Path) -> None:
+def test_test_command_fails_for_an_unreached_rule_if_coverage_is_required(write: Path) -> None:
     ended = autoreview("test", "rules", "--require-coverage")
     assert ended.exit_code == 1
     assert "Failed: 1 rule has no test that reaches it, and --require-coverage asks for one." in ended.stdout
@@ -98,7 +98,7 @@ def test_where_coverage_is_required_a_rule_that_no_test_reaches_is_a_failure(wri
     assert autoreview("test", "rules", "--require-coverage").exit_code == 0
 
 
-def test_a_failure_shows_what_came_and_the_trace_with_its_values(write: Path) -> None:
+def test_test_command_shows_actual_result_and_trace_of_a_failure(write: Path) -> None:
     write.write_text(FAILING, encoding="utf-8")
     ended = autoreview("test", "rules")
     assert ended.exit_code == 1
@@ -112,13 +112,13 @@ def test_a_failure_shows_what_came_and_the_trace_with_its_values(write: Path) ->
     ]
 
 
-def test_verbose_shows_facts_given_and_by_default(write: Path) -> None:
+def test_test_command_verbose_shows_given_and_default_facts(write: Path) -> None:
     shown = autoreview("test", "rules", "--verbose").stdout
     assert "evidence.survey.failed = 2 (given)" in shown
     assert "submission.time_taken = 600 (default)" in shown
 
 
-def test_results_as_json_have_every_test_and_what_came(write: Path) -> None:
+def test_test_command_json_has_each_test_with_its_actual_result(write: Path) -> None:
     write.write_text(FAILING, encoding="utf-8")
     ended = autoreview("test", "rules", "--json")
     told = json.loads(ended.stdout)
@@ -129,20 +129,20 @@ def test_results_as_json_have_every_test_and_what_came(write: Path) -> None:
     assert told["unreached"] == [{"file": "a.yaml", "rule": "crashed"}]
 
 
-def test_junit_xml_is_written(write: Path, tmp_path: Path) -> None:
+def test_test_command_writes_junit_xml(write: Path, tmp_path: Path) -> None:
     write.write_text(FAILING, encoding="utf-8")
     assert autoreview("test", "rules", "--junit", tmp_path / "junit.xml").exit_code == 1
     root = ET.parse(tmp_path / "junit.xml").getroot()  # noqa: S314
     assert [len(case) for case in root.iter("testcase")] == [0, 1]
 
 
-def test_where_junit_xml_cannot_be_written_it_is_said(write: Path, tmp_path: Path) -> None:
+def test_test_command_reports_that_junit_xml_cannot_be_written(write: Path, tmp_path: Path) -> None:
     ended = autoreview("test", "rules", "--junit", tmp_path / "nowhere" / "junit.xml")
     assert isinstance(ended.exception, ConfigurationError)
     assert "can't write" in str(ended.exception)
 
 
-def test_rules_with_errors_are_reported_instead_of_tested(write: Path) -> None:
+def test_test_command_reports_rule_errors_instead_of_running_tests(write: Path) -> None:
     write.write_text(TEXT.replace("otherwise: approve", "otherwise: pay"), encoding="utf-8")
     ended = autoreview("test", "rules")
     assert ended.exit_code == 1
@@ -152,7 +152,7 @@ def test_rules_with_errors_are_reported_instead_of_tested(write: Path) -> None:
     assert "RUL008" in {finding["code"] for finding in told["findings"]}
 
 
-def test_without_tests_it_says_so(write: Path) -> None:
+def test_test_command_reports_a_file_without_tests(write: Path) -> None:
     write.write_text(TEXT[: TEXT.index("tests:")], encoding="utf-8")
     ended = autoreview("test", "rules")
     assert ended.exit_code == 0
@@ -160,7 +160,7 @@ def test_without_tests_it_says_so(write: Path) -> None:
     assert autoreview("test", "rules", "--require-coverage").exit_code == 1
 
 
-def test_no_name_plays_tricks_on_a_terminal(write: Path) -> None:
+def test_test_command_prints_no_control_character_of_a_name(write: Path) -> None:
     text = FAILING.replace("name: all is well", r'name: "a\e[31m [b]red[/b]"')
     write.write_text(text, encoding="utf-8")
     shown = autoreview("test", "rules", "--verbose").stdout
@@ -168,7 +168,7 @@ def test_no_name_plays_tricks_on_a_terminal(write: Path) -> None:
     assert r"a\x1b[31m [b]red[/b]" in shown
 
 
-def test_the_schema_is_the_one_beside_the_rules() -> None:
+def test_schema_command_prints_the_schema_beside_the_rules() -> None:
     shown = autoreview("schema").stdout
     assert json.loads(shown)["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert shown == (ROOT / "rules" / "rules.schema.json").read_text(encoding="utf-8")

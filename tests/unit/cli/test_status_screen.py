@@ -31,5 +31,5 @@ def test_status_shows_refused_deliveries_and_failed_requests_to_sources() -> Non
     assert shown["fetches"] == ["2 failed at lab: lab.example.org answered 500"]
 
 
-def test_each_name_on_the_screen_fits_its_column() -> None:
+def test_status_names_fit_their_column() -> None:
     assert [name for name, _ in _screen(STATE, "a test", NOW) if len(name) >= WIDTH] == []

@@ -69,7 +69,7 @@ def table(columns: tuple[str, ...], row: dict[str, Any], width: int) -> list[str
 
 @pytest.mark.parametrize("width", [40, 80, 100, 120, 160, UNBOUNDED])
 @pytest.mark.parametrize(("columns", "row"), TABLES)
-def test_a_table_shows_every_value_whole_within_the_width(
+def test_table_shows_every_value_whole_within_the_width(
     columns: tuple[str, ...], row: dict[str, Any], width: int
 ) -> None:
     lines = table(columns, row, width)
@@ -78,24 +78,24 @@ def test_a_table_shows_every_value_whole_within_the_width(
     assert all(" ".join(str(value).split()) in shown for value in row.values() if value)
 
 
-def test_a_table_with_room_has_one_line_a_row() -> None:
+def test_table_with_enough_width_has_one_line_per_row() -> None:
     assert len(table(DECISIONS, DECISION, UNBOUNDED)) == 2
 
 
-def test_an_id_wider_than_the_terminal_is_printed_whole() -> None:
+def test_table_prints_an_id_wider_than_the_terminal_whole() -> None:
     assert ID in table(DECISIONS, DECISION | {"id": ID}, 10)[1]
 
 
-def test_columns_line_up_below_wide_characters() -> None:
+def test_table_aligns_columns_with_wide_characters() -> None:
     header, first, second = table_lines(("name", "id"), [["日本", "1"], ["x", "2"]], 80)
     assert (header, first, second) == ("name  id", "日本  1", "x     2")
 
 
-def test_a_table_without_rows_has_its_header() -> None:
+def test_table_without_rows_has_its_header() -> None:
     assert list(table_lines(("id", "name"), [], 80)) == ["id  name"]
 
 
-def test_a_deadline_that_is_near_has_a_mark() -> None:
+def test_table_marks_a_near_deadline() -> None:
     assert hold_row(replace(HOLD, deadline=NOW + timedelta(days=2)), NOW)["deadline"] == "in 2 d !"
 
 

@@ -11,7 +11,7 @@ from service.errors import ConfigurationError
 from service.secret import Secret
 
 
-def test_it_is_for_its_owner_alone_and_what_the_service_reads(tmp_path: Path) -> None:
+def test_secret_file_is_readable_by_its_owner_only_and_by_the_service(tmp_path: Path) -> None:
     path, before = tmp_path / "secret", os.umask(0)
     try:
         keep_secret(path, "s3cr3t")
@@ -22,7 +22,7 @@ def test_it_is_for_its_owner_alone_and_what_the_service_reads(tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_another_secret_replaces_it_as_a_whole(tmp_path: Path) -> None:
+def test_secret_file_with_one_secret_is_replaced_as_a_whole(tmp_path: Path) -> None:
     path = tmp_path / "secret"
     keep_secret(path, "the one before")
     inode = path.stat().st_ino
@@ -31,7 +31,7 @@ def test_another_secret_replaces_it_as_a_whole(tmp_path: Path) -> None:
     assert path.stat().st_ino != inode, "it was written in place, where a reader may find half of it"
 
 
-def test_a_file_that_has_it_among_others_is_only_closed_to_others(tmp_path: Path) -> None:
+def test_secret_file_that_already_has_the_secret_gets_only_its_permissions(tmp_path: Path) -> None:
     path = tmp_path / "secret"
     path.write_text("another, s3cr3t\n")
     path.chmod(0o644)
@@ -40,7 +40,7 @@ def test_a_file_that_has_it_among_others_is_only_closed_to_others(tmp_path: Path
     assert S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_it_is_written_where_a_link_leads(tmp_path: Path) -> None:
+def test_secret_file_behind_a_link_is_written(tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(tmp_path / "secret")
     keep_secret(check_writable(link), "s3cr3t")
@@ -49,12 +49,12 @@ def test_it_is_written_where_a_link_leads(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", [".", "no/such/folder", "/dev/null"])
-def test_a_place_that_cannot_hold_it_is_said_before_anything_is_done(tmp_path: Path, place: str) -> None:
+def test_unwritable_secret_file_is_reported_before_any_request(tmp_path: Path, place: str) -> None:
     with pytest.raises(ConfigurationError, match="--out"):
         check_writable(tmp_path / place)
 
 
-def test_of_several_others_none_is_dropped(tmp_path: Path) -> None:
+def test_secret_file_keeps_several_other_secrets(tmp_path: Path) -> None:
     path = tmp_path / "secret"
     path.write_text("of-another-workspace, one-before\n")
     keep_secret(check_writable(path), "s3cr3t")
@@ -62,7 +62,7 @@ def test_of_several_others_none_is_dropped(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("held", ["version: 1\nname: My study\n", "two words", "a\x00b", "é"])
-def test_a_file_that_holds_something_else_is_left_alone(tmp_path: Path, held: str) -> None:
+def test_secret_file_with_other_content_is_not_changed(tmp_path: Path, held: str) -> None:
     path = tmp_path / "rules.yaml"
     path.write_text(held)
     with pytest.raises(ConfigurationError, match="--out"):

@@ -36,7 +36,7 @@ every_ci_file = pytest.mark.parametrize("values", CI)
 
 @every_ci_file
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])
-def test_kubernetes_takes_every_object(values: str, version: str) -> None:
+def test_kubernetes_schema_accepts_every_object(values: str, version: str) -> None:
     for found in render(ci(values)):
         if found["kind"] not in OPERATORS:
             assert kubernetes_validate.validate(found, version, strict=True) == version
@@ -44,11 +44,11 @@ def test_kubernetes_takes_every_object(values: str, version: str) -> None:
 
 @every_ci_file
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])
-def test_helm_has_nothing_to_complain_of(values: str, version: str) -> None:
+def test_helm_lint_finds_nothing(values: str, version: str) -> None:
     assert complaints(ci(values), f"v{version}.0") == []
 
 
-def test_the_ci_files_render_every_template() -> None:
+def test_ci_files_render_every_template() -> None:
     rendered = {path for name in CI for path, text in texts(ci(name)).items() if text.strip()}
     folder = FOLDER / "templates"
     written = {path.relative_to(folder).as_posix() for path in folder.rglob("*.*")}
@@ -69,7 +69,7 @@ def test_every_object_has_its_namespace_and_the_standard_labels(values: str) -> 
 
 
 @every_ci_file
-def test_names_are_free_of_clashes_and_selectors_find_one_component_each(values: str) -> None:
+def test_object_names_are_unique_and_selectors_match_one_component(values: str) -> None:
     objects = render(ci(values))
     named = [(one["kind"], one["metadata"]["name"]) for one in objects]
     assert len(named) == len(set(named))
@@ -79,7 +79,7 @@ def test_names_are_free_of_clashes_and_selectors_find_one_component_each(values:
         assert wanted["app.kubernetes.io/component"] == component_of(found)
 
 
-def test_the_chart_is_of_this_version_of_the_service_and_needs_no_other_chart() -> None:
+def test_chart_has_the_version_of_the_service_and_no_dependencies() -> None:
     assert about()["appVersion"] == __version__
     assert about()["version"] == __version__
     assert "dependencies" not in about()
@@ -87,13 +87,13 @@ def test_the_chart_is_of_this_version_of_the_service_and_needs_no_other_chart() 
     assert image.endswith(f":{__version__}")
 
 
-def test_a_digest_goes_before_the_tag() -> None:
+def test_image_digest_has_precedence_over_the_tag() -> None:
     digest = "sha256:" + "0" * 64
     for container in containers(render(ci("autoscaling", image={"digest": digest}))):
         assert container["image"] == f"autoreview@{digest}"
 
 
-def test_the_autoscaler_alone_decides_the_replicas_it_is_there_for() -> None:
+def test_deployment_has_no_replicas_where_an_autoscaler_sets_them() -> None:
     scaled = render(ci("autoscaling"))
     assert "replicas" not in deployment(scaled, "web")["spec"]
     assert deployment(scaled, "worker")["spec"]["replicas"] == 1
@@ -114,7 +114,7 @@ def test_the_autoscaler_alone_decides_the_replicas_it_is_there_for() -> None:
         ("minimal", {"podDisruptionBudget": {"enabled": False}}, set()),
     ],
 )
-def test_a_budget_guards_only_what_has_several_pods(
+def test_disruption_budget_exists_only_for_several_pods(
     values: str, changes: dict[str, Any], guarded: set[str]
 ) -> None:
     budgets = of_kind(render(ci(values, **changes)), "PodDisruptionBudget")
@@ -122,7 +122,7 @@ def test_a_budget_guards_only_what_has_several_pods(
     assert all(one["spec"]["maxUnavailable"] == 1 for one in budgets)
 
 
-def test_the_migration_runs_before_everything_else_and_asks_for_nothing_of_the_release() -> None:
+def test_migration_job_is_a_hook_that_needs_nothing_of_the_release() -> None:
     objects = render(ci("production"))
     (job,) = of_kind(objects, "Job")
     assert job["metadata"]["annotations"]["helm.sh/hook"] == "pre-install,pre-upgrade"
@@ -136,14 +136,14 @@ def test_the_migration_runs_before_everything_else_and_asks_for_nothing_of_the_r
 
 
 @pytest.mark.parametrize(("mode", "jobs", "inits"), [("job", 1, 0), ("init", 0, 1), ("off", 0, 0)])
-def test_migrations_are_a_job_or_each_pods_or_yours(mode: str, jobs: int, inits: int) -> None:
+def test_migration_mode_selects_job_init_container_or_neither(mode: str, jobs: int, inits: int) -> None:
     objects = render(ci("minimal", migrations={"mode": mode}))
     assert len(of_kind(objects, "Job")) == jobs
     for found in of_kind(objects, "Deployment"):
         assert len(found["spec"]["template"]["spec"].get("initContainers", [])) == inits
 
 
-def test_changed_rules_restart_nothing_and_arrive_as_a_folder() -> None:
+def test_changed_rules_restart_no_pod_and_are_mounted_as_a_folder() -> None:
     before = render(ci("production"))
     after = render(ci("production", rules={"files": {"stroop.yaml": "version: 1\n"}}))
     assert of_kind(before, "ConfigMap") != of_kind(after, "ConfigMap")
@@ -170,14 +170,14 @@ def test_folders_of_csv_files_are_mounted_below_the_rules_of_workers_alone() -> 
     assert "survey-files" not in str(others)
 
 
-def test_rule_files_reach_the_service_byte_for_byte() -> None:
+def test_rule_files_are_mounted_byte_for_byte() -> None:
     text = 'version: 1\r\n# "quoted", {braced} and a tab\t\n\nname: Ünïcode ✓\n\n'
     files = {"files": {"stroop.yaml": text}}
     both = of_kind(render(ci("production", rules=files, shadowRules=files)), "ConfigMap")
     assert [rules["data"] for rules in both] == [{"stroop.yaml": text}] * 2
 
 
-def test_only_the_webhook_is_routed_unless_more_is_chosen() -> None:
+def test_ingress_routes_only_the_webhook_unless_more_is_enabled() -> None:
     def paths(**ingress: bool) -> dict[str, str]:
         (found,) = of_kind(render(ci("production", ingress=ingress)), "Ingress")
         return {one["path"]: one["pathType"] for one in found["spec"]["rules"][0]["http"]["paths"]}
@@ -190,7 +190,7 @@ def test_only_the_webhook_is_routed_unless_more_is_chosen() -> None:
     assert not {"/metrics", "/livez", "/readyz", "/evidence/"} & set(with_dashboard)
 
 
-def test_the_public_address_is_the_ingress_hosts_unless_set() -> None:
+def test_public_url_defaults_to_the_ingress_host() -> None:
     def public_url(values: Object) -> str | None:
         env = containers(of_kind(render(values), "Deployment"))[0]["env"]
         return next((one["value"] for one in env if one["name"] == "AUTOREVIEW_PUBLIC_URL"), None)
@@ -202,7 +202,7 @@ def test_the_public_address_is_the_ingress_hosts_unless_set() -> None:
     )
 
 
-def test_the_package_brings_what_is_needed_and_no_test_values(tmp_path: Path) -> None:
+def test_chart_package_has_its_files_and_no_test_values(tmp_path: Path) -> None:
     with tarfile.open(package(tmp_path)) as archive:
         names = {re.sub(r"^autoreview/", "", name) for name in archive.getnames()}
     assert {"Chart.yaml", "values.yaml", "values.schema.json", "README.md", "templates/web.yaml"} <= names

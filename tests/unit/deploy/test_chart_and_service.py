@@ -44,7 +44,7 @@ every_ci_file = pytest.mark.parametrize("values", CI)
 
 
 @every_ci_file
-def test_every_variable_that_the_chart_sets_is_a_setting(values: str) -> None:
+def test_every_variable_of_the_chart_is_a_setting_of_the_service(values: str) -> None:
     given = {name for container in containers(render(ci(values))) for name in environment(container)}
     own = {name for name in given if name.startswith("AUTOREVIEW_")}
     assert {name for name in own if not SOURCE.fullmatch(name)} <= variables()
@@ -56,7 +56,7 @@ def test_every_setting_of_the_service_is_a_value_of_the_chart() -> None:
     assert variables() - set_by_chart == by_file | NOT_VALUES
 
 
-def test_secrets_of_sources_reach_web_and_worker_as_files_and_not_the_migration() -> None:
+def test_secrets_of_sources_are_files_in_web_and_worker_but_not_in_the_migration() -> None:
     objects = render(ci("production", secrets={"sources": {"recall": "recall-secret", "Lab2": "lab"}}))
     wanted = {
         "AUTOREVIEW_SOURCE_RECALL_FILE": "/secrets/recall-secret",
@@ -67,7 +67,7 @@ def test_secrets_of_sources_reach_web_and_worker_as_files_and_not_the_migration(
         assert given == ({} if container["name"] == "migrate" else wanted)
 
 
-def test_shadow_rules_are_a_folder_of_their_own_and_none_unless_set() -> None:
+def test_shadow_rules_are_mounted_in_their_own_folder_only_if_set() -> None:
     for values, config_map in (("production", "autoreview-shadow-rules"), ("extras", "shadow-rules")):
         for pod in pods(of_kind(render(ci(values)), "Deployment")):
             [container] = pod["containers"]
@@ -84,7 +84,7 @@ def full() -> list[Object]:
     return render(ci("production"))
 
 
-def test_the_values_reach_the_service_as_it_reads_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chart_values_become_the_same_settings_of_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in environment(main_container(full(), "worker")).items():
         monkeypatch.setenv(name, value)
     settings = Settings.from_environment()
@@ -96,14 +96,14 @@ def test_the_values_reach_the_service_as_it_reads_them(monkeypatch: pytest.Monke
     assert settings.prolific_token_file == Path("/secrets/prolific-token")
 
 
-def test_large_numbers_and_none_at_all_are_passed_on_as_they_are() -> None:
+def test_large_and_missing_limits_are_passed_on_unchanged() -> None:
     given = environment(main_container(full(), "worker"))
     assert given["AUTOREVIEW_LIMIT_REWARD_PER_DAY"] == "50000000"
     assert given["AUTOREVIEW_LIMIT_REQUEST_RETURN_PER_DAY"] == "0"
     assert not [name for name in environment(main_container(render(ci("minimal")), "web")) if "LIMIT" in name]
 
 
-def test_the_charts_defaults_are_the_services_own() -> None:
+def test_chart_defaults_equal_service_defaults() -> None:
     given = defaults()
     own = {name: field.default for name, field in Settings.model_fields.items()}
     assert given["mode"] == own["mode"]
@@ -113,7 +113,7 @@ def test_the_charts_defaults_are_the_services_own() -> None:
 
 
 @every_ci_file
-def test_every_secret_file_named_is_mounted(values: str) -> None:
+def test_every_secret_file_in_the_environment_is_mounted(values: str) -> None:
     for pod in pods(render(ci(values))):
         mounted = {
             f"/secrets/{item['path']}"
@@ -124,7 +124,7 @@ def test_every_secret_file_named_is_mounted(values: str) -> None:
             assert {v for n, v in environment(container).items() if n.endswith("_FILE")} <= mounted
 
 
-def test_an_inline_secret_has_what_the_pods_ask_for() -> None:
+def test_inline_secret_has_every_key_that_pods_mount() -> None:
     objects = render(ci("demo"))
     (secret,) = of_kind(objects, "Secret")
     for pod in pods(of_kind(objects, "Deployment")):
@@ -134,7 +134,7 @@ def test_an_inline_secret_has_what_the_pods_ask_for() -> None:
 
 
 @every_ci_file
-def test_containers_run_commands_that_there_are(values: str) -> None:
+def test_containers_run_existing_commands(values: str) -> None:
     known = {one.name or getattr(one.callback, "__name__", "") for one in commands.registered_commands}
     for container in containers(render(ci(values))):
         arguments = container.get("args")
@@ -166,7 +166,7 @@ def _paths(found: list[BaseRoute], prefix: str = "") -> Iterator[str]:
 
 
 @pytest.mark.parametrize("half", Only)
-def test_probes_and_scrapes_ask_routes_that_there_are(rules: RulesInForce, half: Only) -> None:
+def test_probes_and_monitors_use_existing_routes(rules: RulesInForce, half: Only) -> None:
     served = routes(rules, Parts(web=half is Only.WEB, worker=half is Only.WORKER))
     container = main_container(full(), half)
     asked = {container[f"{probe}Probe"]["httpGet"]["path"] for probe in ("startup", "liveness", "readiness")}
@@ -175,7 +175,7 @@ def test_probes_and_scrapes_ask_routes_that_there_are(rules: RulesInForce, half:
     assert asked | {monitor["spec"]["endpoints"][0]["path"]} <= served
 
 
-def test_with_all_switched_on_every_public_route_is_let_in_and_no_operating_one(rules: RulesInForce) -> None:
+def test_ingress_with_all_options_routes_public_but_no_operating_paths(rules: RulesInForce) -> None:
     (ingress,) = of_kind(full(), "Ingress")
     paths = [(one["path"], one["pathType"]) for one in ingress["spec"]["rules"][0]["http"]["paths"]]
 
@@ -187,7 +187,7 @@ def test_with_all_switched_on_every_public_route_is_let_in_and_no_operating_one(
 
 
 @every_ci_file
-def test_ports_meet(values: str) -> None:
+def test_service_and_container_ports_match(values: str) -> None:
     objects = render(ci(values))
     for half in Only:
         container = main_container(objects, half)
@@ -204,7 +204,7 @@ def test_ports_meet(values: str) -> None:
             assert backend["name"] in [one["metadata"]["name"] for one in of_kind(objects, "Service")]
 
 
-def test_the_network_policy_opens_the_services_port_and_the_databases_and_no_more() -> None:
+def test_network_policy_opens_only_the_port_of_the_service_and_of_the_database() -> None:
     policies = of_kind(full(), "NetworkPolicy")
     inward = [port for one in policies for rule in one["spec"]["ingress"] for port in rule["ports"]]
     outward = [
@@ -232,13 +232,13 @@ def exposed() -> set[str]:
 
 
 @pytest.mark.parametrize("alert", alerts())
-def test_alerts_go_by_metrics_that_there_are(alert: str) -> None:
+def test_alerts_use_existing_metrics(alert: str) -> None:
     asked = set(re.findall(r"\bautoreview_\w+", alerts()[alert]["expr"]))
     assert asked
     assert asked <= exposed()
 
 
-def test_alerts_go_by_codes_that_there_are() -> None:
+def test_alerts_use_existing_error_codes() -> None:
     def codes(branch: type[AutoreviewError] = AutoreviewError) -> Iterator[str]:
         for error in branch.__subclasses__():
             yield error.code
@@ -258,7 +258,7 @@ def foreign(expression: str) -> list[str]:
     return [name for name, labels in metrics if 'namespace="lab",pod=~"autoreview-' not in labels]
 
 
-def test_every_alert_says_what_to_do_and_is_of_this_release_only() -> None:
+def test_every_alert_has_instructions_and_is_limited_to_its_release() -> None:
     for alert in alerts().values():
         assert alert["labels"]["severity"] in ("critical", "warning", "info")
         assert set(alert["annotations"]) == {"summary", "description", "runbook_url"}
@@ -277,25 +277,25 @@ def test_each_runbook_url_is_an_entry_of_the_runbook_and_each_entry_has_an_alert
 
 
 @pytest.mark.parametrize(("every", "seconds"), [("10m", 3600), ("1h30m", 18000), ("1d", 261000)])
-def test_a_sweep_is_stale_after_three_intervals_and_half_an_hour(every: str, seconds: int) -> None:
+def test_sweep_alert_fires_after_three_intervals_and_half_an_hour(every: str, seconds: int) -> None:
     (rule,) = of_kind(render(ci("production", sweepEvery=every)), "PrometheusRule")
     (stale,) = [one for one in rule["spec"]["groups"][0]["rules"] if one["alert"] == "AutoreviewSweepStale"]
     assert stale["expr"].endswith(f" > {seconds}")
 
 
-def test_a_metric_without_labels_or_of_other_pods_is_found() -> None:
+def test_metric_not_limited_to_the_release_is_detected() -> None:
     assert foreign("max(autoreview_failed) > 0") == ["autoreview_failed"]
     assert foreign('autoreview_failed{namespace="lab"} > 0') == ["autoreview_failed"]
 
 
-def test_the_alert_of_missing_webhooks_is_there_only_if_asked_for() -> None:
+def test_alert_of_missing_webhooks_exists_only_if_enabled() -> None:
     assert "AutoreviewNoWebhooks" in alerts()
     values = ci("production", monitoring={"prometheusRule": {"webhookHours": 0}})
     (rule,) = of_kind(render(values), "PrometheusRule")
     assert "AutoreviewNoWebhooks" not in [one["alert"] for one in rule["spec"]["groups"][0]["rules"]]
 
 
-def test_prometheus_sees_both_halves() -> None:
+def test_monitors_select_web_and_worker_pods() -> None:
     def found_by(selector: dict[str, str], objects: list[Object]) -> set[Any]:
         return {
             one["metadata"]["labels"].get("app.kubernetes.io/component")

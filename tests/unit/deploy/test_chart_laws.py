@@ -11,7 +11,7 @@ every_ci_file = pytest.mark.parametrize("values", CI)
 
 
 @every_ci_file
-def test_every_container_is_locked_in(values: str) -> None:
+def test_every_container_has_a_restricted_security_context(values: str) -> None:
     found = containers(render(ci(values)))
     assert len(found) >= 3
     for container in found:
@@ -25,7 +25,7 @@ def test_every_container_is_locked_in(values: str) -> None:
 
 
 @every_ci_file
-def test_every_pod_is_locked_in(values: str) -> None:
+def test_every_pod_has_a_restricted_security_context(values: str) -> None:
     for pod in pods(render(ci(values))):
         assert pod["securityContext"]["runAsNonRoot"] is True
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
@@ -35,7 +35,7 @@ def test_every_pod_is_locked_in(values: str) -> None:
         assert not [one for one in pod.get("volumes", []) if "hostPath" in one]
 
 
-def test_pods_run_as_the_images_user_unless_the_platform_chooses() -> None:
+def test_pods_run_as_the_user_of_the_image_unless_the_platform_chooses() -> None:
     for pod in pods(render(ci("minimal"))):
         assert pod["securityContext"]["runAsUser"] == pod["securityContext"]["fsGroup"] == 10001
     for pod in pods(render(ci("extras"))):
@@ -43,7 +43,7 @@ def test_pods_run_as_the_images_user_unless_the_platform_chooses() -> None:
 
 
 @every_ci_file
-def test_every_container_says_what_it_needs_and_what_image_it_is(values: str) -> None:
+def test_every_container_has_resources_and_a_pinned_image(values: str) -> None:
     for container in containers(render(ci(values))):
         assert {"cpu", "memory"} <= set(container["resources"]["requests"])
         assert "memory" in container["resources"]["limits"]
@@ -51,7 +51,7 @@ def test_every_container_says_what_it_needs_and_what_image_it_is(values: str) ->
 
 
 @every_ci_file
-def test_no_secret_stands_in_the_environment(values: str) -> None:
+def test_environment_has_no_secret(values: str) -> None:
     chosen = ci(values)
     secrets = set(chosen["secrets"].get("values", {}).values())
     for container in containers(render(chosen)):
@@ -64,7 +64,7 @@ def test_no_secret_stands_in_the_environment(values: str) -> None:
 
 
 @every_ci_file
-def test_only_tmp_is_written_to(values: str) -> None:
+def test_only_tmp_is_writable(values: str) -> None:
     for pod in pods(render(ci(values))):
         writable = {one["name"] for one in pod.get("volumes", []) if "emptyDir" in one}
         assert writable <= {"tmp"}
@@ -72,19 +72,19 @@ def test_only_tmp_is_written_to(values: str) -> None:
 
 
 @every_ci_file
-def test_a_stop_leaves_time_to_be_taken_out_and_to_finish(values: str) -> None:
+def test_termination_grace_period_covers_pre_stop_and_drain(values: str) -> None:
     for pod in pods(of_kind(render(ci(values)), "Deployment")):
         _, pause = pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
         assert pod["terminationGracePeriodSeconds"] > int(pause) + DRAIN + GRACE
 
 
-def test_the_least_time_to_stop_is_what_the_service_takes() -> None:
+def test_termination_grace_period_has_the_minimum_of_the_service() -> None:
     least = 5 + int(DRAIN) + GRACE + int(FROZEN_AFTER)
     assert f"more than {least}" in refusal(ci("minimal", terminationGracePeriodSeconds=least))
     assert refusal(ci("minimal", terminationGracePeriodSeconds=least + 1)) == ""
 
 
 @every_ci_file
-def test_no_pod_is_taken_away_before_its_successor_is_ready(values: str) -> None:
+def test_rolling_update_keeps_each_pod_until_its_successor_is_ready(values: str) -> None:
     for found in of_kind(render(ci(values)), "Deployment"):
         assert found["spec"]["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}

@@ -60,7 +60,7 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, type]]:
 
 @pytest.mark.parametrize("values", CI)
 @pytest.mark.parametrize("name", ["1234", "on", "0x1f", "null", "1e3", "010", "true", "2026-01-01"])
-def test_a_name_that_reads_as_a_number_changes_no_type(values: str, name: str) -> None:
+def test_name_that_looks_like_a_number_stays_text(values: str, name: str) -> None:
     own = {"demo": ("rules", "secrets"), "production": ("rules",)}.get(
         values, ()
     )  # with files and values inline
@@ -76,13 +76,13 @@ def test_a_name_that_reads_as_a_number_changes_no_type(values: str, name: str) -
     assert types(name) == types("plain")
 
 
-def test_a_secrets_key_of_digits_stays_a_text() -> None:
+def test_secret_key_of_digits_stays_text() -> None:
     keys = {"databaseUrl": "1", "prolificToken": "0x2", "webhookSecrets": "on"}
     [secret] = [found for found in render(ci("demo", secrets={"keys": keys})) if found["kind"] == "Secret"]
     assert set(keys.values()) <= set(secret["stringData"])
 
 
-def test_large_numbers_are_written_out() -> None:
+def test_large_numbers_are_rendered_without_an_exponent() -> None:
     values = ci(
         "minimal", migrations={"activeDeadlineSeconds": 10_000_000}, terminationGracePeriodSeconds=2_000_000
     )

@@ -12,11 +12,11 @@ from tests.unit.deploy.chart_readme import README, documented, with_table
 TEXT = README.read_text(encoding="utf-8")
 
 
-def test_the_table_is_fresh() -> None:
+def test_readme_table_of_values_is_up_to_date() -> None:
     assert with_table(TEXT) == TEXT, "run: python -m tests.unit.deploy.chart_readme"
 
 
-def test_every_value_is_explained() -> None:
+def test_every_value_has_a_comment_for_the_readme() -> None:
     explained = {path for path, _ in documented()}
 
     def unexplained(values: Values, path: str = "") -> Iterator[str]:
@@ -32,7 +32,7 @@ def test_every_value_is_explained() -> None:
     assert len(explained) > 60
 
 
-def test_the_readme_names_its_parts_as_they_are() -> None:
+def test_readme_links_lead_to_existing_files() -> None:
     for name in ("templates/alerts.yaml", "values.schema.json", "ci"):
         assert f"({name})" in TEXT
         assert (FOLDER / name).exists()

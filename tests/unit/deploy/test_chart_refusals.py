@@ -10,7 +10,7 @@ INLINE = {"databaseUrl": "postgresql://u:p@h/d", "prolificToken": "t", "webhookS
 
 
 @pytest.mark.parametrize("values", CI)
-def test_the_ci_files_are_refused_nothing(values: str) -> None:
+def test_ci_files_are_accepted(values: str) -> None:
     assert refusal(ci(values)) == ""
 
 
@@ -88,7 +88,7 @@ def test_the_ci_files_are_refused_nothing(values: str) -> None:
         ({"nameOverride": "Not A Name"}, "nameOverride"),
     ],
 )
-def test_the_schema_refuses_what_has_no_meaning(changes: dict[str, Any], said: str) -> None:
+def test_values_schema_refuses_unknown_and_invalid_values(changes: dict[str, Any], said: str) -> None:
     refused = refusal(ci("minimal", **changes))
     assert "schema" in refused
     assert said in refused
@@ -142,28 +142,30 @@ def test_the_schema_refuses_what_has_no_meaning(changes: dict[str, Any], said: s
         ),
     ],
 )
-def test_contradictions_are_refused_in_words(values: str, changes: dict[str, Any], said: str) -> None:
+def test_contradicting_values_are_refused_with_a_message(
+    values: str, changes: dict[str, Any], said: str
+) -> None:
     assert said in refusal(ci(values, **changes))
 
 
 @pytest.mark.parametrize("missing", INLINE)
-def test_inline_secrets_are_all_or_none(missing: str) -> None:
+def test_inline_secrets_must_be_complete(missing: str) -> None:
     changed = ci("demo")
     del changed["secrets"]["values"][missing]
     assert f"secrets.values.{missing} is not set" in refusal(changed)
 
 
-def test_all_contradictions_are_reported_at_once() -> None:
+def test_contradicting_values_are_all_reported_at_once() -> None:
     said = refusal({})
     for what in ("image.repository", "There are no secrets", "There are no rules"):
         assert what in said
 
 
-def test_every_refusal_of_the_chart_is_tried_here() -> None:
+def test_every_refusal_of_the_chart_has_a_test() -> None:
     template = (FOLDER / "templates" / "validate.yaml").read_text(encoding="utf-8")
     (tried,) = [
         mark.args[1]
-        for mark in getattr(test_contradictions_are_refused_in_words, "pytestmark", [])
+        for mark in getattr(test_contradicting_values_are_refused_with_a_message, "pytestmark", [])
         if mark.name == "parametrize"
     ]
     alone = 1  # a missing inline secret

@@ -50,7 +50,7 @@ def without(path: str) -> Values:
     return merged(ci("production"), change)
 
 
-def test_the_schema_is_closed_wherever_the_chart_names_what_there_is() -> None:
+def test_values_schema_is_closed_except_for_kubernetes_objects() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     found = dict(levels(SCHEMA))
     kubernetes_own = {"extraVolumes[]", "extraVolumeMounts[]"}
@@ -59,7 +59,7 @@ def test_the_schema_is_closed_wherever_the_chart_names_what_there_is() -> None:
     assert {"", "secrets.keys", "web.resources.requests", "affinity", "extraEnv[]"} < set(found)
 
 
-def test_the_schema_and_the_defaults_name_the_same_values() -> None:
+def test_values_schema_and_defaults_have_the_same_names() -> None:
     def of_values(values: Object, schema: Object) -> Iterator[tuple[set[str], set[str]]]:
         yield set(values), set(schema["properties"])
         for name, inner in schema["properties"].items():
@@ -72,13 +72,13 @@ def test_the_schema_and_the_defaults_name_the_same_values() -> None:
 
 
 @pytest.mark.parametrize("path", sorted(set(paths(defaults())) - CHOSEN_BY_OPENSHIFT))
-def test_a_null_takes_away_no_default(path: str) -> None:
+def test_null_is_refused_where_a_default_is_required(path: str) -> None:
     refused = refusal(without(path))
     assert f"missing property '{path.rpartition('.')[2]}'" in refused
 
 
 @pytest.mark.parametrize("path", sorted(CHOSEN_BY_OPENSHIFT))
-def test_a_null_leaves_the_ids_to_the_platform(path: str) -> None:
+def test_null_leaves_user_ids_to_the_platform(path: str) -> None:
     assert refusal(without(path)) == ""
 
 
@@ -97,13 +97,13 @@ def test_a_null_leaves_the_ids_to_the_platform(path: str) -> None:
         ("probes.startup", "Probe"),
     ],
 )
-def test_what_goes_to_kubernetes_as_it_is_has_kubernetes_names(path: str, kind: str) -> None:
+def test_values_passed_to_kubernetes_have_its_field_names(path: str, kind: str) -> None:
     definitions = schema_contents(f"kubernetes-json-schema/v{NEWEST}-local/_definitions.json", NEWEST)
     known = definitions["$defs"][f"io.k8s.api.core.v1.{kind}"]["properties"]
     assert set(dict(levels(SCHEMA))[path]["properties"]) <= set(known)
 
 
-def test_what_kubernetes_has_beyond_the_defaults_is_taken() -> None:
+def test_values_schema_accepts_kubernetes_fields_beyond_the_defaults() -> None:
     values = ci(
         "extras",
         podSecurityContext={"fsGroupChangePolicy": "OnRootMismatch", "supplementalGroups": [5]},

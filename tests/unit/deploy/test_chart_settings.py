@@ -18,22 +18,22 @@ from tests.unit.deploy.chart import ci, environment, main_container, refusal, re
         *("m", "10", "30m1h", "1m1m", "1.5h", "-1m", " 1m", "1m ", "10M", "1w", "１m"),
     ],
 )
-def test_the_chart_takes_the_durations_that_the_service_takes(text: str) -> None:
+def test_chart_accepts_the_durations_that_the_service_accepts(text: str) -> None:
     assert (refusal(ci("minimal", sweepEvery=text)) == "") == (duration.parse(text) is not None)
 
 
-def test_a_duration_is_refused_as_empty_instead_of_left_to_the_default() -> None:
+def test_empty_duration_is_refused() -> None:
     assert "sweepEvery" in refusal(ci("minimal", sweepEvery=""))
 
 
 @pytest.mark.parametrize("name", [*sorted(variables()), "AUTOREVIEW_FOO", "autoreview_mode"])
-def test_no_setting_of_the_service_comes_past_the_charts_values(name: str) -> None:
+def test_extra_env_refuses_settings_of_the_service(name: str) -> None:
     refused = refusal(ci("minimal", extraEnv=[{"name": name, "value": "1"}]))
     assert f"extraEnv names {name}: leave it out" in refused
 
 
 @pytest.mark.parametrize("name", ["PGSSLROOTCERT", "HTTPS_PROXY", "MY_AUTOREVIEW_FOO"])
-def test_other_environment_is_free(name: str) -> None:
+def test_extra_env_accepts_other_variables(name: str) -> None:
     assert refusal(ci("minimal", extraEnv=[{"name": name, "value": "1"}])) == ""
 
 
@@ -50,7 +50,7 @@ def test_other_environment_is_free(name: str) -> None:
         "http://demo",
     ],
 )
-def test_a_public_address_that_prolific_or_a_sandbox_can_reach_is_taken(url: str) -> None:
+def test_public_url_accepts_addresses_that_prolific_or_a_sandbox_reaches(url: str) -> None:
     assert public_base(url)
     assert refusal(ci("minimal", publicUrl=url)) == ""
 
@@ -72,7 +72,7 @@ def test_a_public_address_that_prolific_or_a_sandbox_can_reach_is_taken(url: str
         "https://review.example.org:port",
     ],
 )
-def test_a_public_address_that_connect_refuses_is_refused(url: str) -> None:
+def test_public_url_refuses_what_connect_refuses(url: str) -> None:
     with pytest.raises(ConfigurationError):
         public_base(url)
     assert "/publicUrl" in refusal(ci("minimal", publicUrl=url))
@@ -92,7 +92,7 @@ def test_a_public_address_that_connect_refuses_is_refused(url: str) -> None:
         "https://review.example.org/'",
     ],
 )
-def test_a_public_address_can_be_pasted_into_a_shell(url: str) -> None:
+def test_public_url_refuses_shell_metacharacters(url: str) -> None:
     assert "/publicUrl" in refusal(ci("minimal", publicUrl=url))
 
 
@@ -118,7 +118,7 @@ def test_a_public_address_can_be_pasted_into_a_shell(url: str) -> None:
         ),
     ],
 )
-def test_the_chart_takes_an_api_without_tls_where_the_service_does(url: str) -> None:
+def test_prolific_url_without_tls_is_accepted_where_the_service_accepts_it(url: str) -> None:
     try:
         Settings(prolific_url=url)
         taken = True
@@ -135,5 +135,5 @@ def test_pods_listen_on_the_configured_address(host: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["", "localhost", "[::]", "0.0.0.0:8080"])
-def test_a_host_that_is_no_address_is_refused(host: str) -> None:
+def test_host_that_is_no_address_is_refused(host: str) -> None:
     assert "/host" in refusal(ci("minimal", host=host))

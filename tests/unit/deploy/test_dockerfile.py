@@ -29,7 +29,7 @@ def test_hadolint_finds_nothing() -> None:
     assert ran.returncode == 0, ran.stdout
 
 
-def test_the_bases_are_arguments_with_a_version_so_that_a_digest_can_pin_them() -> None:
+def test_base_images_are_arguments_with_a_version() -> None:
     given = dict(one.value.split("=", 1) for one in named(ARGUMENTS, "ARG"))
     assert {stage[0].value.split()[0] for stage in STAGES} == {f"${{{name}}}" for name in given}
     for base in given.values():
@@ -38,13 +38,13 @@ def test_the_bases_are_arguments_with_a_version_so_that_a_digest_can_pin_them() 
     assert BUILD[0].value.split()[0] == FINAL[0].value, "the virtual environment needs the same Python"
 
 
-def test_its_python_is_one_the_project_says_it_runs_on() -> None:
+def test_image_python_is_a_version_that_the_project_supports() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     (version,) = re.findall(r"^ARG PYTHON_IMAGE=python:(\d+\.\d+)-slim", TEXT, flags=re.MULTILINE)
     assert f"Programming Language :: Python :: {version}" in project["classifiers"]
 
 
-def test_everything_installed_is_checked_against_its_hash() -> None:
+def test_installed_packages_are_checked_against_their_hashes() -> None:
     steps = [one.value for one in named(BUILD, "RUN")]
     installs = [part for step in steps for part in step.split("&&") if "uv pip install" in part]
     assert len(installs) == 2
@@ -55,7 +55,7 @@ def test_everything_installed_is_checked_against_its_hash() -> None:
     assert not re.search(r"apt-get|curl|wget|\bADD\b", TEXT)
 
 
-def test_it_runs_as_a_number_that_the_chart_knows_and_owns_nothing() -> None:
+def test_image_user_is_the_number_in_the_chart_and_owns_no_file() -> None:
     (user,) = named(FINAL, "USER")
     uid = defaults()["podSecurityContext"]["runAsUser"]
     assert user.value == f"{uid}:{uid}"
@@ -65,7 +65,7 @@ def test_it_runs_as_a_number_that_the_chart_knows_and_owns_nothing() -> None:
     ]
 
 
-def test_it_serves_by_default_and_takes_every_command_of_the_chart() -> None:
+def test_image_serves_by_default_and_runs_the_commands_of_the_chart() -> None:
     (entrypoint,), (command,) = named(FINAL, "ENTRYPOINT"), named(FINAL, "CMD")
     assert entrypoint.form == ["autoreview"]
     assert command.form == ["serve"]
@@ -74,13 +74,13 @@ def test_it_serves_by_default_and_takes_every_command_of_the_chart() -> None:
     assert sorted(words[0] for words in commands) == ["migrate", "python", "serve", "serve"]
 
 
-def test_the_health_check_is_a_module_of_the_service() -> None:
+def test_health_check_is_a_module_of_the_service() -> None:
     (check,) = named(FINAL, "HEALTHCHECK")
     (words,) = re.findall(r'CMD \["python", "-m", "([\w.]+)"\]$', check.value)
     assert importlib.util.find_spec(words) is not None
 
 
-def test_its_environment_is_of_settings_that_there_are() -> None:
+def test_image_environment_has_existing_settings_only() -> None:
     given = settings(FINAL)
     assert {name for name in given if name.startswith("AUTOREVIEW_")} < variables()
     assert given["AUTOREVIEW_HOST"] == "::"
@@ -90,19 +90,19 @@ def test_its_environment_is_of_settings_that_there_are() -> None:
     assert [one.value for one in named(FINAL, "EXPOSE")] == [str(Settings.model_fields["port"].default)]
 
 
-def test_it_says_what_it_is() -> None:
+def test_image_has_descriptive_labels() -> None:
     labels = {name for one in named(FINAL, "LABEL") for name in one.pairs}
     wanted = ("title", "description", "licenses", "version", "revision")
     assert labels == {f"org.opencontainers.image.{name}" for name in wanted}
 
 
 @pytest.mark.parametrize("source", sorted({name for sources, _ in copied(BUILD) for name in sources}))
-def test_what_is_copied_is_there_and_let_in(source: str) -> None:
+def test_copied_files_exist_and_are_not_ignored(source: str) -> None:
     assert (ROOT / source).exists()
     assert source in LET_IN
 
 
-def test_nothing_else_is_let_in() -> None:
+def test_build_context_has_only_copied_files() -> None:
     lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     assert next(line for line in lines if line and not line.startswith("#")) == "*"
     assert set(LET_IN) == {name for sources, _ in copied(BUILD) for name in sources}

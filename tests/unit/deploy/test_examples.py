@@ -17,7 +17,7 @@ def block(language: str) -> str:
     return str(found)
 
 
-def test_the_compose_file_sets_what_the_service_reads_and_runs_its_commands() -> None:
+def test_compose_example_has_existing_settings_and_commands() -> None:
     compose = yaml.safe_load(block("yml"))
     for name in ("migrate", "web", "worker"):
         service = compose["services"][name]
@@ -31,12 +31,12 @@ def test_the_compose_file_sets_what_the_service_reads_and_runs_its_commands() ->
     ]
 
 
-def test_the_unit_sets_what_the_service_reads() -> None:
+def test_systemd_example_has_existing_settings() -> None:
     named = re.findall(r"\b(AUTOREVIEW_\w+)=", block("ini"))
     assert len(named) > 5
     assert set(named) <= variables()
 
 
-def test_the_caddyfile_lets_through_what_the_outside_needs_and_nothing_else() -> None:
+def test_caddy_example_routes_public_paths_only() -> None:
     (paths,) = re.findall(r"@prolific path (.*)", block("caddy"))
     assert paths.split() == ["/webhooks/prolific", "/evidence/*"]

@@ -70,7 +70,7 @@ def test_panels_do_not_overlap_and_have_different_titles() -> None:
     assert len(titles) == len(set(titles))
 
 
-def test_the_chart_makes_a_config_map_for_the_sidecar_only_if_asked() -> None:
+def test_dashboard_config_map_exists_only_if_enabled() -> None:
     assert not of_kind(render(ci("minimal")), "ConfigMap")
     (found,) = of_kind(render(ci("minimal", monitoring={"dashboard": {"enabled": True}})), "ConfigMap")
     assert found["metadata"]["labels"]["grafana_dashboard"] == "1"

@@ -49,7 +49,7 @@ EXCEPTIONS = {
 
 
 @pytest.mark.parametrize("term", FORBIDDEN)
-def test_code_does_not_use(term: str) -> None:
+def test_code_does_not_use_the_term(term: str) -> None:
     pattern = re.compile(rf"(?<![a-z])(?:{term})(?![a-z])", flags=re.IGNORECASE)
     found = [
         f"{name}:{number}: {match[0]} (use {FORBIDDEN[term]})"

@@ -56,12 +56,12 @@ def test_every_page_is_linked_from_the_readme() -> None:
     assert set(PAGES) - {"README.md"} <= set(links("README.md"))
 
 
-def test_every_guard_mode_and_outcome_is_in_the_page_on_deciding() -> None:
+def test_deciding_page_has_every_guard_mode_and_outcome() -> None:
     for name in (*Guard, *Mode, *Outcome):
         assert f"`{name}`" in page("docs/deciding.md"), name
 
 
-def test_every_fact_and_rule_code_is_in_the_guide_of_rule_authors() -> None:
+def test_rule_guide_has_every_fact_and_rule_code() -> None:
     for fact in FACTS:
         assert f"`{fact}`" in page("rules/README.md"), fact
     for code in MEANINGS:

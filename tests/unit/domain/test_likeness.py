@@ -20,13 +20,13 @@ def shared_parts(first: bytes, second: bytes) -> int:
     return len(set(bands(first)) & set(bands(second)))
 
 
-def test_a_copy_with_other_case_and_punctuation_is_the_same() -> None:
+def test_likeness_ignores_case_and_punctuation() -> None:
     copy = ESSAY.upper().replace(" ", ",  ") + "!"
     assert signature(copy) == signature(ESSAY)
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_likeness_is_the_share_of_pieces_in_common(seed: int) -> None:
+def test_likeness_is_the_share_of_common_pieces(seed: int) -> None:
     dice = random.Random(seed)
     words = ESSAY.casefold().split()
     for place in dice.sample(range(len(words)), dice.randrange(0, 30)):
@@ -41,18 +41,18 @@ def test_likeness_is_the_share_of_pieces_in_common(seed: int) -> None:
         assert shared_parts(first, second) > 0
 
 
-def test_texts_of_other_content_are_not_alike() -> None:
+def test_likeness_of_different_texts_is_low() -> None:
     first, second = signature(ESSAY), signature(" ".join(WORDS[100:180]))
     assert first
     assert second
     assert likeness(first, second) < ALIKE / 2
 
 
-def test_a_short_text_is_not_compared() -> None:
+def test_short_text_has_no_signature() -> None:
     assert signature("No comment.") is None
 
 
-def test_a_signature_is_the_same_in_every_version() -> None:
+def test_signature_is_stable_across_versions() -> None:
     signed = signature(ESSAY)
     assert signed
     assert len(signed) == 256

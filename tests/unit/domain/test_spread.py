@@ -16,7 +16,7 @@ SECONDS = st.lists(st.integers(1, 50) | st.integers(1, 20_000), min_size=1, max_
 
 
 @given(st.lists(st.floats(-1e6, 1e6) | st.integers(-3, 3).map(float), min_size=1, max_size=60))
-def test_median_and_deviation_are_those_of_numpy(values: list[float]) -> None:
+def test_median_and_deviation_equal_numpy(values: list[float]) -> None:
     values.sort()
     center = float(np.median(values))
     assert median(values) == center
@@ -28,7 +28,7 @@ def test_median_and_deviation_are_those_of_numpy(values: list[float]) -> None:
 
 
 @given(SECONDS, st.integers(1, 20_000))
-def test_statistics_of_counted_times_are_those_of_numpy(seconds: list[int], taken: int) -> None:
+def test_statistics_of_counted_times_equal_numpy(seconds: list[int], taken: int) -> None:
     facts = stats_facts(Times.of(Counter(seconds)), taken)
     times = np.array(seconds, dtype=float)
     assert facts["count"] == len(seconds)

@@ -29,7 +29,7 @@ HTTP = 'from: http, url: "https://example.org/{submission.id}"'
         (HTTP, {}, None),
     ],
 )
-def test_a_source_without_its_credential_is_named_with_the_setting(
+def test_source_without_a_credential_is_reported_with_the_setting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, given: dict[str, str], wanted: str | None
 ) -> None:
     for name, value in given.items():

@@ -49,15 +49,15 @@ def values(content: bytes, submission: str = "s1") -> dict[str, str]:
         PLAIN.replace("\ns1", "\n\n\ns1").encode(),
     ],
 )
-def test_encodings_delimiters_and_line_ends_are_recognised(content: bytes) -> None:
+def test_csv_encodings_delimiters_and_line_ends_are_recognised(content: bytes) -> None:
     assert values(content) == {"failed": "2", "comment": "fine"}
 
 
-def test_windows_1252_is_read_where_a_file_is_not_utf_8() -> None:
+def test_csv_file_that_is_not_utf_8_is_read_as_windows_1252() -> None:
     assert values(PLAIN.replace("fine", "très “bien”").encode("cp1252"))["comment"] == "très “bien”"
 
 
-def test_the_three_header_rows_of_qualtrics_are_recognised() -> None:
+def test_csv_header_rows_of_qualtrics_are_recognised() -> None:
     table = read_table(QUALTRICS.encode("utf-16"), "SESSION_ID", ("failed",), is_growing=False)
     assert {key: row.cells for key, row in table.rows.items()} == {"s1": ("2",)}
 
@@ -72,19 +72,19 @@ def test_the_three_header_rows_of_qualtrics_are_recognised() -> None:
         (b"SESSION_ID,failed\ns1,\x81\xff\n", "save the file as UTF-8"),
     ],
 )
-def test_a_file_that_cant_be_read_has_a_reason_with_its_place(content: bytes, reason: str) -> None:
+def test_unreadable_csv_file_is_reported_with_its_position(content: bytes, reason: str) -> None:
     with pytest.raises(BadTable, match=reason.replace("(", "\\(")):
         read_table(content, "SESSION_ID", ("failed",), is_growing=False)
 
 
-async def test_a_key_that_stands_twice_fails_that_submission_alone(tmp_path: Path) -> None:
+async def test_duplicate_csv_key_fails_only_its_submission(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text(f"{PLAIN}s1,3,again\n", encoding="utf-8")
     assert await ask(path) == Failed("a.csv: rows 2, 4 are of one submission: one row is needed")
     assert isinstance(await ask(path, "s2"), Answered)
 
 
-async def test_a_row_with_too_many_columns_fails_that_submission_alone(tmp_path: Path) -> None:
+async def test_csv_row_with_too_many_columns_fails_only_its_submission(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text(f"{PLAIN}s3,1,well, maybe\ns4,1,,,\n", encoding="utf-8")
     found = await ask(path, "s3")
@@ -94,14 +94,14 @@ async def test_a_row_with_too_many_columns_fails_that_submission_alone(tmp_path:
     assert isinstance(await ask(path, "s4"), Answered)
 
 
-async def test_a_file_that_is_not_there_and_a_row_that_is_not_there_are_not_yet(tmp_path: Path) -> None:
+async def test_missing_csv_file_or_row_means_not_yet(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     assert await ask(path) == NotYet("there is no file a.csv yet")
     path.write_text(PLAIN, encoding="utf-8")
     assert await ask(path, "s9") == NotYet("a.csv has no row of the submission yet")
 
 
-async def test_half_a_line_at_the_end_is_waited_for(tmp_path: Path) -> None:
+async def test_incomplete_last_csv_line_means_not_yet(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text(PLAIN + "s3,1", encoding="utf-8")
     assert isinstance(await ask(path, "s1"), Answered)
@@ -113,7 +113,7 @@ async def test_half_a_line_at_the_end_is_waited_for(tmp_path: Path) -> None:
     assert found.document == {"failed": "12", "comment": "whole"}
 
 
-async def test_a_file_is_read_again_when_it_changed_and_only_then(tmp_path: Path) -> None:
+async def test_csv_file_is_read_again_only_after_a_change(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text(PLAIN, encoding="utf-8")
     os.utime(path, (1, 1))
@@ -128,7 +128,7 @@ async def test_a_file_is_read_again_when_it_changed_and_only_then(tmp_path: Path
     assert isinstance(await table.fetch(Asked("s3", None, None)), Answered)
 
 
-async def test_a_folder_and_a_file_that_is_too_large_are_failures(tmp_path: Path) -> None:
+async def test_csv_folder_or_oversized_file_is_a_failure(tmp_path: Path) -> None:
     folder = tmp_path / "a.csv"
     folder.mkdir()
     assert isinstance(await ask(folder), Failed)

@@ -7,12 +7,12 @@ from service.rules.file_reading import read_file
 from service.rules.format.findings import Findings
 
 
-def test_each_platform_of_the_contract_has_a_recipe() -> None:
+def test_each_supported_platform_has_a_recipe() -> None:
     assert {file.stem for file in FOLDER.glob("*.yaml")} == set(PLATFORMS)
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
-def test_a_recipe_has_its_block_link_steps_and_traps(platform: str) -> None:
+def test_recipe_has_a_block_a_link_steps_and_pitfalls(platform: str) -> None:
     found = recipe(platform)
     text = found.as_text("https://review.example.org/")
     assert "{{%SESSION_ID%}}" in found.link
@@ -24,7 +24,7 @@ def test_a_recipe_has_its_block_link_steps_and_traps(platform: str) -> None:
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
-def test_the_block_of_a_recipe_is_valid_in_a_rule_file(platform: str) -> None:
+def test_recipe_block_is_valid_in_a_rule_file(platform: str) -> None:
     findings = Findings("a.yaml")
     file, _ = read_file("a.yaml", rules(platform).encode(), findings)
     assert list(findings.found) == []

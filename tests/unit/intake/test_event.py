@@ -14,7 +14,7 @@ from tests.world import status_change
 @pytest.mark.parametrize(
     "status", ["AWAITING REVIEW", "AWAITING_REVIEW", "awaiting-review", "Awaiting Review"]
 )
-def test_awaiting_review_calls_for_a_review_in_any_spelling(status: str) -> None:
+def test_event_of_awaiting_review_in_any_spelling_starts_a_review(status: str) -> None:
     event = read_event("e", status_change("abc", status))
     assert event.readable
     assert event.calls_for_review
@@ -24,17 +24,17 @@ def test_awaiting_review_calls_for_a_review_in_any_spelling(status: str) -> None
 @pytest.mark.parametrize(
     "status", ["RESERVED", "ACTIVE", "APPROVED", "REJECTED", "RETURNED", "TIMED-OUT", "TIMED_OUT"]
 )
-def test_other_statuses_are_kept_and_call_for_none(status: str) -> None:
+def test_event_of_another_status_starts_no_review(status: str) -> None:
     event = read_event("e", status_change("abc", status))
     assert event.readable
     assert not event.calls_for_review
 
 
-def test_a_status_prolific_never_named_is_looked_at() -> None:
+def test_event_of_an_unknown_status_starts_a_review() -> None:
     assert read_event("e", status_change("abc", "UNDER SCRUTINY")).calls_for_review
 
 
-def test_an_event_of_another_type_is_readable_and_calls_for_nothing() -> None:
+def test_event_of_another_type_is_readable_and_starts_no_review() -> None:
     event = read_event(
         "e", b'{"event_type": "study.status.change", "resource_id": "s", "status": "AWAITING REVIEW"}'
     )
@@ -75,7 +75,7 @@ BAD_BODIES = [
 
 
 @pytest.mark.parametrize("body", BAD_BODIES, ids=lambda body: repr(body[:40]))
-def test_what_cannot_be_read_is_kept_whole_and_calls_for_nothing(body: bytes) -> None:
+def test_unreadable_event_is_kept_whole_and_starts_no_review(body: bytes) -> None:
     event = read_event("e", body)
     assert not event.readable
     assert not event.calls_for_review
@@ -83,17 +83,17 @@ def test_what_cannot_be_read_is_kept_whole_and_calls_for_nothing(body: bytes) ->
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
-def test_the_other_encodings_of_json_can_be_read(encoding: str) -> None:
+def test_event_in_utf_16_or_utf_32_is_read(encoding: str) -> None:
     assert read_event("e", json.dumps(GOOD).encode(encoding)).submission_id == "abc"
 
 
-def test_unknown_keys_and_escapes_are_no_obstacle() -> None:
+def test_event_with_unknown_keys_and_escapes_is_read() -> None:
     body = json.dumps({**GOOD, "novelty": {"é": ["\u00fc", 1, None]}}).encode()
     assert read_event("e", body).readable
 
 
 @given(st.binary(max_size=300))
-def test_reading_never_raises(body: bytes) -> None:
+def test_read_event_accepts_any_bytes(body: bytes) -> None:
     read_event("e", body)
 
 
@@ -103,20 +103,20 @@ def test_reading_never_raises(body: bytes) -> None:
         lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     )
 )
-def test_reading_any_json_never_raises(value: object) -> None:
+def test_read_event_accepts_any_json(value: object) -> None:
     read_event("e", json.dumps(value).encode())
 
 
-def test_an_event_id_is_kept_as_it_is() -> None:
+def test_event_id_is_kept_unchanged() -> None:
     assert event_id(b"65f0-abc", b"1", b"body") == "65f0-abc"
     assert event_id(b"x" * 200, b"1", b"body") == "x" * 200
 
 
-def test_without_an_id_it_is_the_hash_of_timestamp_and_body() -> None:
+def test_missing_event_id_is_the_hash_of_timestamp_and_body() -> None:
     assert event_id(None, b"17", b"body") == sha256(b"17body").hexdigest()
     assert event_id(b"", b"17", b"body") == sha256(b"17body").hexdigest()
 
 
 @pytest.mark.parametrize("header", [b"x" * 201, b"a\tb", b"a\x7fb"])
-def test_an_id_that_cannot_be_kept_is_replaced_by_its_hash(header: bytes) -> None:
+def test_event_id_that_cannot_be_stored_is_replaced_by_its_hash(header: bytes) -> None:
     assert event_id(header, b"17", b"body") == sha256(header).hexdigest()

@@ -20,12 +20,12 @@ COMPACT = SPACED.replace(b'": "', b'":"').replace(b'", "', b'","')
         (COMPACT, b"8d7TfNc0ahn1DG2ZokdqM/MBnoPgJCMgr4WuLNL7Zq4="),
     ],
 )
-def test_the_references_vectors_verify(body: bytes, expected: bytes) -> None:
+def test_signature_of_the_reference_vectors_is_valid(body: bytes, expected: bytes) -> None:
     assert sign(SECRET, TIMESTAMP, body) == expected
     assert signed_form([SECRET], TIMESTAMP, body, expected) is Form.RAW
 
 
-def test_any_of_several_secrets_will_do() -> None:
+def test_signature_accepts_any_configured_secret() -> None:
     signature = sign("old", TIMESTAMP, SPACED)
     assert signed_form(["new", "old"], TIMESTAMP, SPACED, signature) is Form.RAW
     assert not signed_form(["new", "newer"], TIMESTAMP, SPACED, signature)
@@ -49,7 +49,7 @@ def test_wrong_signature_is_refused(timestamp: bytes | None, body: bytes, signat
     assert not signed_form([SECRET], timestamp, body, signature)
 
 
-def test_without_any_secret_nothing_is_signed() -> None:
+def test_signature_is_invalid_without_a_configured_secret() -> None:
     assert not signed_form([], TIMESTAMP, SPACED, sign("", TIMESTAMP, SPACED))
 
 
@@ -64,13 +64,13 @@ def test_without_any_secret_nothing_is_signed() -> None:
         (b'{"a": "\\ud800"}', b'{"a":"\\ud800"}', Form.COMPACT),
     ],
 )
-def test_a_body_that_was_signed_in_another_spelling_verifies_and_says_which(
+def test_signature_of_a_reformatted_body_is_valid_and_returns_the_signed_form(
     sent: bytes, signed: bytes, form: Form
 ) -> None:
     assert signed_form(["other", SECRET], TIMESTAMP, sent, sign(SECRET, TIMESTAMP, signed)) is form
 
 
-def test_a_large_body_is_not_written_again_to_find_what_was_signed() -> None:
+def test_signature_check_does_not_reformat_a_large_body() -> None:
     """Writing a body of 64 KiB anew takes milliseconds, which unsigned requests must not cost."""
     for padding, form in ((MAX_REWRITTEN - 100, Form.COMPACT), (MAX_REWRITTEN, None)):
         sent = b'{"a": "' + b"x" * padding + b'"}'

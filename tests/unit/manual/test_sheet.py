@@ -29,7 +29,7 @@ def mistakes(text: str | bytes, **options: Any) -> list[str]:
     return str(caught.value).splitlines()
 
 
-def test_each_action_is_read_from_its_columns() -> None:
+def test_sheet_row_has_its_action_in_columns() -> None:
     sheet = (
         HEADER
         + row(submission_id="a", action="approve", note="fine")
@@ -87,7 +87,7 @@ def test_sheet_is_read_as_spreadsheets_save_it(change: Any) -> None:
     assert read.left_alone == 1
 
 
-def test_rows_without_an_action_get_the_one_that_is_given() -> None:
+def test_sheet_row_without_an_action_gets_the_default_action() -> None:
     text = "submission_id,action,reasons,note\na,,,\nb,hold,I ask.,\nc,,,seen\n"
     read = read_sheet(text.encode(), "f.csv", Approve())
     assert [(one.action, one.note) for one in read.rows] == [
@@ -98,7 +98,7 @@ def test_rows_without_an_action_get_the_one_that_is_given() -> None:
     assert len(read_sheet(b"submission_id\na\nb\n", "f.csv", Approve()).rows) == 2
 
 
-def test_every_mistake_is_reported_with_its_position() -> None:
+def test_sheet_errors_are_all_reported_with_their_position() -> None:
     sheet = (
         HEADER
         + row(submission_id="a", action="aprove")
@@ -167,12 +167,12 @@ def test_every_mistake_is_reported_with_its_position() -> None:
         (b"PK\x03\x04\x14\x00\x06\x00", "1:1", "NUL"),
     ],
 )
-def test_unreadable_yaml_is_reported_with_its_line(data: bytes, place: str, named: str) -> None:
+def test_sheet_cell_with_invalid_yaml_is_reported_with_its_line(data: bytes, place: str, named: str) -> None:
     found = mistakes(data)
     assert any(line.startswith(f"f.csv:{place}: ") and named in line for line in found), found
 
 
-def test_what_is_written_is_no_formula_and_comes_back_as_it_was() -> None:
+def test_sheet_has_no_formula_and_is_read_back_unchanged() -> None:
     ids = ["=cmd|'/c calc'!A0", "+1", "-1", "@x", 'quote"d, with; all', "plain", "'apostrophe"]
     buffer = io.StringIO()
     now = datetime.now(UTC)
@@ -188,7 +188,7 @@ def test_what_is_written_is_no_formula_and_comes_back_as_it_was() -> None:
     assert [one.submission_id for one in read.rows] == ids
 
 
-def test_a_hundred_thousand_rows_are_read() -> None:
+def test_sheet_of_100_000_rows_is_read() -> None:
     text = "submission_id,action,message\n" + "".join(
         f"{number:024x},approve,\n" for number in range(100_000)
     )

@@ -30,7 +30,7 @@ otherwise: approve
 """
 
 
-def test_bars_stack_to_the_height_of_their_number() -> None:
+def test_chart_bars_have_the_height_of_their_number() -> None:
     hour = NOW.replace(minute=0)
     chart = outcomes_chart({hour: {"approve": 3, "reject": 1}, hour - timedelta(hours=1): {"hold": 5}}, NOW)
     assert chart.top == 5
@@ -42,14 +42,14 @@ def test_bars_stack_to_the_height_of_their_number() -> None:
 
 
 @pytest.mark.parametrize("values", [[0.0], [600.0, 601.0, 9.0], [1e6, 1.0], [5.0] * 100])
-def test_a_histogram_counts_each_time_once_and_stays_inside(values: list[float]) -> None:
+def test_histogram_counts_each_time_once_within_its_bounds(values: list[float]) -> None:
     chart = histogram(values, mean=sum(values) / len(values), bound=-3.0)
     assert sum(int(bar.label.rpartition(": ")[2]) for bar in chart.bars) == len(values)
     assert all(bar.x >= 0 and bar.x + bar.width <= WIDTH and bar.y >= -1e-9 for bar in chart.bars)
     assert [line.kind for line in chart.lines] == ["mean"]
 
 
-def test_excerpts_are_the_lines_of_one_rule() -> None:
+def test_rule_excerpt_has_the_lines_of_one_rule() -> None:
     found = excerpts(FILE)
     assert {name: one.first for name, one in found.items()} == {
         "first": 3,
@@ -66,11 +66,11 @@ def test_excerpts_are_the_lines_of_one_rule() -> None:
 @pytest.mark.parametrize(
     "text", ["", "a: [", "- x", "rules: no", "rules: [1, {name: [2]}]", "{[]: 1}", "&a *a"]
 )
-def test_excerpts_of_what_is_no_rule_file_are_none(text: str) -> None:
+def test_rule_excerpt_of_an_invalid_file_is_none(text: str) -> None:
     assert excerpts(text) == {}
 
 
-def test_numbers_are_for_people() -> None:
+def test_numbers_are_rounded_for_people() -> None:
     assert [value(one) for one in (None, True, 2.0, -3.4176543210987, 123456.7, 2**60)] == [
         *("missing", "true", "2", "-3.42", "123457", "1152921504606846976")
     ]
@@ -86,5 +86,5 @@ def test_templates_escape_everything() -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/holds?study=a%20b", "/submissions/a%2Fb"])
-def test_own_paths_are_kept(path: str) -> None:
+def test_redirect_target_keeps_only_own_paths(path: str) -> None:
     assert own_path(path) == path

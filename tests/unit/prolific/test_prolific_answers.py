@@ -47,7 +47,7 @@ async def refusal(status_code: int, **answer: Any) -> Refused:
         ({"field": ["wrong"]}, "field: wrong"),
     ],
 )
-async def test_every_envelope_becomes_one_sentence(body: object, detail: str) -> None:
+async def test_each_error_envelope_becomes_one_sentence(body: object, detail: str) -> None:
     error = await refusal(400, json=body)
     assert error.detail == detail
     assert str(error) == f"HTTP 400: {detail}"
@@ -69,13 +69,13 @@ async def test_every_envelope_becomes_one_sentence(body: object, detail: str) ->
         (503, ServerError),
     ],
 )
-async def test_every_status_has_its_branch(status_code: int, branch: type[Refused]) -> None:
+async def test_each_status_code_has_its_error_class(status_code: int, branch: type[Refused]) -> None:
     error = await refusal(status_code, json={"detail": "x"})
     assert type(error) is branch
     assert error.status_code == status_code
 
 
-async def test_a_page_of_html_is_kept_as_text_and_cut() -> None:
+async def test_html_error_page_is_kept_as_shortened_text() -> None:
     error = await refusal(502, html="<h1>Bad gateway</h1>\x00" + "x" * 5000)
     assert isinstance(error, ServerError)
     assert error.answer.startswith("<h1>Bad gateway</h1>\ufffdx")
@@ -83,7 +83,7 @@ async def test_a_page_of_html_is_kept_as_text_and_cut() -> None:
     assert error.detail == "Prolific reports an error of its own."
 
 
-async def test_a_2xx_that_is_no_json_is_unreadable() -> None:
+async def test_success_without_json_is_unreadable() -> None:
     assert isinstance(await refusal(200, text="<html>"), Unreadable)
 
 
@@ -120,14 +120,14 @@ async def test_a_2xx_that_is_no_json_is_unreadable() -> None:
         ({"Retry-After": "Sun, 22 Nov 2020 10:05:00 GMT"}, None),
     ],
 )
-async def test_both_forms_of_retry_after_are_seconds_from_now_and_an_hour_at_most(
+async def test_retry_after_accepts_seconds_and_dates_up_to_an_hour(
     headers: dict[str, str], seconds: float | None
 ) -> None:
     assert (await refusal(429, json={}, headers=headers)).retry_after == seconds
 
 
 @pytest.mark.parametrize("text", ["a\x00b", "a\ud800b"])
-async def test_what_no_database_keeps_is_replaced_in_what_is_kept_of_an_answer(text: str) -> None:
+async def test_stored_answer_has_no_character_that_postgresql_refuses(text: str) -> None:
     body = json.dumps({"detail": {text: [text]}, "title": text}).encode()
     error = await refusal(400, content=body)
     assert error.detail == "a\ufffdb: a\ufffdb: a\ufffdb"

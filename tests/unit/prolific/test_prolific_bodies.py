@@ -59,7 +59,7 @@ async def unreadable(*parts: bytes) -> str:
     return str(raised.value)
 
 
-async def test_an_answer_that_drips_in_is_no_answer_after_a_while() -> None:
+async def test_body_that_arrives_too_slowly_times_out() -> None:
     drops = [b"{", *[b" "] * 10_000]
     async with answering(OK + b"Content-Length: 10001\r\n\r\n", *drops, every=0.05, deadline=0.5) as prolific:
         with pytest.raises(Unreachable, match="no complete answer") as raised:
@@ -67,18 +67,18 @@ async def test_an_answer_that_drips_in_is_no_answer_after_a_while() -> None:
     assert raised.value.sent
 
 
-async def test_headers_that_drip_in_are_no_answer_after_a_while() -> None:
+async def test_headers_that_arrive_too_slowly_time_out() -> None:
     async with answering(OK, *[b"A: b\r\n"] * 10_000, every=0.05, deadline=0.5) as prolific:
         with pytest.raises(Unreachable, match="no complete answer"):
             await prolific.submission("x")
 
 
-async def test_gzip_is_read() -> None:
+async def test_gzip_body_is_read() -> None:
     async with answering(whole(gzip.compress(BODY), "Content-Encoding: gzip")) as prolific:
         assert (await prolific.submission("x")).status is Status.APPROVED
 
 
-async def test_a_gzip_bomb_is_unreadable_and_takes_no_memory() -> None:
+async def test_gzip_bomb_is_unreadable_and_uses_little_memory() -> None:
     packer = zlib.compressobj(9, wbits=16 + zlib.MAX_WBITS)
     bomb = b"".join(packer.compress(b" " * 1_000_000) for _ in range(200)) + packer.flush()
     assert len(bomb) < 200 * 1024
@@ -91,7 +91,7 @@ async def test_a_gzip_bomb_is_unreadable_and_takes_no_memory() -> None:
     assert peak < 5 * MAX_ANSWER_BODY
 
 
-async def test_a_body_without_end_is_unreadable() -> None:
+async def test_endless_body_is_unreadable() -> None:
     megabyte = b"100000\r\n" + b" " * 0x100000 + b"\r\n"
     assert "over" in await unreadable(OK + b"Transfer-Encoding: chunked\r\n\r\n", *[megabyte] * 20)
 
@@ -106,7 +106,7 @@ async def test_a_body_without_end_is_unreadable() -> None:
         (b"\xff", "zstd"),
     ],
 )
-async def test_an_encoding_that_is_unknown_or_broken_is_unreadable(body: bytes, encoding: str) -> None:
+async def test_unknown_or_broken_encoding_is_unreadable(body: bytes, encoding: str) -> None:
     assert "cannot be read" in await unreadable(whole(body, f"Content-Encoding: {encoding}"))
 
 
@@ -121,7 +121,7 @@ TYPES = [
 
 
 @pytest.mark.parametrize("content_type", TYPES)
-async def test_json_is_read_with_any_content_type(content_type: str) -> None:
+async def test_json_body_is_read_with_any_content_type(content_type: str) -> None:
     answer = whole(BODY, "Content-Type: TYPE").replace(b"TYPE", content_type.encode("latin-1"))
     async with answering(answer) as prolific:
         assert (await prolific.submission("x")).status is Status.APPROVED
@@ -129,7 +129,7 @@ async def test_json_is_read_with_any_content_type(content_type: str) -> None:
 
 @pytest.mark.parametrize("content_type", TYPES)
 @pytest.mark.parametrize("body", [b"<html>", b"\xff\xfe\x00", b"\x80" * 100, b""])
-async def test_non_json_is_unreadable_with_any_content_type(content_type: str, body: bytes) -> None:
+async def test_other_body_is_unreadable_with_any_content_type(content_type: str, body: bytes) -> None:
     answer = whole(body, "Content-Type: TYPE").replace(b"TYPE", content_type.encode("latin-1"))
     await unreadable(answer)
 
@@ -142,7 +142,7 @@ async def test_non_json_is_unreadable_with_any_content_type(content_type: str, b
         lambda status: whole(b"\xff", "Content-Type: text/plain; charset=undefined", status=status),
     ],
 )
-async def test_a_refusal_counts_by_its_status_though_its_body_cannot_be_read(
+async def test_refusal_with_an_unreadable_body_keeps_its_status(
     answer: Callable[[bytes], bytes],
 ) -> None:
     async with answering(answer(b"HTTP/1.1 503 Busy\r\nRetry-After: 7\r\n")) as prolific:
@@ -151,7 +151,7 @@ async def test_a_refusal_counts_by_its_status_though_its_body_cannot_be_read(
     assert (raised.value.status_code, raised.value.retry_after) == (503, 7)
 
 
-async def test_only_what_can_be_decoded_is_asked_for() -> None:
+async def test_accept_encoding_has_only_supported_encodings() -> None:
     asked: list[str] = []
 
     def answer(request: httpx.Request) -> httpx.Response:

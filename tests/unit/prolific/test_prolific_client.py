@@ -62,7 +62,7 @@ def failing(error: Exception) -> Prolific:
     return Prolific("https://prolific.test", lambda: SECRET, transport=httpx.MockTransport(fail))
 
 
-async def test_a_submission_is_read_with_milliseconds_microseconds_and_unknown_fields() -> None:
+async def test_submission_accepts_milliseconds_microseconds_and_unknown_fields() -> None:
     async with Stub({f"/api/v1/submissions/{DETAIL['id']}/": DETAIL}).client() as prolific:
         submission = await prolific.submission(str(DETAIL["id"]))
     assert submission.participant_id == DETAIL["participant"]
@@ -72,7 +72,7 @@ async def test_a_submission_is_read_with_milliseconds_microseconds_and_unknown_f
     assert submission.entered_code == "C0MPL3TE"
 
 
-async def test_the_parent_of_a_submissions_study_is_read() -> None:
+async def test_submission_has_its_parent_study() -> None:
     part = DETAIL | {"parent_study_id": "65f000000000000000000052"}
     for body, parent in (
         (part, part["parent_study_id"]),
@@ -83,7 +83,7 @@ async def test_the_parent_of_a_submissions_study_is_read() -> None:
             assert (await prolific.submission(str(DETAIL["id"]))).parent_study_id == parent
 
 
-async def test_missing_optionals_and_other_spellings_are_no_trouble() -> None:
+async def test_submission_accepts_missing_fields_and_other_spellings() -> None:
     bare = {"id": "x", "status": "partially_approved", "started_at": "soon", "time_taken": True}
     async with Stub({"/api/v1/submissions/x/": bare}).client() as prolific:
         submission = await prolific.submission("x")
@@ -96,7 +96,7 @@ async def test_unknown_status_is_read_as_unknown() -> None:
         assert (await prolific.submission("x")).status is Status.UNKNOWN
 
 
-async def test_a_study_is_read_with_its_codes() -> None:
+async def test_study_has_its_completion_codes() -> None:
     code = {
         "code": "P",
         "code_type": "PARTIAL",
@@ -116,14 +116,14 @@ async def test_a_study_is_read_with_its_codes() -> None:
     assert study.completion_codes[0].pays_dynamically
 
 
-async def test_counts_have_a_number_for_every_status_also_where_prolific_has_null() -> None:
+async def test_counts_have_0_where_prolific_has_null() -> None:
     body = {"AWAITING REVIEW": 3, "SCREENED OUT": None, "TOTAL": 50.0, "SOMETHING NEW": 1}
     async with Stub({"/api/v1/studies/s/submissions/counts/": body}).client() as prolific:
         counts = await prolific.counts("s")
     assert counts == {Status.AWAITING_REVIEW: 3, Status.SCREENED_OUT: 0, "TOTAL": 50, "SOMETHING NEW": 1}
 
 
-async def test_the_token_is_read_anew_for_each_request() -> None:
+async def test_token_is_read_for_each_request() -> None:
     stub, tokens = Stub({"/api/v1/users/me/": {"id": "me", "email": "a@b"}}), iter(["first", "second\n"])
     async with stub.client(lambda: next(tokens)) as prolific:
         await prolific.me()
@@ -132,7 +132,7 @@ async def test_the_token_is_read_anew_for_each_request() -> None:
     assert stub.requests[0].headers["User-Agent"].startswith("prolific-autoreview/")
 
 
-async def test_the_token_is_in_no_repr_log_or_error(caplog: pytest.LogCaptureFixture) -> None:
+async def test_token_is_in_no_repr_log_or_error(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     echo = {"detail": f"you sent Token {SECRET}"}
     stub = Stub({"/api/v1/users/me/": echo}, status_code=500)
@@ -144,7 +144,7 @@ async def test_the_token_is_in_no_repr_log_or_error(caplog: pytest.LogCaptureFix
 
 
 @pytest.mark.parametrize("token", ["", "line\nbreak", "naïve"])
-async def test_a_token_no_header_can_carry_is_a_configuration_error_that_does_not_quote_it(
+async def test_token_that_is_no_header_value_is_a_configuration_error_without_the_token(
     token: str,
 ) -> None:
     async with Stub().client(lambda: token) as prolific:
@@ -157,7 +157,7 @@ async def test_a_token_no_header_can_carry_is_a_configuration_error_that_does_no
     ("identifier", "path"),
     [("a/../b", "/api/v1/submissions/a%2F..%2Fb/"), ("a?b#c", "/api/v1/submissions/a%3Fb%23c/")],
 )
-async def test_an_id_never_leaves_its_place_in_the_path(identifier: str, path: str) -> None:
+async def test_id_is_quoted_in_the_path(identifier: str, path: str) -> None:
     stub = Stub({path: DETAIL | {"id": identifier}})
     async with stub.client() as prolific:
         await prolific.submission(identifier)
@@ -165,7 +165,7 @@ async def test_an_id_never_leaves_its_place_in_the_path(identifier: str, path: s
 
 
 @pytest.mark.parametrize("identifier", ["", ".", ".."])
-async def test_an_id_that_would_lead_elsewhere_is_not_found_without_asking(identifier: str) -> None:
+async def test_id_that_leads_to_another_path_is_not_found_without_a_request(identifier: str) -> None:
     stub = Stub()
     async with stub.client() as prolific:
         with pytest.raises(NotFound):
@@ -173,14 +173,14 @@ async def test_an_id_that_would_lead_elsewhere_is_not_found_without_asking(ident
     assert not stub.requests
 
 
-async def test_a_transition_sends_its_body_and_reads_the_new_status() -> None:
+async def test_transition_sends_its_body_and_reads_the_new_status() -> None:
     stub = Stub({"/api/v1/submissions/x/transition/": {"id": "x", "status": "APPROVED"}})
     async with stub.client() as prolific:
         assert (await prolific.transition("x", {"action": "APPROVE"})).status is Status.APPROVED
     assert stub.requests[0].content == b'{"action":"APPROVE"}'
 
 
-async def test_a_return_request_tells_status_and_time() -> None:
+async def test_request_to_return_reads_status_and_time() -> None:
     answer = {"id": "x", "status": "AWAITING REVIEW", "return_requested": "2026-11-20T11:00:00Z"}
     stub = Stub({"/api/v1/submissions/x/request-return/": answer})
     async with stub.client() as prolific:
@@ -190,7 +190,7 @@ async def test_a_return_request_tells_status_and_time() -> None:
     assert stub.requests[0].content == b'{"request_return_reasons":["Withdrew consent."]}'
 
 
-async def test_a_bulk_approval_is_only_a_promise_in_words() -> None:
+async def test_bulk_approval_returns_the_message_of_prolific() -> None:
     stub = Stub({"/api/v1/submissions/bulk-approve/": "in progress"})
     async with stub.client() as prolific:
         assert await prolific.bulk_approve(["a", "b"]) == "in progress"
@@ -218,7 +218,7 @@ async def test_unsent_requests_are_distinguished_from_unclear_ones(error: Except
 @pytest.mark.parametrize(
     "body", [[], "text", {}, {"id": "x"}, {"status": "APPROVED"}, {"id": 1, "status": 2}]
 )
-async def test_a_2xx_without_the_least_of_a_submission_is_unreadable(body: object) -> None:
+async def test_success_without_required_fields_is_unreadable(body: object) -> None:
     async with Stub({"/api/v1/submissions/x/": body}).client() as prolific:
         with pytest.raises(Unreadable) as unreadable:
             await prolific.submission("x")
@@ -229,7 +229,7 @@ ANOTHER = {"id": "y", "status": "APPROVED", "return_requested": "2026-11-20T11:0
 
 
 @pytest.mark.parametrize("ask", ["submission", "study", "transition", "request_return"])
-async def test_an_answer_about_another_thing_than_was_asked_for_is_unreadable(ask: str) -> None:
+async def test_response_about_another_object_is_unreadable(ask: str) -> None:
     paths = ["submissions/x/", "studies/x/", "submissions/x/transition/", "submissions/x/request-return/"]
     async with Stub({f"/api/v1/{path}": ANOTHER for path in paths}).client() as prolific:
         asking: dict[str, Callable[[], Awaitable[object]]] = {
@@ -243,7 +243,7 @@ async def test_an_answer_about_another_thing_than_was_asked_for_is_unreadable(as
     assert unreadable.value.status_code == 200
 
 
-async def test_a_return_request_need_not_name_the_submission() -> None:
+async def test_request_to_return_accepts_a_response_without_the_submission() -> None:
     answer = {"status": "AWAITING REVIEW", "return_requested": None}
     async with Stub({"/api/v1/submissions/x/request-return/": answer}).client() as prolific:
         assert (await prolific.request_return("x", ["Please."])).status is Status.AWAITING_REVIEW
@@ -252,7 +252,7 @@ async def test_a_return_request_need_not_name_the_submission() -> None:
 @pytest.mark.parametrize(
     "odd", [chr(0), chr(0xD800), chr(0xDFFF)], ids=["NUL", "a high surrogate", "a low one"]
 )
-async def test_texts_come_as_the_database_can_keep_them(odd: str) -> None:
+async def test_texts_have_no_character_that_postgresql_refuses(odd: str) -> None:
     body = DETAIL | {"entered_code": f"C0{odd}DE", "participant": f"p{odd}"}
     study = {"id": "s", "name": odd, "completion_codes": [{"code": odd, "actions": [{"action": f"A{odd}"}]}]}
 
@@ -323,14 +323,14 @@ async def no_answers(status_code: int, headers: dict[str, str] | None = None) ->
                 number += 1
 
 
-async def test_redirects_and_a_503_that_says_when_rest_all_calls() -> None:
+async def test_redirect_and_503_with_retry_after_pause_all_calls() -> None:
     assert await no_answers(302) == 3
     assert await no_answers(503) == 3
     assert await no_answers(503, {"Retry-After": "120"}) == 1
     assert await no_answers(503, {"Retry-After": "0"}) == 3
 
 
-async def test_no_more_requests_are_under_way_than_allowed() -> None:
+async def test_concurrent_requests_stay_within_the_limit() -> None:
     under_way, most, go = 0, 0, asyncio.Event()
 
     async def answer(_: httpx.Request) -> httpx.Response:

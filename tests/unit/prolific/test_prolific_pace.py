@@ -72,13 +72,11 @@ async def began(pace: Pace, token: str = GOOD) -> float:
         return at
 
 
-async def test_at_most_so_many_calls_are_under_way_at_once(pace: Pace) -> None:
+async def test_pace_limits_concurrent_calls(pace: Pace) -> None:
     assert await at_once(pace) == 4
 
 
-async def test_after_429_all_calls_rest_as_long_as_it_says_but_a_minute_at_most(
-    pace: Pace, watch: Watch
-) -> None:
+async def test_pace_waits_as_long_as_a_429_says_up_to_a_minute(pace: Pace, watch: Watch) -> None:
     pace.limited(await began(pace), 30)
     assert rest_of(pace) == 30
     with pytest.raises(CallsPaused):
@@ -88,7 +86,7 @@ async def test_after_429_all_calls_rest_as_long_as_it_says_but_a_minute_at_most(
     assert rest_of(pace) == MAX_PAUSE
 
 
-async def test_without_a_time_rests_double_and_are_spread_out(watch: Watch) -> None:
+async def test_pause_without_retry_after_doubles_with_jitter(watch: Watch) -> None:
     for tries, longest in enumerate([2, 4, 8, 16, 32, 60, 60, 60], start=1):
         rests = []
         for _ in range(20):
@@ -103,7 +101,7 @@ async def test_without_a_time_rests_double_and_are_spread_out(watch: Watch) -> N
         assert max(rests) - min(rests) > longest / 20, "not all in one second"
 
 
-async def test_one_failure_or_two_are_bad_luck_and_three_in_a_row_an_outage(pace: Pace, watch: Watch) -> None:
+async def test_pause_begins_after_three_failures_in_a_row(pace: Pace, watch: Watch) -> None:
     for _ in range(FAILURES_IN_A_ROW - 1):
         pace.failed(await began(pace))
     pace.succeeded(await began(pace))
@@ -117,21 +115,21 @@ async def test_one_failure_or_two_are_bad_luck_and_three_in_a_row_an_outage(pace
     assert await at_once(pace) == 1, "one goes alone"
 
 
-async def test_one_failure_that_says_when_to_come_again_is_enough(pace: Pace, watch: Watch) -> None:
+async def test_pause_begins_after_one_failure_with_retry_after(pace: Pace, watch: Watch) -> None:
     pace.failed(await began(pace), 20)
     assert rest_of(pace) == 20
     rest_over(pace, watch)
     assert await at_once(pace) == 1
 
 
-async def test_a_429_halves_how_many_go_at_once(pace: Pace, watch: Watch) -> None:
+async def test_concurrency_is_halved_by_a_429(pace: Pace, watch: Watch) -> None:
     for expected in (2, 1, 1):
         pace.limited(await began(pace), None)
         rest_over(pace, watch)
         assert await at_once(pace) == expected
 
 
-async def test_the_return_is_step_by_step(pace: Pace, watch: Watch) -> None:
+async def test_concurrency_returns_step_by_step(pace: Pace, watch: Watch) -> None:
     """From one at a time each round of successes lets one more go; two rounds' calls for the step to three."""
     for _ in range(FAILURES_IN_A_ROW):
         pace.failed(await began(pace))
@@ -146,7 +144,7 @@ async def test_the_return_is_step_by_step(pace: Pace, watch: Watch) -> None:
     assert steps[-1] == 4, "and no more than ever"
 
 
-async def test_a_failure_of_the_call_that_looks_begins_a_longer_rest(pace: Pace, watch: Watch) -> None:
+async def test_failed_probe_begins_a_longer_pause(pace: Pace, watch: Watch) -> None:
     for _ in range(FAILURES_IN_A_ROW):
         pace.failed(await began(pace))
     rest_over(pace, watch)
@@ -156,9 +154,7 @@ async def test_a_failure_of_the_call_that_looks_begins_a_longer_rest(pace: Pace,
     assert await at_once(pace) == 1
 
 
-async def test_what_was_under_way_before_a_rest_neither_ends_nor_lengthens_it(
-    pace: Pace, watch: Watch
-) -> None:
+async def test_call_begun_before_a_pause_neither_ends_nor_lengthens_it(pace: Pace, watch: Watch) -> None:
     early = [await began(pace) for _ in range(4)]
     watch.seconds += 1
     pace.limited(await began(pace), 20)
@@ -169,7 +165,7 @@ async def test_what_was_under_way_before_a_rest_neither_ends_nor_lengthens_it(
     assert rest_of(pace) == 20
 
 
-async def test_a_short_rest_is_waited_out_and_not_handed_back(pace: Pace, watch: Watch) -> None:
+async def test_short_pause_is_waited_out(pace: Pace, watch: Watch) -> None:
     pace.limited(await began(pace), 20)
     watch.seconds += 19.95
     loop = asyncio.get_running_loop()
@@ -188,7 +184,7 @@ async def test_waiting_call_is_not_sent_when_a_rest_begins(pace: Pace) -> None:
         await waiting
 
 
-async def test_a_refused_token_is_tried_by_one_call_now_and_then(pace: Pace, watch: Watch) -> None:
+async def test_refused_token_is_tried_by_one_call_at_intervals(pace: Pace, watch: Watch) -> None:
     rests = []
     for _ in range(8):
         pace.refused(await began(pace, BAD), BAD)
@@ -199,7 +195,7 @@ async def test_a_refused_token_is_tried_by_one_call_now_and_then(pace: Pace, wat
     assert max(rests) <= MAX_PAUSE
 
 
-async def test_another_token_is_tried_at_once(pace: Pace) -> None:
+async def test_changed_token_is_tried_at_once(pace: Pace) -> None:
     for _ in range(3):
         pace.refused(1000.0, BAD)
     with pytest.raises(CallsPaused):
@@ -209,7 +205,7 @@ async def test_another_token_is_tried_at_once(pace: Pace) -> None:
     assert await at_once(pace) == 1, "by one call"
 
 
-async def test_a_token_that_is_accepted_again_ends_it(pace: Pace, watch: Watch) -> None:
+async def test_accepted_token_ends_the_pause(pace: Pace, watch: Watch) -> None:
     pace.refused(await began(pace, BAD), BAD)
     rest_over(pace, watch, BAD)
     pace.succeeded(await began(pace, BAD))

@@ -67,7 +67,7 @@ def rows(*ids: str) -> list[dict[str, object]]:
     return [{"id": i, "participant_id": "p", "status": "ACTIVE", "study_code": "NOCODE"} for i in ids]
 
 
-async def test_a_list_is_asked_for_in_a_fixed_order_and_by_pages_of_a_hundred_at_most() -> None:
+async def test_list_is_requested_in_a_fixed_order_with_100_rows_per_page() -> None:
     study = Study(250)
     assert await study.listed(page_size=500, page=3) == study.ids
     assert [asked["page"] for asked in study.asked] == ["1", "2", "3"]
@@ -77,12 +77,12 @@ async def test_a_list_is_asked_for_in_a_fixed_order_and_by_pages_of_a_hundred_at
 
 
 @pytest.mark.parametrize("size", [0, 1, 20, 45])
-async def test_a_server_that_caps_the_page_size_is_read_to_its_end(size: int) -> None:
+async def test_list_with_a_capped_page_size_is_read_to_its_end(size: int) -> None:
     study = Study(size, cap=20)
     assert await study.listed() == study.ids
 
 
-async def test_a_looping_next_link_does_not_lead_the_reader_astray() -> None:
+async def test_list_with_a_looping_next_link_is_read_once() -> None:
     study = Study(25, cap=10)
 
     def looping(request: httpx.Request) -> httpx.Response:
@@ -94,7 +94,7 @@ async def test_a_looping_next_link_does_not_lead_the_reader_astray() -> None:
     assert [asked["page"] for asked in study.asked] == ["1", "2", "3", "4"]
 
 
-async def test_a_page_in_the_middle_that_is_short_is_not_the_end_and_the_list_is_read_again() -> None:
+async def test_short_page_in_the_middle_has_the_list_read_again() -> None:
     study, short = Study(30, cap=10), ["s12", "s13"]
 
     def once_short(request: httpx.Request) -> httpx.Response:
@@ -109,7 +109,7 @@ async def test_a_page_in_the_middle_that_is_short_is_not_the_end_and_the_list_is
     assert (sorted(found), problem) == (sorted(study.ids), None)
 
 
-async def test_a_list_that_stays_short_is_incomplete_and_what_was_read_is_given() -> None:
+async def test_list_that_stays_short_is_incomplete_with_the_rows_read() -> None:
     study = Study(30, cap=10)
 
     def short(request: httpx.Request) -> httpx.Response:
@@ -124,7 +124,7 @@ async def test_a_list_that_stays_short_is_incomplete_and_what_was_read_is_given(
     assert len(study.asked) == 8, "three pages and one past the end, twice"
 
 
-async def test_a_page_that_only_repeats_rows_is_not_the_end() -> None:
+async def test_page_of_repeated_rows_is_not_the_end() -> None:
     order = ["a", "b", "a", "b", "c", "d"]
 
     def repeating(request: httpx.Request) -> httpx.Response:
@@ -134,7 +134,7 @@ async def test_a_page_that_only_repeats_rows_is_not_the_end() -> None:
     assert await read(repeating) == (["a", "b", "c", "d"], None)
 
 
-async def test_a_list_that_shrinks_while_it_is_read_loses_no_row() -> None:
+async def test_list_that_shrinks_while_read_loses_no_row() -> None:
     """Ten submissions leave after the first page: those of the third move to the second, and the third is 404."""
 
     def shrink(number: int, ids: list[str]) -> None:
@@ -146,7 +146,7 @@ async def test_a_list_that_shrinks_while_it_is_read_loses_no_row() -> None:
     assert (sorted(found), problem) == (sorted(f"s{number}" for number in range(30)), None)
 
 
-async def test_a_list_that_shrinks_each_time_it_is_read_is_incomplete() -> None:
+async def test_list_that_shrinks_at_each_read_is_incomplete() -> None:
     def shrink(number: int, ids: list[str]) -> None:
         if number == 2:
             del ids[:5]
@@ -155,7 +155,7 @@ async def test_a_list_that_shrinks_each_time_it_is_read_is_incomplete() -> None:
     assert problem == "Prolific's list is incomplete: 30 of 35 submissions could be read"
 
 
-async def test_a_list_that_grows_while_it_is_read_is_complete() -> None:
+async def test_list_that_grows_while_read_is_complete() -> None:
     def grow(number: int, ids: list[str]) -> None:
         ids.append(f"s{len(ids)}")
 
@@ -163,13 +163,13 @@ async def test_a_list_that_grows_while_it_is_read_is_complete() -> None:
     assert await study.listed() == study.ids
 
 
-async def test_404_on_the_first_page_is_an_error() -> None:
+async def test_list_with_404_on_the_first_page_is_an_error() -> None:
     with pytest.raises(NotFound):
         await read(lambda _: httpx.Response(404, json={}))
 
 
 @pytest.mark.parametrize("last", ["c", ""])
-async def test_without_a_count_a_list_is_read_to_its_end_and_not_taken_for_complete(last: str) -> None:
+async def test_list_without_a_count_is_read_to_its_end_and_incomplete(last: str) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         ids = "ab" if request.url.params["page"] == "1" else last
         return httpx.Response(200, json={"results": rows(*ids)})
@@ -181,7 +181,7 @@ async def test_without_a_count_a_list_is_read_to_its_end_and_not_taken_for_compl
 
 
 @pytest.mark.parametrize("count", [None, 5])
-async def test_a_server_that_ignores_the_page_ends_the_reading(count: int | None) -> None:
+async def test_list_that_ignores_the_page_parameter_ends(count: int | None) -> None:
     found, problem = await read(lambda _: page(rows("a", "b"), "/?page=2", count))
     assert found == ["a", "b"]
     assert problem is not None
@@ -190,9 +190,7 @@ async def test_a_server_that_ignores_the_page_ends_the_reading(count: int | None
 @pytest.mark.parametrize(
     ("count", "why"), [(5, "2 of 5 submissions could be read"), (2, "rows without an id or a status")]
 )
-async def test_a_row_that_cannot_be_read_hides_no_other_and_makes_the_list_incomplete(
-    count: int, why: str
-) -> None:
+async def test_unreadable_row_makes_the_list_incomplete_and_hides_no_other(count: int, why: str) -> None:
     spoilt = [{"id": None, "status": "ACTIVE"}, *rows("a"), "nonsense", {"id": "b"}]
     pages = [page(spoilt, "/?page=2", count), page(rows("c"), None, count), page([], None, count)]
     found, problem = await read(lambda request: pages[int(request.url.params["page"]) - 1])
@@ -200,13 +198,13 @@ async def test_a_row_that_cannot_be_read_hides_no_other_and_makes_the_list_incom
     assert problem == f"Prolific's list is incomplete: {why}"
 
 
-async def test_a_status_filter_that_prolific_ignores_is_applied_here() -> None:
+async def test_status_filter_is_applied_by_the_client_too() -> None:
     mixed = [*rows("a"), {"id": "b", "status": "AWAITING REVIEW"}]
     assert await read(lambda _: page(mixed, None, 2), status=Status.AWAITING_REVIEW) == (["b"], None)
     assert await read(lambda _: page(mixed, None, 2), status="Odd-One") == (["a", "b"], None)
 
 
-async def test_one_page_has_parsed_rows_raw_rows_and_whether_there_is_more() -> None:
+async def test_page_has_parsed_rows_raw_rows_and_whether_more_follow() -> None:
     transport = httpx.MockTransport(lambda _: page(rows("a"), "/?page=2", 101))
     async with Prolific("https://prolific.test", lambda: "t", transport=transport) as prolific:
         first = await prolific.page(SubmissionFilter(study="s", page=1))
@@ -218,12 +216,12 @@ async def test_one_page_has_parsed_rows_raw_rows_and_whether_there_is_more() -> 
 
 
 @pytest.mark.parametrize("body", [{}, {"results": None}, []])
-async def test_a_list_that_cannot_be_read_is_an_error_not_an_end(body: object) -> None:
+async def test_unreadable_list_is_an_error(body: object) -> None:
     with pytest.raises(Unreadable):
         await read(lambda _: httpx.Response(200, json=body))
 
 
-def test_all_sixteen_parameters_are_spelt_as_prolific_wants_them() -> None:
+def test_list_parameters_have_the_names_of_prolific() -> None:
     flags = ("completed", "returned", "awaiting_review", "approved", "active")
     more = ("timeout", "rejected", "screened_out", "completeoractive")
     wanted = SubmissionFilter(
@@ -255,5 +253,5 @@ def test_all_sixteen_parameters_are_spelt_as_prolific_wants_them() -> None:
     ("given", "sent"),
     [("timed_out", "TIMED-OUT"), ("screened out", "SCREENED_OUT"), ("Odd-One", "Odd-One")],
 )
-def test_a_status_is_spelt_as_filters_spell_it(given: str, sent: str) -> None:
+def test_status_has_the_spelling_of_filters(given: str, sent: str) -> None:
     assert SubmissionFilter(status=given).as_query() == {"status": sent}

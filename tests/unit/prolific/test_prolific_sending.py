@@ -60,18 +60,18 @@ STUDY = Study(
         (Complete(code="TW2"), {"action": "COMPLETE", "completion_code": "TW2"}),
     ],
 )
-def test_transitions(action: Action, body: dict[str, object]) -> None:
+def test_each_action_becomes_its_transition(action: Action, body: dict[str, object]) -> None:
     assert action_request(action, STUDY) == {"endpoint": "transition", "body": body}
 
 
-def test_a_return_is_requested_at_its_own_endpoint() -> None:
+def test_request_to_return_has_its_own_endpoint() -> None:
     assert action_request(RequestReturn(("Withdrew consent.",)), STUDY) == {
         "endpoint": "request-return",
         "body": {"request_return_reasons": ["Withdrew consent."]},
     }
 
 
-def test_a_hold_sends_nothing() -> None:
+def test_hold_has_no_request() -> None:
     assert action_request(Hold("look"), STUDY) is None
 
 

@@ -53,18 +53,18 @@ def facts(rule_file: RuleFile, said: dict[str, Any] | None = None, **changes: An
     return facts_of(submission(**changes), STUDY, evidence, rule_file, completed_by=NOW, now=NOW)
 
 
-def test_time_taken_and_pace_are_computed(rule_file: RuleFile) -> None:
+def test_facts_have_computed_time_taken_and_pace(rule_file: RuleFile) -> None:
     found = facts(rule_file)["submission"]
     assert found["time_taken"] == 900
     assert found["pace"] == 1.5
 
 
-def test_prolifics_own_time_taken_is_preferred_unless_it_is_nothing(rule_file: RuleFile) -> None:
+def test_time_taken_of_prolific_is_preferred_unless_it_is_0(rule_file: RuleFile) -> None:
     assert facts(rule_file, time_taken=840)["submission"]["time_taken"] == 840
     assert facts(rule_file, time_taken=0)["submission"]["time_taken"] == 900
 
 
-def test_what_is_not_known_is_absent(rule_file: RuleFile) -> None:
+def test_unknown_facts_are_absent(rule_file: RuleFile) -> None:
     found = facts(rule_file, completed_at=None, entered_code=None)
     assert {"completed_at", "time_taken", "pace", "entered_code"}.isdisjoint(found["submission"])
     assert "metadata" not in found["study"]
@@ -84,13 +84,13 @@ def test_what_is_not_known_is_absent(rule_file: RuleFile) -> None:
         ("PAY", "UNKNOWN"),
     ],
 )
-def test_the_code_type_is_that_of_a_participants_code(
+def test_code_type_is_that_of_a_participant_code(
     rule_file: RuleFile, code: str | None, code_type: str
 ) -> None:
     assert facts(rule_file, entered_code=code)["submission"]["code_type"] == code_type
 
 
-def test_received_is_unknown_while_it_may_come_then_known(rule_file: RuleFile) -> None:
+def test_received_is_unknown_during_the_wait_and_known_after_it(rule_file: RuleFile) -> None:
     assert facts(rule_file)["evidence"]["survey"] == {}
     late = NOW - timedelta(minutes=30)
     assert facts(rule_file, completed_at=late)["evidence"]["survey"] == {"received": False}
@@ -98,18 +98,18 @@ def test_received_is_unknown_while_it_may_come_then_known(rule_file: RuleFile) -
     assert said["evidence"]["survey"] == {"attention_failed": 1, "received": True}
 
 
-def test_stored_evidence_that_no_longer_fits_counts_as_missing(rule_file: RuleFile) -> None:
+def test_stored_evidence_of_a_wrong_type_is_missing(rule_file: RuleFile) -> None:
     found = facts(rule_file, {"attention_failed": "two", "gone": 1, "consented": True})
     assert found["evidence"]["survey"] == {"consented": True, "received": True}
 
 
-def test_the_wait_ends_that_long_after_completion(rule_file: RuleFile) -> None:
+def test_wait_of_a_source_begins_at_completion(rule_file: RuleFile) -> None:
     completed = NOW - timedelta(minutes=5)
     assert still_to_come(rule_file, facts(rule_file), completed, NOW) == NOW + timedelta(minutes=25)
     assert still_to_come(rule_file, facts(rule_file, {}), completed, NOW) is None
 
 
-def test_a_study_that_cannot_be_had_leaves_its_facts_missing(rule_file: RuleFile) -> None:
+def test_facts_of_an_unavailable_study_are_missing(rule_file: RuleFile) -> None:
     found = facts_of(submission(), None, {}, rule_file, completed_by=NOW, now=NOW)
     assert found["study"] == {}
     assert {"pace", "code_type"}.isdisjoint(found["submission"])

@@ -73,7 +73,7 @@ ONE_OF_EACH: dict[Guard, Case] = {
 
 
 @pytest.mark.parametrize("name", Guard)
-def test_each_guard_can_be_the_one_that_objects(name: Guard) -> None:
+def test_each_guard_can_be_the_one_that_holds(name: Guard) -> None:
     found = guard(ONE_OF_EACH[name])
     assert found.guard is name
     assert found.action.outcome is (APPROVE if name is Guard.HOLD_EXPIRED else HOLD)
@@ -81,7 +81,7 @@ def test_each_guard_can_be_the_one_that_objects(name: Guard) -> None:
     assert (found.request is None) is (name is not Guard.HOLD_EXPIRED)
 
 
-def test_the_table_is_ordered_as_the_contract_says() -> None:
+def test_guard_table_has_the_documented_order() -> None:
     """What is certain before what is in doubt, what concerns the submission before what concerns the study."""
     assert [name.value for name, _ in GUARDS] == [
         "reopened",
@@ -116,13 +116,13 @@ OBJECTIONS: tuple[tuple[Guard, dict[str, Any], dict[str, Any]], ...] = (
 
 
 @pytest.mark.parametrize("first", range(len(OBJECTIONS)))
-def test_of_several_guards_the_first_of_the_table_names_itself(first: int) -> None:
+def test_first_guard_of_the_table_is_recorded(first: int) -> None:
     about = {name: value for _, fields, _ in OBJECTIONS[first:] for name, value in fields.items()}
     fields = {name: value for _, _, given in OBJECTIONS[first:] for name, value in given.items()}
     assert guard(case(REJECT, known(**about), **fields)).guard is OBJECTIONS[first][0]
 
 
-def test_without_an_objection_the_action_and_its_request_stand() -> None:
+def test_action_and_request_stay_if_no_guard_applies() -> None:
     for outcome in ACTING:
         found = guard(case(outcome))
         assert (found.action.outcome, found.guard, found.opens) == (outcome, None, None)
@@ -131,28 +131,26 @@ def test_without_an_objection_the_action_and_its_request_stand() -> None:
 
 
 @pytest.mark.parametrize("fields", [{"ever_final": True}, {"ended": True}, {"decided": True}])
-def test_reopened_objects_to_what_was_ever_final_or_decided(fields: dict[str, Any]) -> None:
+def test_reopened_holds_what_was_ever_final_or_decided(fields: dict[str, Any]) -> None:
     for outcome in Outcome:
         assert guards.reopened(case(outcome, known(**fields)))
     assert guards.reopened(case()) is None
 
 
 @pytest.mark.parametrize("name", [Guard.WAITING, Guard.UNDECIDABLE, Guard.MESSAGE])
-def test_guards_of_the_rules_keep_the_rules_own_reason(name: Guard) -> None:
+def test_guards_of_the_rules_keep_the_reason_of_the_rules(name: Guard) -> None:
     assert guard(case(guard=name)).reason == f"Because of {name}."
     assert guards.by_rules(name)(case()) is None
 
 
-def test_no_such_code_objects_with_its_reason() -> None:
+def test_no_such_code_holds_with_its_reason() -> None:
     assert guards.no_such_code(case(COMPLETE, no_code="None of it.")) == "None of it."
     assert guards.no_such_code(case(COMPLETE)) is None
 
 
 @pytest.mark.parametrize("sent", ACTING)
 @pytest.mark.parametrize("wanted", Outcome)
-def test_already_asked_lets_only_the_like_follow_an_unconfirmed_request(
-    sent: Outcome, wanted: Outcome
-) -> None:
+def test_already_asked_holds_another_request_after_an_unconfirmed_one(sent: Outcome, wanted: Outcome) -> None:
     about = known(unconfirmed=unconfirmed(sent))
     may_follow = wanted in {sent, HOLD}
     assert (guards.already_asked(case(wanted, about)) is None) is may_follow
@@ -176,21 +174,21 @@ def test_already_asked_waits_ten_minutes_for_an_unconfirmed_request() -> None:
         (COMPLETE, timedelta(days=30), False),
     ],
 )
-def test_already_asked_while_a_request_to_return_is_pending(
+def test_already_asked_holds_while_a_request_to_return_is_pending(
     wanted: Outcome, since: timedelta, may_follow: bool
 ) -> None:
     about = known(asked=asked(NOW - since))
     assert (guards.already_asked(case(wanted, about)) is None) is may_follow
 
 
-def test_already_asked_counts_requests_of_others() -> None:
+def test_already_asked_counts_requests_of_other_people() -> None:
     shown = submission(return_requested_at=ago(days=1))
     assert guards.already_asked(case(ASK, known(shown)))
     assert guards.already_asked(case(REJECT, known(shown)))
     assert guards.already_asked(case(APPROVE, known(shown))) is None
 
 
-def test_conflicting_evidence_and_policy_object_with_their_reason() -> None:
+def test_conflicting_evidence_and_policy_hold_with_their_reason() -> None:
     assert guards.conflicting_evidence(case(conflict="Changed.")) == "Changed."
     assert guards.policy(case(policy="Policy.")) == "Policy."
     assert guards.conflicting_evidence(case()) is None
@@ -198,13 +196,13 @@ def test_conflicting_evidence_and_policy_object_with_their_reason() -> None:
 
 
 @pytest.mark.parametrize("wanted", Outcome)
-def test_replied_objects_to_all_but_a_hold(wanted: Outcome) -> None:
+def test_replied_holds_every_action(wanted: Outcome) -> None:
     assert (guards.replied(case(wanted, known(replied="Wrote."))) is None) is (wanted is HOLD)
 
 
 @pytest.mark.parametrize("mode", Mode)
 @pytest.mark.parametrize("wanted", Outcome)
-def test_mode_objects_in_approve_only_to_all_but_approvals(wanted: Outcome, mode: Mode) -> None:
+def test_mode_approve_only_holds_all_but_approvals(wanted: Outcome, mode: Mode) -> None:
     objects = mode is Mode.APPROVE_ONLY and wanted not in {APPROVE, HOLD}
     assert (guards.mode(case(wanted, mode=mode)) is not None) is objects
 
@@ -217,7 +215,7 @@ def test_paused_guard_blocks_every_request(wanted: Outcome, of_study: bool) -> N
     assert guards.paused(case(wanted, about, mode=Mode.OBSERVE)) is None
 
 
-def test_a_limit_that_is_reached_opens_its_breaker_and_an_open_one_is_not_opened_again() -> None:
+def test_reached_limit_opens_its_breaker_once() -> None:
     reached = guard(case(REJECT, usage=used_up()))
     assert reached.opens is not None
     assert (reached.opens.guard, reached.opens.study) == (Guard.LIMIT_REJECT, STUDY)
@@ -235,13 +233,13 @@ def test_a_limit_that_is_reached_opens_its_breaker_and_an_open_one_is_not_opened
         (COMPLETE, Guard.LIMIT_REWARD),
     ],
 )
-def test_limits_object_to_their_own_outcome_only(wanted: Outcome, name: Guard) -> None:
+def test_limit_holds_its_own_outcome_only(wanted: Outcome, name: Guard) -> None:
     for limit in (Guard.LIMIT_REJECT, Guard.LIMIT_REQUEST_RETURN, Guard.LIMIT_REWARD):
         assert (guards.limited(limit)(case(wanted, usage=used_up())) is not None) is (limit is name)
     assert guard(case(wanted, mode=Mode.OBSERVE, usage=used_up())).guard is None
 
 
-def test_a_decision_that_counts_already_is_not_counted_twice_but_an_open_breaker_holds_it() -> None:
+def test_counted_decision_is_not_counted_again_but_an_open_breaker_holds_it() -> None:
     pending = known(newest=recorded(REJECT))
     assert guard(case(REJECT, pending, usage=used_up())).guard is None
     scope = Scope(STUDY, breakers=(breaker(Guard.LIMIT_REJECT),))
@@ -262,7 +260,7 @@ def test_hold_at_most_approves_an_unresolved_hold() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(NEVER_EXPIRING))
-def test_some_holds_never_expire(name: Guard) -> None:
+def test_hold_at_most_never_approves_some_holds(name: Guard) -> None:
     one = ONE_OF_EACH[name]
     about = known(
         **{**EXPIRED, "ended": name is Guard.REOPENED, **(paused() if name is Guard.PAUSED else {})}
@@ -271,13 +269,13 @@ def test_some_holds_never_expire(name: Guard) -> None:
     assert (found.action.outcome, found.guard) == (HOLD, name)
 
 
-def test_a_pause_and_the_reward_limit_hold_an_approval_that_a_hold_ends_in() -> None:
+def test_approval_of_an_expired_hold_respects_pause_and_reward_limit() -> None:
     stopped = case(HOLD, known(**EXPIRED, **paused()), hold_at_most=HELD_FOR)
     assert guard(stopped).guard is Guard.PAUSED
     poor = case(HOLD, known(**EXPIRED), usage=used_up(), hold_at_most=HELD_FOR)
     assert (guard(poor).guard, guard(poor).action.outcome) == (Guard.LIMIT_REWARD, HOLD)
 
 
-def test_a_pause_stops_the_clock_of_a_hold() -> None:
+def test_pause_stops_the_time_of_a_hold() -> None:
     about = known(**EXPIRED, study=Scope(STUDY, resumed_at=ago(hours=1)))
     assert guard(case(HOLD, about, hold_at_most=HELD_FOR)).look_at == ago(hours=1) + HELD_FOR

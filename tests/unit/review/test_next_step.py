@@ -134,11 +134,11 @@ TABLE = (
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.what)
-def test_the_next_step_is_what_the_table_says(row: Row) -> None:
+def test_next_step_is_that_of_the_table(row: Row) -> None:
     assert isinstance(row.step(), row.expected)
 
 
-def test_both_the_unconfirmed_and_the_newest_decision_are_settled_the_oldest_first() -> None:
+def test_settle_has_the_unconfirmed_before_the_newest_decision() -> None:
     found = Row(
         "",
         Settle,
@@ -149,25 +149,25 @@ def test_both_the_unconfirmed_and_the_newest_decision_are_settled_the_oldest_fir
     assert [one.id for one in found.decisions] == [1, 2]
 
 
-def test_a_decision_that_is_the_newest_and_unconfirmed_is_settled_once() -> None:
+def test_settle_has_a_newest_and_unconfirmed_decision_once() -> None:
     found = Row("", Settle, status=Status.REJECTED, history=SENT).step()
     assert isinstance(found, Settle)
     assert [one.id for one in found.decisions] == [1]
 
 
-def test_a_persons_decision_is_sent_as_it_is() -> None:
+def test_manual_decision_is_sent_unchanged() -> None:
     found = Row("", Resend, history=by_person(APPROVE, PENDING)).step()
     assert found == Resend(recorded(APPROVE, **PERSON))
 
 
 @pytest.mark.parametrize("status", [one for one in Status if one is not AWAITING])
-def test_what_awaits_no_review_needs_no_timer(status: Status) -> None:
+def test_submission_not_awaiting_review_needs_no_timer(status: Status) -> None:
     found = Row("", Skip, status=status).step()
     assert isinstance(found, Skip)
     assert (found.ends_timer, found.is_unclaimed) == (True, False)
 
 
-def test_only_what_awaits_review_counts_as_unclaimed() -> None:
+def test_submission_counts_as_unclaimed_only_if_it_awaits_review() -> None:
     found = Row("", Skip, is_claimed=False).step()
     assert isinstance(found, Skip)
     assert (found.ends_timer, found.is_unclaimed) == (False, True)
@@ -176,7 +176,7 @@ def test_only_what_awaits_review_counts_as_unclaimed() -> None:
 @pytest.mark.parametrize("status", DecisionStatus)
 @pytest.mark.parametrize("outcome", Outcome)
 @pytest.mark.parametrize("again", [True, False])
-def test_a_decision_of_the_rules_is_never_sent_without_asking_them_again(
+def test_decision_of_the_rules_is_judged_again_before_it_is_sent(
     outcome: Outcome, status: DecisionStatus, again: bool
 ) -> None:
     for sent in (None, unconfirmed(REJECT), unconfirmed(APPROVE)):
@@ -191,7 +191,7 @@ def test_a_decision_of_the_rules_is_never_sent_without_asking_them_again(
 )
 @pytest.mark.parametrize("outcome", Outcome)
 @pytest.mark.parametrize("again", [True, False])
-def test_a_persons_decision_is_never_put_to_the_rules(
+def test_manual_decision_is_never_judged_by_the_rules(
     outcome: Outcome, status: DecisionStatus, again: bool
 ) -> None:
     for only_looks in (True, False):
@@ -200,7 +200,7 @@ def test_a_persons_decision_is_never_put_to_the_rules(
 
 
 @pytest.mark.parametrize("outcome", Outcome)
-def test_reached_is_the_status_that_was_wanted(outcome: Outcome) -> None:
+def test_has_reached_compares_status_and_wanted_outcome(outcome: Outcome) -> None:
     wanted: dict[Outcome, set[Status]] = {
         APPROVE: {Status.APPROVED},
         REJECT: {Status.REJECTED},

@@ -13,7 +13,7 @@ SECONDS = st.floats(0.2, 2000)
 
 
 @given(st.lists(st.tuples(SECONDS, st.lists(SECONDS, min_size=2, max_size=20)), min_size=1, max_size=6))
-def test_it_agrees_with_numpy(pages: list[tuple[float, list[float]]]) -> None:
+def test_relative_speed_equals_numpy(pages: list[tuple[float, list[float]]]) -> None:
     own = {("survey", str(place)): seconds for place, (seconds, _) in enumerate(pages)}
     others = {("survey", str(place)): Counter(map(class_of, times)) for place, (_, times) in enumerate(pages)}
     expected = np.mean([min(float(np.median(times)) / seconds, 3.0) for seconds, times in pages])
@@ -21,10 +21,10 @@ def test_it_agrees_with_numpy(pages: list[tuple[float, list[float]]]) -> None:
 
 
 @given(SECONDS)
-def test_a_class_stands_for_its_times_to_one_percent(seconds: float) -> None:
+def test_class_of_times_is_exact_to_one_percent(seconds: float) -> None:
     assert time_of(class_of(seconds)) == pytest.approx(seconds, rel=0.0101)
 
 
-def test_there_is_none_without_others() -> None:
+def test_relative_speed_is_missing_without_other_submissions() -> None:
     assert relative_speed({("s", "a"): 5.0}, {}) is None
     assert relative_speed({("s", "a"): 5.0}, {("s", "a"): {class_of(5.0): 1}}) is None

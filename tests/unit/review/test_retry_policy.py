@@ -40,7 +40,7 @@ def trouble(*, outages: int = 0, refusals: int = 0, lasting: timedelta = timedel
         Refused(302),
     ],
 )
-def test_what_passes_is_tried_again_later_and_later_for_a_day(error: ProlificError) -> None:
+def test_temporary_failure_is_retried_with_growing_delays_for_a_day(error: ProlificError) -> None:
     waits = [retry_delay(error, trouble(outages=outages)) for outages in range(1, 200)]
     assert all(wait is not None and timedelta(0) < wait <= 10 * MINUTES for wait in waits)
     assert waits[0] is not None
@@ -51,7 +51,7 @@ def test_what_passes_is_tried_again_later_and_later_for_a_day(error: ProlificErr
 
 
 @pytest.mark.parametrize("error", [RateLimited(429, retry_after=1800), ServerError(503, retry_after=1800)])
-def test_prolifics_own_word_on_when_to_come_again_counts(error: Refused) -> None:
+def test_retry_delay_respects_retry_after(error: Refused) -> None:
     wait = retry_delay(error, trouble(outages=3))
     assert wait is not None
     assert timedelta(minutes=30) <= wait <= timedelta(minutes=30, seconds=1)
@@ -63,12 +63,14 @@ def test_retry_delay_without_retry_after_keeps_its_schedule() -> None:
     assert wait >= timedelta(seconds=100)
 
 
-def test_not_found_is_final() -> None:
+def test_not_found_is_not_retried() -> None:
     assert retry_delay(NotFound(404), trouble(refusals=1)) is None
 
 
 @pytest.mark.parametrize("error", [BadRequest(400), BadRequest(409), Refused(402), Unauthorised(403)])
-def test_a_refusal_while_awaiting_is_tried_at_least_five_times_over_ten_minutes(error: Refused) -> None:
+def test_refusal_while_awaiting_review_is_retried_at_least_five_times_over_ten_minutes(
+    error: Refused,
+) -> None:
     assert is_refusal(error)
     waits: list[timedelta] = []
     while (wait := retry_delay(error, trouble(outages=50, refusals=len(waits) + 1))) is not None:
@@ -79,9 +81,7 @@ def test_a_refusal_while_awaiting_is_tried_at_least_five_times_over_ten_minutes(
 
 
 @pytest.mark.parametrize(("error", "seconds"), [(CallsPaused("x", after=20), 20), (TokenRefused(401), 10)])
-def test_where_all_calls_wait_each_comes_back_at_a_time_of_its_own(
-    error: ProlificError, seconds: int
-) -> None:
+def test_jobs_that_wait_for_all_calls_return_at_different_times(error: ProlificError, seconds: int) -> None:
     assert affects_every_call(error)
     waits = {wait_for_all(error) for _ in range(50)}
     assert len(waits) == 50

@@ -32,13 +32,13 @@ def facts(given: Mapping[str, Any]) -> Any:
 
 
 @pytest.mark.parametrize(("action", "also", "code", "said"), WRONG)
-def test_a_mistake_is_reported(tmp_path: Path, action: str, also: str, code: str, said: str) -> None:
+def test_error_in_also_is_reported(tmp_path: Path, action: str, also: str, code: str, said: str) -> None:
     found = [finding for finding in check(written(tmp_path, action, also)) if finding.severity == "error"]
     assert [finding.code for finding in found] == [code]
     assert said in found[0].message
 
 
-def test_the_message_is_filled_in_and_held_where_a_fact_is_missing(tmp_path: Path) -> None:
+def test_message_of_also_is_filled_in_and_held_if_a_fact_is_missing(tmp_path: Path) -> None:
     path = written(tmp_path, "approve:", "add_to_group: g1, message: 'Code {submission.entered_code}.'")
     [file] = load(path).files
     verdict = file.decide(facts({"submission.entered_code": "ABC"}))

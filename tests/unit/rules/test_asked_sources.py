@@ -47,7 +47,7 @@ def written(folder: Path, source: str) -> tuple[Path, str]:
 
 
 @pytest.mark.parametrize(("source", "place", "code", "said"), WRONG)
-def test_a_mistake_in_a_declaration_is_reported_at_its_place(
+def test_source_error_is_reported_at_its_position(
     tmp_path: Path, source: str, place: str, code: str, said: str
 ) -> None:
     path, text = written(tmp_path, source)
@@ -59,13 +59,13 @@ def test_a_mistake_in_a_declaration_is_reported_at_its_place(
 
 
 @pytest.mark.parametrize("source", RIGHT)
-def test_a_declaration_without_a_mistake_has_no_finding(tmp_path: Path, source: str) -> None:
+def test_valid_source_has_no_finding(tmp_path: Path, source: str) -> None:
     path, _ = written(tmp_path, source)
     assert check(path) == []
     assert load(path).files[0].evidence["s"].is_asked
 
 
-def test_a_declaration_changes_with_all_that_decides_what_comes_of_asking(tmp_path: Path) -> None:
+def test_source_declaration_changes_with_each_key_that_affects_the_answer(tmp_path: Path) -> None:
     declared = {load(written(tmp_path, source)[0]).files[0].evidence["s"].declaration for source in RIGHT}
     assert len(declared) == len(RIGHT)
     path, text = written(tmp_path, RIGHT[2])

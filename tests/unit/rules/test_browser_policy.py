@@ -52,18 +52,18 @@ TOGETHER = [
 
 @pytest.mark.parametrize("action", [REJECT, RETURN])
 @pytest.mark.parametrize("when", ALONE)
-def test_an_alternative_of_browser_evidence_alone_is_a_finding(when: str, action: str) -> None:
+def test_rejection_on_browser_evidence_alone_is_a_finding(when: str, action: str) -> None:
     assert "POL014" in read(when, action)[1]
 
 
 @pytest.mark.parametrize("action", [REJECT, RETURN])
 @pytest.mark.parametrize("when", TOGETHER)
-def test_evidence_of_others_corroborates(when: str, action: str) -> None:
+def test_rejection_with_other_evidence_has_no_finding(when: str, action: str) -> None:
     assert "POL014" not in read(when, action)[1]
 
 
 @pytest.mark.parametrize("when", ALONE)
-def test_a_hold_or_an_approval_may_rest_on_a_browser(when: str) -> None:
+def test_hold_and_approval_may_use_browser_evidence_alone(when: str) -> None:
     for action in ("hold: Look at it.", "approve:"):
         assert "POL014" not in read(when, action)[1]
 
@@ -82,7 +82,7 @@ def facts(origin: str | None, server: int = 0) -> Facts:
 
 @pytest.mark.parametrize("action", [REJECT, RETURN])
 @pytest.mark.parametrize("when", ALONE)
-def test_a_decision_on_a_browsers_word_alone_is_withheld(when: str, action: str) -> None:
+def test_decision_on_browser_evidence_alone_is_held(when: str, action: str) -> None:
     file, _ = read(when, action)
     sent = facts("browser")
     assert "POL014" in (file.policy_problem(file.decide(sent), sent) or "")
@@ -91,20 +91,20 @@ def test_a_decision_on_a_browsers_word_alone_is_withheld(when: str, action: str)
 
 
 @pytest.mark.parametrize("when", TOGETHER)
-def test_a_decision_that_something_else_speaks_for_is_not_withheld(when: str) -> None:
+def test_decision_with_other_evidence_is_not_held(when: str) -> None:
     file, _ = read(when)
     sent = facts("browser", server=2)
     assert file.decide(sent).rule == "failed"
     assert file.policy_problem(file.decide(sent), sent) is None
 
 
-def test_an_alternative_that_matches_by_itself_is_not_withheld() -> None:
+def test_decision_on_an_alternative_without_browser_evidence_is_not_held() -> None:
     file, _ = read("evidence.page.failed >= 2 || evidence.server.failed >= 2")
     sent = facts("browser", server=2)
     assert file.policy_problem(file.decide(sent), sent) is None
 
 
-def test_the_trace_marks_what_a_browser_sent() -> None:
+def test_trace_marks_values_from_a_browser() -> None:
     file, _ = read("evidence.page.failed >= 2 && evidence.server.failed >= 0")
     trace: Any = file.decide(facts("browser")).trace
     (condition,) = trace[0]["conditions"]

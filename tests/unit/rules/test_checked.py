@@ -30,11 +30,11 @@ TYPES: dict[str, FieldType | None] = {
         (f"'{'ä😀' * 200}' == submission.id || submission.pace > 1.0", ("submission.id", "submission.pace")),
     ],
 )
-def test_facts_come_from_the_checked_expression(condition: str, facts: tuple[str, ...]) -> None:
+def test_condition_facts_come_from_the_checked_expression(condition: str, facts: tuple[str, ...]) -> None:
     assert Environment(TYPES).compile(condition).facts == facts
 
 
-def test_a_variable_of_a_macro_is_no_fact() -> None:
+def test_macro_variable_is_no_fact() -> None:
     """The tokenizer took ``submission.pace`` of a macro's variable for the fact."""
     program = Environment(TYPES).compile('[{"pace": 1.0}].exists(submission, submission.pace > 1.0)')
     assert program.facts == ()

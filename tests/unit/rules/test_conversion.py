@@ -28,7 +28,7 @@ INT, DOUBLE, BOOL, STRING = FieldType.INT, FieldType.DOUBLE, FieldType.BOOL, Fie
         (STRING, "5", "5"),
     ],
 )
-def test_texts_become_what_the_field_is(kind: FieldType, sent: Any, value: Any) -> None:
+def test_text_is_converted_to_the_type_of_the_field(kind: FieldType, sent: Any, value: Any) -> None:
     converted = convert(kind, sent)
     assert (converted.value, converted.problem, converted.warning) == (value, None, None)
     assert type(converted.value) is type(value)
@@ -36,7 +36,7 @@ def test_texts_become_what_the_field_is(kind: FieldType, sent: Any, value: Any) 
 
 @pytest.mark.parametrize("kind", [INT, DOUBLE, BOOL, STRING])
 @pytest.mark.parametrize("sent", [None, "", "  "])
-def test_empty_text_is_missing(kind: FieldType, sent: Any) -> None:
+def test_empty_text_is_a_missing_value(kind: FieldType, sent: Any) -> None:
     converted = convert(kind, sent)
     assert (converted.value, converted.problem, converted.warning) == (None, None, None)
 
@@ -52,7 +52,7 @@ def test_empty_text_is_missing(kind: FieldType, sent: Any) -> None:
         (" {{ score }} ", "no field of that name"),
     ],
 )
-def test_placeholders_that_were_never_filled_in_are_missing_with_a_warning(
+def test_unfilled_placeholder_is_a_missing_value_with_a_warning(
     kind: FieldType, sent: str, named: str
 ) -> None:
     converted = convert(kind, sent)
@@ -70,7 +70,7 @@ REFUSED: dict[FieldType, tuple[Any, ...]] = {
 
 
 @pytest.mark.parametrize(("kind", "sent"), [(kind, sent) for kind, all_ in REFUSED.items() for sent in all_])
-def test_what_does_not_convert_is_refused(kind: FieldType, sent: Any) -> None:
+def test_text_of_another_type_is_refused(kind: FieldType, sent: Any) -> None:
     converted = convert(kind, sent)
     assert converted.value is None
     assert converted.problem
@@ -86,25 +86,25 @@ SURVEY = Source(
 BODY: dict[str, Any] = {"hidden": {"session_id": "abc"}, "Q_RecaptchaScore": "0.9", "more": [1]}
 
 
-def test_a_document_is_read_by_key_and_map() -> None:
+def test_document_is_read_by_key_and_map() -> None:
     delivery = understand(SURVEY, BODY | {"answers": [{"ref": "x"}, {"ref": "check", "number": 2}]})
     assert (delivery.submission, delivery.problems) == ("abc", ())
     assert delivery.fields.values == {"recaptcha": 0.9, "failed": 2}
 
 
-def test_a_field_with_nothing_at_its_path_is_absent_and_the_others_count() -> None:
+def test_field_without_a_value_at_its_path_is_absent_and_others_count() -> None:
     delivery = understand(SURVEY, BODY)
     assert (delivery.problems, [name for name, _ in delivery.fields.absent]) == ((), ["failed"])
 
 
-def test_a_document_without_any_field_is_refused_and_says_where_it_looked() -> None:
+def test_document_without_any_field_is_refused_with_the_paths() -> None:
     delivery = understand(SURVEY, {"hidden": {"session_id": "abc"}, "Q_RecaptchaScor": 1})
     ((name, sentence),) = delivery.problems
     assert name == "fields"
     assert "Q_RecaptchaScore" in sentence
 
 
-def test_an_absent_field_names_the_key_that_was_probably_meant() -> None:
+def test_absent_field_suggests_a_similar_key() -> None:
     source = Source("s", {"recaptcha": DOUBLE, "failed": INT})
     delivery = understand(source, {"submission_id": "abc", "recaptcha": 1, "faild": 2})
     assert delivery.fields.absent == (("failed", "failed: nothing at failed; did you mean `faild`?"),)
@@ -122,7 +122,7 @@ def test_an_absent_field_names_the_key_that_was_probably_meant() -> None:
         ("{{%SESSION_ID%}}", "study's URL"),
     ],
 )
-def test_a_key_that_names_no_submission_is_refused(key: Any, named: str) -> None:
+def test_document_without_a_submission_id_is_refused(key: Any, named: str) -> None:
     delivery = understand(SURVEY, BODY | {"hidden": {"session_id": key}})
     assert delivery.submission is None
     ((name, sentence),) = delivery.problems
@@ -130,7 +130,7 @@ def test_a_key_that_names_no_submission_is_refused(key: Any, named: str) -> None
     assert named in sentence
 
 
-def test_a_refused_field_is_named_with_its_path_and_the_rest_is_read() -> None:
+def test_refused_field_is_reported_with_its_path_and_others_are_read() -> None:
     delivery = understand(
         SURVEY, BODY | {"Q_RecaptchaScore": "high", "answers": [{"ref": "check", "number": 1}]}
     )
@@ -139,7 +139,7 @@ def test_a_refused_field_is_named_with_its_path_and_the_rest_is_read() -> None:
     assert "recaptcha (at Q_RecaptchaScore): 'high'" in sentence
 
 
-def test_a_function_that_fails_on_a_document_is_a_problem_of_its_field() -> None:
+def test_failing_jmespath_function_is_reported_for_its_field() -> None:
     source = Source("s", {"most": INT}, map={"most": "max(answers)"})
     delivery = understand(source, {"submission_id": "abc", "answers": ["a", 1]})
     assert delivery.problems[0][0] == "most"

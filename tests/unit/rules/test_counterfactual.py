@@ -47,7 +47,7 @@ def applied(facts: Facts, name: str, value: Any) -> Facts:
 
 @settings(UNHURRIED, max_examples=150)
 @given(rule_files, known_facts.map(nested))
-def test_applying_the_change_leads_to_its_outcome(file: RuleFile, facts: dict[str, Any]) -> None:
+def test_counterfactual_leads_to_its_outcome_when_applied(file: RuleFile, facts: dict[str, Any]) -> None:
     found, before = counterfactual(file, facts), outcome_of(file, facts)
     if found is not None:
         assert found.outcome is not before
@@ -57,7 +57,9 @@ def test_applying_the_change_leads_to_its_outcome(file: RuleFile, facts: dict[st
 
 @settings(UNHURRIED, max_examples=100)
 @given(rule_files, known_facts.map(nested))
-def test_without_one_no_value_of_any_fact_changes_the_outcome(file: RuleFile, facts: dict[str, Any]) -> None:
+def test_counterfactual_is_none_only_if_no_single_fact_changes_the_outcome(
+    file: RuleFile, facts: dict[str, Any]
+) -> None:
     if counterfactual(file, facts) is None:
         before = outcome_of(file, facts)
         for name, kind in TYPES.items():
@@ -97,7 +99,7 @@ def test_without_one_no_value_of_any_fact_changes_the_outcome(file: RuleFile, fa
         ),
     ],
 )
-def test_the_nearest_boundary_of_a_fact_is_found(
+def test_counterfactual_is_the_nearest_boundary_of_a_fact(
     loaded: LoadText, facts: Facts, condition: str, known: dict[str, Any], nearest: tuple[str, Any] | None
 ) -> None:
     facts["evidence"]["survey"] |= known
@@ -106,7 +108,7 @@ def test_the_nearest_boundary_of_a_fact_is_found(
     assert found == (Counterfactual(*nearest, Outcome.APPROVE) if nearest else None)
 
 
-def test_evidence_comes_before_times_and_times_before_the_rest(loaded: LoadText, facts: Facts) -> None:
+def test_counterfactual_prefers_evidence_then_times(loaded: LoadText, facts: Facts) -> None:
     when = "study.reward > 100 && submission.pace < 2.0 && evidence.survey.failed < 1"
     found = counterfactual(loaded(rules((when, "hold: Look."))), facts)
     assert found == Counterfactual("evidence.survey.failed", 1, Outcome.APPROVE)
@@ -115,7 +117,7 @@ def test_evidence_comes_before_times_and_times_before_the_rest(loaded: LoadText,
     assert found == Counterfactual("submission.pace", 2.0, Outcome.APPROVE)
 
 
-def test_a_missing_fact_that_decides_is_given_a_value(loaded: LoadText, facts: Facts) -> None:
+def test_counterfactual_gives_a_missing_fact_a_value(loaded: LoadText, facts: Facts) -> None:
     del facts["evidence"]["survey"]["failed"]
     file = loaded(
         rules(("evidence.survey.gibberish > 0.5", "hold: Look."), ("evidence.survey.failed >= 2", REJECT))
@@ -124,7 +126,7 @@ def test_a_missing_fact_that_decides_is_given_a_value(loaded: LoadText, facts: F
     assert counterfactual(file, facts) == Counterfactual("evidence.survey.failed", 0, Outcome.APPROVE)
 
 
-def test_two_missing_facts_have_none(loaded: LoadText, facts: Facts) -> None:
+def test_counterfactual_is_none_for_two_missing_facts(loaded: LoadText, facts: Facts) -> None:
     facts["evidence"]["survey"] = {"received": True}
     file = loaded(
         rules(("evidence.survey.gibberish > 0.5", "hold: A."), ("evidence.survey.consented", "hold: B."))
@@ -132,7 +134,7 @@ def test_two_missing_facts_have_none(loaded: LoadText, facts: Facts) -> None:
     assert counterfactual(file, facts) is None
 
 
-def test_what_the_guards_made_of_it_is_no_change(loaded: LoadText, facts: Facts) -> None:
+def test_counterfactual_ignores_guards(loaded: LoadText, facts: Facts) -> None:
     facts["evidence"]["survey"]["failed"] = 2
     file = loaded(
         rules(("evidence.survey.failed >= 2", REJECT), ("evidence.survey.failed == 1", "hold: Look."))
@@ -142,6 +144,6 @@ def test_what_the_guards_made_of_it_is_no_change(loaded: LoadText, facts: Facts)
     assert held == Counterfactual("evidence.survey.failed", 0, Outcome.APPROVE)
 
 
-def test_a_rule_that_is_only_observed_changes_nothing(loaded: LoadText, facts: Facts) -> None:
+def test_counterfactual_ignores_observed_rules(loaded: LoadText, facts: Facts) -> None:
     text = "rules:\n  - name: r\n    when: evidence.survey.failed >= 2\n    hold: Look.\n    observe: true\n"
     assert counterfactual(loaded(text + "otherwise: approve\n"), facts) is None

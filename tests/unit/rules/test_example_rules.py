@@ -19,14 +19,14 @@ def book() -> RuleBook:
     return load(RULES)
 
 
-def test_the_examples_are_without_findings() -> None:
+def test_example_rules_have_no_findings() -> None:
     """Except for the id that the template leaves to be filled in."""
     [placeholder] = check(RULES)
     assert (placeholder.file, placeholder.code) == (str(RULES / "template.yaml"), "RUL028")
     assert placeholder.severity == "warning"
 
 
-def test_the_examples_own_tests_pass_and_reach_every_rule(book: RuleBook) -> None:
+def test_example_rules_pass_their_tests_with_full_coverage(book: RuleBook) -> None:
     for file in book.files:
         results = run(file)
         assert [result.case.name for result in results if not result.ok] == []
@@ -54,7 +54,7 @@ def test_the_examples_own_tests_pass_and_reach_every_rule(book: RuleBook) -> Non
         ({"attention_failed": 1}, {"pace": 0.1}, Outcome.APPROVE, None),
     ],
 )
-def test_the_survey_is_reviewed_as_its_file_says(
+def test_survey_example_decides_as_documented(
     book: RuleBook,
     facts: Facts,
     survey: Facts,
@@ -71,7 +71,7 @@ def test_the_survey_is_reviewed_as_its_file_says(
     assert (verdict.action.outcome, verdict.rule, verdict.guard) == (outcome, rule, None)
 
 
-def test_a_short_survey_with_two_failed_checks_is_left_to_other_rules(book: RuleBook, facts: Facts) -> None:
+def test_survey_example_rejects_no_short_survey_for_two_failed_checks(book: RuleBook, facts: Facts) -> None:
     file = book.file_for(STROOP)
     assert file
     clean = {"received": True, "attention_failed": 2, "consented": True, "finished": True, "gibberish": 0.0}
@@ -92,7 +92,7 @@ def test_a_short_survey_with_two_failed_checks_is_left_to_other_rules(book: Rule
         ({"parts_done": 0}, Outcome.REQUEST_RETURN, "nothing done"),
     ],
 )
-def test_the_two_part_task_is_reviewed_as_its_file_says(
+def test_two_part_example_decides_as_documented(
     book: RuleBook,
     facts: Facts,
     task: Facts,
@@ -114,7 +114,7 @@ def test_the_two_part_task_is_reviewed_as_its_file_says(
 
 
 @pytest.mark.parametrize("study", [STROOP, TWO_PART])
-def test_without_evidence_nothing_is_decided(book: RuleBook, facts: Facts, study: str) -> None:
+def test_example_rules_hold_without_evidence(book: RuleBook, facts: Facts, study: str) -> None:
     file = book.file_for(study)
     assert file
     facts["evidence"] = {}
@@ -123,14 +123,14 @@ def test_without_evidence_nothing_is_decided(book: RuleBook, facts: Facts, study
     assert file.decide(facts).guard is Guard.UNDECIDABLE
 
 
-def test_no_example_rejects_for_what_policy_forbids(book: RuleBook) -> None:
+def test_example_rules_reject_nothing_that_policy_forbids(book: RuleBook) -> None:
     rejections = [
         rule.plan.action for file in book.files for rule in file.rules if isinstance(rule.plan.action, Reject)
     ]
     assert {rejection.category for rejection in rejections} == {"FAILED_CHECK"}
 
 
-def test_the_template_holds_what_it_is_not_sure_of(book: RuleBook, facts: Facts) -> None:
+def test_template_holds_a_very_fast_submission(book: RuleBook, facts: Facts) -> None:
     file = book.file_for("replace-with-your-study-id")
     assert file
     assert file.decide(facts).action.outcome is Outcome.APPROVE

@@ -23,7 +23,7 @@ IN_A_TEST = FactSheet.read(
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
-def test_a_fact_has_its_default_in_a_test_that_does_not_give_it(name: str) -> None:
+def test_fact_that_a_test_does_not_give_has_its_default(name: str) -> None:
     fact = CATALOGUE[name]
     if fact.default is Default.MISSING:
         assert name not in IN_A_TEST
@@ -35,7 +35,7 @@ def test_a_fact_has_its_default_in_a_test_that_does_not_give_it(name: str) -> No
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
-def test_a_fact_has_a_meaning_a_source_and_a_unit_where_it_is_a_measure(name: str) -> None:
+def test_fact_has_a_meaning_an_origin_and_a_unit(name: str) -> None:
     fact = CATALOGUE[name]
     assert fact.meaning
     assert fact.origin in ("Prolific", "this service")
@@ -43,7 +43,7 @@ def test_a_fact_has_a_meaning_a_source_and_a_unit_where_it_is_a_measure(name: st
         assert fact.unit
 
 
-def test_a_review_computes_every_declared_fact_and_no_other(tmp_path: Path) -> None:
+def test_review_computes_exactly_the_declared_facts(tmp_path: Path) -> None:
     submission = Submission(
         id="a",
         study_id="60aca280709ee40ec37d4885",

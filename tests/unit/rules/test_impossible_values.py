@@ -42,7 +42,7 @@ def condition(folder: Path, source: str) -> list[Finding]:
         ("stroop", "warning", "no study id"),
     ],
 )
-def test_a_wrong_study_id_is_found_with_the_id_taken_out(
+def test_wrong_study_id_is_reported_with_the_id_in_it(
     tmp_path: Path, written: str, severity: str, said: str
 ) -> None:
     [found] = findings(tmp_path, f"version: 1\nname: n\nstudies:\n  - {written}\n")
@@ -51,7 +51,7 @@ def test_a_wrong_study_id_is_found_with_the_id_taken_out(
 
 
 @pytest.mark.parametrize("written", [STUDY, '"123456789012345678901234"', "all"])
-def test_a_right_study_id_is_none(tmp_path: Path, written: str) -> None:
+def test_valid_study_id_has_no_finding(tmp_path: Path, written: str) -> None:
     studies = written if written == "all" else f"[{written}]"
     assert findings(tmp_path, f"version: 1\nname: n\nstudies: {studies}\n") == []
 
@@ -77,7 +77,7 @@ def test_a_right_study_id_is_none(tmp_path: Path, written: str) -> None:
         ("submission.pace > -0.5", "warning", "submission.pace is never negative"),
     ],
 )  # fmt: skip
-def test_a_value_that_the_fact_never_has_is_found(
+def test_comparison_with_an_impossible_value_is_reported(
     tmp_path: Path, source: str, severity: str, said: str
 ) -> None:
     [found] = condition(tmp_path, source)
@@ -98,14 +98,14 @@ def test_a_value_that_the_fact_never_has_is_found(
         "stats.z < -3.0 || stats.log_z < -2.5",
     ],
 )
-def test_a_value_that_the_fact_may_have_is_none(tmp_path: Path, source: str) -> None:
+def test_comparison_with_a_possible_value_has_no_finding(tmp_path: Path, source: str) -> None:
     assert condition(tmp_path, source) == []
 
 
 @pytest.mark.parametrize(
     ("code_type", "meant"), [("PARTIAL", "PARTIAL_PAYMENT"), ("completed", "COMPLETED"), ("HALF_PAY", None)]
 )
-def test_a_code_type_of_an_action_that_resembles_a_known_one_is_a_warning(
+def test_misspelt_code_type_of_an_action_is_a_warning(
     tmp_path: Path, code_type: str, meant: str | None
 ) -> None:
     text = (

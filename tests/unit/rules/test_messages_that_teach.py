@@ -107,7 +107,9 @@ CONDITIONS = [
 
 
 @pytest.mark.parametrize(("when", "told"), CONDITIONS)
-def test_a_condition_of_another_language_is_answered_with_cel(found: CheckText, when: str, told: str) -> None:
+def test_condition_of_another_language_is_reported_with_its_cel_form(
+    found: CheckText, when: str, told: str
+) -> None:
     quote = when.replace("'", "''")
     [finding] = found(condition(f"'{quote}'"))
     assert told in finding.message
@@ -143,7 +145,7 @@ YAML = [
 
 
 @pytest.mark.parametrize(("text", "line", "told"), YAML)
-def test_broken_yaml_is_answered_with_what_to_change(
+def test_invalid_yaml_is_reported_with_its_correction(
     found: CheckText, text: str, line: int, told: str
 ) -> None:
     [finding] = found(text)
@@ -205,12 +207,12 @@ STRUCTURE = [
 
 
 @pytest.mark.parametrize(("text", "told"), STRUCTURE)
-def test_a_wrong_key_or_value_is_answered_with_the_right_one(found: CheckText, text: str, told: str) -> None:
+def test_wrong_key_or_value_is_reported_with_the_valid_one(found: CheckText, text: str, told: str) -> None:
     [finding] = found(text)
     assert told in finding.message
 
 
-def test_misplaced_keys_of_a_rejection_name_the_right_place(found: CheckText) -> None:
+def test_misplaced_keys_of_a_rejection_are_reported_with_the_right_place(found: CheckText) -> None:
     findings = found(action(f"reject:\n    category: OTHER\n    message: {LONG}"))
     assert [finding.message.partition(": ")[2] for finding in findings[1:]] == [
         "it belongs below `reject:`, indented further"
@@ -218,11 +220,11 @@ def test_misplaced_keys_of_a_rejection_name_the_right_place(found: CheckText) ->
 
 
 @pytest.mark.parametrize("key", ["and", "AND", "&&", "every", "each", "both"])
-def test_a_word_for_all_is_never_answered_with_any(found: CheckText, key: str) -> None:
+def test_word_for_all_never_suggests_any(found: CheckText, key: str) -> None:
     [finding] = found(condition(f"{{'{key}': ['true']}}"))
     assert "`any" not in finding.message
 
 
-def test_a_file_in_utf_16_is_named_as_such(found: CheckText) -> None:
+def test_file_in_utf_16_is_reported_as_utf_16(found: CheckText) -> None:
     [finding] = found(HEAD.encode("utf-16").decode("utf-8", "surrogateescape"))
     assert finding.message == "UTF-16: save the file as UTF-8"

@@ -41,7 +41,7 @@ def reached(found: CheckText, *rules: str, more: str = "") -> list[Finding]:
         (["{any: [evidence.survey.consented, study.reward > 1]}", "study.reward > 2"], "RUL030", "reward 3"),
     ],
 )
-def test_a_rule_that_cannot_decide_is_found_with_an_example(
+def test_rule_that_cannot_decide_is_reported_with_an_example(
     found: CheckText, rules: list[str], code: str, message: str
 ) -> None:
     [finding] = reached(found, *rules)
@@ -62,9 +62,9 @@ def test_a_rule_that_cannot_decide_is_found_with_an_example(
         ["stats.fast_outlier", "stats.fast_outlier && stats.count > 30", "stats.count > 30"][::2],
     ],
 )
-def test_a_rule_that_can_decide_is_none(found: CheckText, rules: list[str]) -> None:
+def test_rule_that_can_decide_has_no_finding(found: CheckText, rules: list[str]) -> None:
     assert reached(found, *rules) == []
 
 
-def test_a_rule_that_is_only_observed_hides_none(found: CheckText) -> None:
+def test_observed_rule_makes_no_other_rule_unreachable(found: CheckText) -> None:
     assert reached(found, f"{FAILED} >= 1", f"{FAILED} >= 2", more="    observe: true\n") == []

@@ -28,7 +28,7 @@ def results(verdict: Verdict) -> list[tuple[str, str]]:
     return [(entry["rule"], entry["result"]) for entry in verdict.trace]
 
 
-def test_the_first_rule_that_is_true_decides(loaded: LoadText, facts: Facts) -> None:
+def test_first_matching_rule_decides(loaded: LoadText, facts: Facts) -> None:
     facts["evidence"]["survey"] |= {"failed": 2, "consented": False}
     verdict = loaded(f"rules:\n{WITHDREW}{FAILED}otherwise: approve\n").decide(facts)
     assert verdict.action == RequestReturn(("Withdrew.",))
@@ -36,7 +36,7 @@ def test_the_first_rule_that_is_true_decides(loaded: LoadText, facts: Facts) -> 
     assert results(verdict) == [("withdrew", "matched")]
 
 
-def test_a_match_says_what_it_saw(loaded: LoadText, facts: Facts) -> None:
+def test_reason_has_the_values_of_the_matching_rule(loaded: LoadText, facts: Facts) -> None:
     facts["evidence"]["survey"]["failed"] = 2
     verdict = loaded(f"rules:\n{FAILED}").decide(facts)
     assert isinstance(verdict.action, Reject)
@@ -86,11 +86,11 @@ def test_otherwise_decides_when_no_rule_matches(
     assert verdict.reason.endswith(": no rule matched.")
 
 
-def test_a_file_without_rules_goes_by_otherwise(loaded: LoadText, facts: Facts) -> None:
+def test_otherwise_decides_in_a_file_without_rules(loaded: LoadText, facts: Facts) -> None:
     assert loaded("otherwise: approve\n").decide(facts).action == Approve()
 
 
-def test_an_unknown_rule_before_the_decider_holds(loaded: LoadText, facts: Facts) -> None:
+def test_unknown_rule_before_the_deciding_one_holds(loaded: LoadText, facts: Facts) -> None:
     del facts["evidence"]["survey"]["failed"]
     verdict = loaded(f"rules:\n{FAILED}otherwise: approve\n").decide(facts)
     assert (verdict.proposed, verdict.rule, verdict.guard) == (Outcome.APPROVE, None, Guard.UNDECIDABLE)
@@ -99,7 +99,7 @@ def test_an_unknown_rule_before_the_decider_holds(loaded: LoadText, facts: Facts
     assert verdict.trace[0]["values"] == {"evidence.survey.failed": None}
 
 
-def test_an_unknown_rule_after_the_decider_is_not_asked(loaded: LoadText, facts: Facts) -> None:
+def test_unknown_rule_after_the_deciding_one_is_not_evaluated(loaded: LoadText, facts: Facts) -> None:
     facts["evidence"]["survey"] = {"received": True, "consented": False}
     verdict = loaded(f"rules:\n{WITHDREW}{FAILED}").decide(facts)
     assert verdict.action.outcome is Outcome.REQUEST_RETURN
@@ -113,7 +113,7 @@ def test_an_unknown_rule_after_the_decider_is_not_asked(loaded: LoadText, facts:
         ("hold: Look.", Outcome.HOLD),
     ],
 )
-def test_a_skipped_unknown_rule_lets_kind_outcomes_decide(
+def test_skipped_unknown_rule_lets_approve_complete_and_hold_decide(
     loaded: LoadText,
     facts: Facts,
     decider: str,
@@ -129,7 +129,7 @@ def test_a_skipped_unknown_rule_lets_kind_outcomes_decide(
 @pytest.mark.parametrize(
     "decider", [REJECT.replace("{evidence.survey.failed}", "some"), "request_return: {reasons: [a]}"]
 )
-def test_a_skipped_unknown_rule_still_blocks_a_harsh_outcome(
+def test_skipped_unknown_rule_holds_a_rejection_and_a_request_to_return(
     loaded: LoadText, facts: Facts, decider: str
 ) -> None:
     del facts["evidence"]["survey"]["failed"]
@@ -162,7 +162,7 @@ def test_conditions_follow_three_valued_logic(
     assert results(verdict) == [("r", expected)]
 
 
-def test_only_what_keeps_a_rule_from_being_known_is_named(loaded: LoadText, facts: Facts) -> None:
+def test_reason_names_only_the_facts_that_make_a_rule_unknown(loaded: LoadText, facts: Facts) -> None:
     del facts["evidence"]["survey"]["failed"]
     del facts["submission"]["pace"]
     when = "{any: [evidence.survey.failed > 1, submission.pace > 0.5, submission.time_taken < 3]}"
@@ -187,7 +187,7 @@ def test_only_what_keeps_a_rule_from_being_known_is_named(loaded: LoadText, fact
         ("note", "a\ud800"),
     ],
 )
-def test_a_value_of_another_type_is_missing(loaded: LoadText, facts: Facts, fact: str, value: Any) -> None:
+def test_fact_of_another_type_is_missing(loaded: LoadText, facts: Facts, fact: str, value: Any) -> None:
     facts["evidence"]["survey"][fact] = value
     when = f"evidence.survey.{fact} == evidence.survey.{fact}"
     verdict = loaded(f"rules:\n  - name: r\n    when: {when}\n    approve:\n").decide(facts)
@@ -195,7 +195,7 @@ def test_a_value_of_another_type_is_missing(loaded: LoadText, facts: Facts, fact
     assert verdict.trace[0]["values"] == {f"evidence.survey.{fact}": None}
 
 
-def test_a_whole_number_is_a_double_where_one_is_declared(loaded: LoadText, facts: Facts) -> None:
+def test_whole_number_is_accepted_as_double(loaded: LoadText, facts: Facts) -> None:
     facts["evidence"]["survey"]["gibberish"] = 1
     verdict = loaded(
         "rules:\n  - name: r\n    when: evidence.survey.gibberish >= 1.0\n    approve:\n"
@@ -203,7 +203,7 @@ def test_a_whole_number_is_a_double_where_one_is_declared(loaded: LoadText, fact
     assert verdict.rule == "r"
 
 
-def test_times_are_compared_as_times(loaded: LoadText, facts: Facts) -> None:
+def test_timestamps_are_compared_as_times(loaded: LoadText, facts: Facts) -> None:
     facts["submission"]["completed_at"] = "2026-01-01T12:00:00.123456+02:00"
     when = (
         "now - submission.completed_at < duration('60s') && submission.completed_at > submission.started_at"
@@ -214,7 +214,7 @@ def test_times_are_compared_as_times(loaded: LoadText, facts: Facts) -> None:
 
 
 @pytest.mark.parametrize("time", ["2026-01-01T10:00:00", "soon", 5, "0001-01-01T00:00:00+14:00"])
-def test_a_time_without_an_offset_or_sense_is_missing(loaded: LoadText, facts: Facts, time: Any) -> None:
+def test_invalid_timestamp_is_missing(loaded: LoadText, facts: Facts, time: Any) -> None:
     facts["submission"]["completed_at"] = time
     verdict = loaded("rules:\n  - name: r\n    when: now > submission.completed_at\n    approve:\n").decide(
         facts
@@ -231,14 +231,14 @@ def test_condition_error_holds_and_is_reported(loaded: LoadText, facts: Facts) -
     assert verdict.trace[0]["why"] == "the condition can't be evaluated (divide by zero)."
 
 
-def test_a_condition_that_takes_too_many_steps_holds(loaded: LoadText, facts: Facts) -> None:
+def test_condition_with_too_many_steps_holds(loaded: LoadText, facts: Facts) -> None:
     digits = "[0,1,2,3,4,5,6,7,8,9]"
     loops = "".join(f"{digits}.all(x{n}, " for n in range(6)) + "evidence.survey.failed == 0" + ")" * 6
     verdict = loaded(f"rules:\n  - name: r\n    when: '{loops}'\n    approve:\n").decide(facts)
     assert verdict.guard is Guard.UNDECIDABLE
 
 
-def test_with_evidence_to_come_what_is_unknown_waits(loaded: LoadText, facts: Facts) -> None:
+def test_unknown_rule_waits_for_evidence_to_come(loaded: LoadText, facts: Facts) -> None:
     facts["evidence"] = {}
     verdict = loaded(f"rules:\n{FAILED}otherwise: approve\n").decide(facts)
     assert (verdict.guard, verdict.proposed) == (Guard.WAITING, Outcome.APPROVE)
@@ -246,12 +246,12 @@ def test_with_evidence_to_come_what_is_unknown_waits(loaded: LoadText, facts: Fa
     assert verdict.reason.startswith("Waiting for evidence of survey: ")
 
 
-def test_with_evidence_to_come_a_skipped_rule_waits_too(loaded: LoadText, facts: Facts) -> None:
+def test_skipped_rule_waits_for_evidence_to_come(loaded: LoadText, facts: Facts) -> None:
     facts["evidence"] = {}
     assert loaded(f"rules:\n{FAILED}{SKIP}otherwise: approve\n").decide(facts).guard is Guard.WAITING
 
 
-def test_with_evidence_to_come_a_text_that_lacks_a_fact_waits(loaded: LoadText, facts: Facts) -> None:
+def test_text_with_a_missing_fact_waits_for_evidence_to_come(loaded: LoadText, facts: Facts) -> None:
     facts["evidence"] = {}
     text = (
         "rules:\n  - name: r\n    when: submission.pace > 0.5\n    hold: 'failed {evidence.survey.failed}'\n"
@@ -259,13 +259,13 @@ def test_with_evidence_to_come_a_text_that_lacks_a_fact_waits(loaded: LoadText, 
     assert loaded(text).decide(facts).guard is Guard.WAITING
 
 
-def test_with_evidence_to_come_what_is_known_decides_at_once(loaded: LoadText, facts: Facts) -> None:
+def test_known_rule_decides_without_waiting_for_evidence(loaded: LoadText, facts: Facts) -> None:
     facts["evidence"] = {}
     text = "rules:\n  - name: r\n    when: submission.pace > 0.5\n    approve:\n"
     assert loaded(text).decide(facts).action == Approve()
 
 
-def test_a_source_that_never_answered_no_longer_waits(loaded: LoadText, facts: Facts) -> None:
+def test_rule_on_received_decides_after_the_wait_of_a_source(loaded: LoadText, facts: Facts) -> None:
     facts["evidence"] = {"survey": {"received": False}}
     text = f"rules:\n  - name: silent\n    when: '!evidence.survey.received'\n    hold: No data.\n{FAILED}"
     verdict = loaded(text).decide(facts)
@@ -281,21 +281,21 @@ def test_a_source_that_never_answered_no_longer_waits(loaded: LoadText, facts: F
         "hold: '{evidence.survey.failed}'",
     ],
 )
-def test_a_text_that_lacks_a_fact_holds(loaded: LoadText, facts: Facts, action: str) -> None:
+def test_text_with_a_missing_fact_holds(loaded: LoadText, facts: Facts, action: str) -> None:
     del facts["evidence"]["survey"]["failed"]
     verdict = loaded(f"rules:\n  - name: r\n    when: submission.pace > 0.5\n    {action}\n").decide(facts)
     assert (verdict.guard, verdict.rule, verdict.action) == (Guard.MESSAGE, "r", Hold(verdict.reason))
     assert "evidence.survey.failed is missing" in verdict.reason
 
 
-def test_a_text_that_is_empty_when_filled_in_holds(loaded: LoadText, facts: Facts) -> None:
+def test_text_that_is_empty_when_filled_in_holds(loaded: LoadText, facts: Facts) -> None:
     facts["evidence"]["survey"]["note"] = "  "
     action = "request_return: {reasons: ['{evidence.survey.note}']}"
     verdict = loaded(f"rules:\n  - name: r\n    when: submission.pace > 0.5\n    {action}\n").decide(facts)
     assert verdict.guard is Guard.MESSAGE
 
 
-def test_facts_are_filled_in_as_people_write_them(loaded: LoadText, facts: Facts) -> None:
+def test_facts_in_texts_are_written_for_people(loaded: LoadText, facts: Facts) -> None:
     facts["evidence"]["survey"] |= {"gibberish": 0.5, "note": "n" * 1000}
     text = "{{{submission.pace}}} {evidence.survey.gibberish} {evidence.survey.consented} {now} {evidence.survey.note}"
     action = f"hold: '{text}'"
@@ -303,18 +303,18 @@ def test_facts_are_filled_in_as_people_write_them(loaded: LoadText, facts: Facts
     assert verdict.action == Hold("{1} 0.5 true 2026-01-01T10:01:00Z " + "n" * 500)
 
 
-def test_every_part_of_complete_arrives(loaded: LoadText, facts: Facts) -> None:
+def test_complete_action_has_all_its_parts(loaded: LoadText, facts: Facts) -> None:
     action = "complete: {code_type: HALF, percentage_of_reward: 50.5, message_to_participant: 'Thanks {submission.id}'}"
     verdict = loaded(f"rules:\n  - name: r\n    when: submission.pace > 0.5\n    {action}\n").decide(facts)
     assert verdict.action == Complete("HALF", None, 50.5, "Thanks sub1")
 
 
-def test_a_code_of_digits_stays_text(loaded: LoadText, facts: Facts) -> None:
+def test_completion_code_of_digits_stays_text(loaded: LoadText, facts: Facts) -> None:
     verdict = loaded("rules:\n  - name: r\n    when: true\n    complete: {code: 0012}\n").decide(facts)
     assert verdict.action == Complete(code="0012")
 
 
-def test_tag_and_recheck_come_with_the_action_and_not_with_a_guard(loaded: LoadText, facts: Facts) -> None:
+def test_tag_and_recheck_are_left_out_under_a_guard(loaded: LoadText, facts: Facts) -> None:
     rule = (
         "  - name: r\n    when: submission.pace > 0.5\n    approve:\n    tag: odd\n    recheck_after: 1h30m\n"
     )
@@ -325,7 +325,7 @@ def test_tag_and_recheck_come_with_the_action_and_not_with_a_guard(loaded: LoadT
     assert (verdict.guard, verdict.tag, verdict.recheck_after) == (Guard.UNDECIDABLE, None, None)
 
 
-def test_a_verdict_is_json_and_the_same_again(loaded: LoadText, facts: Facts) -> None:
+def test_verdict_is_json_and_deterministic(loaded: LoadText, facts: Facts) -> None:
     file = loaded(f"rules:\n{WITHDREW}{FAILED}")
     first, second = file.decide(facts), file.decide(json.loads(json.dumps(facts)))
     assert json.dumps(first.trace, allow_nan=False) == json.dumps(second.trace, allow_nan=False)
@@ -346,7 +346,7 @@ def test_a_verdict_is_json_and_the_same_again(loaded: LoadText, facts: Facts) ->
         ),
     ],
 )
-def test_of_several_conditions_the_trace_names_those_that_decided(
+def test_trace_names_the_conditions_that_decided(
     loaded: LoadText,
     facts: Facts,
     when: str,
@@ -357,7 +357,7 @@ def test_of_several_conditions_the_trace_names_those_that_decided(
     assert (entry["result"], entry["decided_by"]) == (result, decided_by)
 
 
-def test_statistics_and_the_participants_past_are_facts(loaded: LoadText, facts: Facts) -> None:
+def test_statistics_and_history_of_the_participant_are_facts(loaded: LoadText, facts: Facts) -> None:
     facts["stats"] = {"count": 40, "z": -3.5, "fast_outlier": True}
     facts["participant"] = {"submissions": 2, "approved": 1, "rejected": 1, "returned": 0}
     when = "stats.fast_outlier && stats.z < -3.0 && participant.rejected == 1"

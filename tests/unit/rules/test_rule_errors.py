@@ -103,7 +103,7 @@ CONDITIONS = [
 
 
 @pytest.mark.parametrize(("when", "column", "code", "text"), CONDITIONS)
-def test_wrong_condition_has_its_position(
+def test_condition_error_has_its_position(
     found: CheckText,
     when: str,
     column: int,
@@ -132,20 +132,22 @@ def test_wrong_condition_has_its_position(
         ("submission.id == 'äöü😀' && submission.pac > 1.0", 10, 38),
     ],
 )
-def test_positions_hold_in_every_kind_of_scalar(found: CheckText, when: str, line: int, column: int) -> None:
+def test_condition_error_has_its_position_in_every_kind_of_scalar(
+    found: CheckText, when: str, line: int, column: int
+) -> None:
     [finding] = found(rule(when))
     assert (finding.line, finding.column) == (line, column)
     assert "submission.pac;" in finding.message
 
 
-def test_positions_hold_with_the_line_ends_of_windows(found: CheckText) -> None:
+def test_condition_error_has_its_position_with_windows_line_ends(found: CheckText) -> None:
     [finding] = found(
         rule("|\n      submission.pace > 1.0 &&\n      submission.pac > 1.0").replace("\n", "\r\n")
     )
     assert (finding.line, finding.column) == (12, 7)
 
 
-def test_names_inside_a_text_of_a_condition_are_no_calls(found: CheckText) -> None:
+def test_function_names_inside_a_literal_are_no_calls(found: CheckText) -> None:
     assert found(rule("""submission.entered_code != "has(x) dyn(y) and = or" // has(z)""")) == []
 
 
@@ -335,7 +337,7 @@ STRUCTURE = [
 
 
 @pytest.mark.parametrize(("text", "line", "column", "code", "said"), STRUCTURE)
-def test_wrong_rule_file_has_the_position_of_the_mistake(
+def test_rule_file_error_has_its_position(
     found: CheckText,
     text: str,
     line: int,
@@ -348,7 +350,7 @@ def test_wrong_rule_file_has_the_position_of_the_mistake(
     assert said in finding.message
 
 
-def test_aliases_that_explode_are_refused(found: CheckText) -> None:
+def test_exponential_yaml_aliases_are_refused(found: CheckText) -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
     [finding] = found("\n".join(lines))
@@ -356,7 +358,7 @@ def test_aliases_that_explode_are_refused(found: CheckText) -> None:
     assert "too many nodes" in finding.message
 
 
-def test_a_file_over_a_mebibyte_is_refused(found: CheckText) -> None:
+def test_file_over_1_mib_is_refused(found: CheckText) -> None:
     [finding] = found("# " + "x" * 1024 * 1024)
     assert str(finding).endswith("a.yaml:1:1: RUL001 error is larger than 1 MiB")
 
@@ -383,7 +385,7 @@ def test_declaration_error_is_reported_once(found: CheckText) -> None:
     assert [finding.code for finding in found(text)] == ["RUL008"]
 
 
-def test_invalid_rules_say_every_line(tmp_path: Path) -> None:
+def test_invalid_rules_error_has_one_line_per_finding(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     path.write_text(rule("submission.pac > 1.0"), encoding="utf-8")
     with pytest.raises(InvalidRules) as caught:
@@ -395,7 +397,7 @@ def test_invalid_rules_say_every_line(tmp_path: Path) -> None:
     assert caught.value.findings == check(path)
 
 
-def test_a_finding_as_json_has_every_part(found: CheckText) -> None:
+def test_finding_as_json_has_all_its_fields(found: CheckText) -> None:
     [finding] = found("")
     assert finding.as_json() == {
         "file": finding.file,
@@ -410,5 +412,5 @@ def test_a_finding_as_json_has_every_part(found: CheckText) -> None:
     }
 
 
-def test_every_code_has_a_meaning() -> None:
+def test_every_finding_code_has_a_meaning() -> None:
     assert set(MEANINGS) == set(Code)

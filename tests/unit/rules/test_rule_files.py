@@ -47,7 +47,7 @@ def test_status_lists_what_a_rule_file_declares(loaded: LoadText, tmp_path: Path
     assert file.otherwise is Outcome.APPROVE
 
 
-def test_absent_sections_have_their_defaults(loaded: LoadText) -> None:
+def test_absent_sections_of_a_file_have_their_defaults(loaded: LoadText) -> None:
     file = loaded("")
     assert (file.mode, file.otherwise, file.rules) == (None, Outcome.HOLD, ())
     assert file.limits == Limits(
@@ -86,13 +86,11 @@ def test_each_limit_can_be_set_by_itself(loaded: LoadText, text: str, limits: Li
     ("text", "longest"),
     [("72h", timedelta(hours=72)), ("1m", timedelta(minutes=1)), ("1d12h", timedelta(hours=36))],
 )
-def test_how_long_a_submission_may_be_held_is_a_duration(
-    loaded: LoadText, text: str, longest: timedelta
-) -> None:
+def test_hold_at_most_is_a_duration(loaded: LoadText, text: str, longest: timedelta) -> None:
     assert loaded(f"hold_at_most: {text}\n").hold_at_most == longest
 
 
-def test_holding_for_longer_than_prolific_waits_is_warned_of(tmp_path: Path) -> None:
+def test_hold_at_most_over_21_days_is_a_warning(tmp_path: Path) -> None:
     path = write(tmp_path, "a.yaml", "[60aca280709ee40ec37d4885]", "hold_at_most: 21d1s\n")
     [finding] = check(path)
     assert (finding.line, finding.column, finding.code, finding.severity) == (4, 15, "RUL024", "warning")
@@ -101,7 +99,7 @@ def test_holding_for_longer_than_prolific_waits_is_warned_of(tmp_path: Path) -> 
     assert check(write(tmp_path, "a.yaml", "[60aca280709ee40ec37d4885]", "hold_at_most: 21d\n")) == []
 
 
-def test_study_ids_stay_the_text_that_stands_there(tmp_path: Path) -> None:
+def test_study_id_of_digits_stays_text(tmp_path: Path) -> None:
     ids = (
         "123456789012345678901234",
         "5e10",
@@ -127,7 +125,7 @@ def test_study_ids_stay_the_text_that_stands_there(tmp_path: Path) -> None:
         ("1d2h3m4s", timedelta(days=1, hours=2, minutes=3, seconds=4)),
     ],
 )
-def test_durations_read_as_people_write_them(tmp_path: Path, text: str, duration: timedelta) -> None:
+def test_duration_is_read(tmp_path: Path, text: str, duration: timedelta) -> None:
     evidence = f"evidence: {{s: {{from: push, fields: {{a: int}}, wait: {text}}}}}\n"
     assert (
         load(write(tmp_path, "a.yaml", "[60aca280709ee40ec37d4885]", evidence)).files[0].evidence["s"].wait
@@ -136,7 +134,7 @@ def test_durations_read_as_people_write_them(tmp_path: Path, text: str, duration
 
 
 @pytest.mark.parametrize("text", ["0s", "-1h", "1 h", "1w", "30", "m", "1m1h", "1.5h", "999999999d", "٣h"])
-def test_what_is_no_duration_is_refused(tmp_path: Path, text: str) -> None:
+def test_invalid_duration_is_refused(tmp_path: Path, text: str) -> None:
     path = write(
         tmp_path,
         "a.yaml",
@@ -146,7 +144,7 @@ def test_what_is_no_duration_is_refused(tmp_path: Path, text: str) -> None:
     assert [finding.path for finding in check(path)] == ["evidence.s.wait"]
 
 
-def test_a_byte_order_mark_and_anchors_are_fine(tmp_path: Path) -> None:
+def test_file_accepts_a_byte_order_mark_and_anchors(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     text = "\ufeffversion: 1\nname: &n Stroop\nstudies: all\nrules:\n  - {name: *n, when: true, approve: }\n"
     path.write_text(text, encoding="utf-8")
@@ -154,7 +152,7 @@ def test_a_byte_order_mark_and_anchors_are_fine(tmp_path: Path) -> None:
     assert (file.studies, file.rules[0].name) == (None, "Stroop")
 
 
-def test_a_study_goes_by_the_file_that_names_it_else_by_the_one_for_all(tmp_path: Path) -> None:
+def test_study_has_the_file_that_names_it_else_the_one_for_all(tmp_path: Path) -> None:
     write(tmp_path, "a.yaml", "all")
     write(
         tmp_path,
@@ -172,7 +170,9 @@ def test_a_study_goes_by_the_file_that_names_it_else_by_the_one_for_all(tmp_path
     assert book.files_declaring("other") == ()
 
 
-def test_a_part_of_a_study_goes_by_its_own_file_else_its_parents_else_the_one_for_all(tmp_path: Path) -> None:
+def test_part_of_a_study_has_its_own_file_else_that_of_its_parent_else_the_one_for_all(
+    tmp_path: Path,
+) -> None:
     write(tmp_path, "all.yaml", "all")
     write(tmp_path, "child.yaml", "[child]")
     write(tmp_path, "parent.yaml", "[parent]")
@@ -182,7 +182,7 @@ def test_a_part_of_a_study_goes_by_its_own_file_else_its_parents_else_the_one_fo
     assert found == ["child.yaml", "parent.yaml", "all.yaml", "all.yaml"]
 
 
-def test_a_study_that_no_file_claims_has_none(tmp_path: Path) -> None:
+def test_unclaimed_study_has_no_file(tmp_path: Path) -> None:
     write(tmp_path, "a.yaml", "[60aca280709ee40ec37d4885]")
     assert load(tmp_path).file_for("61b0f1c9a5d3e24c7f8a1b02") is None
 
@@ -207,7 +207,7 @@ def test_two_files_for_all_studies_are_reported_with_both_names(tmp_path: Path) 
     assert str(second) in found[0].message
 
 
-def test_errors_of_all_files_are_reported_in_order(tmp_path: Path) -> None:
+def test_folder_reports_errors_of_all_files_in_order(tmp_path: Path) -> None:
     write(tmp_path, "b.yaml", "[]")
     write(tmp_path, "a.yaml", "[60aca280709ee40ec37d4885]", "mode: x\nrulez: []\n")
     write(tmp_path, "c.yaml", "[61b0f1c9a5d3e24c7f8a1b03]")
@@ -217,7 +217,7 @@ def test_errors_of_all_files_are_reported_in_order(tmp_path: Path) -> None:
     assert places == [("a.yaml", 4), ("a.yaml", 5), ("b.yaml", 3)]
 
 
-def test_findings_name_files_as_the_caller_did(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_findings_have_the_path_that_the_caller_gave(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "rules").mkdir()
     (tmp_path / "rules" / "a.yaml").touch()
     monkeypatch.chdir(tmp_path)
@@ -226,14 +226,14 @@ def test_findings_name_files_as_the_caller_did(tmp_path: Path, monkeypatch: pyte
     ]
 
 
-def test_a_folder_that_is_missing_or_empty_is_an_error(tmp_path: Path) -> None:
+def test_missing_or_empty_folder_is_an_error(tmp_path: Path) -> None:
     assert [finding.code for finding in check(tmp_path)] == ["RUL003"]
     [finding] = check(tmp_path / "nowhere")
     assert (finding.code, finding.line, finding.column) == ("RUL001", 1, 1)
 
 
 @pytest.mark.parametrize("name", ["b.yml", "b.YAML", "b.Yml", "b.yaml.txt", "b.YML.TXT", "b.yaml.rtf"])
-def test_a_file_that_looks_like_rules_is_warned_of_and_not_read(tmp_path: Path, name: str) -> None:
+def test_file_that_looks_like_rules_is_reported_and_not_read(tmp_path: Path, name: str) -> None:
     write(tmp_path, "a.yaml", "[60aca280709ee40ec37d4885]")
     (tmp_path / name).write_text("nonsense", encoding="utf-8")
     [finding] = check(tmp_path)
@@ -242,18 +242,18 @@ def test_a_file_that_looks_like_rules_is_warned_of_and_not_read(tmp_path: Path, 
     assert len(load(tmp_path).files) == 1
 
 
-def test_hidden_files_are_not_rules(tmp_path: Path) -> None:
+def test_hidden_file_is_not_read(tmp_path: Path) -> None:
     write(tmp_path, "a.yaml", "[60aca280709ee40ec37d4885]")
     (tmp_path / ".#a.yaml").symlink_to("nowhere")
     assert check(tmp_path) == []
 
 
-def test_a_folder_called_like_a_file_is_an_error(tmp_path: Path) -> None:
+def test_folder_named_as_a_rule_file_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").mkdir()
     assert [finding.message for finding in check(tmp_path)] == ["is not a file"]
 
 
-def test_evidence_is_taken_strictly(loaded: LoadText) -> None:
+def test_evidence_types_are_strict(loaded: LoadText) -> None:
     source = loaded("").evidence["survey"]
     assert source.fields["failed"] is FieldType.INT
     accepted = source.validate({"failed": 2**63 - 1, "gibberish": 2**60, "consented": False, "note": None})
@@ -285,7 +285,9 @@ def test_evidence_is_taken_strictly(loaded: LoadText) -> None:
         ("unheard_of", None),
     ],
 )
-def test_evidence_of_another_type_is_refused_by_name(loaded: LoadText, field: str, value: object) -> None:
+def test_evidence_of_another_type_is_refused_with_its_field(
+    loaded: LoadText, field: str, value: object
+) -> None:
     accepted = loaded("").evidence["survey"].validate({field: value})
     assert accepted.values == {}
     [(named, problem)] = accepted.problems
@@ -294,9 +296,7 @@ def test_evidence_of_another_type_is_refused_by_name(loaded: LoadText, field: st
 
 
 @pytest.mark.parametrize("target", ["../secret", "nested/../../secret"])
-def test_a_link_out_of_the_folder_is_refused_without_a_word_of_its_content(
-    tmp_path: Path, target: str
-) -> None:
+def test_link_out_of_the_folder_is_refused_without_its_content(tmp_path: Path, target: str) -> None:
     (tmp_path / "secret").write_text("password: hunter2\n", encoding="utf-8")
     (tmp_path / "rules" / "nested").mkdir(parents=True)
     (tmp_path / "rules" / "a.yaml").symlink_to(target)
@@ -307,7 +307,7 @@ def test_a_link_out_of_the_folder_is_refused_without_a_word_of_its_content(
     )
 
 
-def test_links_inside_the_folder_are_read_as_kubernetes_makes_them(tmp_path: Path) -> None:
+def test_links_of_a_mounted_config_map_are_read(tmp_path: Path) -> None:
     (tmp_path / "real" / "..1").mkdir(parents=True)
     write(tmp_path / "real" / "..1", "a.yaml", "[60aca280709ee40ec37d4885]")
     (tmp_path / "real" / "..data").symlink_to("..1")
@@ -324,7 +324,7 @@ def test_named_rule_file_may_be_a_link(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("target", [None, "a.yaml", "/dev/zero"])
-def test_a_pipe_a_loop_and_a_device_are_errors_and_not_waited_for(tmp_path: Path, target: str | None) -> None:
+def test_pipe_loop_and_device_are_errors_without_waiting(tmp_path: Path, target: str | None) -> None:
     if target is None:
         os.mkfifo(tmp_path / "a.yaml")
     else:

@@ -17,15 +17,13 @@ BLOCKS = dict(re.findall(r"^```yaml\nversion: 1\nname: (.*?)\n(.*?)^```$", GUIDE
 RECIPES = GUIDE[GUIDE.index("## Recipes") : GUIDE.index("## What is held against")]
 
 
-def test_there_are_eleven_recipes() -> None:
+def test_guide_has_eleven_recipes() -> None:
     assert RECIPES.count("\n### ") == RECIPES.count("```yaml\n") == 11
     assert len(BLOCKS) == GUIDE.count("```yaml\n") == 13
 
 
 @pytest.mark.parametrize("name", BLOCKS)
-def test_a_recipe_is_a_whole_file_within_policy_whose_tests_reach_every_rule(
-    tmp_path: Path, name: str
-) -> None:
+def test_guide_recipe_is_a_valid_file_whose_tests_reach_every_rule(tmp_path: Path, name: str) -> None:
     path = tmp_path / "a.yaml"
     block = BLOCKS[name].replace("[your-study-id]", "[60aca280709ee40ec37d4885]")
     path.write_text(f"version: 1\nname: {name}\n{block}", encoding="utf-8")
@@ -36,7 +34,7 @@ def test_a_recipe_is_a_whole_file_within_policy_whose_tests_reach_every_rule(
     assert unreached(file, results) == ()
 
 
-def test_every_fact_has_its_type_its_unit_and_where_it_comes_from() -> None:
+def test_guide_has_type_unit_and_origin_of_every_fact() -> None:
     assert list(CATALOGUE) == list(FACTS)
     for fact, about in CATALOGUE.items():
         mark = "?" if about.may_be_missing else ""
@@ -47,12 +45,12 @@ def test_every_fact_has_its_type_its_unit_and_where_it_comes_from() -> None:
 @pytest.mark.parametrize(
     "keys", [File.keys(), Rule.keys(), Expect.keys(), GUARDS], ids=["file", "rule", "expect", "guard"]
 )
-def test_every_key_is_explained(keys: Iterable[str]) -> None:
+def test_guide_explains_every_key(keys: Iterable[str]) -> None:
     for key in keys:
         assert re.search(f"`{key}[`:]", GUIDE), f"the guide lacks: {key}"
 
 
-def test_every_limit_has_its_default() -> None:
+def test_guide_has_the_default_of_every_limit() -> None:
     limits = Limits()
     share, per_day = f"{limits.reject.share * 100}%, {limits.reject.of_last}", limits.request_return.per_day
     assert f"| `reject: {{share: 10%, of_last: 50}}` | {share} |" in GUIDE
@@ -62,12 +60,12 @@ def test_every_limit_has_its_default() -> None:
     assert limits.approve.reward_per_day is None
 
 
-def test_every_action_is_explained() -> None:
+def test_guide_explains_every_action() -> None:
     for action in ACTIONS:
         assert f"| `{action}:" in GUIDE
 
 
-def test_every_code_is_explained() -> None:
+def test_guide_explains_every_finding_code() -> None:
     rows = [f"| {code.value} | {meaning} |" for code, meaning in MEANINGS.items()]
     rows += [f"| {code.value} | {advice.why} | {advice.instead} |" for code, advice in ADVICE.items()]
     for row in rows:
@@ -83,11 +81,11 @@ def test_every_code_is_explained() -> None:
         ("evidence.survey.received", "this service"),
     ],
 )
-def test_a_fact_knows_who_says_so(fact: str, said_by: str) -> None:
+def test_fact_has_its_origin(fact: str, said_by: str) -> None:
     assert origin(fact) == said_by
 
 
-def test_the_guide_beside_the_rules_is_no_rule_file() -> None:
+def test_guide_is_no_rule_file() -> None:
     folder = Path(__file__).parents[3] / "rules"
     assert {file.path for file in load(folder).files} == {path.name for path in folder.glob("*.yaml")}
     assert [(finding.file, finding.code) for finding in check(folder)] == [

@@ -36,7 +36,7 @@ def entry(verdict: Verdict) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("outcome", ACTIONS)
-def test_what_it_would_do_is_recorded_and_not_done(loaded: LoadText, facts: Facts, outcome: Outcome) -> None:
+def test_observed_rule_is_recorded_without_effect(loaded: LoadText, facts: Facts, outcome: Outcome) -> None:
     facts["evidence"]["survey"]["failed"] = 2
     verdict = loaded(f"rules:\n{observed(ACTIONS[outcome])}otherwise: approve\n").decide(facts)
     assert (verdict.action, verdict.rule, verdict.guard) == (Approve(), None, None)
@@ -61,7 +61,7 @@ def test_what_it_would_do_is_recorded_and_not_done(loaded: LoadText, facts: Fact
         (None, "unknown", "evidence.survey.failed is missing. Only observed."),
     ],
 )
-def test_where_it_does_not_match_it_would_do_nothing(
+def test_observed_rule_that_does_not_match_would_do_nothing(
     loaded: LoadText, facts: Facts, failed: int | None, result: str, why: str
 ) -> None:
     facts["evidence"]["survey"]["failed"] = failed
@@ -71,7 +71,7 @@ def test_where_it_does_not_match_it_would_do_nothing(
     assert (found["result"], found["why"], found["observe"], found["would"]) == (result, why, True, None)
 
 
-def test_after_it_the_next_rule_is_asked_and_decides(loaded: LoadText, facts: Facts) -> None:
+def test_rule_after_an_observed_one_decides(loaded: LoadText, facts: Facts) -> None:
     facts["evidence"]["survey"]["failed"] = 2
     verdict = loaded(f"rules:\n{observed(ACTIONS[Outcome.REJECT])}{decider('hold: Look.')}").decide(facts)
     assert (verdict.proposed, verdict.rule) == (Outcome.HOLD, "last")
@@ -79,19 +79,19 @@ def test_after_it_the_next_rule_is_asked_and_decides(loaded: LoadText, facts: Fa
     assert "observe" not in verdict.trace[1]
 
 
-def test_after_the_deciding_rule_it_is_not_asked(loaded: LoadText, facts: Facts) -> None:
+def test_observed_rule_after_the_deciding_one_is_not_evaluated(loaded: LoadText, facts: Facts) -> None:
     verdict = loaded(f"rules:\n{decider()}{observed('hold: Look.', 'submission.pace > 0.5')}").decide(facts)
     assert [entry["rule"] for entry in verdict.trace] == ["last"]
 
 
-def test_nothing_waits_for_what_it_does_not_know(loaded: LoadText, facts: Facts) -> None:
+def test_observed_rule_waits_for_no_evidence(loaded: LoadText, facts: Facts) -> None:
     facts["evidence"] = {}
     verdict = loaded(f"rules:\n{observed(ACTIONS[Outcome.REJECT])}{decider()}").decide(facts)
     assert (verdict.action, verdict.rule, verdict.guard) == (Approve(), "last", None)
     assert entry(verdict)["result"] == "unknown"
 
 
-def test_what_its_text_lacks_holds_nothing(loaded: LoadText, facts: Facts) -> None:
+def test_observed_rule_with_a_missing_fact_in_its_text_holds_nothing(loaded: LoadText, facts: Facts) -> None:
     del facts["evidence"]["survey"]["note"]
     trial = observed("hold: 'Look at {evidence.survey.note}'", "submission.pace > 0.5")
     verdict = loaded(f"rules:\n{trial}{decider()}").decide(facts)
@@ -99,13 +99,13 @@ def test_what_its_text_lacks_holds_nothing(loaded: LoadText, facts: Facts) -> No
     assert entry(verdict)["would"] == "hold"
 
 
-def test_its_tag_and_timer_are_not_the_decisions(loaded: LoadText, facts: Facts) -> None:
+def test_observed_rule_gives_no_tag_and_no_timer(loaded: LoadText, facts: Facts) -> None:
     trial = observed("approve:\n    tag: odd\n    recheck_after: 1h", "submission.pace > 0.5")
     verdict = loaded(f"rules:\n{trial}otherwise: approve\n").decide(facts)
     assert (verdict.tag, verdict.recheck_after, verdict.rule) == (None, None, None)
 
 
-def test_a_rule_that_decides_is_still_ruled_out_before_others(loaded: LoadText, facts: Facts) -> None:
+def test_unknown_rule_after_an_observed_one_still_holds(loaded: LoadText, facts: Facts) -> None:
     del facts["evidence"]["survey"]["failed"]
     unknown = "  - name: real\n    when: evidence.survey.failed >= 2\n    hold: Look.\n"
     verdict = loaded(f"rules:\n{observed('approve:')}{unknown}otherwise: approve\n").decide(facts)
@@ -113,14 +113,14 @@ def test_a_rule_that_decides_is_still_ruled_out_before_others(loaded: LoadText, 
     assert verdict.reason == "Held: can't rule out ‘real’: evidence.survey.failed is missing."
 
 
-def test_a_rule_that_says_observe_false_decides(loaded: LoadText, facts: Facts) -> None:
+def test_rule_with_observe_false_decides(loaded: LoadText, facts: Facts) -> None:
     text = decider("hold: Look.\n    observe: false")
     verdict = loaded(f"rules:\n{text}otherwise: approve\n").decide(facts)
     assert verdict.rule == "last"
     assert "observe" not in verdict.trace[0]
 
 
-def test_it_hides_no_rule_behind_it_however_often_it_matches(found: CheckText) -> None:
+def test_observed_rule_that_always_matches_hides_no_rule(found: CheckText) -> None:
     head = "version: 1\nname: n\nstudies: [60aca280709ee40ec37d4885]\nrules:\n"
     always = observed("hold: Look.", "'true'")
     assert found(f"{head}{always}{decider()}") == []

@@ -112,7 +112,7 @@ AGAINST_POLICY = [
 
 
 @pytest.mark.parametrize(("code", "when", "category"), AGAINST_POLICY)
-def test_a_rule_against_policy_is_warned_of(found: CheckText, code: str, when: str, category: str) -> None:
+def test_rule_against_policy_has_a_warning(found: CheckText, code: str, when: str, category: str) -> None:
     findings = found(reject(when, category))
     assert codes(findings) == [code]
     assert findings[0].line in (28, 30)
@@ -140,11 +140,11 @@ WITHIN_POLICY = [
 
 
 @pytest.mark.parametrize(("when", "category"), WITHIN_POLICY)
-def test_a_rule_within_policy_is_not_warned_of(found: CheckText, when: str, category: str) -> None:
+def test_rule_within_policy_has_no_warning(found: CheckText, when: str, category: str) -> None:
     assert found(reject(when, category)) == []
 
 
-def test_every_code_has_an_offender_and_says_what_to_do_instead() -> None:
+def test_every_policy_code_has_an_example_and_a_correction() -> None:
     shown = {code for code, _, _ in AGAINST_POLICY} | {"POL009", "POL011", "POL014"}
     assert shown == set(Policy) == set(ADVICE)
     assert all(advice.why and advice.instead for advice in ADVICE.values())
@@ -153,7 +153,7 @@ def test_every_code_has_an_offender_and_says_what_to_do_instead() -> None:
 @pytest.mark.parametrize(
     "message", ["You did badly. " * 9, "You did badly, {submission.participant_id}. " * 9, "{now} no. " * 30]
 )
-def test_a_message_without_evidence_is_warned_of(found: CheckText, message: str) -> None:
+def test_message_without_evidence_has_a_warning(found: CheckText, message: str) -> None:
     [finding] = found(reject(f"{S}.attention_failed >= 2", message=message))
     assert (finding.code, finding.line, finding.column) == ("POL009", 31, 16)
     assert finding.path == "rules[0].reject.message"
@@ -162,11 +162,11 @@ def test_a_message_without_evidence_is_warned_of(found: CheckText, message: str)
 @pytest.mark.parametrize(
     "message", ["You missed both attention checks. " * 4, "The check on page 7 asked for the word blue. " * 3]
 )
-def test_a_message_may_give_its_evidence_in_words(found: CheckText, message: str) -> None:
+def test_message_with_evidence_in_words_has_no_warning(found: CheckText, message: str) -> None:
     assert found(reject(f"{S}.attention_failed >= 2 && {S}.one_check_failed", message=message)) == []
 
 
-def test_a_request_to_return_without_a_time_to_look_again_is_warned_of(found: CheckText) -> None:
+def test_request_to_return_without_recheck_after_has_a_warning(found: CheckText) -> None:
     text = (
         f"{HEAD}  - name: r\n    when: {S}.consented == false\n    request_return: {{reasons: [Please.]}}\n"
     )
@@ -176,23 +176,23 @@ def test_a_request_to_return_without_a_time_to_look_again_is_warned_of(found: Ch
     assert found(f"{text}    recheck_after: 7d\n") == []
 
 
-def test_condition_finding_has_the_own_position(found: CheckText) -> None:
+def test_policy_finding_has_the_position_of_its_condition(found: CheckText) -> None:
     when = f"\n      any:\n        - {S}.attention_failed >= 2\n        - {S}.attention_failed >= 3 ||\n          {S}.crashed"
     [finding] = found(reject(when))
     assert (finding.line, finding.column, finding.code) == (32, 11, "POL007")
     assert finding.path == "rules[0].when.any[1]"
 
 
-def test_only_rejections_are_judged_by_their_conditions(found: CheckText) -> None:
+def test_policy_checks_conditions_of_rejections_only(found: CheckText) -> None:
     text = f"{HEAD}  - name: r\n    when: submission.pace < 0.2 || {S}.received == false\n    hold: Look.\n"
     assert found(text) == []
 
 
-def test_a_rule_with_errors_is_put_right_first(found: CheckText) -> None:
+def test_rule_with_errors_has_no_policy_findings(found: CheckText) -> None:
     assert [finding.code for finding in found(reject(f"{S}.crashed", "OTER"))] == ["RUL008"]
 
 
-def test_warnings_keep_no_file_from_loading_and_come_with_the_book(tmp_path: Path) -> None:
+def test_file_with_warnings_loads_and_keeps_them(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     path.write_text(reject(f"{S}.crashed", "OTHER"), encoding="utf-8")
     book = load(path)
@@ -203,7 +203,7 @@ def test_warnings_keep_no_file_from_loading_and_come_with_the_book(tmp_path: Pat
     assert book.allowed == ()
 
 
-def test_what_a_rule_allows_is_listed_as_allowed_with_its_reason(tmp_path: Path) -> None:
+def test_allowed_finding_is_listed_with_its_reason(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     more = "    allow: [POL007]\n    because: The crash\n      was their own doing.\n"
     path.write_text(reject(f"{S}.crashed", "OTHER", more=more), encoding="utf-8")
@@ -215,7 +215,7 @@ def test_what_a_rule_allows_is_listed_as_allowed_with_its_reason(tmp_path: Path)
     assert check(path) == [finding]
 
 
-def test_allowing_what_is_not_there_is_warned_of(found: CheckText) -> None:
+def test_needless_allow_has_a_warning(found: CheckText) -> None:
     more = "    allow: [POL007, POL001]\n    because: I say so.\n"
     findings = found(reject(f"{S}.crashed", "OTHER", more=more))
     assert [(finding.code, finding.severity) for finding in findings] == [
@@ -238,7 +238,7 @@ def test_allowing_what_is_not_there_is_warned_of(found: CheckText) -> None:
         ("OTHER", "submission.pace < 5.0", "", None, False),
     ],
 )
-def test_at_run_time_policy_withholds_what_no_rule_allows_knowingly(
+def test_policy_holds_at_run_time_what_no_rule_allows(
     tmp_path: Path,
     facts: dict[str, dict[str, object]],
     category: str,
@@ -257,6 +257,6 @@ def test_at_run_time_policy_withholds_what_no_rule_allows_knowingly(
     assert (file.policy_problem(verdict, facts) is not None) is withheld
 
 
-def test_policy_has_its_say_about_rules_that_are_only_observed(found: CheckText) -> None:
+def test_policy_checks_observed_rules(found: CheckText) -> None:
     decides, observes = reject(f"{S}.crashed"), reject(f"{S}.crashed", more="    observe: true\n")
     assert codes(found(observes)) == codes(found(decides)) != []

@@ -122,7 +122,7 @@ UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow]
 
 @settings(UNHURRIED, max_examples=75)
 @given(rule_files, wild_facts)
-def test_every_set_of_facts_has_a_verdict(file: RuleFile, facts: dict[str, Any]) -> None:
+def test_any_facts_have_a_verdict(file: RuleFile, facts: dict[str, Any]) -> None:
     verdict = file.decide(facts)
     assert verdict.action.outcome in Outcome
     assert (verdict.guard is None) or verdict.action.outcome is Outcome.HOLD
@@ -132,7 +132,7 @@ def test_every_set_of_facts_has_a_verdict(file: RuleFile, facts: dict[str, Any])
 
 @settings(UNHURRIED, max_examples=150)
 @given(rule_lists(), rules("new", observed=True), OTHERWISE, wild_facts | known_facts.map(nested), st.data())
-def test_a_rule_that_is_only_observed_changes_nothing_but_the_trace(
+def test_observed_rule_changes_only_the_trace(
     listed: list[str],
     new: str,
     otherwise: str,
@@ -150,7 +150,7 @@ def test_a_rule_that_is_only_observed_changes_nothing_but_the_trace(
 
 @settings(UNHURRIED, max_examples=200)
 @given(rule_files, known_facts, st.data())
-def test_taking_facts_away_holds_or_is_no_worse_for_the_participant(
+def test_missing_facts_lead_to_a_hold_or_no_worse_outcome(
     file: RuleFile,
     flat: dict[str, Any],
     data: st.DataObject,
@@ -178,7 +178,7 @@ def test_undecidable_rules_wait_for_evidence(file: RuleFile, flat: dict[str, Any
     st.text(st.characters(codec="utf-8"), max_size=60),
     st.sampled_from(["", HEAD, f"{HEAD}rules:\n  - name: r\n    approve:\n    when: "]),
 )
-def test_any_file_loads_or_has_findings(text: str, head: str) -> None:
+def test_any_text_loads_or_has_findings(text: str, head: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.yaml"
         path.write_text(head + text, encoding="utf-8")
@@ -218,7 +218,7 @@ CONNECTED = st.recursive(
 
 @settings(UNHURRIED, max_examples=75)
 @given(CONNECTED, st.sampled_from(["{}", "{{all: [{}]}}", "{{any: [{}]}}", "{{none: [{}]}}"]))
-def test_policy_has_its_say_about_every_condition(condition: str, form: str) -> None:
+def test_policy_check_accepts_any_condition(condition: str, form: str) -> None:
     text = f"{HEAD}rules:\n  - name: r\n    when: {form.format(json.dumps(condition))}\n    {ACTIONS[-1]}\n"
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.yaml"
@@ -234,7 +234,7 @@ TIMES = st.datetimes().map(lambda moment: f"{moment.isoformat()}Z") | st.just("n
 
 @settings(UNHURRIED, max_examples=75)
 @given(NUMBERS, NUMBERS, st.integers(-(10**18) + 1, 10**18 - 1), TIMES)
-def test_case_with_any_given_facts_runs(pace: str, minutes: str, taken: int, at: str) -> None:
+def test_rule_test_with_any_given_facts_runs(pace: str, minutes: str, taken: int, at: str) -> None:
     given_ = [f"submission: {{pace: {pace}}}", f"submission: {{time_taken: {taken}, completed_at: {at}}}"]
     cases = "".join(
         f"  - name: t\n    given: {{{each}, study: {{estimated_completion_time: {minutes}}}}}\n    expect: {{rule: null}}\n"

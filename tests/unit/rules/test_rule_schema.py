@@ -42,17 +42,17 @@ def value(node: Node) -> Any:
     return node.value
 
 
-def test_the_schema_is_one() -> None:
+def test_json_schema_is_valid() -> None:
     Draft202012Validator.check_schema(schema())
 
 
-def test_the_schema_beside_the_rules_is_not_stale() -> None:
+def test_json_schema_beside_the_rules_is_up_to_date() -> None:
     written = json.loads((RULES / "rules.schema.json").read_text(encoding="utf-8"))
     assert written == schema(), "run: autoreview schema > rules/rules.schema.json"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_the_examples_are_valid_and_name_the_schema(path: Path) -> None:
+def test_json_schema_accepts_the_examples_which_name_it(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     VALIDATOR.validate(as_editors_read(text))
     assert text.startswith("# yaml-language-server: $schema=./rules.schema.json\n")
@@ -64,7 +64,7 @@ def defined(name: str) -> dict[str, Any]:
     return properties
 
 
-def test_every_fact_can_be_given_and_is_described() -> None:
+def test_json_schema_describes_every_fact() -> None:
     given = defined("Given")
     for fact in FACTS:
         group, _, field = fact.partition(".")
@@ -91,7 +91,7 @@ def test_every_fact_can_be_given_and_is_described() -> None:
         f"{HEAD}tests:\n  - name: t\n    given: {{stats: {{z: null}}, evidence: {{}}}}\n    expect: {{rule: null, undecidable: false}}\n",
     ],
 )
-def test_what_loads_is_valid(tmp_path: Path, text: str) -> None:
+def test_json_schema_accepts_files_that_load(tmp_path: Path, text: str) -> None:
     path = tmp_path / "a.yaml"
     path.write_text(text, encoding="utf-8")
     assert not [finding for finding in check(path) if finding.severity == "error"]
@@ -152,7 +152,7 @@ def test_what_loads_is_valid(tmp_path: Path, text: str) -> None:
         f"{HEAD}tests:\n  - name: t\n    given: {{submission: {{pace: fast}}}}\n    expect: {{outcome: hold}}\n",
     ],
 )
-def test_what_cannot_load_is_underlined(tmp_path: Path, text: str) -> None:
+def test_json_schema_refuses_files_that_cannot_load(tmp_path: Path, text: str) -> None:
     path = tmp_path / "a.yaml"
     path.write_text(text, encoding="utf-8")
     assert [finding for finding in check(path) if finding.severity == "error"]

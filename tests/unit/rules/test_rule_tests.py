@@ -77,7 +77,7 @@ HOLDING = [
 
 
 @pytest.mark.parametrize(("given", "expect"), HOLDING)
-def test_a_test_passes_when_all_that_it_expects_comes(loaded: LoadText, given: str, expect: str) -> None:
+def test_rule_test_passes_if_all_expectations_are_met(loaded: LoadText, given: str, expect: str) -> None:
     [result] = run(loaded(case(given, expect)))
     assert result.failures == ()
     assert result.ok
@@ -96,7 +96,7 @@ def test_a_test_passes_when_all_that_it_expects_comes(loaded: LoadText, given: s
         ("undecidable: true", "undecidable", True, False),
     ],
 )
-def test_a_failure_says_what_was_expected_and_what_came(
+def test_failed_rule_test_has_expected_and_actual_values(
     loaded: LoadText, expect: str, key: str, expected: object, actual: object
 ) -> None:
     [result] = run(loaded(case(CLEAN, expect)))
@@ -104,7 +104,7 @@ def test_a_failure_says_what_was_expected_and_what_came(
     assert (failure.key, failure.expected, failure.came) == (key, expected, actual)
 
 
-def test_what_is_not_given_has_its_default(loaded: LoadText) -> None:
+def test_fact_that_is_not_given_has_its_default(loaded: LoadText) -> None:
     [result] = run(loaded(f"{RULES}tests: [{{name: t, expect: {{outcome: hold}}}}]\n"))
     assert result.facts == {
         "submission": {
@@ -148,14 +148,14 @@ def test_what_is_not_given_has_its_default(loaded: LoadText) -> None:
         ("submission: {entered_code: ''}", {"entered_code": ""}),
     ],
 )
-def test_times_and_pace_agree_with_what_is_given(
+def test_times_and_pace_are_computed_from_given_facts(
     loaded: LoadText, given: str, submission: dict[str, object]
 ) -> None:
     [result] = run(loaded(case(given, "outcome: hold")))
     assert submission.items() <= result.facts["submission"].items()
 
 
-def test_what_is_given_as_null_is_missing(loaded: LoadText) -> None:
+def test_fact_given_as_null_is_missing(loaded: LoadText) -> None:
     given = "submission: {completed_at: null, pace: null}, participant: {approved: ~}, study: {reward: null}"
     [result] = run(loaded(case(given, "outcome: hold")))
     assert "completed_at" not in result.facts["submission"]
@@ -164,7 +164,7 @@ def test_what_is_given_as_null_is_missing(loaded: LoadText) -> None:
     assert "reward" not in result.facts["study"]
 
 
-def test_without_a_code_none_was_entered(loaded: LoadText) -> None:
+def test_entered_code_is_missing_for_code_type_none(loaded: LoadText) -> None:
     [result] = run(loaded(case("submission: {code_type: NONE}", "outcome: hold")))
     assert "entered_code" not in result.facts["submission"]
 
@@ -176,7 +176,7 @@ def test_statistics_and_now_can_be_given(loaded: LoadText) -> None:
     assert result.facts["now"] == "2026-01-02T00:00:00Z"
 
 
-def test_a_rejection_that_policy_withholds_is_held_in_tests_too(loaded: LoadText) -> None:
+def test_rejection_that_policy_holds_is_held_in_rule_tests(loaded: LoadText) -> None:
     text = RULES.replace("FAILED_CHECK", "TOO_QUICKLY")
     given = "{evidence: {survey: {failed: 2, consented: true}}}"
     tests = f"tests: [{{name: t, given: {given}, expect: {{outcome: hold, rule: failed, guard: policy}}}}]\n"
@@ -227,7 +227,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("text", "code", "said"), WRONG)
-def test_wrong_case_is_a_finding_at_load(found: CheckText, text: str, code: str, said: str) -> None:
+def test_invalid_rule_test_is_a_finding(found: CheckText, text: str, code: str, said: str) -> None:
     [finding] = found(HEAD + text)
     assert finding.code == code
     assert said in finding.message
@@ -255,12 +255,14 @@ def observing(given: str, expect: str) -> str:
         ("evidence: {survey: {failed: 2, consented: false}}", "rule: withdrew, would: {failed: null}"),
     ],
 )
-def test_a_test_can_expect_what_an_observed_rule_would_do(loaded: LoadText, given: str, expect: str) -> None:
+def test_rule_test_can_expect_the_outcome_of_an_observed_rule(
+    loaded: LoadText, given: str, expect: str
+) -> None:
     [result] = run(loaded(observing(given, expect)))
     assert result.failures == ()
 
 
-def test_what_an_observed_rule_would_do_and_did_not_is_a_failure_that_names_it(loaded: LoadText) -> None:
+def test_rule_test_fails_with_the_name_of_an_observed_rule(loaded: LoadText) -> None:
     [result] = run(loaded(observing(CLEAN, "would: {failed: reject}")))
     [failure] = result.failures
     assert (failure.key, failure.expected, failure.came) == ("would of ‘failed’", "reject", None)
@@ -270,7 +272,7 @@ def test_what_an_observed_rule_would_do_and_did_not_is_a_failure_that_names_it(l
     assert "failed: not matched, only observed: evidence.survey.failed was 0" in told
 
 
-def test_an_observed_rule_is_reached_by_a_test_that_makes_it_match(loaded: LoadText) -> None:
+def test_observed_rule_is_reached_by_a_rule_test_that_matches_it(loaded: LoadText) -> None:
     file = loaded(observing("evidence: {survey: {failed: 2, consented: true}}", "outcome: approve"))
     assert unreached(file, run(file)) == ("withdrew", "half", "slow")
     file = loaded(observing(CLEAN, "outcome: approve"))
@@ -294,17 +296,17 @@ def test_observed_rule_with_an_impossible_action_is_a_finding(
     assert said in finding.message
 
 
-def test_a_rule_that_no_test_reaches_is_named(loaded: LoadText) -> None:
+def test_coverage_names_unreached_rules(loaded: LoadText) -> None:
     file = loaded(case("evidence: {survey: {failed: 2, consented: true}}", "outcome: reject"))
     assert unreached(file, run(file)) == ("withdrew", "half", "slow")
 
 
-def test_a_failed_test_reaches_rules_too(loaded: LoadText) -> None:
+def test_coverage_counts_failed_rule_tests(loaded: LoadText) -> None:
     file = loaded(case("evidence: {survey: {failed: 2, consented: true}}", "outcome: approve"))
     assert "failed" not in unreached(file, run(file))
 
 
-def test_running_is_pure(loaded: LoadText) -> None:
+def test_running_rule_tests_is_pure(loaded: LoadText) -> None:
     file = loaded(case(CLEAN, "outcome: reject"))
     assert run(file) == run(file)
 
@@ -320,7 +322,7 @@ def test_junit_xml_has_each_test_and_the_trace_of_a_failure(loaded: LoadText) ->
     assert "failed: not matched: evidence.survey.failed was 0" in (failure.text or "")
 
 
-def test_junit_xml_is_well_formed_with_any_names(loaded: LoadText) -> None:
+def test_junit_xml_is_well_formed_for_any_names(loaded: LoadText) -> None:
     name = r'"a <b> & \"c\" \x07\e[31m \uFFFE ]]> 😀"'
     text = f"{RULES}tests: [{{name: {name}, expect: {{reason: {name}}}}}]\n"
     root = ET.fromstring(junit_xml(run(loaded(text))))  # noqa: S314

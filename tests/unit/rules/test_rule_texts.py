@@ -22,12 +22,14 @@ def when(text: str) -> str:
     return f"{HEAD}rules:\n  - name: first\n    when: {text}\n    hold: Look.\n"
 
 
-def test_a_text_of_the_longest_length_is_read(loaded: LoadText, facts: Facts) -> None:
+def test_text_of_the_maximum_length_is_read(loaded: LoadText, facts: Facts) -> None:
     facts["evidence"]["survey"]["note"] = "a" * LONGEST_TEXT
     assert loaded(PATTERN).decide(facts).action.outcome is Outcome.APPROVE
 
 
-def test_a_longer_text_is_unknown_and_the_trace_says_why(loaded: LoadText, facts: Facts) -> None:
+def test_text_over_the_maximum_length_is_unknown_with_the_reason_in_the_trace(
+    loaded: LoadText, facts: Facts
+) -> None:
     facts["evidence"]["survey"]["note"] = "a" * (LONGEST_TEXT + 1)
     verdict = loaded(PATTERN).decide(facts)
     assert (verdict.action.outcome, verdict.guard) == (Outcome.HOLD, Guard.UNDECIDABLE)
@@ -37,7 +39,7 @@ def test_a_longer_text_is_unknown_and_the_trace_says_why(loaded: LoadText, facts
     assert verdict.trace[0]["why"] == "evidence.survey.note is over 10,000 characters."
 
 
-def test_a_longer_text_cannot_stand_in_a_message(loaded: LoadText, facts: Facts) -> None:
+def test_text_over_the_maximum_length_cannot_be_in_a_message(loaded: LoadText, facts: Facts) -> None:
     facts["evidence"]["survey"]["note"] = "a" * (LONGEST_TEXT + 1)
     verdict = loaded(HOLD_WITH_NOTE).decide(facts)
     assert verdict.guard is Guard.MESSAGE
@@ -45,7 +47,7 @@ def test_a_longer_text_cannot_stand_in_a_message(loaded: LoadText, facts: Facts)
 
 
 @pytest.mark.parametrize("text", ["a\0b", "half \ud800 a pair"])
-def test_a_text_that_cannot_be_stored_is_missing(loaded: LoadText, facts: Facts, text: str) -> None:
+def test_text_that_cannot_be_stored_is_missing(loaded: LoadText, facts: Facts, text: str) -> None:
     facts["evidence"]["survey"]["note"] = text
     assert loaded(PATTERN).decide(facts).trace[0]["why"] == "evidence.survey.note is missing."
 
@@ -63,7 +65,7 @@ def test_a_text_that_cannot_be_stored_is_missing(loaded: LoadText, facts: Facts,
         ("true && ['a'].exists(x, x == submission.id && (matches(x, 'a')))", 58, "inside exists()"),
     ],
 )
-def test_a_costly_pattern_is_refused_at_its_place(
+def test_costly_pattern_is_refused_at_its_position(
     found: CheckText, condition: str, column: int, text: str
 ) -> None:
     [finding] = found(when(condition))
@@ -82,7 +84,7 @@ def test_a_costly_pattern_is_refused_at_its_place(
         r"\{900}",
     ],
 )
-def test_a_pattern_that_people_write_is_not_refused(pattern: str) -> None:
+def test_common_pattern_is_accepted(pattern: str) -> None:
     assert size(pattern) <= LARGEST
 
 
@@ -95,9 +97,7 @@ def test_a_pattern_that_people_write_is_not_refused(pattern: str) -> None:
         ('{any: [size(evidence.survey.note) < 9, evidence.survey.note.matches("a")]}', 71),
     ],
 )
-def test_a_pattern_over_a_field_of_any_length_is_warned_of(
-    found: CheckText, condition: str, column: int
-) -> None:
+def test_pattern_on_an_unlimited_text_has_a_warning(found: CheckText, condition: str, column: int) -> None:
     [finding] = found(when(condition))
     assert (finding.line, finding.column) == (10, column)
     assert (finding.code, finding.severity) == ("RUL026", "warning")
@@ -113,7 +113,7 @@ def test_a_pattern_over_a_field_of_any_length_is_warned_of(
         'submission.entered_code.matches("^a")',
     ],
 )
-def test_a_pattern_over_a_limited_text_is_not_warned_of(found: CheckText, condition: str) -> None:
+def test_pattern_on_a_limited_text_has_no_warning(found: CheckText, condition: str) -> None:
     assert found(when(condition)) == []
 
 
@@ -124,6 +124,6 @@ def test_pattern_warning_does_not_hide_policy_findings(found: CheckText) -> None
     assert {finding.code for finding in found(text)} == {"RUL026", "POL011"}
 
 
-def test_a_file_with_a_costly_pattern_is_not_loaded(loaded: LoadText) -> None:
+def test_file_with_a_costly_pattern_is_not_loaded(loaded: LoadText) -> None:
     with pytest.raises(InvalidRules, match="RUL025"):
         loaded("rules: [{name: a, when: \"submission.id.matches('(a?){999}z')\", approve: }]\n")

@@ -25,7 +25,7 @@ def read(more: str) -> tuple[RuleFile | None, list[Finding]]:
     return file, list(findings.found)
 
 
-def test_a_source_has_key_map_signature_and_origins() -> None:
+def test_pushed_source_has_key_map_signature_and_origins() -> None:
     file, findings = read(
         """    key: hidden.SESSION_ID
     map: {recaptcha: Q_RecaptchaScore, participant_id: PROLIFIC_PID}
@@ -63,7 +63,9 @@ def test_a_source_has_key_map_signature_and_origins() -> None:
         ("    cors: ['https://a.org:x']\n", 9, 12, "is no origin"),
     ],
 )
-def test_a_mistake_is_found_at_its_place(more: str, line: int, column: int, named: str) -> None:
+def test_pushed_source_error_is_reported_at_its_position(
+    more: str, line: int, column: int, named: str
+) -> None:
     _, findings = read(more)
     assert [(found.line, found.column) for found in findings] == [(line, column)]
     assert named in findings[0].message

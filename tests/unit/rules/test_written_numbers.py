@@ -53,13 +53,13 @@ def facts(score: float) -> Facts:
         ("-3.4176", "-3.4176"),
     ],
 )
-def test_doubles_have_three_significant_digits_and_whole_numbers_are_exact(
+def test_written_doubles_have_three_significant_digits_and_whole_numbers_are_exact(
     value: float | str, text: str
 ) -> None:
     assert written(value) == text
 
 
-def test_reason_and_message_are_rounded_while_the_trace_keeps_every_digit() -> None:
+def test_numbers_are_rounded_in_reason_and_message_but_not_in_the_trace() -> None:
     file, _ = read("{evidence.survey.score}")
     assert file is not None
     verdict = file.decide(facts(-3.4176543210987))
@@ -69,7 +69,7 @@ def test_reason_and_message_are_rounded_while_the_trace_keeps_every_digit() -> N
     assert verdict.trace[0]["values"] == {"evidence.survey.score": -3.4176543210987}
 
 
-def test_format_after_the_fact_says_how_many_decimals_a_message_has() -> None:
+def test_format_in_a_placeholder_sets_the_number_of_decimals() -> None:
     file, _ = read("{evidence.survey.score:.1f}")
     assert file is not None
     action = file.decide(facts(-3.4176)).action
@@ -85,7 +85,7 @@ def test_format_after_the_fact_says_how_many_decimals_a_message_has() -> None:
         ("{evidence.survey.note:.1f}", "decimals are for numbers, evidence.survey.note is of type string"),
     ],
 )
-def test_other_format_is_an_error_that_shows_the_right_one(field: str, message: str) -> None:
+def test_invalid_format_in_a_placeholder_is_reported_with_a_valid_one(field: str, message: str) -> None:
     file, findings = read(field)
     assert file is None
     [finding] = findings.found
@@ -93,5 +93,5 @@ def test_other_format_is_an_error_that_shows_the_right_one(field: str, message: 
     assert finding.code == Code.TEMPLATE
 
 
-def test_colon_in_a_text_without_braces_stays() -> None:
+def test_colon_outside_of_a_placeholder_is_kept() -> None:
     assert Template.parse("Note: {now} {{a:b}}").own_text == "Note:  {a:b}"

@@ -31,13 +31,13 @@ def codes_of(study_id: str) -> set[str]:
 
 
 @pytest.mark.parametrize(("study_id", "kind"), EACH)
-def test_evidence_has_exactly_the_fields_and_types_that_the_rules_declare(study_id: str, kind: Kind) -> None:
+def test_simulated_evidence_has_the_fields_and_types_of_the_rules(study_id: str, kind: Kind) -> None:
     for person in crowd(kind, study_id):
         assert {name: type(value) for name, value in person.evidence.items()} == FIELDS[study_id]
 
 
 @pytest.mark.parametrize(("study_id", "kind"), EACH)
-def test_only_the_mistyped_code_is_none_of_the_studys(study_id: str, kind: Kind) -> None:
+def test_only_the_kind_that_mistypes_enters_an_unknown_code(study_id: str, kind: Kind) -> None:
     for person in crowd(kind, study_id):
         unknown = person.entered_code is not None and person.entered_code not in codes_of(study_id)
         assert unknown is (kind is Kind.MISTYPED_CODE)
@@ -55,13 +55,13 @@ def test_only_the_mistyped_code_is_none_of_the_studys(study_id: str, kind: Kind)
         (TWO_PARTS, Kind.MISTYPED_CODE, Outcome.HOLD, Status.AWAITING_REVIEW),
     ],
 )
-def test_each_kind_deserves_its_outcome(
+def test_each_kind_of_participant_has_its_deserved_outcome(
     study_id: str, kind: Kind, deserves: Outcome, ends_as: Status
 ) -> None:
     assert {(p.deserves, p.ends_as) for p in crowd(kind, study_id)} == {(deserves, ends_as)}
 
 
-def test_without_a_code_the_survey_decides() -> None:
+def test_deserved_outcome_without_a_code_depends_on_the_survey() -> None:
     people = crowd(Kind.WITHOUT_CODE, STROOP)
     assert {(p.evidence["finished"], p.deserves) for p in people} == {
         (True, Outcome.APPROVE),
@@ -69,13 +69,13 @@ def test_without_a_code_the_survey_decides() -> None:
     }
 
 
-def test_only_careless_participants_fail_two_checks() -> None:
+def test_only_careless_participants_fail_two_attention_checks() -> None:
     for person in population(400, seeded(1)):
         assert (person.evidence["attention_failed"] >= 2) is (person.kind is Kind.INATTENTIVE)
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_no_crowd_hits_the_default_limit_on_rejections(seed: int) -> None:
+def test_simulated_crowd_stays_below_the_default_limit_of_rejections(seed: int) -> None:
     for study_id in (STROOP, TWO_PARTS):
         deserved = [p.deserves for p in population(1000, seeded(seed)) if p.study_id == study_id]
         for end in range(1, len(deserved) + 1):
@@ -86,7 +86,7 @@ def test_no_crowd_hits_the_default_limit_on_rejections(seed: int) -> None:
     assert set(kinds) == set(Kind)
 
 
-def test_the_same_seed_makes_the_same_crowd() -> None:
+def test_same_seed_makes_the_same_crowd() -> None:
     assert population(80, seeded(5)) == population(80, seeded(5))
     assert population(80, seeded(5)) != population(80, seeded(6))
     assert len(population(81, seeded(5))) == 81
@@ -120,7 +120,7 @@ async def test_each_participant_completes_and_sends_evidence_once() -> None:
         assert pushed[submission.id][:2] == (person.source, person.evidence)
 
 
-async def test_a_push_that_fails_ends_no_life() -> None:
+async def test_failed_push_does_not_end_a_participant() -> None:
     state = shipped_state(time_scale=100_000, seed=2)
 
     async def push(source: str, submission_id: str, fields: Evidence) -> None:

@@ -24,7 +24,7 @@ def decide() -> None:
     )
 
 
-def test_a_decision_is_one_short_line_on_the_console(capsys: pytest.CaptureFixture[str]) -> None:
+def test_console_log_has_one_short_line_per_decision(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logs(form="console", level="info")
     decide()
     [line] = capsys.readouterr().err.splitlines()
@@ -36,19 +36,19 @@ def test_a_decision_is_one_short_line_on_the_console(capsys: pytest.CaptureFixtu
     assert "None" not in line
 
 
-def test_json_keeps_every_field_of_a_decision(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_log_keeps_every_field_of_a_decision(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logs(form="json", level="info")
     decide()
     assert json.loads(capsys.readouterr().err)["reason"] == REASON
 
 
-def test_warnings_keep_their_whole_text_on_the_console(capsys: pytest.CaptureFixture[str]) -> None:
+def test_console_log_keeps_the_whole_text_of_warnings(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logs(form="console", level="info")
     structlog.get_logger("a").warning("rules.policy", finding=REASON)
     assert REASON.strip() in capsys.readouterr().err
 
 
-def test_colours_are_left_out_where_no_colour_is_wanted(
+def test_console_log_has_no_colours_with_no_color(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)

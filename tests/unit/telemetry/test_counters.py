@@ -40,7 +40,7 @@ def started(tmp_path: Path) -> Metrics:
     return service.metrics
 
 
-def test_alerts_on_increases_find_series_at_the_start(started: Metrics) -> None:
+def test_counters_of_alerts_exist_at_the_start(started: Metrics) -> None:
     (rule,) = of_kind(render(ci("production")), "PrometheusRule")
     found = samples(started)
     for alert in rule["spec"]["groups"][0]["rules"]:
@@ -57,7 +57,7 @@ def test_alerts_on_increases_find_series_at_the_start(started: Metrics) -> None:
             assert series, (alert["alert"], name, selector)
 
 
-def test_every_reason_to_refuse_evidence_is_known_at_the_start() -> None:
+def test_counters_of_refused_evidence_exist_for_every_reason() -> None:
     evidence = "\n".join(text for path, text in SOURCES.items() if "evidence" in path.parts)
     assert set(re.findall(r'Refused\(\s*\d+,\s*"(\w+)"', evidence)) <= set(REFUSALS)
 

@@ -18,17 +18,17 @@ WEBHOOK = "https://review.example.org/webhooks/prolific"
         f"{WEBHOOK}/",
     ],
 )
-def test_the_webhooks_path_is_added_unless_it_is_there(url: str) -> None:
+def test_public_url_gets_the_webhook_path_once(url: str) -> None:
     assert webhook_url(url) == WEBHOOK
     assert public_base(url) == "https://review.example.org"
 
 
-def test_a_service_below_a_path_keeps_it() -> None:
+def test_public_url_keeps_a_path_prefix() -> None:
     assert webhook_url("https://example.org/a/b/") == "https://example.org/a/b/webhooks/prolific"
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8080", "localhost:8080", "[::1]:8080", "web:8080"])
-def test_http_is_enough_on_the_own_network(host: str) -> None:
+def test_public_url_on_a_private_network_may_be_http(host: str) -> None:
     assert webhook_url(f"http://{host}") == f"http://{host}/webhooks/prolific"
 
 
@@ -47,12 +47,12 @@ def test_http_is_enough_on_the_own_network(host: str) -> None:
         "",
     ],
 )
-def test_what_prolific_could_not_send_to_is_refused(url: str) -> None:
+def test_public_url_that_prolific_cannot_reach_is_refused(url: str) -> None:
     with pytest.raises(ConfigurationError):
         public_base(url)
 
 
-def test_a_password_in_the_address_is_refused_and_not_repeated() -> None:
+def test_public_url_with_a_password_is_refused_without_printing_it() -> None:
     with pytest.raises(ConfigurationError) as refused:
         public_base("https://me:pa55word@review.example.org")
     assert "pa55word" not in str(refused.value)
@@ -69,7 +69,7 @@ def test_a_password_in_the_address_is_refused_and_not_repeated() -> None:
         ("https://[", False),
     ],
 )
-def test_two_spellings_of_one_address_are_the_same_and_a_slash_is_not(other: str, same: bool) -> None:
+def test_public_urls_are_compared_without_spelling_but_with_the_slash(other: str, same: bool) -> None:
     assert same_address(WEBHOOK, other) is same
 
 
@@ -77,18 +77,18 @@ def test_two_spellings_of_one_address_are_the_same_and_a_slash_is_not(other: str
     "host",
     ["localhost", "10.0.0.3", "192.168.1.7:8443", "[::1]", "[fd00::1]", "169.254.1.1", "web", "nas.local"],
 )
-def test_an_address_that_only_its_own_network_reaches_is_none_for_prolific(host: str) -> None:
+def test_private_address_is_not_public(host: str) -> None:
     with pytest.raises(ConfigurationError, match="public addresses only"):
         refuse_private(public_base(f"https://{host}"))
 
 
 @pytest.mark.parametrize("host", ["review.example.org", "8.8.8.8", "[2606:4700::1111]"])
-def test_a_public_one_is_fine(host: str) -> None:
+def test_public_address_is_public(host: str) -> None:
     refuse_private(public_base(f"https://{host}"))
 
 
 @pytest.mark.parametrize("scheme", ["ftp", "http", "https"])
-def test_password_is_never_printed(scheme: str) -> None:
+def test_url_password_is_never_printed(scheme: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
         public_base(f"{scheme}://me:pa55word@review.example.org:{'x' if scheme == 'https' else 1}")
     assert "pa55word" not in str(refused.value)
