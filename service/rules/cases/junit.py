@@ -1,17 +1,22 @@
 """Test results as JUnit XML, for CI."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
-from xml.etree.ElementTree import Element, SubElement, indent, tostring
+from typing import TYPE_CHECKING, Any
 
 from service.domain.printable import printable
 from service.rules.cases.run import CaseResult
 from service.rules.sentences import seen_values
 from service.rules.templates import written
 
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
 
 def junit_xml(results: Iterable[CaseResult]) -> str:
     """Return one suite per file and one case per test, well-formed for any names."""
+    # `check` and the service import this module too, and never write XML.
+    from xml.etree.ElementTree import Element, indent, tostring
+
     by_file: dict[str, list[CaseResult]] = {}
     for result in results:
         by_file.setdefault(result.file, []).append(result)
@@ -22,7 +27,9 @@ def junit_xml(results: Iterable[CaseResult]) -> str:
     return '<?xml version="1.0" encoding="utf-8"?>\n' + tostring(root, encoding="unicode") + "\n"
 
 
-def _suite(root: Element, file: str, cases: Sequence[CaseResult]) -> None:
+def _suite(root: "Element", file: str, cases: Sequence[CaseResult]) -> None:
+    from xml.etree.ElementTree import SubElement
+
     failed = sum(not case.ok for case in cases)
     counts = {"tests": str(len(cases)), "failures": str(failed), "errors": "0", "skipped": "0"}
     suite = SubElement(root, "testsuite", {"name": _clean(file), **counts})

@@ -39,13 +39,19 @@ CALLS = [
 RUN_ELSEWHERE = {"serve", "demo", "sandbox"}
 HEAVY = {
     "alembic",
+    "asyncio",
     "cel_expr_python",
     "httpx",
+    "jinja2",
+    "jsonschema",
     "procrastinate",
     "pydantic",
+    "pydantic_settings",
     "sqlalchemy",
     "starlette",
+    "structlog",
     "uvicorn",
+    "xml",
 }
 RULES_NEED = {"cel_expr_python", "pydantic"}
 
