@@ -59,7 +59,7 @@ def _outside() -> dict[str, Any]:
     taken = {"202": _answer("Taken; the submission is reviewed again.", named("EvidenceReceipt"))}
     row, rows = named("EvidenceReceipt"), named("Rows")
     posted = {
-        "200": _answer("The newest payload of the source says the same.", {"anyOf": [row, rows]}),
+        "200": _answer("The newest payload of the source is the same.", {"anyOf": [row, rows]}),
         "202": _answer("Stored; the submissions are reviewed again.", {"anyOf": [row, rows]}),
         "207": _answer("The rows differ: each has its own status.", rows),
     }
@@ -93,7 +93,7 @@ def _outside() -> dict[str, Any]:
                 [_in_path("source", TEXT), _in_path("submission_id", TEXT), origin],
             ),
             "put": _route(
-                "What a source of evidence says of a submission now",
+                "The evidence of a source about a submission, as of now",
                 taken | _refusals(401, 403, 404, 413, 422, 429, 503),
                 [_in_path("source", TEXT), _in_path("submission_id", TEXT)],
                 body=_content(ANYTHING),

@@ -39,7 +39,7 @@ def connect(
         bool, typer.Option("--disconnect", help="Delete the subscription instead; the secret stays.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")
+        bool, typer.Option("--dry-run", help="Print what would be done, and change nothing.")
     ] = False,
     as_json: Json = False,
 ) -> None:

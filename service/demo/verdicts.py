@@ -50,10 +50,10 @@ def is_settled(submission: SimSubmission) -> bool:
 
 async def endings(state: SandboxState, http: httpx.AsyncClient) -> list[Ending]:
     """Compare the service's decision on each submission with Prolific's ledger."""
-    turn = asyncio.Semaphore(AT_ONCE)
+    slots = asyncio.Semaphore(AT_ONCE)
 
     async def ending(submission: SimSubmission) -> Ending:
-        async with turn:
+        async with slots:
             answer = await http.get(f"/api/submissions/{submission.id}")
         return _ending(
             state, submission, answer.raise_for_status().json() if answer.status_code != 404 else {}

@@ -57,13 +57,13 @@ class Fetcher:
     async def run(self) -> None:
         """Ask until cancelled; attempts under way are given up then, and made again by another process."""
         try:
-            await run_every("evidence.fetches", SOON, self._turn)
+            await run_every("evidence.fetches", SOON, self._start_due)
         finally:
             for task in self._tasks:
                 task.cancel()
             await self.clients.close()
 
-    async def _turn(self) -> None:
+    async def _start_due(self) -> None:
         """Start due attempts, then wait until one ends or ``CHECK_EVERY`` is over."""
         sources = [source for file in self.rules().files for source in file.evidence.values()]
         names = {source.name for source in sources if source.is_asked}
@@ -140,8 +140,8 @@ class Fetcher:
             elif after is None:
                 await enqueue_reviews(connection, [due.submission_id], Trigger.RECHECK)
         self.metrics.evidence_fetches.labels(due.source, result).inc()
-        say = log.warning if reason and result != NOT_YET else log.info
-        say("evidence.fetched", result=result, why=reason, attempt=due.attempts)
+        write = log.warning if reason and result != NOT_YET else log.info
+        write("evidence.fetched", result=result, why=reason, attempt=due.attempts)
 
 
 def _as_result(outcome: Usable | NotYet | Failed) -> tuple[str, str | None]:

@@ -64,7 +64,7 @@ class HttpSource:
         return Failed(f"{_host(self.url)} redirects more than {REDIRECTS} times")
 
     def _headers(self) -> dict[str, str]:
-        # Without compression an answer is as large as it says.
+        # Without compression the length of an answer is the one in its header.
         headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
         token = self.token()
         return headers | {"Authorization": f"Bearer {token}"} if token else headers

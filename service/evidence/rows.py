@@ -1,4 +1,4 @@
-"""The rows of a delivery: what each says of a submission, and what becomes of it."""
+"""The rows of a delivery: read each, and store what is accepted."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from service.store.evidence import NewEvidence, add_evidence, newest_evidence
 from service.store.queue import enqueue_reviews
 from service.store.submissions import studies_and_parents
 
-BREATH = 100  # rows that are read before the event loop has a turn
+BREATH = 100  # rows that are read before the event loop runs other tasks
 
 Studies = Mapping[str, tuple[str | None, str | None]]
 """The study and its parent of each submission that was seen."""

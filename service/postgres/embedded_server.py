@@ -43,8 +43,8 @@ SETTINGS = {
 def running_server(home: Home, log: Path, *, create: bool = True) -> Iterator[str]:
     """Run the server and yield its URL. On Linux it ends with the thread that starts it, even after kill -9."""
     await_old_server(home.data)
-    for leftover in home.folder.glob("data.new-*"):
-        shutil.rmtree(leftover, ignore_errors=True)
+    for unfinished in home.folder.glob("data.new-*"):
+        shutil.rmtree(unfinished, ignore_errors=True)
     if not home.data.is_dir():
         if not create:
             raise DatabaseError(f"There is no database in {home.folder}: its creation was interrupted.")

@@ -109,9 +109,9 @@ class AlsoSender:
         code = error.status_code if isinstance(error, Refused) else None
         answer: dict[str, Any] = {"error": error.code, "message": str(error)}
         await self._end(also, attempt, status, code, answer, after)
-        say = log.error if after is None else log.warning
+        write = log.error if after is None else log.warning
         event = "also.given_up" if after is None else "also.retried"
-        say(event, decision_id=also.decision_id, endpoint=also.request["endpoint"], error=str(error))
+        write(event, decision_id=also.decision_id, endpoint=also.request["endpoint"], error=str(error))
 
     async def _end(
         self,

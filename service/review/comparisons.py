@@ -43,7 +43,7 @@ async def compare(
     *,
     keep: bool,
 ) -> Compared:
-    """Compare what the evidence says with the study's other submissions, and ``keep`` it for those to come."""
+    """Compare the evidence with that of the study's other submissions, and ``keep`` it for later ones."""
     found = _compared_values(evidence, rule_file)
     if not found:
         return Compared()

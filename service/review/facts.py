@@ -75,7 +75,7 @@ def still_to_come(
 
 
 def to_come(rule_file: RuleFile, facts: Facts) -> dict[str, Source]:
-    """Return the sources that may still have something to say."""
+    """Return the sources that may still answer."""
     return {
         name: source for name, source in rule_file.evidence.items() if RECEIVED not in facts["evidence"][name]
     }
@@ -143,7 +143,7 @@ def evidence_facts(
     since: datetime,
     now: datetime,
 ) -> dict[str, Any]:
-    """Return what a source says of a submission; nothing while it may still come."""
+    """Return the facts of a source; none while its answer may still come."""
     if payload is None:
         return {} if _may_come(source, fetch, since, now) else {RECEIVED: False}
     # The payload was validated when it was pushed, but the rule file may have changed since.

@@ -44,7 +44,7 @@ async def reply_since(known: Known, prolific: Prolific) -> str | None:
 
 
 def _is_reply(message: Message, known: Known, asked_at: datetime) -> bool:
-    # An unknown sender, study or time counts as a reply: the doubt must not cost the participant.
+    # An unknown sender, study or time counts as a reply: what is unknown must not cost the participant.
     is_theirs = message.sender_id in (None, known.submission.participant_id)
     of_study = message.study_id in (None, known.submission.study_id)
     # The time comes from the message's id, in whole seconds: within the same second the order is unknown.

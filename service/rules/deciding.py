@@ -42,17 +42,17 @@ def decide(
     """Apply the rules' own guards to a proposal. ``to_come`` are the sources that may still answer."""
     proposal = _propose(rules, otherwise, sheet, bound)
     missing = proposal.plan.missing(sheet) if proposal.plan.facts else ()
-    doubts = [sentences.cannot_rule_out(asked.rule.name, asked.why) for asked in proposal.unknown]
-    text_doubt = sentences.text_lacks(proposal.rule, missing, sheet) if missing else None
-    if to_come and (doubts or text_doubt):
-        reasons = [*doubts, text_doubt] if text_doubt else doubts
+    unknowns = [sentences.cannot_rule_out(asked.rule.name, asked.why) for asked in proposal.unknown]
+    text_unknown = sentences.text_lacks(proposal.rule, missing, sheet) if missing else None
+    if to_come and (unknowns or text_unknown):
+        reasons = [*unknowns, text_unknown] if text_unknown else unknowns
         return _held(proposal, sheet, Guard.WAITING, sentences.waiting(to_come, reasons))
     blocking = [asked for asked in proposal.unknown if asked.rule.blocks(proposal.plan.outcome)]
     if blocking:
         reasons = [sentences.cannot_rule_out(asked.rule.name, asked.why) for asked in blocking]
         return _held(proposal, sheet, Guard.UNDECIDABLE, sentences.undecidable(reasons))
-    if text_doubt:
-        return _held(proposal, sheet, Guard.MESSAGE, sentences.held_by_text(text_doubt))
+    if text_unknown:
+        return _held(proposal, sheet, Guard.MESSAGE, sentences.held_by_text(text_unknown))
     action = proposal.plan.filled(sheet) if proposal.plan.texts else proposal.plan.action
     also = proposal.plan.filled_also(sheet)
     if problem := text_problem(action, proposal.rule, also):

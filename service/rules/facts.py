@@ -85,7 +85,7 @@ class FactSheet:
     """The known facts of one submission, flat. An absent fact is missing.
 
     ``too_long`` are texts that are known but over LONGEST_TEXT, so that they count as missing. ``ages`` are
-    seconds by group of facts. ``problems`` says of sources of evidence what kept them from answering.
+    seconds by group of facts. ``problems`` are the reasons why sources of evidence did not answer.
     ``browser`` are the sources whose evidence the participant's browser sent.
     """
 

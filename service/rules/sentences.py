@@ -39,12 +39,12 @@ def observed(why: str, would: Outcome | None) -> str:
     return f"{why} Only observed{effect}."
 
 
-def waiting(sources: Iterable[str], doubts: Iterable[str]) -> str:
-    return f"Waiting for evidence of {_listed(list(sources))}: {'; '.join(doubts)}."
+def waiting(sources: Iterable[str], unknowns: Iterable[str]) -> str:
+    return f"Waiting for evidence of {_listed(list(sources))}: {'; '.join(unknowns)}."
 
 
-def undecidable(doubts: Iterable[str]) -> str:
-    return f"Held: {'; '.join(doubts)}."
+def undecidable(unknowns: Iterable[str]) -> str:
+    return f"Held: {'; '.join(unknowns)}."
 
 
 def cannot_rule_out(rule: str, why: str) -> str:

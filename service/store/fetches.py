@@ -93,7 +93,7 @@ _TAKE = sa.text("""
     ORDER BY t.ended_at NULLS FIRST
 """)
 
-# Only of the attempt that is under way: one that was taken for dead meanwhile says nothing more.
+# Only of the attempt that is under way: the result of one that was meanwhile taken for dead is dropped.
 _END = sa.text("""
     UPDATE fetches SET
         due_at = CASE WHEN CAST(:after AS interval) IS NULL THEN NULL

@@ -100,7 +100,7 @@ MEASURED = frozenset({"submission.time_taken", "submission.pace"})
 
 
 def corroborates(fact: str, browser: Container[str]) -> bool:
-    """Return True if a fact says something of the participant that these sources, sent by browsers, do not say."""
+    """Return True if a fact is evidence against the participant that these sources, sent by browsers, do not give."""
     group, _, rest = fact.partition(".")
     if group == "evidence":
         source, _, name = rest.partition(".")

@@ -261,7 +261,7 @@ class Day:
         await asyncio.sleep(seconds)
 
     async def time_passes(self) -> None:
-        """What waits for its next try has waited, and timers ring: early ones, by the service's clock."""
+        """What waits for its next try has waited, and timers fire: early ones, by the service's clock."""
         await make_due(self.database_url, "review", "retry", "wake")
 
     async def days_pass(self, length: timedelta) -> None:

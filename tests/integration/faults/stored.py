@@ -35,7 +35,7 @@ async def jobs(url: str, task: str = "review") -> list[Row]:
 
 
 async def timers(url: str) -> list[Row]:
-    """The timers that will ring."""
+    """The timers that will fire."""
     return await jobs(url, "wake")
 
 

@@ -1,4 +1,4 @@
-"""What the tests of brakes share: rules with one outcome for each code, a clock to set ahead, many reviewers."""
+"""Shared by the tests of limits and pauses: rules with one outcome for each code, a clock to set ahead, many reviewers."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -141,8 +141,8 @@ def rows(database_url: str, query: str, **parameters: Any) -> list[dict[str, Any
         return connection.execute(query.encode(), parameters).fetchall()
 
 
-def brake_rows(database_url: str) -> list[tuple[str | None, str, str | None]]:
-    """Every brake ever pulled or let go: study, kind and limit, oldest first."""
+def pause_rows(database_url: str) -> list[tuple[str | None, str, str | None]]:
+    """Return each pause, resume and opened breaker: study, kind and limit, oldest first."""
     found = rows(database_url, "SELECT study_id, kind, guard FROM brakes ORDER BY id")
     return [(row["study_id"], row["kind"], row["guard"]) for row in found]
 

@@ -15,7 +15,7 @@ from tests.conftest import Start
 from tests.integration.review.limiting import (
     CODES,
     REJECT_ALL,
-    brake_rows,
+    pause_rows,
     decide,
     each,
     newest,
@@ -138,7 +138,7 @@ async def test_only_a_resume_of_the_service_closes_the_services(start: Start) ->
             "of the two that were held one was too many"
         )
         assert (await decide(world, held)).decision.outcome is A
-        assert brake_rows(world.service.database.url) == [
+        assert pause_rows(world.service.database.url) == [
             (None, "open", "limit.reject"),
             (STROOP, "resume", None),
             (None, "resume", None),
@@ -175,7 +175,7 @@ async def test_closing_it_reviews_again_what_was_held_and_opens_again_when_that_
             assert sum(one.status is Status.AWAITING_REVIEW for one in submissions) == held
         assert {one.status for one in submissions} == {Status.REJECTED}
         assert {one["trigger"] for one in await newest(world, submissions[3:])} == {"rules"}
-    kinds = [kind for _, kind, _ in brake_rows(world.service.database.url)]
+    kinds = [kind for _, kind, _ in pause_rows(world.service.database.url)]
     assert kinds == ["open", "resume"] * 3
 
 
@@ -215,7 +215,7 @@ async def test_eight_replicas_that_review_again_what_was_held_stay_within_the_li
         await race(world, waiting)  # while the worker does the same
         await world.at_rest()
         assert sum(one.status is Status.REJECTED for one in submissions) == 6
-    assert [kind for _, kind, _ in brake_rows(database_url)] == ["open", "resume", "open"]
+    assert [kind for _, kind, _ in pause_rows(database_url)] == ["open", "resume", "open"]
 
 
 async def test_what_is_held_by_it_is_reviewed_again_without_another_row(start: Start) -> None:

@@ -43,7 +43,7 @@ from tests.integration.review.limiting import (
     CODES,
     REJECT_ALL,
     Ahead,
-    brake_rows,
+    pause_rows,
     decide,
     each,
     newest,
@@ -120,7 +120,7 @@ async def test_eight_replicas_together_reject_no_more_than_one_would(
         assert {one.decision.guard for one in decided[allowed:]} == {Guard.LIMIT_REJECT}
         rejected = [one for one in submissions if one.status is Status.REJECTED]
         assert len(rejected) == allowed
-        assert brake_rows(database_url) == [(STROOP, "open", "limit.reject")]
+        assert pause_rows(database_url) == [(STROOP, "open", "limit.reject")]
 
 
 async def test_two_services_at_work_on_one_database_share_the_limit(start: Start, database_url: str) -> None:
@@ -136,7 +136,7 @@ async def test_two_services_at_work_on_one_database_share_the_limit(start: Start
         outcomes = [decision["outcome"] for decision in await newest(other, submissions)]
         assert (outcomes.count("reject"), outcomes.count("hold")) == (5, 35)
         assert await open_breakers(one) == await open_breakers(other) == [(STROOP, "limit.reject")]
-    assert brake_rows(database_url) == [(STROOP, "open", "limit.reject")]
+    assert pause_rows(database_url) == [(STROOP, "open", "limit.reject")]
 
 
 @pytest.mark.parametrize(("wanted", "name"), [(R, "reject"), (Q, "request_return")])
@@ -190,7 +190,7 @@ async def test_eight_replicas_share_the_limit_over_all_studies(start: Start, dat
         decided = await race(world, submissions)
         assert [one.decision.outcome for one in decided] == [R] * 6 + [H] * 42
         assert sum(one.status is Status.REJECTED for one in submissions) == 6
-    assert brake_rows(database_url) == [(None, "open", "limit.reject")]
+    assert pause_rows(database_url) == [(None, "open", "limit.reject")]
 
 
 async def test_a_rejection_counts_once_recorded_though_it_was_never_applied(start: Start) -> None:

@@ -9,7 +9,7 @@ from service.sandbox.studies import STROOP, TWO_PARTS
 from tests.conftest import Start
 from tests.integration.review.limiting import (
     Ahead,
-    brake_rows,
+    pause_rows,
     decide,
     each,
     newest,
@@ -134,7 +134,7 @@ async def test_eight_replicas_together_pay_no_more_than_the_limit(start: Start, 
         decided = await race(world, submissions)
         assert [one.decision.outcome for one in decided] == [A] * 7 + [H] * 33
         assert sum(one.status is Status.APPROVED for one in submissions) == 7
-    assert brake_rows(database_url) == [(STROOP, "open", "limit.reward")]
+    assert pause_rows(database_url) == [(STROOP, "open", "limit.reward")]
 
 
 async def test_eight_replicas_pay_no_more_than_the_limit_over_all_studies(
@@ -153,7 +153,7 @@ async def test_eight_replicas_pay_no_more_than_the_limit_over_all_studies(
         assert 2000 - 375 < paid <= 2000
         first = next(place for place, one in enumerate(decided) if one.decision.outcome is H)
         assert {one.decision.outcome for one in decided[first:]} == {H}, "all of its kind, from the first on"
-    assert brake_rows(database_url) == [(None, "open", "limit.reward")]
+    assert pause_rows(database_url) == [(None, "open", "limit.reward")]
 
 
 async def test_closing_it_lets_as_much_again_be_paid(start: Start) -> None:
