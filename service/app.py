@@ -82,6 +82,17 @@ class Parts:
     most_streams: int = 100
 
 
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What most parts of a process are built from."""
+
+    settings: Settings
+    database: Database
+    rules: RulesInForce
+    metrics: Metrics
+    clock: Clock | None
+
+
 def build(
     settings: Settings,
     database_url: str,
@@ -95,31 +106,18 @@ def build(
 
     Raise ConfigurationError that names a missing setting: the token for a worker, the secrets for the web.
     """
-    metrics = _metrics(settings)
-    health = Health({})
-    database = Database(
-        database_url,
-        pool_size=budget.engine,
-        on_error=lambda kind: metrics.database_errors.labels(kind).inc(),
-    )
+    metrics, health = _metrics(settings), Health({})
+    database = _database(database_url, budget, metrics)
+    shared = _Shared(settings, database, rules, metrics, clock)
     jobs = job_app(
         database.connections,
         size=budget.jobs or 1,
         on_heartbeat=health.note_heartbeat,
         settings=settings_of(settings),
     )
-    warn = partial(warn_of_missing, settings, pushed=parts.web, asked=parts.worker)
-
-    def on_rules(book: RuleBook) -> None:
-        start_source_counters(metrics, book)
-        warn(book)
-
-    watcher = RuleWatcher(
-        rules, database, settings.mode, metrics, reviews_again=parts.worker, on_rules=on_rules
-    )
     writer = InboxWriter(database)
     after_migration: list[BackgroundTask] = [Gauges(database, metrics).run]
-    worker = _worker(settings, database, rules, metrics, jobs, clock) if parts.worker else None
+    worker = _worker(shared, jobs) if parts.worker else None
     if worker:
         after_migration += worker.tasks
     health.checks = _checks(health, database, rules, parts)
@@ -137,8 +135,30 @@ def build(
         _application(routes),
         worker.prolific if worker else None,
         worker.reviewer if worker else None,
-        (writer.run, watcher.run, database.connections.watch),
+        (writer.run, _watcher(shared, parts).run, database.connections.watch),
         tuple(after_migration),
+    )
+
+
+def _database(url: str, budget: Budget, metrics: Metrics) -> Database:
+    def count(kind: str) -> None:
+        metrics.database_errors.labels(kind).inc()
+
+    return Database(url, pool_size=budget.engine, on_error=count)
+
+
+def _watcher(shared: _Shared, parts: Parts) -> RuleWatcher:
+    def on_rules(book: RuleBook) -> None:
+        start_source_counters(shared.metrics, book)
+        warn_of_missing(shared.settings, book, pushed=parts.web, asked=parts.worker)
+
+    return RuleWatcher(
+        shared.rules,
+        shared.database,
+        shared.settings.mode,
+        shared.metrics,
+        reviews_again=parts.worker,
+        on_rules=on_rules,
     )
 
 
@@ -165,89 +185,60 @@ class _Worker:
     tasks: tuple[BackgroundTask, ...]
 
 
-def _worker(
-    settings: Settings,
-    database: Database,
-    rules: RulesInForce,
-    metrics: Metrics,
-    jobs: App,
-    clock: Clock | None,
-) -> _Worker:
-    prolific = _prolific(settings)
+def _worker(shared: _Shared, jobs: App) -> _Worker:
+    settings, database, rules, metrics = shared.settings, shared.database, shared.rules, shared.metrics
+    token = settings.require("PROLIFIC_TOKEN", "the worker calls Prolific's API with it")
+    # One client for all calls of the process: its pace slows all of them when Prolific asks for fewer.
+    prolific = Prolific(settings.prolific_url, token.read, concurrency=settings.prolific_concurrency)
     studies = StudyCache(database)
-    gatherer = Gatherer(studies, StudyLists(database, metrics), clock)
-    reviewer = _reviewer(settings, prolific, database, rules, gatherer, metrics)
+    reviewer = _reviewer(shared, prolific, studies)
     register_tasks(jobs, reviewer, database, metrics)
+    sweeper = Sweeper(prolific, database, rules, settings.studies)
     tasks = (
         AlsoSender(prolific, database, rules, settings.mode, metrics).run,
-        _fetcher(settings, database, rules, metrics).run,
-        _sweep(settings, prolific, database, rules, metrics).run,
+        _fetcher(shared).run,
+        ScheduledSweep(sweeper, prolific, database, metrics, settings.sweep_every, settings.public_url).run,
         Pruning(database, metrics, settings.inbox_retention).run,
-        _notifier(settings, prolific, database, rules, studies, metrics).run,
-        partial(run_planned, database, clock),
+        _notifier(shared, prolific, studies).run,
+        partial(run_planned, database, shared.clock),
         *([ShadowDecider(database, settings.shadow_rules_dir).run] if settings.shadow_rules_dir else ()),
     )
     return _Worker(prolific, reviewer, tasks)
 
 
-def _prolific(settings: Settings) -> Prolific:
-    token = settings.require("PROLIFIC_TOKEN", "the worker calls Prolific's API with it")
-    return Prolific(settings.prolific_url, token.read, concurrency=settings.prolific_concurrency)
-
-
-def _reviewer(
-    settings: Settings,
-    prolific: Prolific,
-    database: Database,
-    rules: RulesInForce,
-    gatherer: Gatherer,
-    metrics: Metrics,
-) -> Reviewer:
+def _reviewer(shared: _Shared, prolific: Prolific, studies: StudyCache) -> Reviewer:
+    database, metrics, mode = shared.database, shared.metrics, shared.settings.mode
+    gatherer = Gatherer(studies, StudyLists(database, metrics), shared.clock)
     recorder = Recorder(database, metrics)
+    limits = service_limits(settings_of(shared.settings))
     return Reviewer(
         prolific=prolific,
         database=database,
-        mode=settings.mode,
+        mode=mode,
         metrics=metrics,
-        decider=Decider(
-            database, rules, settings.mode, metrics, gatherer, recorder, service_limits(settings_of(settings))
-        ),
+        decider=Decider(database, shared.rules, mode, metrics, gatherer, recorder, limits),
         recorder=recorder,
         failures=FailureCounter(database, metrics),
-        clock=gatherer.clock,
+        clock=shared.clock,
     )
 
 
-def _fetcher(settings: Settings, database: Database, rules: RulesInForce, metrics: Metrics) -> Fetcher:
-    path = rules.folder or settings.rules_dir
+def _fetcher(shared: _Shared) -> Fetcher:
+    # Files of sources are relative to the rule files, of which the setting may name a single one.
+    path = shared.rules.folder or shared.settings.rules_dir
     folder = path if path.is_dir() else path.parent
-    return Fetcher(rules, Clients(folder, settings.source_secret), database, metrics)
+    clients = Clients(folder, shared.settings.source_secret)
+    return Fetcher(shared.rules, clients, shared.database, shared.metrics)
 
 
-def _sweep(
-    settings: Settings, prolific: Prolific, database: Database, rules: RulesInForce, metrics: Metrics
-) -> ScheduledSweep:
-    sweeper = Sweeper(prolific, database, rules, settings.studies)
-    return ScheduledSweep(sweeper, prolific, database, metrics, settings.sweep_every, settings.public_url)
-
-
-def _notifier(
-    settings: Settings,
-    prolific: Prolific,
-    database: Database,
-    rules: RulesInForce,
-    studies: StudyCache,
-    metrics: Metrics,
-) -> Notifier:
+def _notifier(shared: _Shared, prolific: Prolific, studies: StudyCache) -> Notifier:
     def count(kind: str, result: str) -> None:
-        metrics.notices.labels(kind, result).inc()
-
-    urls = settings.secret("NOTIFY_URLS")
+        shared.metrics.notices.labels(kind, result).inc()
 
     async def study(study_id: str) -> Study | None:
         return await studies.get(study_id, prolific)
 
-    return Notifier(database, rules, urls, study, count)
+    return Notifier(shared.database, shared.rules, shared.settings.secret("NOTIFY_URLS"), study, count)
 
 
 def _checks(health: Health, database: Database, rules: RulesInForce, parts: Parts) -> dict[str, Check]:

@@ -10,7 +10,7 @@ from service.api.queries import hold_query, next_page
 from service.api.requests import Endpoint, guarded, json_object, text, text_if_any
 from service.domain.plain import plain
 from service.manual.actions import read_action
-from service.manual.decide import resolve
+from service.manual.decide import ManualDecision, resolve
 from service.manual.pause import pause, resume
 from service.postgres.database import Clock, Database, time_of
 from service.store.audit import show_decision
@@ -53,7 +53,8 @@ class ManualApi:
         by, note = text(body, "by"), None if body.get("note") == "" else text_if_any(body, "note")
         async with self.database.begin() as connection:
             now = await time_of(connection, self.clock)
-            recorded = await resolve(connection, request.path_params["id"], action, by=by, note=note, now=now)
+            wanted = ManualDecision(request.path_params["id"], action, by, note, now)
+            recorded = await resolve(connection, wanted)
             shown = await show_decision(connection, recorded.id)
         return JSONResponse(plain(shown))
 

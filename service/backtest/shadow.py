@@ -21,12 +21,11 @@ from service.rulebook.watcher import Fingerprint, contents, fingerprint, hashes,
 from service.rules import RuleBook, RuleFile
 from service.rules.rulefile import PARTICIPANT, STATS
 from service.store.past import AsOf, PastSubmission, evidence_until
-from service.store.rulebooks import kept_file
+from service.store.rulebooks import kept_file, save_files
 from service.store.shadow import (
     ShadowDecision,
     first_floor,
     is_alone,
-    keep_shadow_files,
     record_shadow,
     undecided_by_shadow,
 )
@@ -81,7 +80,7 @@ class ShadowDecider:
             )
             return
         async with self.database.begin() as connection:
-            await keep_shadow_files(connection, contents(loaded), hashes(loaded))
+            await save_files(connection, contents(loaded), hashes(loaded))
         self._book = loaded
         log.info("shadow.rules_loaded", files=hashes(loaded))
 

@@ -1,7 +1,7 @@
 """``autoreview decisions``: lists and shows recorded decisions."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -17,33 +17,37 @@ app = group("List and show recorded decisions.")
 COLUMNS = ("id", "submission_id", "decided_at", "outcome", "status", "guard", "rule", "trigger")
 
 
+def _of(what: str) -> Any:
+    return typer.Option(metavar="ID", help=f"Of this {what}.")
+
+
+def _one_of(metavar: str, names: str) -> Any:
+    return typer.Option(metavar=metavar, help=names)
+
+
+def _time(bound: str) -> Any:
+    return typer.Option(metavar="TIME", help=f"Decided {bound}, ISO 8601.")
+
+
+STATUSES = "pending, applied, already, observed, held, superseded, failed."
+
+
 @app.command("list")
 def list_(
-    submission: Annotated[str | None, typer.Option(metavar="ID", help="Of this submission.")] = None,
-    study: Annotated[str | None, typer.Option(metavar="ID", help="Of this study.")] = None,
-    participant: Annotated[str | None, typer.Option(metavar="ID", help="Of this participant.")] = None,
+    submission: Annotated[str | None, _of("submission")] = None,
+    study: Annotated[str | None, _of("study")] = None,
+    participant: Annotated[str | None, _of("participant")] = None,
     outcome: Annotated[
-        Outcome | None,
-        typer.Option(metavar="OUTCOME", help="approve, reject, request_return, complete or hold."),
+        Outcome | None, _one_of("OUTCOME", "approve, reject, request_return, complete or hold.")
     ] = None,
-    rule: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Decided by the rule of this name.")
-    ] = None,
-    status: Annotated[
-        DecisionStatus | None,
-        typer.Option(metavar="STATUS", help="pending, applied, already, observed, held, superseded, failed."),
-    ] = None,
+    rule: Annotated[str | None, _one_of("NAME", "Decided by the rule of this name.")] = None,
+    status: Annotated[DecisionStatus | None, _one_of("STATUS", STATUSES)] = None,
     trigger: Annotated[
-        Trigger | None,
-        typer.Option(metavar="TRIGGER", help="webhook, sweep, evidence, recheck, rules or person."),
+        Trigger | None, _one_of("TRIGGER", "webhook, sweep, evidence, recheck, rules or person.")
     ] = None,
-    guard: Annotated[Guard | None, typer.Option(metavar="GUARD", help="Changed by this guard.")] = None,
-    since: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Decided at this time or later, ISO 8601.")
-    ] = None,
-    until: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Decided before this time, ISO 8601.")
-    ] = None,
+    guard: Annotated[Guard | None, _one_of("GUARD", "Changed by this guard.")] = None,
+    since: Annotated[str | None, _time("at this time or later")] = None,
+    until: Annotated[str | None, _time("before this time")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="Maximum number of decisions.")] = 100,
     wide: Wide = False,
     as_json: Json = False,
@@ -52,17 +56,9 @@ def list_(
     from service.cli.database import ask
     from service.store.audit import DecisionFilter, list_decisions
 
+    begin, end = _moment("since", since), _moment("until", until)
     wanted = DecisionFilter(
-        submission=submission,
-        study=study,
-        participant=participant,
-        outcome=outcome,
-        rule=rule,
-        status=status,
-        trigger=trigger,
-        guard=guard,
-        since=_moment("since", since),
-        until=_moment("until", until),
+        submission, study, participant, outcome, rule, guard, status, trigger, since=begin, until=end
     )
     rows = ask(lambda connection: list_decisions(connection, wanted, limit=limit))
     if as_json:

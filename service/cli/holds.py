@@ -36,8 +36,13 @@ def holds(
     """List the submissions that wait for a person, the longest held first. Prolific approves each at its deadline."""
     if as_json and as_csv:
         raise typer.BadParameter("choose one of --json and --csv")
-    now = datetime.now(UTC)
-    rows = _holds(now, study, rule, guard)
+    from service.cli.database import ask
+    from service.store.holds import list_holds
+
+    now, held_by = datetime.now(UTC), guard.value if guard else None
+    rows = ask(
+        lambda connection: list_holds(connection, now, study=study, rule=rule, guard=held_by, limit=None)
+    )[::-1]
     if as_json:
         print_json([asdict(row) for row in rows])
     elif as_csv:
@@ -46,20 +51,6 @@ def holds(
         write_sheet(rows, sys.stdout)
     else:
         _print(rows, now, wide=wide)
-
-
-def _holds(
-    now: datetime, study: str | None, rule: str | None, guard: Guard | None
-) -> Sequence["HeldSubmission"]:
-    from service.cli.database import ask
-    from service.store.holds import list_holds
-
-    rows = ask(
-        lambda connection: list_holds(
-            connection, now, study=study, rule=rule, guard=guard.value if guard else None, limit=None
-        )
-    )
-    return rows[::-1]
 
 
 def _print(rows: Sequence["HeldSubmission"], now: datetime, *, wide: bool = False) -> None:

@@ -1,6 +1,6 @@
 """``autoreview pause``: stops automatic requests to Prolific."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -14,7 +14,14 @@ Why = Annotated[str, typer.Option(metavar="TEXT", help="The reason, for the reco
 
 def pause(by: By, reason: Why, study: Study = None, as_json: Json = False) -> None:
     """Stop automatic requests to Prolific. Decisions are recorded as held. People can still decide."""
-    paused = _pause(study, by, reason)
+    from service.cli.database import order
+    from service.manual.pause import Unnamed
+    from service.manual.pause import pause as stop
+
+    try:
+        paused = order(lambda connection: stop(connection, study, by, reason))
+    except Unnamed as error:
+        raise ConfigurationError(str(error)) from None
     if as_json:
         print_json({"paused": True, "study": study, "study_known": paused.is_known})
         return
@@ -25,16 +32,6 @@ def pause(by: By, reason: Why, study: Study = None, as_json: Json = False) -> No
     if not paused.is_known:
         echo("No submission of this study was ever seen here. Is the id right?", err=True)
     echo(f"It ends with: autoreview resume{option} --by NAME --reason WHY")
-
-
-def _pause(study: str | None, by: str, reason: str) -> Any:
-    from service.cli.database import order
-    from service.manual.pause import Unnamed, pause
-
-    try:
-        return order(lambda connection: pause(connection, study, by, reason))
-    except Unnamed as error:
-        raise ConfigurationError(str(error)) from None
 
 
 def scope(study: str | None) -> str:

@@ -1,7 +1,6 @@
 """``autoreview resolve``: a manual decision, on one submission or on a sheet of them."""
 
 import re
-from collections.abc import Iterable
 from typing import Annotated, Any
 
 import typer
@@ -11,6 +10,7 @@ from service.console.output import Json, echo, print_json
 from service.domain.decision import Action
 from service.errors import ConfigurationError
 
+# The fields of an action as commands and sheets name them, each with its option.
 OPTIONS = {
     "category": "--category",
     "message": "--message",
@@ -21,45 +21,53 @@ OPTIONS = {
 }
 
 
+By = Annotated[str, typer.Option(metavar="NAME", help="Your name, for the record.")]
+Submission = Annotated[str | None, typer.Argument(help="The submission's id. For many use --from.")]
+ActionName = Annotated[str | None, typer.Argument(help="approve, reject, request-return, complete or hold.")]
+Category = Annotated[str | None, typer.Option(help="reject: a category of Prolific's, as in rules.")]
+Message = Annotated[
+    str | None, typer.Option(metavar="TEXT", help="reject, complete: the text to the participant.")
+]
+Reason = Annotated[
+    list[str] | None, typer.Option(metavar="TEXT", help="request-return: one or more times. hold: once.")
+]
+CodeType = Annotated[
+    str | None, typer.Option(metavar="TYPE", help="complete: the type of the study's researcher code.")
+]
+Code = Annotated[str | None, typer.Option(help="complete: the code itself, in place of its type.")]
+Percentage = Annotated[
+    float | None, typer.Option(metavar="N", help="complete: share of the reward, 8 to 99.")
+]
+Note = Annotated[str | None, typer.Option(metavar="TEXT", help="A note for the record.")]
+SheetFile = Annotated[
+    str | None,
+    typer.Option(
+        "--from", metavar="FILE", help="A sheet as `holds --csv` prints it. - reads standard input."
+    ),
+]
+Fill = Annotated[
+    str | None,
+    typer.Option("--action", metavar="ACTION", help="With --from: the action of rows without one."),
+]
+Yes = Annotated[
+    bool, typer.Option("--yes", help="With --from: decide. Without it, only show what would be done.")
+]
+
+
 def resolve(
-    by: Annotated[str, typer.Option(metavar="NAME", help="Your name, for the record.")],
-    submission: Annotated[
-        str | None, typer.Argument(help="The submission's id. For many use --from.")
-    ] = None,
-    action: Annotated[
-        str | None, typer.Argument(help="approve, reject, request-return, complete or hold.")
-    ] = None,
-    category: Annotated[
-        str | None, typer.Option(help="reject: a category of Prolific's, as in rules.")
-    ] = None,
-    message: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="reject, complete: the text to the participant.")
-    ] = None,
-    reason: Annotated[
-        list[str] | None,
-        typer.Option(metavar="TEXT", help="request-return: one or more times. hold: once."),
-    ] = None,
-    code_type: Annotated[
-        str | None, typer.Option(metavar="TYPE", help="complete: the type of the study's researcher code.")
-    ] = None,
-    code: Annotated[str | None, typer.Option(help="complete: the code itself, in place of its type.")] = None,
-    percentage: Annotated[
-        float | None, typer.Option(metavar="N", help="complete: share of the reward, 8 to 99.")
-    ] = None,
-    note: Annotated[str | None, typer.Option(metavar="TEXT", help="A note for the record.")] = None,
-    sheet: Annotated[
-        str | None,
-        typer.Option(
-            "--from", metavar="FILE", help="A sheet as `holds --csv` prints it. - reads standard input."
-        ),
-    ] = None,
-    fill: Annotated[
-        str | None,
-        typer.Option("--action", metavar="ACTION", help="With --from: the action of rows without one."),
-    ] = None,
-    yes: Annotated[
-        bool, typer.Option("--yes", help="With --from: decide. Without it, only show what would be done.")
-    ] = False,
+    by: By,
+    submission: Submission = None,
+    action: ActionName = None,
+    category: Category = None,
+    message: Message = None,
+    reason: Reason = None,
+    code_type: CodeType = None,
+    code: Code = None,
+    percentage: Percentage = None,
+    note: Note = None,
+    sheet: SheetFile = None,
+    fill: Fill = None,
+    yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Decide a submission that awaits review. The service's worker sends the decision to Prolific.
@@ -67,15 +75,8 @@ def resolve(
     With --from decide many at once: shown first, done with --yes. Exit 1 if any is refused.
     """
     _check_usage(submission, action, sheet, fill, yes=yes)
-    name, fields = action or fill, {
-        "category": category,
-        "message": message,
-        "reasons": reason,
-        "code_type": code_type,
-        "code": code,
-        "percentage": percentage,
-    }  # fmt: skip
-    chosen = _action(name, fields)
+    given = (category, message, reason, code_type, code, percentage)
+    chosen = _action(action or fill, dict(zip(OPTIONS, given, strict=True)))
     if sheet is not None:
         resolve_sheet(sheet, chosen, by, note, yes=yes, as_json=as_json)
     elif submission and chosen:
@@ -104,12 +105,8 @@ def _action(name: str | None, fields: dict[str, Any]) -> Action | None:
     try:
         return action_of(name, fields)
     except InvalidAction as error:
-        raise ConfigurationError(_by_options(error.problems)) from None
-
-
-def _by_options(problems: Iterable[tuple[str, str]]) -> str:
-    """Return the problems of an action, one on a line, with the options that they are about."""
-    return "\n".join(_by_option(field, problem) for field, problem in problems)
+        lines = [_by_option(field, problem) for field, problem in error.problems]
+        raise ConfigurationError("\n".join(lines)) from None
 
 
 def _by_option(field: str, problem: str) -> str:
@@ -122,13 +119,14 @@ def _by_option(field: str, problem: str) -> str:
 def _resolve_one(submission: str, action: Action, by: str, note: str | None, *, as_json: bool) -> None:
     from service.cli.database import order
     from service.manual.actions import InvalidAction
+    from service.manual.decide import ManualDecision
     from service.manual.decide import resolve as decide
     from service.postgres.database import database_now
     from service.store.audit import show_decision
 
     async def record(connection: Any) -> dict[str, Any] | None:
         now = await database_now(connection)
-        recorded = await decide(connection, submission, action, by=by, note=note, now=now)
+        recorded = await decide(connection, ManualDecision(submission, action, by, note, now))
         return await show_decision(connection, recorded.id)
 
     try:

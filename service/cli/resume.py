@@ -9,7 +9,15 @@ from service.errors import ConfigurationError
 
 def resume(by: By, reason: Why, study: Study = None, as_json: Json = False) -> None:
     """End a pause and close the breakers that limits opened. Held submissions are reviewed again."""
-    state = _resume(study, by, reason)
+    from service.cli.database import order
+    from service.manual.pause import Unnamed
+    from service.manual.pause import resume as end
+
+    try:
+        resumed = order(lambda connection: end(connection, study, by, reason))
+    except Unnamed as error:
+        raise ConfigurationError(str(error)) from None
+    state = plain(resumed.as_dict(study))
     if as_json:
         print_json(state)
         return
@@ -22,18 +30,6 @@ def resume(by: By, reason: Why, study: Study = None, as_json: Json = False) -> N
     echo(f"  reviewed again: {state['reviewed_again']} submissions that were held or observed")
     for one in state["still_on"]:
         echo(f"  still on: {scope(one['study'])}, {_described(one)}")
-
-
-def _resume(study: str | None, by: str, reason: str) -> dict[str, Any]:
-    from service.cli.database import order
-    from service.manual.pause import Unnamed, resume
-
-    try:
-        resumed = order(lambda connection: resume(connection, study, by, reason))
-    except Unnamed as error:
-        raise ConfigurationError(str(error)) from None
-    state: dict[str, Any] = plain(resumed.as_dict(study))
-    return state
 
 
 def _described(one: dict[str, Any]) -> str:

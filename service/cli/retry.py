@@ -17,17 +17,13 @@ def retry(
     """Retry a decision that could not be applied. The worker starts at once."""
     if every == (submission is not None):
         raise typer.BadParameter("Name a submission, or use --all.")
-    retried = _retry(submission)
+    from service.cli.database import order
+    from service.manual.retry import retry_failed
+
+    retried = order(lambda connection: retry_failed(connection, submission))
     if as_json:
         print_json({"retried": retried})
     elif retried:
         echo(f"Tried again: {', '.join(retried)}")
     else:
         echo("No submission's last decision failed.")
-
-
-def _retry(submission: str | None) -> list[str]:
-    from service.cli.database import order
-    from service.manual.retry import retry_failed
-
-    return order(lambda connection: retry_failed(connection, submission))

@@ -60,6 +60,19 @@ def read_ordering(text: str) -> str:
 
 
 Day = Annotated[date | None, typer.Option(parser=read_date, metavar="DD/MM/YYYY")]
+StatusName = Annotated[
+    Status | None,
+    typer.Option(parser=read_status, metavar="STATUS", help="AWAITING_REVIEW, APPROVED, REJECTED, …"),
+]
+Ordering = Annotated[
+    str | None,
+    typer.Option(
+        parser=read_ordering,
+        metavar="FIELD",
+        help="started_at, submission_reward or study_name; - before it for descending.",
+    ),
+]
+Number = Annotated[int | None, typer.Option(min=1, help="Only this page. Default: all pages.")]
 
 
 @app.callback()
@@ -70,10 +83,7 @@ def options() -> None:
 @app.command("list")
 def list_(
     study: Annotated[str, typer.Option(metavar="ID", help="The study's id. Prolific requires it.")],
-    status: Annotated[
-        Status | None,
-        typer.Option(parser=read_status, metavar="STATUS", help="AWAITING_REVIEW, APPROVED, REJECTED, …"),
-    ] = None,
+    status: StatusName = None,
     completed: Annotated[bool | None, _only("completed")] = None,
     returned: Annotated[bool | None, _only("returned")] = None,
     awaiting_review: Annotated[bool | None, _only("awaiting-review")] = None,
@@ -85,15 +95,8 @@ def list_(
     completeoractive: Annotated[bool | None, _only("completeoractive")] = None,
     submitted_from: Day = None,
     submitted_before: Day = None,
-    ordering: Annotated[
-        str | None,
-        typer.Option(
-            parser=read_ordering,
-            metavar="FIELD",
-            help="started_at, submission_reward or study_name; - before it for descending.",
-        ),
-    ] = None,
-    page: Annotated[int | None, typer.Option(min=1, help="Only this page. Default: all pages.")] = None,
+    ordering: Ordering = None,
+    page: Number = None,
     page_size: Annotated[int, typer.Option(min=1, max=100, help="Rows per page.")] = 100,
     wide: Wide = False,
     as_json: Json = False,
@@ -103,30 +106,16 @@ def list_(
 
     If rows of the list are missing, print those that were read. Exit 1.
     """
+    # Prolific's parameters have the options' names. Taken first, before any other name is bound.
+    given = locals()
     import asyncio
+    from dataclasses import fields
 
     from service.prolific import SubmissionFilter
 
     if as_json and as_csv:
         raise typer.BadParameter("choose one of --json and --csv")
-    wanted = SubmissionFilter(
-        study=study,
-        status=status,
-        completed=completed,
-        returned=returned,
-        awaiting_review=awaiting_review,
-        approved=approved,
-        active=active,
-        timeout=timeout,
-        rejected=rejected,
-        screened_out=screened_out,
-        completeoractive=completeoractive,
-        submitted_from=submitted_from,
-        submitted_before=submitted_before,
-        ordering=ordering,
-        page=page,
-        page_size=page_size,
-    )
+    wanted = SubmissionFilter(**{field.name: given[field.name] for field in fields(SubmissionFilter)})
     rows, problem = asyncio.run(_fetch(wanted))
     if as_json:
         print_json(rows)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from service.cli.check import Where, rules_dir
+from service.console.decision import flat
 from service.console.output import Json, echo, print_json, print_table
 from service.errors import ConfigurationError
 
@@ -99,7 +100,7 @@ def _row(result: "CaseResult") -> dict[str, str]:
 
 def _print_facts(result: "CaseResult") -> None:
     echo("", f"{result.file}:{result.case.line}: {result.case.name}: facts")
-    for name, value in _flat(result.facts):
+    for name, value in flat(result.facts):
         origin = "given" if name in result.case.given else "default"
         echo(f"  {name} = {json.dumps(value, ensure_ascii=False)} ({origin})")
 
@@ -109,14 +110,6 @@ def _print_failure(result: "CaseResult") -> None:
 
     echo("", f"{result.file}:{result.case.line}: {result.case.name}: failed")
     echo(*(f"  {line}" for line in failure_lines(result)))
-
-
-def _flat(facts: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    flat: list[tuple[str, Any]] = []
-    for key, value in facts.items():
-        name = f"{prefix}{key}"
-        flat += _flat(value, f"{name}.") if isinstance(value, dict) else [(name, value)]
-    return flat
 
 
 def _as_json(ok: bool, results: "Sequence[CaseResult]", missed: Unreached) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def print_decision(row: dict[str, Any]) -> None:
         value = fact_value(change["value"])
         out.print(text(f"  would have changed it: {change['fact']} {value}, then {change['outcome']}"))
     out.print("  facts")
-    for name, value in _flat(row["facts"]):
+    for name, value in flat(row["facts"]):
         out.print(text(f"    {name:40} {fact_value(value)}"))
     for attempt in row["attempts"]:
         out.print(text(f"  sent at {attempt['at']}: {json.dumps(attempt['request'], ensure_ascii=False)}"))
@@ -50,8 +50,9 @@ def fact_value(value: Any) -> str:
     return rounded(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
 
 
-def _flat(facts: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+def flat(facts: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Return nested facts by their dotted names."""
     found: list[tuple[str, Any]] = []
     for name, value in facts.items():
-        found += _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else [(prefix + name, value)]
+        found += flat(value, f"{prefix}{name}.") if isinstance(value, dict) else [(prefix + name, value)]
     return found

@@ -7,8 +7,7 @@ from typing import Any
 
 from service.evidence.asked import Answered, Failed, NotYet, Outcome
 from service.rules import Source
-from service.rules.conversion import convert
-from service.rules.delivery import Fields, read_fields
+from service.rules.delivery import FieldReader, Fields, declared_fields, read_fields
 from service.rules.evidence import PARTICIPANT_ID
 from service.rules.facts import FieldType, Plain
 
@@ -45,24 +44,14 @@ def _values(source: Source, document: Mapping[str, Any]) -> Fields:
 
 def _cells(source: Source, answer: Answered) -> Fields:
     """Read a row of a CSV file. ``map`` has names of columns, which are no expressions."""
-    values: dict[str, Plain] = {}
-    problems: list[tuple[str, str]] = []
-    warnings: list[tuple[str, str]] = []
-    absent: list[tuple[str, str]] = []
-    for name, kind in {**source.fields, PARTICIPANT_ID: FieldType.STRING}.items():
+    read = FieldReader()
+    for name, kind in declared_fields(source):
         column = source.map.get(name, name)
-        if column not in answer.document:
-            if name != PARTICIPANT_ID:
-                absent.append((name, f"{name}: the file has no column {column}"))
-            continue
-        converted = convert(kind, answer.document[column])
-        if reason := converted.problem or converted.warning:
-            (problems if converted.problem else warnings).append(
-                (name, f"{answer.place}, column {column}: {reason}")
-            )
-        elif converted.value is not None:
-            values[name] = converted.value
-    return Fields(values, tuple(problems), tuple(warnings), tuple(absent))
+        if column in answer.document:
+            read.add(name, kind, answer.document[column], f"{answer.place}, column {column}")
+        elif name != PARTICIPANT_ID:
+            read.absent.append((name, f"{name}: the file has no column {column}"))
+    return read.fields()
 
 
 def _as_declared(kind: FieldType | None, value: object) -> object:

@@ -22,7 +22,9 @@ from service.evidence.asked import LONGEST_WAIT, Answered, Asked, Failed, NotYet
 from service.evidence.threads import in_thread
 
 CONNECT = 5  # seconds
-STATEMENT = 8.0  # seconds; below LONGEST_WAIT, so that the database ends it with an error that names the cause
+STATEMENT = (
+    8.0  # seconds; below LONGEST_WAIT, so that the database ends it with an error that names the cause
+)
 STEPS = 10_000  # of SQLite's virtual machine between two looks at the clock
 READ_ONLY = {
     "postgresql": "SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = {ms}",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.manual.actions import InvalidAction
-from service.manual.decide import AlreadyDecided, NeverHeardOf, resolve
+from service.manual.decide import AlreadyDecided, ManualDecision, NeverHeardOf, resolve
 from service.manual.sheet import Row
 from service.postgres.database import Database, database_now
 
@@ -41,7 +41,8 @@ async def _resolve_one(database: Database, row: Row, by: str, *, dry_run: bool) 
     async with database.connect() as connection:
         now = await database_now(connection)
         try:
-            recorded = await resolve(connection, row.submission_id, row.action, by=by, note=row.note, now=now)
+            wanted = ManualDecision(row.submission_id, row.action, by, row.note, now)
+            recorded = await resolve(connection, wanted)
         except (AlreadyDecided, InvalidAction, NeverHeardOf) as refusal:
             await connection.rollback()
             return Result(row, refusal=refusal)

@@ -1,6 +1,6 @@
 """A manual decision on a submission: recorded as any other, sent by the worker, never overruled."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -61,23 +61,26 @@ class Changed(AlreadyDecided):
     code = "changed"
 
 
-async def resolve(
-    connection: AsyncConnection,
-    submission_id: str,
-    action: Action,
-    *,
-    by: str,
-    note: str | None,
-    now: datetime,
-    seen: int | None = None,
-) -> Recorded:
+@dataclass(frozen=True, slots=True)
+class ManualDecision:
+    """A person's decision on a submission. ``seen`` is the newest decision that the person was shown."""
+
+    submission_id: str
+    action: Action
+    by: str
+    note: str | None
+    now: datetime
+    seen: int | None = None
+
+
+async def resolve(connection: AsyncConnection, wanted: ManualDecision) -> Recorded:
     """Record a manual decision. The worker sends it in any mode and during pauses; limits don't apply.
 
-    ``seen`` is the newest decision that the person was shown. Raise NeverHeardOf, AlreadyDecided with who decided,
-    InvalidAction if there is no request for it, and Changed if ``seen`` is not the newest decision any more.
+    Raise NeverHeardOf, AlreadyDecided with who decided, InvalidAction if there is no request for it, and Changed if
+    ``seen`` is not the newest decision any more.
     """
-    last, decision = await examine(connection, submission_id, action, by=by, note=note, now=now, seen=seen)
-    recorded = await record(connection, decision)
+    last, decision = await examine(connection, wanted)
+    recorded, submission_id = await record(connection, decision), wanted.submission_id
     # The rules must not check a manual decision again.
     await cancel_timer(connection, submission_id)
     # A pending decision of the rules was not sent yet: the worker sends only the manual one.
@@ -91,23 +94,15 @@ async def resolve(
     return recorded
 
 
-async def examine(
-    connection: AsyncConnection,
-    submission_id: str,
-    action: Action,
-    *,
-    by: str,
-    note: str | None,
-    now: datetime,
-    seen: int | None = None,
-) -> tuple[Recorded | None, Decision]:
+async def examine(connection: AsyncConnection, wanted: ManualDecision) -> tuple[Recorded | None, Decision]:
     """Return the newest decision and the one that a person makes now. Record nothing. Raise as ``resolve`` does."""
-    by, note = named(by, note)
+    by, note = named(wanted.by, wanted.note)
+    submission_id, action, now = wanted.submission_id, wanted.action, wanted.now
     study_id = await _locked(connection, submission_id)
     shown = await load_submission(connection, submission_id)
     last = await _newest_and_answered(connection, submission_id)
     await _refuse_what_is_decided(connection, submission_id, shown, last)
-    if last and seen is not None and last.id != seen:
+    if last and wanted.seen is not None and last.id != wanted.seen:
         raise Changed(f"It was decided again while you looked: {last.decision.reason} Look at it again.")
     if last and action.outcome in {Outcome.REJECT, Outcome.COMPLETE}:
         await _refuse_while_asked_by_another(connection, last, by, now)

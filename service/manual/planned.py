@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.errors import AutoreviewError
 from service.manual.actions import InvalidAction, read_action
-from service.manual.decide import AlreadyDecided, NeverHeardOf, examine, named, resolve
+from service.manual.decide import AlreadyDecided, ManualDecision, NeverHeardOf, examine, named, resolve
 from service.postgres.database import ERROR_HINTS, Clock, Database, error_kind, time_of
 from service.postgres.periodic import run_every
 from service.store.planned import Planned, add_planned, end_planned, postpone_planned, take_due, undo_planned
@@ -50,7 +50,7 @@ async def plan(
     by, note = named(by, note)
     if len(wanted) == 1:
         ((submission, seen),) = wanted.items()
-        await examine(connection, submission, action, by=by, note=note, now=now, seen=seen)
+        await examine(connection, ManualDecision(submission, action, by, note, now, seen))
     batch = str(uuid4())
     number = await add_planned(connection, batch, wanted, given, by=by, note=note, due_at=now + UNDO_TIME)
     if not number:
@@ -104,13 +104,7 @@ async def carry_out_next(database: Database, clock: Clock | None) -> bool:
 
 
 async def _carry_out(connection: AsyncConnection, one: Planned, now: datetime) -> None:
-    recorded = await resolve(
-        connection,
-        one.submission_id,
-        read_action(one.action),
-        by=one.by,
-        note=one.note,
-        now=now,
-        seen=one.seen,
-    )
+    action = read_action(one.action)
+    wanted = ManualDecision(one.submission_id, action, one.by, one.note, now, one.seen)
+    recorded = await resolve(connection, wanted)
     await end_planned(connection, one.id, now, decision=recorded.id, refusal=None)

@@ -33,7 +33,7 @@ from service.review.retry_policy import RetryLater, not_visible_delay
 from service.rules import RuleBook
 from service.store.decisions import add_attempt, lock_for_review
 from service.store.fetches import ask_sources
-from service.store.queue import LeaseLost, cancel_timer
+from service.store.queue import LeaseLost, cancel_timer, set_timer
 from service.store.reviews import Begun
 from service.telemetry.metrics import Metrics
 
@@ -181,7 +181,7 @@ class Decider:
         if still_asks_to_return(known, proposal):
             log.debug("review.still_asks_to_return")
             if job.trigger is Trigger.RECHECK and known.ask_again_at:
-                await self.recorder.set_timer(connection, submission.id, known.ask_again_at)
+                await set_timer(connection, submission.id, known.ask_again_at)
             return Finished(None, unread)
         if asked := sources_to_ask(known, proposal):
             await ask_sources(connection, submission.id, asked)

@@ -20,7 +20,6 @@ from service.domain.decision import (
     Trigger,
     Verdict,
 )
-from service.domain.submission import Study
 from service.prolific.sending import action_request
 from service.review.known import Known
 from service.review.limits import Excess, Usage, excess, pays
@@ -253,13 +252,8 @@ def _expired(found: Guarded, case: Case) -> Guarded:
     reason = (
         f"Approved, because the hold was not resolved within {hours:g} hours. It was held: {found.reason}"
     )
-    approval = replace(case, action=Approve(), request=request_for(Approve(), None))
+    approval = replace(case, action=Approve(), request=action_request(Approve(), None))
     held = _first(AFTER_EXPIRY, approval)
     if held.guard is not None:
         return held
     return Guarded(Approve(), Guard.HOLD_EXPIRED, reason, approval.request)
-
-
-def request_for(action: Action, study: Study | None) -> ActionRequest | None:
-    """Return the request for an action, None for a hold. Raise NoSuchCode if the study has no code for it."""
-    return action_request(action, study)

@@ -19,9 +19,9 @@ from service.domain.decision import (
     Verdict,
 )
 from service.prolific.errors import NoSuchCode
-from service.prolific.sending import also_requests
+from service.prolific.sending import action_request, also_requests
 from service.review.facts import facts_of, still_to_come, to_come
-from service.review.guards import UNCONFIRMED_DELAY, Case, Guarded, guard, request_for
+from service.review.guards import UNCONFIRMED_DELAY, Case, Guarded, guard
 from service.review.known import Known
 from service.review.limits import Excess, Usage
 from service.rules.facts import SEEN_AT
@@ -157,7 +157,7 @@ def _case(known: Known, proposal: Proposal, usage: Usage | None) -> Case:
     verdict, rule_file = proposal.verdict, proposal.rule_file
     case = Case(known, verdict, proposal.mode, usage, verdict.action, hold_at_most=rule_file.hold_at_most)
     try:
-        case = replace(case, request=request_for(verdict.action, known.study))
+        case = replace(case, request=action_request(verdict.action, known.study))
     except NoSuchCode as error:
         return replace(case, no_code=str(error))
     # A conflict matters only if the outcome is worse than a hold.

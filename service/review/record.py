@@ -66,7 +66,7 @@ class Recorder:
         if opens:
             await _open(connection, opens, recorded)
         if decision.recheck_at:
-            await self.set_timer(connection, decision.submission_id, decision.recheck_at)
+            await set_timer(connection, decision.submission_id, decision.recheck_at)
         elif known.history.has_timer:
             await cancel_timer(connection, decision.submission_id)
         # The newest decision was recorded and never sent.
@@ -74,9 +74,6 @@ class Recorder:
             await supersede(connection, last, recorded)
         ignores = known.history.conflicts > 0
         return Recording(recorded, attempt, is_new=True, ignores_evidence=ignores)
-
-    async def set_timer(self, connection: AsyncConnection, submission_id: str, at: datetime) -> None:
-        await set_timer(connection, submission_id, at, Trigger.RECHECK)
 
     async def _repeat(
         self,
@@ -91,7 +88,7 @@ class Recorder:
             await _open(connection, opens, last)
         if decision.trigger is Trigger.RECHECK and decision.recheck_at:
             # The timer fired early, or the decision is checked at regular intervals.
-            await self.set_timer(connection, decision.submission_id, decision.recheck_at)
+            await set_timer(connection, decision.submission_id, decision.recheck_at)
         if last.status is DecisionStatus.PENDING or (again and has_failed(last)):
             return Recording(last, await add_attempt(connection, last.id, last.decision.action))
         return Recording(last)

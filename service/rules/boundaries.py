@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from service.rules.facts import INT_BOUND, FieldType, Plain, parse_time
 from service.rules.rule import Condition
-from service.rules.tokens import tokenize
+from service.rules.tokens import number_of, tokenize
 
 STEPS = (1, 2, 5, 10, 30, 100, 1_000, 10_000, 1_000_000, 1_000_000_000)
 SECONDS = (1, 10, 60, 600, 3_600, 21_600, 86_400, 604_800, 2_592_000, 31_536_000)
@@ -39,17 +39,12 @@ class Literals:
         for condition in conditions:
             for token in tokenize(condition.source):
                 if token.kind == "number":
-                    number = _number(token.text)
+                    number = number_of(token.text)
                     numbers |= {number: None, -number: None}
                 elif token.kind == "string" and token.text[0] not in "bB":
                     texts[text(token.text)] = None
         self.numbers = tuple(numbers)
         self.texts = tuple(dict.fromkeys((*texts, *OTHERS)))
-
-
-def _number(text: str) -> float:
-    text = text.rstrip("uU")
-    return float(int(text, 16) if text[:2] in ("0x", "0X") else float(text))
 
 
 def nearest(kind: FieldType, known: Plain | None, literals: Literals, differs: Differs) -> Plain | None:

@@ -1,7 +1,7 @@
 """Read a document of a survey platform by the source that a rule file declares."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
 from typing import Any
@@ -32,6 +32,32 @@ class Fields:
     problems: Remarks = ()
     warnings: Remarks = ()
     absent: Remarks = ()
+
+
+@dataclass(slots=True)
+class FieldReader:
+    """Collects the fields of a document as they are read, each under its kind of result."""
+
+    values: dict[str, Plain] = field(default_factory=dict)
+    problems: list[tuple[str, str]] = field(default_factory=list)
+    warnings: list[tuple[str, str]] = field(default_factory=list)
+    absent: list[tuple[str, str]] = field(default_factory=list)
+
+    def add(self, name: str, kind: FieldType, found: Any, place: str) -> bool:
+        """Convert what stands at ``place``. Return False if nothing does."""
+        converted = convert(kind, found)
+        if converted.problem:
+            self.problems.append((name, f"{place}: {converted.problem}"))
+        elif converted.warning:
+            self.warnings.append((name, f"{place}: {converted.warning}"))
+        elif converted.value is not None:
+            self.values[name] = converted.value
+        else:
+            return False
+        return True
+
+    def fields(self) -> Fields:
+        return Fields(self.values, tuple(self.problems), tuple(self.warnings), tuple(self.absent))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,28 +101,25 @@ def find_key(source: Source, document: Mapping[str, Any]) -> tuple[str | None, s
 
 def read_fields(source: Source, document: Mapping[str, Any]) -> Fields:
     """Read each declared field of a document, and convert it to its type."""
-    values: dict[str, Plain] = {}
-    problems: list[tuple[str, str]] = []
-    warnings: list[tuple[str, str]] = []
-    absent: list[tuple[str, str]] = []
-    for name, kind in {**source.fields, PARTICIPANT_ID: FieldType.STRING}.items():
+    read = FieldReader()
+    for name, kind in declared_fields(source):
         where = source.map.get(name, name)
         place = name if where == name else f"{name} (at {where})"
         try:
             found = search(where, document) if name in source.map else document.get(name)
         except Unreadable as error:
-            problems.append((name, f"{place}: can't be evaluated: {error}"))
+            read.problems.append((name, f"{place}: can't be evaluated: {error}"))
             continue
-        converted = convert(kind, found)
-        if converted.problem:
-            problems.append((name, f"{place}: {converted.problem}"))
-        elif converted.warning:
-            warnings.append((name, f"{place}: {converted.warning}"))
-        elif converted.value is not None:
-            values[name] = converted.value
-        elif found is None and where not in document and name != PARTICIPANT_ID:
-            absent.append((name, f"{name}: nothing at {where}{_hint(where, document)}"))
-    return Fields(values, tuple(problems), tuple(warnings), tuple(absent))
+        is_there = read.add(name, kind, found, place) or found is not None or where in document
+        if not is_there and name != PARTICIPANT_ID:
+            read.absent.append((name, f"{name}: nothing at {where}{_hint(where, document)}"))
+    return read.fields()
+
+
+def declared_fields(source: Source) -> Iterator[tuple[str, FieldType]]:
+    """Yield what is read of a source: its fields, and the participant that every source may name."""
+    yield from source.fields.items()
+    yield PARTICIPANT_ID, FieldType.STRING
 
 
 def _hint(where: str, document: Mapping[str, Any]) -> str:

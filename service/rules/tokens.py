@@ -17,6 +17,7 @@ TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 WORDS = frozenset({"true", "false", "null", "in"})
+COMPARISONS = frozenset({"==", "!=", "<", "<=", ">", ">="})
 
 
 class Token(NamedTuple):
@@ -58,6 +59,12 @@ def tokenize(source: str) -> tuple[Token, ...]:
         for found in TOKEN.finditer(source)
         if found.lastgroup != "blank"
     )
+
+
+def number_of(literal: str) -> float:
+    """Return the value of a number in a condition, also a hexadecimal or unsigned one."""
+    plain = literal.rstrip("uU")
+    return float(int(plain, 16) if plain[:2] in ("0x", "0X") else float(plain))
 
 
 def chains(tokens: Sequence[Token]) -> list[Chain]:

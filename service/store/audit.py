@@ -91,11 +91,16 @@ async def list_decisions(
     connection: AsyncConnection, wanted: DecisionFilter, *, limit: int, before: int | None = None
 ) -> list[dict[str, Any]]:
     """Return decisions with all their data, newest first, those with an id below ``before`` if given."""
-    query = WHOLE.where(*wanted.conditions())
-    if before is not None:
-        query = query.where(decisions.c.id < before)
-    rows = await connection.execute(query.order_by(decisions.c.id.desc()).limit(limit))
+    rows = await connection.execute(_newest_first(WHOLE, wanted, limit, before))
     return [dict(row) for row in rows.mappings()]
+
+
+def _newest_first(
+    query: sa.Select[Any], wanted: DecisionFilter, limit: int, before: int | None
+) -> sa.Select[Any]:
+    """Return one page of a query of decisions."""
+    page = query.where(*wanted.conditions()).order_by(decisions.c.id.desc()).limit(limit)
+    return page if before is None else page.where(decisions.c.id < before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +137,7 @@ async def decision_lines(
 ) -> list[DecisionLine]:
     """Return decisions as lists show them, newest first; those with an id below ``before``."""
     query = sa.select(*_LINE).join(decision_states, decision_states.c.decision_id == decisions.c.id)
-    query = query.where(*wanted.conditions())
-    if before is not None:
-        query = query.where(decisions.c.id < before)
-    rows = await connection.execute(query.order_by(decisions.c.id.desc()).limit(limit))
+    rows = await connection.execute(_newest_first(query, wanted, limit, before))
     return [DecisionLine(**row) for row in rows.mappings()]
 
 

@@ -11,7 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.domain.evidence import EvidenceOrigin
 from service.store.tables import evidence, submissions
 
-PARTICIPANT_ID = "participant_id"
 MOST_PAYLOADS = 100  # payloads, of up to 64 KiB each
 
 _HAS_ONLY_EVIDENCE = sa.text("""
@@ -83,7 +82,7 @@ async def add_evidence(connection: AsyncConnection, rows: Sequence[NewEvidence])
                     "source": row.source,
                     "submission_id": row.submission,
                     "payload": row.values,
-                    "participant_id": row.values.get(PARTICIPANT_ID),
+                    "participant_id": row.values.get("participant_id"),
                     "origin": row.origin.value,
                     "readings": row.readings,
                     "remarks": row.remarks or None,

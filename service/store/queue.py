@@ -111,10 +111,10 @@ async def enqueue_retry(connection: AsyncConnection, submission: str) -> None:
     await _defer(connection, [_job(RETRY, submission, lock=submission, first=True)])
 
 
-async def set_timer(connection: AsyncConnection, submission: str, at: datetime, trigger: Trigger) -> None:
+async def set_timer(connection: AsyncConnection, submission: str, at: datetime) -> None:
     """Schedule a review of the submission at ``at``. Replaces its earlier timer. Requires the study's lock."""
     await cancel_timer(connection, submission)
-    timer = _job(TIMER, submission, timer=_timer(submission), at=at, trigger=trigger.value)
+    timer = _job(TIMER, submission, timer=_timer(submission), at=at, trigger=Trigger.RECHECK.value)
     await _defer(connection, [timer])
 
 

@@ -24,13 +24,20 @@ async def save_book(
     """Save each file by its hash, and the book as the last valid one."""
     key = sa.func.hashtextextended("autoreview:rule_books", 0)
     await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
-    kept = [
-        {"hash": hashes[name], "file": name, "text": content.decode("utf-8")}
-        for name, content in book.items()
-    ]
-    await connection.execute(insert(rule_files).values(kept).on_conflict_do_nothing())
+    await save_files(connection, book, hashes)
     if await newest_hashes(connection) != dict(hashes):
         await connection.execute(sa.insert(rule_books).values(files=dict(hashes)))
+
+
+async def save_files(
+    connection: AsyncConnection, contents: Mapping[str, bytes], hashes: Mapping[str, str]
+) -> None:
+    """Save rule files by their hashes, in force or not."""
+    rows = [
+        {"hash": hashes[name], "file": name, "text": content.decode("utf-8")}
+        for name, content in contents.items()
+    ]
+    await connection.execute(insert(rule_files).values(rows).on_conflict_do_nothing())
 
 
 async def last_good_book(connection: AsyncConnection) -> Book | None:

@@ -1,6 +1,6 @@
 """Shadow decisions of a second rule folder: recorded beside the decisions, read by backtests."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.domain.decision import Outcome, Trigger
 from service.store.past import CHUNK, DECISION, PastSubmission, past_from
-from service.store.tables import rule_files, shadow_decisions
+from service.store.tables import shadow_decisions
 
 WINDOW = 1_000  # decisions: transactions that overlap commit their ids in any order
 ALONE = "autoreview:shadow"
@@ -83,17 +83,6 @@ async def record_shadow(connection: AsyncConnection, decided: Sequence[ShadowDec
     rows = [asdict(one) | {"trace": list(one.trace)} for one in decided]
     if rows:
         await connection.execute(insert(shadow_decisions).values(rows).on_conflict_do_nothing())
-
-
-async def keep_shadow_files(
-    connection: AsyncConnection, contents: Mapping[str, bytes], hashes: Mapping[str, str]
-) -> None:
-    """Save the shadow's rule files by their hashes. They are not in force."""
-    rows = [
-        {"hash": hashes[name], "file": name, "text": content.decode("utf-8")}
-        for name, content in contents.items()
-    ]
-    await connection.execute(insert(rule_files).values(rows).on_conflict_do_nothing())
 
 
 async def shadow_of(connection: AsyncConnection, ids: Sequence[str]) -> dict[str, ShadowDecision]:

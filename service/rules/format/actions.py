@@ -8,8 +8,7 @@ from pydantic_core import InitErrorDetails
 
 from service.domain import decision
 from service.domain.decision import MESSAGE_LENGTH, REJECTION_CATEGORIES, Action, Outcome
-from service.rules.format.document import Scalar
-from service.rules.format.findings import Code, shortened
+from service.rules.format.findings import Code
 from service.rules.format.quantities import number_from
 from service.rules.format.values import (
     TEXT_SCHEMA,
@@ -21,6 +20,7 @@ from service.rules.format.values import (
     detail,
     is_null,
     listed,
+    one_line,
     one_of,
     wrong,
 )
@@ -73,8 +73,7 @@ class RequestReturn(Closed):
 
     @classmethod
     def refusal(cls, given: object) -> str:
-        entered = shortened(given.value) if isinstance(given, Scalar) and not given.is_null else "…"
-        return f'{super().refusal(given)}: write `request_return: {{reasons: ["{entered}"]}}`'
+        return f'{super().refusal(given)}: write `request_return: {{reasons: ["{one_line(given)}"]}}`'
 
     def action(self) -> Action:
         return decision.RequestReturn(tuple(self.reasons))
@@ -100,8 +99,7 @@ class Complete(Closed):
 
     @classmethod
     def refusal(cls, given: object) -> str:
-        entered = shortened(given.value) if isinstance(given, Scalar) and not given.is_null else "…"
-        return f"{super().refusal(given)}: write `complete: {{code_type: {entered}}}`"
+        return f"{super().refusal(given)}: write `complete: {{code_type: {one_line(given)}}}`"
 
     @classmethod
     def together(cls, given: dict[str, Any]) -> Iterable[InitErrorDetails]:

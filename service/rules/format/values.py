@@ -96,7 +96,8 @@ def keyed(example: str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-def _one_line(value: object) -> str:
+def one_line(value: object) -> str:
+    """Return a text as messages quote it, or dots for what is no text."""
     return shortened(value.value) if isinstance(value, Scalar) and not value.is_null else "…"
 
 
@@ -116,12 +117,6 @@ class Closed(BaseModel):
         return ()
 
     @classmethod
-    def settled(cls, given: dict[str, Any]) -> Iterable[InitErrorDetails]:
-        """Yield errors that make all others irrelevant."""
-        del given
-        return ()
-
-    @classmethod
     def unknown(cls, key: str, context: Any) -> PydanticCustomError:
         del context
         return unknown_key(f"there is no key `{key}` here{did_you_mean(key, cls.keys())}")
@@ -137,14 +132,12 @@ class Closed(BaseModel):
         keys = given if isinstance(given, dict) else None
         if keys is None and not isinstance(given, cls):
             raise wrong(Code.WRONG_TYPE, cls.refusal(given))
-        found = [] if keys is None else list(cls.settled(keys))
-        read = None
-        if not found:
-            try:
-                read = handler(given)
-            except ValidationError as error:
-                found = [cls._raised(problem, info.context) for problem in error.errors(include_url=False)]
-            found += [] if keys is None else cls.together(keys)
+        found, read = list[InitErrorDetails](), None
+        try:
+            read = handler(given)
+        except ValidationError as error:
+            found = [cls._raised(problem, info.context) for problem in error.errors(include_url=False)]
+        found += [] if keys is None else cls.together(keys)
         if found or read is None:
             raise ValidationError.from_exception_data(cls.__name__, found)
         return read
@@ -240,7 +233,7 @@ def listed(of: str, least: int = 1, example: str = "") -> BeforeValidator:
 
     def check(value: object) -> object:
         if not isinstance(value, list):
-            hint = example and f": write `{example.format(_one_line(value))}`"
+            hint = example and f": write `{example.format(one_line(value))}`"
             raise refused(value, f"a list of {of}", hint)
         if len(value) < least:
             raise wrong(Code.EMPTY, f"an empty list; it needs {of}")

@@ -6,9 +6,8 @@ from typing import NamedTuple
 from service.rules.cel import Environment
 from service.rules.facts import FieldType, Plain
 from service.rules.rule import Condition
-from service.rules.tokens import Token, tokenize
+from service.rules.tokens import COMPARISONS, Token, tokenize
 
-COMPARED = frozenset({"==", "!=", "<", "<=", ">", ">="})
 JOINS = frozenset({"&&", "||", "(", ")", "!"})
 KINDS = frozenset({FieldType.INT, FieldType.DOUBLE, FieldType.BOOL, FieldType.STRING})
 
@@ -47,7 +46,7 @@ def _parts(tokens: Sequence[Token]) -> list[list[Token]]:
 
 
 def _atom(part: Sequence[Token], types: Mapping[str, FieldType], environment: Environment) -> Atom | None:
-    signs = [index for index, token in enumerate(part) if token.text in COMPARED]
+    signs = [index for index, token in enumerate(part) if token.text in COMPARISONS]
     if not signs:
         fact = _fact(part, types)
         return Atom(fact, None) if fact and types[fact] is FieldType.BOOL else None

@@ -5,7 +5,7 @@ from itertools import chain, product
 from typing import NamedTuple
 
 from service.rules.rule import Quantifier, When
-from service.rules.tokens import Token, chains, facts_among, tokenize
+from service.rules.tokens import Token, chains, facts_among, number_of, tokenize
 
 MOST_ALTERNATIVES = 200  # beyond these a condition is taken as one, which finds no less
 COMPARISONS = ("==", "!=", "<", "<=", ">", ">=", "in")
@@ -114,7 +114,7 @@ def _claim(atom: _Atom, known: Container[str]) -> Claim:
     if operator == "!=" and isinstance(value, bool):
         operator, value = "==", not value
     texts = tuple(_text(token.text) for token in tokens if token.kind == "string")
-    numbers = tuple(_number(token.text) for token in tokens if token.kind == "number")
+    numbers = tuple(number_of(token.text) for token in tokens if token.kind == "number")
     offset = tokens[0].start if tokens else 0
     return Claim(facts, fact, operator, value, texts, numbers, atom.condition, offset)
 
@@ -136,24 +136,17 @@ def _is_one_fact(tokens: Tokens) -> bool:
 def _value(tokens: Tokens) -> Value | None:
     tokens = _unwrapped(tokens)
     if len(tokens) == 2 and tokens[0].text == "-" and tokens[1].kind == "number":
-        return -_number(tokens[1].text)
+        return -number_of(tokens[1].text)
     if len(tokens) == 1:
         token = tokens[0]
         if token.kind == "number":
-            return _number(token.text)
+            return number_of(token.text)
         if token.kind == "string":
             return _text(token.text)
         return {"true": True, "false": False}.get(token.text)
     if tokens and tokens[0].text == "[":
         return tuple(_text(token.text) for token in tokens if token.kind == "string") or None
     return None
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text) if not text.lower().startswith("0x") else float(int(text.rstrip("uU"), 16))
-    except ValueError:  # an unsigned one, 2u
-        return float(text.rstrip("uU"))
 
 
 def _text(literal: str) -> str:

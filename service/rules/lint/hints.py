@@ -8,8 +8,8 @@ from service.rules import cel
 from service.rules.format.findings import Code
 from service.rules.lint.functions import unknown_function
 from service.rules.lint.names import CODE_FACTS, NEVER_NULL, NO_CODE, Hint, unknown_fact, unknown_value
-from service.rules.lint.slips import COMPARISONS, chained, slips
-from service.rules.tokens import Chain, Token, chains, facts_among, tokenize
+from service.rules.lint.slips import chained, slips
+from service.rules.tokens import COMPARISONS, Chain, Token, chains, facts_among, tokenize
 
 UNDECLARED = re.compile(r"undeclared reference to '(.*?)' \(in container")
 OVERLOAD = re.compile(r"found no matching overload for '(.*?)' applied to '(.*)'", re.DOTALL)

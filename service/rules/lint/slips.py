@@ -12,11 +12,10 @@ from service.rules.format.findings import Code
 from service.rules.lint.functions import INFIX
 from service.rules.lint.names import Hint
 from service.rules.lint.spellings import CAPITALS, FACT_UNITS, OPERATORS, QUOTES, SIGNS, UNITS, WORDS
-from service.rules.tokens import Token, chains
+from service.rules.tokens import COMPARISONS, Token, chains
 
-COMPARISONS = frozenset({"==", "!=", "<", "<=", ">", ">="})
 BOUNDS = frozenset({"&&", "||", "?", ":", ","})
-ENDS = frozenset({")", "]", "}", "&&", "||", ",", "?", ":", "==", "!=", "<", "<=", ">", ">="})
+ENDS = BOUNDS | COMPARISONS | {")", "]", "}"}
 
 
 class Slip(NamedTuple):

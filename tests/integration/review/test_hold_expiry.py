@@ -8,7 +8,7 @@ import pytest
 
 from service.domain.decision import Guard, Hold, Outcome
 from service.domain.submission import Status
-from service.manual.decide import resolve
+from service.manual.decide import ManualDecision, resolve
 from service.sandbox.faults import Fault
 from service.sandbox.model import SimSubmission
 from service.sandbox.studies import STROOP
@@ -303,7 +303,8 @@ async def test_what_a_person_holds_does_not_end(start: Start) -> None:
         submission = world.completed()
         await world.reviewed(submission)
         async with world.service.database.begin() as connection:
-            await resolve(connection, submission.id, Hold("I ask them."), by="Ada", note=None, now=clock())
+            held = ManualDecision(submission.id, Hold("I ask them."), "Ada", None, clock())
+            await resolve(connection, held)
         assert timer(world.service.database.url, submission) is None, "a person's word cancels the timer"
         clock.pass_(hours=100)
         await world.tell(submission.id)

@@ -25,7 +25,7 @@ from service.domain.decision import (
     Verdict,
 )
 from service.domain.submission import Status, Submission
-from service.manual.decide import resolve
+from service.manual.decide import ManualDecision, resolve
 from service.manual.pause import resume
 from service.postgres.database import Database
 from service.review.gather import usage_of
@@ -43,13 +43,13 @@ from tests.integration.review.limiting import (
     CODES,
     REJECT_ALL,
     Ahead,
-    pause_rows,
     decide,
     each,
     newest,
     of_both_studies,
     open_breakers,
     outcome,
+    pause_rows,
     race,
 )
 from tests.world import MESSAGE, rules_text, write_rules
@@ -279,9 +279,8 @@ async def test_what_a_person_rejects_is_not_limited_and_does_not_count(start: St
         for one in held:
             await decide(world, one)
             async with world.service.database.begin() as connection:
-                await resolve(
-                    connection, one.id, Reject("OTHER", MESSAGE), by="Ada", note=None, now=datetime.now(UTC)
-                )
+                rejected = ManualDecision(one.id, Reject("OTHER", MESSAGE), "Ada", None, datetime.now(UTC))
+                await resolve(connection, rejected)
         await world.at_rest()
         assert {one.status for one in held} == {Status.REJECTED}
         assert [await outcome(world, R) for _ in range(4)] == [R, R, R, H]

@@ -9,13 +9,13 @@ from service.sandbox.studies import STROOP, TWO_PARTS
 from tests.conftest import Start
 from tests.integration.review.limiting import (
     Ahead,
-    pause_rows,
     decide,
     each,
     newest,
     of_both_studies,
     open_breakers,
     outcome,
+    pause_rows,
     pause_study,
     race,
     resume_study,

@@ -20,7 +20,8 @@ from service.domain.decision import (
     Verdict,
 )
 from service.domain.submission import CompletionCode, Status, Study, Submission
-from service.review.guards import Case, request_for
+from service.prolific.sending import action_request
+from service.review.guards import Case
 from service.review.known import Known
 from service.review.limits import Usage
 from service.store.decisions import Recorded
@@ -76,7 +77,7 @@ def recorded(
         "rule_file": "rules.yaml",
         "rules_hash": "0",
         "mode": Mode.LIVE,
-        "action": request_for(ACTIONS[outcome], study()),
+        "action": action_request(ACTIONS[outcome], study()),
         "reason": "A reason.",
         "by": "Ada" if trigger is Trigger.PERSON else None,
     }
@@ -150,4 +151,4 @@ def case(
     """A case in which no guard objects, but for what is given."""
     said = verdict(outcome, guard)
     found = Case(about or known(), said, mode, usage or Usage(), said.action)
-    return replace(found, request=request_for(said.action, study()), **fields)
+    return replace(found, request=action_request(said.action, study()), **fields)
