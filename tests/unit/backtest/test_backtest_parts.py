@@ -190,11 +190,11 @@ def test_report_gives_the_waiting_time_of_holds_in_days() -> None:
     holds = [judged(Outcome.APPROVE, Outcome.HOLD, name=name) for name in "ab"]
     rules = file(("many", ">= 5"))
     page = html(Result(comparison(*holds), rules), {}, [], "what was decided here")
-    assert "2 holds. If nobody resolves them, each waits 21 days, together 42 days." in page
+    assert "2 holds. Unresolved, each waits 21 days, together 42 days." in page
     soon = html(
         Result(comparison(holds[0]), replace(rules, hold_at_most=timedelta(hours=36))), {}, [], "others"
     )
-    assert "1 hold. If nobody resolves them, each waits 36 hours, together 36 hours." in soon
+    assert "1 hold. Unresolved, each waits 36 hours, together 36 hours." in soon
     none = html(Result(comparison(), rules), {}, [], "others")
     assert "0 holds.</p>" in none
 
