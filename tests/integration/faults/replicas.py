@@ -13,17 +13,38 @@ from datetime import UTC, datetime, timedelta
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 
 from service.app import Parts, build
 from service.rulebook.current import RulesInForce
 from service.rules import load
+from service.sandbox.app import create_app
+from service.sandbox.model import SimSubmission
+from service.sandbox.server import running as sandbox_running
+from service.sandbox.server import shipped_state
+from service.sandbox.state import SandboxState
+from service.sandbox.studies import STROOP
 from service.serve import bind, serve
 from service.settings import Settings
 from service.telemetry.log import configure_logs
+from tests.integration.faults.stored import events, jobs
 from tests.process import free_port
-from tests.world import ADMIN, EVIDENCE, SECRET, TOKEN, client, until
+from tests.world import (
+    ADMIN,
+    EVIDENCE,
+    SECRET,
+    TOKEN,
+    bearer,
+    client,
+    rules_text,
+    signed,
+    status_change,
+    swept_just_now,
+    until,
+    write_rules,
+)
 
 # A process that has imported everything once, and only forks: 20 times as fast as an interpreter's start.
 FORKS: ForkServerContext = multiprocessing.get_context("forkserver")
@@ -103,6 +124,68 @@ class Replicas:
         self.started.append(replica)
         await replica.ready()
         return replica
+
+
+@dataclass
+class Deployment:
+    """Replicas on one database, and the simulated Prolific that they ask."""
+
+    state: SandboxState
+    replicas: Replicas
+
+    @property
+    def url(self) -> str:
+        """The database's URL."""
+        return self.replicas.database_url
+
+    def completed(self) -> SimSubmission:
+        """A submission that awaits review, without a webhook."""
+        submission = self.state.reserve(STROOP, notify=False)
+        self.state.complete(submission, "C0L0UR12", time_taken=700, notify=False)
+        return submission
+
+    async def tell(self, replica: Replica, submission: SimSubmission) -> None:
+        """Send a replica a signed webhook about the submission."""
+        body = status_change(submission.id)
+        headers = signed(body, event_id=uuid4().hex)
+        assert (await replica.http.post("/webhooks/prolific", content=body, headers=headers)).is_success
+
+    async def asked(self, endpoint: str, number: int = 1) -> None:
+        """Wait until Prolific was asked for this so many times."""
+
+        async def look() -> bool:
+            return self.state.faults.seen.count(endpoint) >= number
+
+        await until(look, f"{number} calls to {endpoint}")
+
+    async def decisions(self, replica: Replica, submission: SimSubmission) -> list[dict[str, Any]]:
+        """Return the submission's decisions as a replica's API shows them, newest first."""
+        query = {"submission": submission.id}
+        answer = await replica.http.get("/api/decisions", params=query, headers=bearer(ADMIN))
+        found: list[dict[str, Any]] = answer.json()["results"]
+        return found
+
+    async def at_rest(self) -> None:
+        """Wait until no review waits or runs, and every event is handled."""
+
+        async def look() -> bool:
+            unhandled = [row for row in (await events(self.url)).values() if row["handled_at"] is None]
+            return not unhandled and await jobs(self.url) == []
+
+        await until(look, "all reviews to end")
+
+
+@asynccontextmanager
+async def deployment(database_url: str, folder: Path, **settings: Any) -> AsyncIterator[Deployment]:
+    """A deployment without replicas yet, whose rules approve; ``folder`` gets the rules and the logs."""
+    state = shipped_state(time_scale=1000.0, seed=7)
+    rules = write_rules(folder / "rules", rules_text())
+    await swept_just_now(database_url)
+    async with (
+        sandbox_running(create_app(state, token=TOKEN)) as url,
+        replicas(database_url, url, rules, **settings) as service,
+    ):
+        yield Deployment(state, service)
 
 
 SETTINGS: dict[str, Any] = {

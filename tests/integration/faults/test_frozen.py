@@ -1,218 +1,168 @@
-"""A frozen worker counts as dead. When it thaws, its review is still done only once."""
+"""A frozen worker counts as dead. When it thaws, its review is still done only once.
 
+``tests/acceptance/faults/test_frozen_worker.py`` waits as long as the service does until a worker counts as dead.
+"""
+
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
 
 import psycopg
 import pytest
 
 from service.domain.submission import Status
-from service.sandbox.app import create_app
 from service.sandbox.faults import Fault
 from service.sandbox.model import SimSubmission
-from service.sandbox.server import running as sandbox_running
-from service.sandbox.server import shipped_state
-from service.sandbox.state import SandboxState
-from service.sandbox.studies import STROOP
-from tests.integration.faults.replicas import Replica, Replicas, replicas
-from tests.integration.faults.stored import events, jobs, query
-from tests.world import (
-    ADMIN,
-    TOKEN,
-    bearer,
-    rules_text,
-    signed,
-    status_change,
-    swept_just_now,
-    until,
-    write_rules,
-)
+from tests.databases import Databases
+from tests.integration.faults.replicas import Deployment, Replica, deployment
+from tests.integration.faults.stored import query
+from tests.world import until
+
+ALL_ARE_SILENT = "UPDATE procrastinate_workers SET last_heartbeat = now() - interval '1 minute'"
+AT_WORK_ARE_SILENT = """
+    UPDATE procrastinate_workers SET last_heartbeat = now() - interval '1 minute'
+    WHERE id IN (SELECT worker_id FROM procrastinate_jobs WHERE status = 'doing')
+"""
 
 
 @dataclass
-class Night:
-    """Two replicas in turn: ``first`` falls asleep, ``second`` is started while it sleeps."""
+class Freezing:
+    """A deployment whose ``first`` replica is frozen during a review. Others are started meanwhile."""
 
-    state: SandboxState
-    replicas: Replicas
+    service: Deployment
     first: Replica
 
-    @property
-    def url(self) -> str:
-        return self.replicas.database_url
-
-    def completed(self) -> SimSubmission:
-        submission = self.state.reserve(STROOP, notify=False)
-        self.state.complete(submission, "C0L0UR12", time_taken=700, notify=False)
-        return submission
-
-    async def tell(self, replica: Replica, submission: SimSubmission) -> None:
-        body = status_change(submission.id)
-        answer = await replica.http.post(
-            "/webhooks/prolific", content=body, headers=signed(body, event_id=uuid4().hex)
-        )
-        assert answer.status_code == 202
-
-    async def asleep(self, submission: SimSubmission, endpoint: str) -> None:
-        """The first replica reviews the submission, and falls asleep while it asks Prolific for this."""
-        await self.tell(self.first, submission)
-        await self.asked(endpoint)
+    async def freeze_during(self, submission: SimSubmission, endpoint: str) -> None:
+        """Let the first replica review the submission, and freeze it while it asks Prolific for this."""
+        await self.service.tell(self.first, submission)
+        await self.service.asked(endpoint)
         self.first.freeze()
 
-    async def asked(self, endpoint: str, number: int = 1) -> None:
-        async def look() -> bool:
-            return self.state.faults.seen.count(endpoint) >= number
-
-        await until(look, f"{number} calls to {endpoint}")
-
     async def second(self) -> Replica:
-        """A replica that takes the first for dead at once: it has slept for long."""
-        await query(self.url, "UPDATE procrastinate_workers SET last_heartbeat = now() - interval '1 minute'")
-        return await self.replicas.start()
-
-    async def decisions(self, replica: Replica, submission: SimSubmission) -> list[dict[str, Any]]:
-        answer = await replica.http.get(
-            "/api/decisions", params={"submission": submission.id}, headers=bearer(ADMIN)
-        )
-        found: list[dict[str, Any]] = answer.json()["results"]
-        return found
-
-    async def at_rest(self) -> None:
-        """No review waits or runs, and no event is without one."""
-
-        async def look() -> bool:
-            unhandled = [row for row in (await events(self.url)).values() if row["handled_at"] is None]
-            return not unhandled and await jobs(self.url) == []
-
-        await until(look, "all reviews to end")
+        """Start a replica that takes the first one for dead at once."""
+        await query(self.service.url, ALL_ARE_SILENT)
+        return await self.service.replicas.start()
 
     async def approved_once(self, replica: Replica, submission: SimSubmission) -> None:
-        """What the night may not change, as Prolific and the audit trail have it."""
-        await self.at_rest()
+        """Check that the submission was approved once, as Prolific and as the decisions show it."""
+        await self.service.at_rest()
         assert submission.status is Status.APPROVED
-        assert [call.body for call in self.state.calls_for(submission.id) if call.affected] == [
-            {"action": "APPROVE"}
-        ]
-        assert {str(call.body) for call in self.state.calls_for(submission.id)} == {"{'action': 'APPROVE'}"}
-        found = [(one["outcome"], one["status"]) for one in await self.decisions(replica, submission)]
+        calls = self.service.state.calls_for(submission.id)
+        assert [call.body for call in calls if call.affected] == [{"action": "APPROVE"}]
+        assert {str(call.body) for call in calls} == {"{'action': 'APPROVE'}"}
+        found = [(one["outcome"], one["status"]) for one in await self.service.decisions(replica, submission)]
         assert found in ([("approve", "applied")], [("approve", "already")])
 
-
-@pytest.fixture
-async def night(database_url: str, tmp_path: Path) -> AsyncIterator[Night]:
-    state = shipped_state(time_scale=1000.0, seed=7)
-    rules = write_rules(tmp_path / "rules", rules_text())
-    await swept_just_now(database_url)
-    async with (
-        sandbox_running(create_app(state, token=TOKEN)) as url,
-        replicas(database_url, url, rules) as service,
-    ):
-        yield Night(state, service, await service.start())
-
-
-async def test_worker_frozen_for_ten_seconds_is_replaced(night: Night) -> None:
-    """At its own pace: heartbeats stop, the other notices, reviews, and the first wakes too late."""
-    second = await night.replicas.start()
-    submission = night.completed()
-    night.state.faults.add(Fault("submission", latency=0.5))
-    await night.asleep(submission, "submission")
-    await _approved(submission)
-    night.first.thaw()
-    await night.approved_once(second, submission)
-    await _works(night, night.first, alone_without=second)
-
-
-async def _approved(submission: SimSubmission) -> None:
-    async def look() -> bool:
-        return submission.status is Status.APPROVED
-
-    await until(look, "the other replica to approve it")
-
-
-async def _log_says(replica: Replica, what: str) -> None:
-    async def look() -> bool:
-        return what in replica.log.read_text()
-
-    await until(look, f"{what} in the log")
-
-
-async def _works(night: Night, replica: Replica, *, alone_without: Replica) -> None:
-    """It reviews as before."""
-    await alone_without.kill()
-    another = night.completed()
-    await night.tell(replica, another)
-    await night.approved_once(replica, another)
-
-
-async def test_thawed_worker_sends_nothing_while_another_reviews(night: Night) -> None:
-    submission = night.completed()
-    night.state.faults.add(Fault("submission", latency=0.5), Fault("submission", latency=3))
-    await night.asleep(submission, "submission")
-    second = await night.second()
-    await night.asked("submission", 2)
-    night.first.thaw()
-    await _log_says(night.first, "review.lease_lost")
-    assert night.state.calls_for(submission.id) == []
-    await night.approved_once(second, submission)
-
-
-async def test_thawed_worker_does_not_end_the_job_of_another(night: Night) -> None:
-    """Otherwise only a sweep would resume the review after the death of the other worker."""
-    submission = night.completed()
-    night.state.faults.add(Fault("submission", latency=0.5), Fault("submission", latency=30))
-    await night.asleep(submission, "submission")
-    second = await night.second()
-    await night.asked("submission", 2)
-    night.first.thaw()
-    await _log_says(night.first, "review.lease_lost")
-    await second.kill()
-    await night.approved_once(night.first, submission)
-
-
-async def test_worker_frozen_while_sending_finds_its_request_settled(night: Night) -> None:
-    submission = night.completed()
-    night.state.faults.add(Fault("transition", took_effect=True, latency=0.5))
-    await night.asleep(submission, "transition")
-    await _approved(submission)
-    second = await night.second()
-    await night.at_rest()
-    night.first.thaw()
-    await night.approved_once(second, submission)
-    await _works(night, night.first, alone_without=second)
+    async def first_works(self, *, without: Replica) -> None:
+        """Check that the first replica reviews as before."""
+        await without.kill()
+        another = self.service.completed()
+        await self.service.tell(self.first, another)
+        await self.approved_once(self.first, another)
 
 
 @asynccontextmanager
-async def _in_the_way(url: str, lock: str) -> AsyncIterator[None]:
+async def freezing(database_url: str, folder: Path) -> AsyncIterator[Freezing]:
+    async with deployment(database_url, folder) as service:
+        yield Freezing(service, await service.replicas.start())
+
+
+@pytest.fixture
+async def frozen(database_url: str, tmp_path: Path) -> AsyncIterator[Freezing]:
+    async with freezing(database_url, tmp_path) as found:
+        yield found
+
+
+async def approved(submission: SimSubmission) -> None:
+    """Wait until another replica has approved the submission."""
+
+    async def look() -> bool:
+        return submission.status is Status.APPROVED
+
+    await until(look, "another replica to approve it")
+
+
+async def _log_has(replica: Replica, event: str) -> None:
+    async def look() -> bool:
+        return event in replica.log.read_text()
+
+    await until(look, f"{event} in the log")
+
+
+async def _thawed_during_the_second_review(frozen: Freezing, submission: SimSubmission) -> Replica:
+    """Freeze the first replica, thaw it while a second one reviews, and return the second one."""
+    frozen.service.state.faults.add(Fault("submission", latency=0.5), Fault("submission", latency=30))
+    await frozen.freeze_during(submission, "submission")
+    second = await frozen.second()
+    await frozen.service.asked("submission", 2)
+    frozen.first.thaw()
+    await _log_has(frozen.first, "review.lease_lost")
+    return second
+
+
+async def test_thawed_worker_does_nothing_while_another_reviews(frozen: Freezing) -> None:
+    """It sends nothing. It leaves the job, or only a sweep would resume the review after the other worker's death."""
+    submission = frozen.service.completed()
+    second = await _thawed_during_the_second_review(frozen, submission)
+    assert frozen.service.state.calls_for(submission.id) == []
+    await second.kill()
+    await query(frozen.service.url, AT_WORK_ARE_SILENT)
+    await frozen.approved_once(frozen.first, submission)
+
+
+async def test_worker_frozen_while_sending_finds_its_request_settled(frozen: Freezing) -> None:
+    submission = frozen.service.completed()
+    frozen.service.state.faults.add(Fault("transition", took_effect=True, latency=0.5))
+    await frozen.freeze_during(submission, "transition")
+    await approved(submission)
+    second = await frozen.second()
+    await frozen.service.at_rest()
+    frozen.first.thaw()
+    await frozen.approved_once(second, submission)
+    await frozen.first_works(without=second)
+
+
+@asynccontextmanager
+async def _locked(url: str, table: str) -> AsyncIterator[None]:
     async with await psycopg.AsyncConnection.connect(url) as connection:
-        await connection.execute(lock)
+        await connection.execute(f"LOCK TABLE {table} IN SHARE MODE")
         yield
 
 
-@pytest.mark.parametrize("table", ["decisions", "attempts", "submissions"])
-async def test_worker_frozen_in_a_transaction_does_not_block_others(night: Night, table: str) -> None:
-    """Its locks, a study's among them, outlive its heartbeats: PostgreSQL has to end its session."""
-    submission, another = night.completed(), night.completed()
-    async with _in_the_way(night.url, f"LOCK TABLE {table} IN SHARE MODE"):
-        await night.tell(night.first, submission)
+async def test_worker_frozen_in_a_transaction_does_not_block_others(
+    databases: Databases, tmp_path: Path
+) -> None:
+    """Its locks, a study's among them, outlive its heartbeats: PostgreSQL ends its session after ten seconds.
+
+    The transaction waits for each table in turn. All three wait at the same time, each in its own database.
+    """
+
+    async def frozen_before(table: str) -> None:
+        with databases.migrated() as url:
+            async with freezing(url, tmp_path / table) as frozen:
+                await _frozen_before_writing(frozen, table)
+
+    await asyncio.gather(*map(frozen_before, ("decisions", "attempts", "submissions")))
+
+
+async def _frozen_before_writing(frozen: Freezing, table: str) -> None:
+    service = frozen.service
+    submission, another = service.completed(), service.completed()
+    async with _locked(service.url, table):
+        await service.tell(frozen.first, submission)
 
         async def waits() -> bool:
-            found = await query(
-                night.url,
-                "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = %(table)s::regclass",
-                table=table,
-            )
-            return bool(found)
+            statement = "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = %(table)s::regclass"
+            return bool(await query(service.url, statement, table=table))
 
         await until(waits, f"the review to wait for {table}")
-        night.first.freeze()
-    second = await night.second()
-    await night.tell(second, another)
-    await _approved(another)
-    await _approved(submission)
-    night.first.thaw()
-    await night.approved_once(second, submission)
-    await night.approved_once(second, another)
+        frozen.first.freeze()
+    second = await frozen.second()
+    await service.tell(second, another)
+    await approved(another)
+    await approved(submission)
+    frozen.first.thaw()
+    await frozen.approved_once(second, submission)
+    await frozen.approved_once(second, another)
