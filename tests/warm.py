@@ -29,6 +29,22 @@ from typing import IO, Self
 START_TIMEOUT = 120.0  # seconds; the imports of a busy machine
 COMMAND_TIMEOUT = 120.0  # seconds
 POLL = 0.01  # seconds
+# Passes its arguments, environment, folder and standard files on; ends as the command does.
+COMMAND = """\
+#!{python} -IS
+import json, os, signal, socket, sys
+connection = socket.socket(socket.AF_UNIX)
+connection.connect({server!r})
+socket.send_fds(connection, [bytes(1)], [0, 1, 2])
+request = {{"arguments": sys.argv[1:], "env": dict(os.environ), "cwd": os.getcwd()}}
+connection.sendall(json.dumps(request).encode() + b"\\n")
+answers = connection.makefile()
+pid = int(answers.readline())
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, lambda number, _: os.kill(pid, number))
+code = int(answers.readline())
+sys.exit(code if code >= 0 else 128 - code)
+"""
 _starting = threading.Lock()
 
 
@@ -103,10 +119,20 @@ class Process:
         return line.decode()
 
 
-def start(arguments: Sequence[str], *, env: Mapping[str, str], log: IO[bytes]) -> Process:
+def start(
+    arguments: Sequence[str], *, env: Mapping[str, str], log: IO[bytes], cwd: Path | None = None
+) -> Process:
     """Start a command that writes to ``log``. The caller ends the process."""
     with Path(os.devnull).open("rb") as nothing:
-        return _forked(arguments, env, None, [nothing, log, log])
+        return _forked(arguments, env, cwd, [nothing, log, log])
+
+
+def write_command(folder: Path) -> None:
+    """Write ``autoreview`` into a folder for a shell's PATH."""
+    folder.mkdir()
+    command = folder / "autoreview"
+    command.write_text(COMMAND.format(python=sys.executable, server=_server()), encoding="utf-8")
+    command.chmod(0o755)
 
 
 def _forked(
@@ -189,6 +215,7 @@ def _become_command(connection: socket.socket) -> None:
         os.close(file)
     os.environ.clear()
     os.environ.update(request["env"])
+    _reopen_output()
     time.tzset()
     os.chdir(request["cwd"])
     # As under ``python -m service``: click names the program by these.
@@ -196,6 +223,15 @@ def _become_command(connection: socket.socket) -> None:
 
     sys.argv = [str(Path(service.__path__[0]) / "__main__.py"), *request["arguments"]]
     sys.modules["__main__"].__package__ = "service"
+
+
+def _reopen_output() -> None:
+    """Let Python's streams take what the files are from now on: terminals, pipes or files."""
+    lines = os.isatty(1) or bool(os.environ.get("PYTHONUNBUFFERED"))
+    sys.stdout = sys.__stdout__ = open(1, "w", encoding="utf-8", buffering=1 if lines else -1, closefd=False)  # type: ignore[misc]  # noqa: SIM115
+    sys.stderr = sys.__stderr__ = open(  # type: ignore[misc]  # noqa: SIM115
+        2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False
+    )
 
 
 def _exit_code(ended: SystemExit) -> int:

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,17 +12,16 @@ import pytest
 
 from service.postgres.embedded import delete_database
 from service.rules import check
+from tests import warm
 from tests.process import autoreview, environment, free_port
 from tests.world import until
-
-BIN = Path(sys.executable).parent
 
 
 @asynccontextmanager
 async def typed(line: str, folder: Path) -> AsyncIterator[Process]:
     """A line that a person typed in a shell; interrupted at the end of the block."""
     shell = environment({}) | {"PYTHONUNBUFFERED": "1"}
-    shell["PATH"] = f"{BIN}:{shell['PATH']}"
+    shell["PATH"] = f"{folder / 'bin'}:{shell['PATH']}"
     with (folder / "typed.log").open("ab") as log:
         process = await asyncio.create_subprocess_shell(
             f"exec {line}", cwd=folder, env=shell, stdout=PIPE, stderr=log
@@ -49,13 +47,16 @@ async def printed(process: Process) -> list[str]:
     assert process.stdout
     lines = list[str]()
     while not lines or "Ctrl-C" not in lines[-1]:
-        lines.append((await process.stdout.readline()).decode().strip())
+        line = await process.stdout.readline()
+        assert line, "the sandbox ended"
+        lines.append(line.decode().strip())
     return lines
 
 
 async def test_from_the_sandbox_to_an_approved_submission_by_what_it_prints(tmp_path: Path) -> None:
     port, file = free_port(), tmp_path / "sandbox.env"
     start = f"autoreview sandbox --port 0 --write-env {file} --webhook-url http://127.0.0.1:{port}/webhooks/prolific"
+    warm.write_command(tmp_path / "bin")
     try:
         async with typed(start, tmp_path) as sandbox:
             lines = await printed(sandbox)

@@ -1,32 +1,25 @@
-"""What the environment says of the network: proxies, certificates, and an API that is asked without TLS."""
+"""Settings of the network: proxy and certificate variables, and an API without TLS."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
 from service.settings import Settings
+from tests import warm
 from tests.process import complete_settings, environment
 from tests.world import rules_text, write_rules
 
 
-def run(tmp_path: Path, command: str, **more: str) -> "subprocess.CompletedProcess[str]":
+def run(tmp_path: Path, command: str, **more: str) -> "subprocess.CompletedProcess[bytes]":
     settings = complete_settings(write_rules(tmp_path / "rules", rules_text()), tmp_path / "data")
     inherited = {
         name: value
         for name, value in environment(settings).items()
         if not name.lower().endswith("_proxy") and not name.startswith("SSL_CERT_")
     }
-    return subprocess.run(
-        [sys.executable, "-m", "service", command],
-        env=inherited | more,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    return warm.run([command], env=inherited | more)
 
 
 @pytest.mark.parametrize("command", ["serve", "doctor"])
@@ -43,14 +36,15 @@ def run(tmp_path: Path, command: str, **more: str) -> "subprocess.CompletedProce
         ("SSL_CERT_DIR", "/no/such/folder"),
     ],
 )
-def test_a_proxy_or_certificate_variable_that_is_wrong_is_named(
+def test_invalid_proxy_or_certificate_variable_is_named(
     tmp_path: Path, command: str, variable: str, value: str
 ) -> None:
     ended = run(tmp_path, command, **{variable: value})
-    assert ended.returncode == 2, ended.stderr
-    assert ended.stderr.startswith(variable)
-    assert ended.stderr.count("\n") == 1
-    assert "hunter2" not in ended.stderr
+    shown = ended.stderr.decode()
+    assert ended.returncode == 2, shown
+    assert shown.startswith(variable)
+    assert shown.count("\n") == 1
+    assert "hunter2" not in shown
     assert not (tmp_path / "data").exists(), "nothing was started"
 
 
@@ -66,10 +60,15 @@ def test_a_proxy_or_certificate_variable_that_is_wrong_is_named(
         "http://172.32.0.1",
     ],
 )
-def test_an_api_across_the_internet_is_asked_with_tls_only(tmp_path: Path, url: str) -> None:
-    ended = run(tmp_path, "serve", AUTOREVIEW_PROLIFIC_URL=url)
+def test_api_across_the_internet_is_asked_with_tls_only(url: str) -> None:
+    with pytest.raises(ValidationError, match="must start with https://"):
+        Settings(prolific_url=url)
+
+
+def test_service_does_not_start_with_an_api_across_the_internet_without_tls(tmp_path: Path) -> None:
+    ended = run(tmp_path, "serve", AUTOREVIEW_PROLIFIC_URL="http://api.prolific.com")
     assert ended.returncode == 2
-    assert ended.stderr.startswith("AUTOREVIEW_PROLIFIC_URL: must start with https://")
+    assert ended.stderr.startswith(b"AUTOREVIEW_PROLIFIC_URL: must start with https://")
     assert not (tmp_path / "data").exists(), "nothing was started"
 
 
@@ -90,8 +89,5 @@ def test_an_api_across_the_internet_is_asked_with_tls_only(tmp_path: Path, url: 
         "http://[::ffff:10.0.0.1]",
     ],
 )
-def test_an_api_on_this_machine_or_a_private_network_may_be_without_tls(url: str) -> None:
-    try:
-        assert Settings(prolific_url=url).prolific_url == url
-    except ValidationError as error:  # pragma: no cover - shown when it fails
-        pytest.fail(str(error))
+def test_api_on_this_machine_or_a_private_network_may_be_without_tls(url: str) -> None:
+    assert Settings(prolific_url=url).prolific_url == url

@@ -15,6 +15,7 @@ import httpx
 
 from service.domain.decision import Mode
 from service.postgres.embedded import delete_database
+from tests import warm
 from tests.process import environment, free_port
 from tests.unit.docs.pages import ROOT, blocks
 from tests.world import ADMIN, EVIDENCE, PATIENCE, SECRET, TOKEN, bearer
@@ -56,8 +57,10 @@ class Stage:
         }
         self.environment = environment(given)
         self.environment = {n: v for n, v in self.environment.items() if not n.startswith("PYTEST")}
-        self.environment["PATH"] = f"{Path(sys.executable).parent}:{self.environment['PATH']}"
-        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        warm.write_command(self.folder / "bin")
+        path = (str(self.folder / "bin"), str(Path(sys.executable).parent), self.environment["PATH"])
+        self.environment["PATH"] = ":".join(path)
+        self.processes: dict[str, warm.Process] = {}
 
     @property
     def url(self) -> str:
@@ -109,10 +112,7 @@ class Stage:
         """Start a process and wait until it answers at ``ready``."""
         changed = self.environment | {f"AUTOREVIEW_{key.upper()}": str(one) for key, one in settings.items()}
         with (self.folder / f"{name}.log").open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "service", *arguments],
-                cwd=self.folder, env=changed | {"PYTHONPATH": str(ROOT)}, stdout=log, stderr=log,
-            )  # fmt: skip
+            process = warm.start(arguments, env=changed, log=log, cwd=self.folder)
         self.processes[name] = process
 
         def answers() -> bool:
@@ -133,7 +133,8 @@ class Stage:
     def stop(self, name: str) -> None:
         if process := self.processes.pop(name, None):
             process.send_signal(signal.SIGTERM)
-            process.wait(60)
+            process.join(60)
+            process.close()
 
     def sandbox(self) -> None:
         port = str(self.prolific_port)
