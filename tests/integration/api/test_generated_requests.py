@@ -1,4 +1,4 @@
-"""Requests that are generated from the description of the API are answered as the description says."""
+"""Generated requests, with responses validated by the OpenAPI document."""
 
 import asyncio
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The description of the API is of the API that there is."""
+"""The OpenAPI document describes the routes and their responses."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +12,7 @@ from tests.world import EVIDENCE, bearer
 
 
 def routes(found: list[BaseRoute], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Each path with each of its methods."""
+    """Return each path with each of its methods."""
     for route in found:
         if isinstance(route, Mount):
             yield from routes(list(route.routes), prefix + route.path)

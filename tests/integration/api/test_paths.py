@@ -1,4 +1,4 @@
-"""Addresses: a trailing slash is the same path, only pages redirect, and ``next`` leads on behind a proxy."""
+"""Paths: trailing slashes, redirects, and ``next`` links behind a proxy."""
 
 import pytest
 

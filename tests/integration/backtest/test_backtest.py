@@ -1,4 +1,4 @@
-"""Backtests of what a real service decided."""
+"""Backtests of the decisions of a real service."""
 
 import json
 from datetime import UTC, datetime
@@ -143,7 +143,7 @@ async def test_undecided_submission_is_judged_as_of_its_completion(start: Start,
 
 
 async def undecided(world: World, payload: dict[str, Any], **columns: Any) -> str:
-    """A submission that was seen and never decided, with evidence from before its completion."""
+    """Return a fetched, undecided submission with evidence from before its completion."""
     submission = world.completed()
     await world.tell(submission.id)
     await world.at_rest()
@@ -181,9 +181,9 @@ async def test_evidence_of_an_undecided_submission_is_read_as_in_a_review(
         counted = await compared(world, tmp_path / "compared", device)
     assert found["matrix"] == {"undecided": {"reject": 2, "hold": 1}}
     assert marked.new.reason.startswith("Nothing but evidence sent by the participant's browser")
-    # Files of this name never read the third body, and those that did differ.
+    # No file of this name read the third body, and the files that did read it differently.
     assert edited.as_json()["matrix"] == {"undecided": {"reject": 1, "hold": 2}}
-    # The comparisons with others are not known any more: the report counts them as unknown.
+    # Comparisons with other submissions are not stored: the report counts them as unknown.
     assert counted["rules"][0]["unknown_because"] == {"evidence.survey.comment_seen_before": 3}
     assert counted["matrix"] == {"undecided": {"hold": 3}}
 

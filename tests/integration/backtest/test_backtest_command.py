@@ -1,4 +1,4 @@
-"""``autoreview backtest`` as people and CI call it."""
+"""The command ``autoreview backtest``."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ from tests.world import TOKEN, World, until, write_rules
 
 
 async def command(world: World, folder: Path, *arguments: str, database: bool = True) -> Result:
-    """Run the command beside the service, in a thread: it has an event loop of its own."""
+    """Run the command in a thread, because it has its own event loop."""
     environment: dict[str, str | None] = {
         "AUTOREVIEW_PROLIFIC_URL": world.prolific_url,
         "AUTOREVIEW_PROLIFIC_TOKEN": TOKEN,
@@ -124,7 +124,7 @@ async def test_interrupted_reading_of_prolifics_list_is_resumed(start: Start, tm
     async with start(RULES.replace(STROOP, "another")) as world:
         for _ in range(LARGEST_PAGE + 1):
             world.completed()
-        # The first page comes at once, the second after the interruption.
+        # The first page is sent at once, the second after the interruption.
         world.prolific.add(Fault("submissions"), Fault("submissions", latency=5))
         settings["prolific_url"] = world.prolific_url
         process = await asyncio.create_subprocess_exec(

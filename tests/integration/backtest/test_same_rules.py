@@ -1,4 +1,4 @@
-"""A backtest with the rules in force differs from none of their decisions, whatever guards and people made of them."""
+"""A backtest with the same rules reports no change, whatever guards and people made of their decisions."""
 
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ RULES = rules_text(
 
 
 async def decided(world: World, wanted: Outcome, score: float = 0.1) -> tuple[SimSubmission, str]:
-    """A submission with evidence that leads to this outcome, and what was decided."""
+    """Return a submission with evidence that leads to this outcome, and the outcome decided."""
     one = world.completed(code=CODES[wanted])
     assert (await world.push(one.id, {"score": score}, source="bots")).status_code == 202
     return one, (await world.settled(one.id))["outcome"]

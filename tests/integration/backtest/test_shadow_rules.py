@@ -1,4 +1,4 @@
-"""A second rule folder decides beside the live one, recorded apart, never acting."""
+"""Shadow rules: decisions of a second folder are recorded apart and never applied."""
 
 from pathlib import Path
 
@@ -38,7 +38,7 @@ async def test_shadow_rules_record_decisions_and_send_nothing(start: Start, tmp_
 
 
 async def loaded(world: World) -> None:
-    """Wait until the shadow's rules are kept: what is decided from then on is theirs too."""
+    """Wait until the shadow rules are stored. They decide later submissions too."""
 
     async def look() -> bool:
         async with world.service.database.connect() as connection:

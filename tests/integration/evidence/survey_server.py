@@ -1,4 +1,4 @@
-"""A researcher's server that answers as a test wants: late, wrongly, endlessly or not at all."""
+"""A researcher's server with configured responses: late, invalid, endless or none."""
 
 import asyncio
 import json
@@ -10,7 +10,7 @@ Reply = Callable[[asyncio.StreamWriter], None] | bytes
 
 
 def reply(status: int = 200, body: object = b"", **headers: str) -> bytes:
-    """An HTTP answer; what is no bytes is sent as JSON."""
+    """Return an HTTP response. A body that is not bytes is sent as JSON."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     lines = [f"HTTP/1.1 {status} x", f"Content-Length: {len(content)}", "Connection: close"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
@@ -23,7 +23,7 @@ ENDLESS = b"endless"
 
 @dataclass
 class SurveyServer:
-    """Gives ``replies`` by path in order, the last of them again and again."""
+    """A server that sends the ``replies`` of a path in order, and repeats the last one."""
 
     url: str = ""
     replies: dict[str, list[bytes]] = field(default_factory=dict)

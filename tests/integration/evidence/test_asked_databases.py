@@ -1,4 +1,4 @@
-"""Databases that are asked: PostgreSQL and SQLite, only ever read."""
+"""`sql` sources: PostgreSQL and SQLite, read only."""
 
 import sqlite3
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Sources that are asked: a review waits for them, and what they answer decides it."""
+"""Reviews wait for `http`, `sql` and `csv` sources, and their answers decide."""
 
 import sqlite3
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Servers that misbehave: none of them costs more than its own attempt."""
+"""`http` sources: invalid responses fail one attempt only."""
 
 import gzip
 import zlib

@@ -1,4 +1,4 @@
-"""An attempt that its process did not end is made again, and its late end changes nothing."""
+"""Leases of fetches: an unfinished attempt is repeated, and its late result is ignored."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -19,7 +19,7 @@ async def test_fetch_of_a_killed_process_is_due_again_after_its_lease(database_u
         [first] = await take_due(connection, {"lab": 4})
         assert await take_due(connection, {"lab": 4}) == []
     async with database.begin() as connection:
-        # As if its process had been killed a minute ago.
+        # Its process was killed a minute ago.
         await connection.execute(sa.update(fetches).values(due_at=sa.func.now()))
         [second] = await take_due(connection, {"lab": 4})
         assert (first.attempts, second.attempts) == (1, 2)

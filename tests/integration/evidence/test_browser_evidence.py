@@ -1,4 +1,4 @@
-"""Evidence from the participant's browser: preflights, Prolific's signed study link, and what may rest on it."""
+"""Evidence from the participant's browser: preflights, signed study links, and decisions."""
 
 import hmac
 import time
@@ -100,7 +100,7 @@ async def test_study_link_writes_for_its_submission_and_stays_valid_after_it_exp
         assert await query(database_url, "SELECT submission_id FROM study_links") == [
             {"submission_id": one.id}
         ]
-        # As if it had expired since, and Prolific had new keys.
+        # The link expires, and Prolific has new keys.
         expired = link(world, one, exp=int(time.time()) - 1)
         digest = sha256(expired.encode()).digest()
         await query(database_url, "UPDATE study_links SET digest = %(digest)s", digest=digest)

@@ -1,4 +1,4 @@
-"""A process that is killed while it asks a source: the source is asked again, and its answer is stored once."""
+"""Fetches of a killed process are repeated, and the answer is stored once."""
 
 import signal
 from collections.abc import AsyncIterator
@@ -29,7 +29,7 @@ rules:
     hold: look
 otherwise: approve
 """
-# Evidence is stored once the test gives the lock free. A killed process never commits it.
+# Evidence is stored when the test releases the lock. A killed process never commits it.
 SLOW_STORE = """
     CREATE FUNCTION wait_for_test() RETURNS trigger LANGUAGE plpgsql AS
         'BEGIN PERFORM pg_advisory_xact_lock(7); RETURN NEW; END';

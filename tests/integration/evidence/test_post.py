@@ -1,4 +1,4 @@
-"""``POST /evidence/{source}``: bodies as survey platforms send them, each answer of the contract."""
+"""``POST /evidence/{source}``: bodies of survey platforms, and each response."""
 
 import asyncio
 import hmac
@@ -54,7 +54,7 @@ async def post(world: World, source: str = "survey", **content: Any) -> httpx.Re
 
 
 async def stored(world: World, submission: str = ID) -> list[tuple[str, Any]]:
-    """What is kept of a submission, newest first."""
+    """Return the stored payloads of a submission, newest first."""
     answer = await world.http.get(f"/api/submissions/{submission}", headers=bearer(ADMIN))
     return [(one["source"], one["payload"]) for one in answer.json().get("evidence", [])]
 

@@ -1,4 +1,4 @@
-"""``PUT /evidence/{source}/{submission_id}``: each answer of the contract."""
+"""``PUT /evidence/{source}/{submission_id}``: each response."""
 
 import json
 
@@ -175,7 +175,7 @@ async def test_put_with_a_duplicate_key_is_422_naming_it(start: Start, body: byt
 
 
 async def test_evidence_for_an_unknown_submission_is_kept_without_a_failure(start: Start) -> None:
-    """A survey's preview sends such ids: they are no failures, and no sweep looks at them again."""
+    """The preview of a survey sends such ids. No sweep repeats them."""
     async with start(rules_text()) as world:
         preview = "65f0000000000000000000aa"
         assert (await world.push(preview, {"attention_failed": 0})).status_code == 202

@@ -1,4 +1,4 @@
-"""Each platform's example goes through the real endpoint, as its recipe declares the source."""
+"""The example of each recipe, sent to the real endpoint."""
 
 import hmac
 import json
@@ -19,7 +19,7 @@ SECRET = "the-secret-of-the-webhook"
 
 
 def body_of(found: Recipe) -> bytes:
-    """The example as it is sent; the rows of a file as `evidence push` reads them."""
+    """Return the example as it is sent. Rows of a file are read as by `evidence push`."""
     if found.example.content_type != "text/csv":
         return found.example.body.encode()
     rows = [row for _, row in read_documents(found.example.body.encode())]

@@ -1,4 +1,4 @@
-"""Evidence about another participant is ignored, and a change for the worse after completion is held."""
+"""Evidence about other participants, and evidence that changes after completion."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -32,7 +32,7 @@ ANOTHER = "65f0000000000000000000aa"
 
 
 async def conflicts(world: World) -> float:
-    """What the metric of ignored evidence counts."""
+    """Return the metric of ignored evidence."""
     lines = (await world.http.get("/metrics")).text.splitlines()
     (count,) = [line for line in lines if line.startswith("autoreview_evidence_conflicts_total")]
     return float(count.split()[1])

@@ -1,4 +1,4 @@
-"""Events are ordered by Prolific's own time: a delivery that comes late says what was, not what is."""
+"""Events are ordered by Prolific's time, so a late delivery does not replace a newer status."""
 
 import time
 from typing import Any
@@ -22,12 +22,12 @@ COUNTS = rules_text("""
 
 
 def seconds(ago: float = 0, *, unit: int = 1) -> str:
-    """X-Timestamp of so many seconds ago."""
+    """Return the X-Timestamp of this many seconds ago."""
     return str(int((time.time() - ago) * unit))
 
 
 async def past_of(world: World) -> dict[str, Any]:
-    """The participant's past as a review of another submission of theirs sees it."""
+    """Return the history of the participant, as a review of another submission loads it."""
     another = world.completed()
     another.participant_id = PARTICIPANT
     await world.tell(another.id, sent_at=seconds())
@@ -37,7 +37,7 @@ async def past_of(world: World) -> dict[str, Any]:
 
 @pytest.mark.parametrize("unit", [1, 1000], ids=["seconds", "milliseconds"])
 async def test_late_event_does_not_count_in_the_history_of_the_participant(start: Start, unit: int) -> None:
-    """It was rejected by mistake an hour ago, the colleague undid that, and the rejection is delivered now."""
+    """A rejection was reverted, and its event is delivered an hour later."""
     async with start(COUNTS) as world:
         submission = world.completed()
         submission.participant_id = PARTICIPANT
@@ -59,7 +59,7 @@ async def test_newer_event_counts_in_the_history_of_the_participant(start: Start
 
 
 async def waiting(start: Start, **options: Any) -> tuple[World, SimSubmission]:
-    """A held submission that no worker looks at any more."""
+    """Return a held submission without a pending job."""
     async with start(HOLD) as world:
         return world, await held(world, **options)
 
@@ -92,7 +92,7 @@ async def test_newer_event_hides_a_held_submission_until_it_is_fetched(start: St
 async def test_event_of_a_final_status_has_a_held_submission_fetched(
     start: Start, truth: Status, sent_at: str | None
 ) -> None:
-    """For any status and any event, the queue is right within seconds."""
+    """The list of holds is correct within seconds, for any final status."""
     async with start(HOLD) as world:
         submission = await held(world)
         if truth is not Status.AWAITING_REVIEW:
@@ -117,7 +117,7 @@ ODD = (
 
 
 async def test_event_with_an_invalid_time_is_accepted(start: Start) -> None:
-    """No time at all, in another unit, no number, or too long for any: it is taken, read and worked on."""
+    """The time may be missing, in another unit, no number, or too long."""
     async with start(COUNTS.replace("otherwise: approve", "otherwise: hold")) as world:
         submission = world.completed()
         submission.participant_id = PARTICIPANT

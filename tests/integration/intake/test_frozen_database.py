@@ -1,4 +1,4 @@
-"""A frozen PostgreSQL with open connections: clients get 503, and the service continues when it thaws."""
+"""A stopped PostgreSQL with open connections: clients get 503, and work continues when it resumes."""
 
 import asyncio
 import time
@@ -20,7 +20,7 @@ PROMPT = 16.0  # seconds: the ten after which we give up, and what a crowded mac
 
 @contextmanager
 def frozen(data_dir: Path) -> Iterator[None]:
-    """The server's processes, stopped: the first one first, so that it starts no other."""
+    """Stop the processes of the server, the main one first so that it starts no other."""
     pid = int((data_dir / "postgres" / "data" / "postmaster.pid").read_text().split()[0])
     server = psutil.Process(pid)
     server.suspend()

@@ -1,4 +1,4 @@
-"""Which deliveries are the same event: ``X-Event-ID`` alone is not signed, so anybody on the way may change it."""
+"""Identity of events. ``X-Event-ID`` is not signed, so it may be changed on the way."""
 
 import asyncio
 import json
@@ -92,7 +92,7 @@ async def test_same_body_signed_later_with_a_new_id_is_a_new_event(start: Start)
 
 
 async def stored(database: Database, events: Sequence[Event]) -> list[Receipt]:
-    """Receipts of events that wait together, so that one batch takes them."""
+    """Store events in one batch; return their receipts."""
     writer = InboxWriter(database)
     waiting = [asyncio.create_task(writer.store(event)) for event in events]
     await asyncio.sleep(0)

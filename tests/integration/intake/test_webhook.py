@@ -1,4 +1,4 @@
-"""Each row of the webhook table, over real HTTP into a real PostgreSQL."""
+"""The webhook route, over HTTP into PostgreSQL."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -126,7 +126,7 @@ async def test_event_of_another_type_is_accepted_without_a_job(start: Start) -> 
 
 
 async def test_webhook_with_an_old_timestamp_is_accepted(start: Start) -> None:
-    """Prolific tries for a day, and may or may not sign again."""
+    """Prolific retries for a day, possibly with the first signature."""
     from tests.world import SECRET, signature
 
     async with start(parts=WEB) as world:

@@ -1,4 +1,4 @@
-"""Loaded rules are kept by their hash, and review again what others held or observed."""
+"""New rules are stored by their hash, and review held and observed submissions again."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
@@ -105,7 +105,7 @@ async def test_new_rules_review_held_submissions_once(start: Start, tmp_path: Pa
 
 
 async def test_new_rules_leave_other_studies_and_approvals_unchanged(start: Start, tmp_path: Path) -> None:
-    """A change in another study's file reviews nothing again; an approval stays one."""
+    """The file of another study reviews nothing again."""
     async with start(HOLD) as world:
         one = world.completed()
         await world.reviewed(one)
@@ -153,7 +153,7 @@ async def test_new_rules_keep_a_manual_hold(start: Start, tmp_path: Path, databa
 
 @asynccontextmanager
 async def keepers(database_url: str, rules: Path, number: int, clock: list[float]) -> AsyncIterator[None]:
-    """So many processes with a worker that doesn't work yet, until each has kept the rules."""
+    """Run this many processes with an idle worker until each has stored the rules."""
     databases = [Database(database_url) for _ in range(number)]
     in_force = [RulesInForce(load(rules), datetime.now(UTC)) for _ in databases]
     found = [

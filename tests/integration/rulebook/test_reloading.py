@@ -1,4 +1,4 @@
-"""A changed rules folder is in force within seconds; a broken one changes nothing, and is reported."""
+"""A changed rules folder is in force within seconds. A broken one is reported and changes nothing."""
 
 import asyncio
 import os
@@ -51,7 +51,7 @@ async def test_replaced_added_or_removed_rule_file_is_noticed(start: Start, tmp_
 
 
 async def test_swapped_config_map_is_noticed(database_url: str, tmp_path: Path) -> None:
-    """Kubernetes links each file through ``..data``, and swaps that for another folder."""
+    """Kubernetes links each file through ``..data``, and replaces that link."""
     for name, text in (("..1", HOLD), ("..2", APPROVE)):
         write_rules(tmp_path / name, text)
     (tmp_path / "..data").symlink_to("..1")

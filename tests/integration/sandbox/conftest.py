@@ -1,4 +1,4 @@
-"""The sandbox on a real port, the real client, and a receiver of webhooks that can be made to fail."""
+"""Fixtures: the sandbox on a port, the real client, and a receiver of webhooks with faults."""
 
 import asyncio
 import base64
@@ -44,7 +44,7 @@ class Delivery:
 
 @dataclass(slots=True)
 class Receiver:
-    """Remembers each delivery; answers the statuses in ``fails`` first, then 202."""
+    """A receiver that records deliveries. It answers with the statuses in ``fails`` first, then 202."""
 
     fails: list[int] = field(default_factory=list)
     deliveries: list[Delivery] = field(default_factory=list)
@@ -81,7 +81,7 @@ async def http(base_url: str) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 async def near(state: SandboxState) -> AsyncIterator[httpx.ASGITransport]:
-    """Reach the same application without a port: quicker, for what has many cases."""
+    """A client of the application without a port, which is faster for many cases."""
     app = create_app(state, webhook_transport=httpx.MockTransport(lambda _: httpx.Response(204)))
     async with app.router.lifespan_context(app):
         yield httpx.ASGITransport(app)
@@ -111,7 +111,7 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 @pytest.fixture
 def until() -> Until:
-    """Wait for a condition, at most a minute: far more than it takes."""
+    """Wait for a condition, at most a minute."""
 
     async def wait(holds: Callable[[], bool]) -> None:
         async with asyncio.timeout(60):

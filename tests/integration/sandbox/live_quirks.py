@@ -1,4 +1,4 @@
-"""Switches of the sandbox through which every reader of a list is tried."""
+"""Quirks of the sandbox that every reader of a list is tested with."""
 
 from typing import Any
 

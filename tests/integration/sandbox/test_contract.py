@@ -1,4 +1,4 @@
-"""The sandbox's answers, held to Prolific's own OpenAPI schemas.
+"""Responses of the sandbox, validated by Prolific's OpenAPI schemas.
 
 Where the schemas contradict the prose beside them, ``GAPS`` says so; nothing else is let through.
 """
@@ -52,7 +52,7 @@ def holds(body: Any, schema: dict[str, Any]) -> None:
 
 
 def holds_as(method: str, path: str, response: httpx.Response) -> None:
-    """Hold an answer to what the document says of this method, path and status (errors are all its 400)."""
+    """Validate a response by the document's schema of this method, path and status. All errors have the schema of 400."""
     responses = document()["paths"][f"{API}{path}"][method]["responses"]
     status = str(response.status_code if response.is_success else 400)
     assert status in responses, f"{method} {path} answered {response.status_code}"
@@ -61,7 +61,7 @@ def holds_as(method: str, path: str, response: httpx.Response) -> None:
 
 @pytest.fixture
 def make(state: SandboxState) -> Make:
-    """Make a submission that awaits review."""
+    """Return a new submission that awaits review."""
 
     def one(study_id: str = STROOP, code: str | None = PLAIN, returns: float | None = None) -> SimSubmission:
         submission = state.reserve(study_id)
@@ -115,7 +115,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("path", "asked"), SIMPLE)
-async def test_every_list_and_detail_is_as_specified(
+async def test_lists_and_details_match_the_specification(
     path: str, asked: str, near_http: httpx.AsyncClient, make: Make, state: SandboxState
 ) -> None:
     for status in Status:
@@ -129,7 +129,7 @@ async def test_every_list_and_detail_is_as_specified(
 
 
 @pytest.mark.parametrize(("path", "asked"), WRONG)
-async def test_every_refusal_of_a_get_is_in_the_envelope_specified(
+async def test_refused_get_has_the_specified_envelope(
     path: str, asked: str, near_http: httpx.AsyncClient
 ) -> None:
     response = await near_http.get(API + asked)
@@ -138,7 +138,7 @@ async def test_every_refusal_of_a_get_is_in_the_envelope_specified(
 
 
 @pytest.mark.parametrize("path", sorted({path for path, _ in SIMPLE}))
-async def test_without_the_token_every_endpoint_answers_401_in_its_envelope(
+async def test_every_endpoint_without_the_token_answers_401_in_its_envelope(
     path: str, near_http: httpx.AsyncClient
 ) -> None:
     response = await near_http.get(
@@ -150,7 +150,9 @@ async def test_without_the_token_every_endpoint_answers_401_in_its_envelope(
     holds_as("get", path, response)
 
 
-async def test_a_submission_is_as_specified_in_every_status(near_http: httpx.AsyncClient, make: Make) -> None:
+async def test_submission_matches_the_specification_in_every_status(
+    near_http: httpx.AsyncClient, make: Make
+) -> None:
     submission = make()
     for status in Status:
         if status is not Status.PROCESSING:
@@ -176,7 +178,7 @@ TRANSITIONS: list[tuple[str, dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("study_id", "body", "status"), TRANSITIONS)
-async def test_every_transition_takes_the_specified_body_and_answers_as_specified(
+async def test_transition_accepts_the_specified_body_and_matches_the_specification(
     study_id: str, body: dict[str, Any], status: str, near_http: httpx.AsyncClient, make: Make
 ) -> None:
     holds(body, {"$ref": "#/components/schemas/SubmissionTransition"})
@@ -187,7 +189,7 @@ async def test_every_transition_takes_the_specified_body_and_answers_as_specifie
 
 
 @pytest.mark.parametrize("body", [{}, {"action": "DANCE"}, {"action": "REJECT", "message": "short"}])
-async def test_a_refused_transition_is_in_the_envelope_specified(
+async def test_refused_transition_has_the_specified_envelope(
     body: dict[str, Any], near_http: httpx.AsyncClient, make: Make
 ) -> None:
     response = await near_http.post(f"{API}/submissions/{make().id}/transition/", json=body)
@@ -196,7 +198,7 @@ async def test_a_refused_transition_is_in_the_envelope_specified(
 
 
 @pytest.mark.parametrize(("returns", "status"), [(None, "AWAITING REVIEW"), (0, "RETURNED")])
-async def test_a_return_request_and_its_repeat_are_as_specified(
+async def test_request_to_return_and_its_repeat_match_the_specification(
     returns: float | None, status: str, near_http: httpx.AsyncClient, make: Make
 ) -> None:
     path, body = (
@@ -214,7 +216,7 @@ SPELT_BY_THE_CLI = {"datetime_created": "sent_at", "sender": "sender_id"}
 
 
 @pytest.mark.parametrize("path", ["/messages/", "/messages/unread/"])
-async def test_messages_are_as_specified_but_for_the_names_that_prolifics_cli_reads(
+async def test_messages_match_the_specification_except_for_the_names_of_the_cli(
     path: str, near_http: httpx.AsyncClient, state: SandboxState
 ) -> None:
     state.write_message(PARTICIPANT, STROOP, "Hello.", category="feedback")
@@ -234,7 +236,7 @@ async def test_messages_are_as_specified_but_for_the_names_that_prolifics_cli_re
     holds_as("get", path, refused)
 
 
-async def test_sending_a_message_takes_the_specified_body_and_refuses_as_specified(
+async def test_sent_message_accepts_the_specified_body_and_refuses_as_specified(
     near_http: httpx.AsyncClient,
 ) -> None:
     body = {"recipient_id": PARTICIPANT, "body": "Hello.", "study_id": STROOP}
@@ -243,7 +245,7 @@ async def test_sending_a_message_takes_the_specified_body_and_refuses_as_specifi
     holds_as("post", "/messages/", await near_http.post(f"{API}/messages/", json={}))
 
 
-async def test_bulk_approval_answers_as_specified(near_http: httpx.AsyncClient, make: Make) -> None:
+async def test_bulk_approval_matches_the_specification(near_http: httpx.AsyncClient, make: Make) -> None:
     path = "/submissions/bulk-approve/"
     for ids, expected in (([make().id], 200), (["none-such"], 400)):
         response = await near_http.post(API + path, json={"submission_ids": ids})
@@ -251,7 +253,7 @@ async def test_bulk_approval_answers_as_specified(near_http: httpx.AsyncClient, 
         holds_as("post", path, response)
 
 
-async def test_hooks_answer_as_specified_from_secret_to_events(
+async def test_hooks_match_the_specification_from_secret_to_events(
     near_http: httpx.AsyncClient, make: Make, state: SandboxState
 ) -> None:
     hooks, one = f"{API}/hooks", "/hooks/subscriptions/{subscription_id}/"

@@ -1,4 +1,4 @@
-"""The sandbox over real HTTP, seen through the real client where that has a method for it."""
+"""The sandbox over HTTP, through the real client where it has a method."""
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime
@@ -29,7 +29,7 @@ def awaiting(state: SandboxState, study_id: str = STROOP, code: str | None = "C0
     return submission
 
 
-async def test_list_and_detail_agree_in_their_own_field_names(
+async def test_list_and_detail_of_a_submission_agree(
     prolific: Prolific, http: httpx.AsyncClient, state: SandboxState
 ) -> None:
     submission = awaiting(state, code=None)
@@ -46,7 +46,7 @@ async def test_list_and_detail_agree_in_their_own_field_names(
     assert page.results[0].time_taken == 600
 
 
-async def test_a_wrong_token_is_refused_everywhere_but_at_the_control_routes(
+async def test_wrong_token_is_refused_except_at_control_routes(
     base_url: str, http: httpx.AsyncClient
 ) -> None:
     async with Prolific(base_url, lambda: "wrong") as prolific:
@@ -55,7 +55,7 @@ async def test_a_wrong_token_is_refused_everywhere_but_at_the_control_routes(
     assert (await http.get("/sandbox/state/", headers={"Authorization": ""})).status_code == 200
 
 
-async def test_paths_answer_with_and_without_their_last_slash(http: httpx.AsyncClient) -> None:
+async def test_path_accepts_a_missing_trailing_slash(http: httpx.AsyncClient) -> None:
     assert (await http.get("/api/v1/users/me")).status_code == 200
     assert (await http.get("/api/v1/no/such/path")).json() == {"detail": "Not Found."}
     assert (await http.delete("/api/v1/users/me/")).status_code == 405
@@ -64,7 +64,7 @@ async def test_paths_answer_with_and_without_their_last_slash(http: httpx.AsyncC
 # Transitions
 
 
-async def test_each_completion_code_leads_to_its_own_status(prolific: Prolific, state: SandboxState) -> None:
+async def test_completion_code_leads_to_its_status(prolific: Prolific, state: SandboxState) -> None:
     study = await prolific.study(TWO_PARTS)
     half = Complete(code_type="PARTIAL_PAYMENT", percentage_of_reward=50, message_to_participant="Thank you.")
     for action, status in (
@@ -76,7 +76,7 @@ async def test_each_completion_code_leads_to_its_own_status(prolific: Prolific, 
         assert (await prolific.transition(submission.id, request["body"])).status is status
 
 
-async def test_a_code_for_manual_review_leaves_the_submission_where_it_is(
+async def test_completion_code_for_manual_review_keeps_the_status(
     prolific: Prolific, state: SandboxState
 ) -> None:
     codes = [
@@ -95,7 +95,7 @@ async def test_a_code_for_manual_review_leaves_the_submission_where_it_is(
         assert (await prolific.transition(submission.id, body)).status is status
 
 
-async def test_the_same_request_again_is_answered_alike_and_changes_nothing(
+async def test_repeated_transition_has_the_same_response_and_no_effect(
     prolific: Prolific, state: SandboxState
 ) -> None:
     submission = awaiting(state)
@@ -105,7 +105,7 @@ async def test_the_same_request_again_is_answered_alike_and_changes_nothing(
     assert [call.affected for call in state.calls] == [(submission.id,), ()]
 
 
-async def test_another_action_after_a_final_status_is_refused(
+async def test_other_transition_after_a_final_status_is_refused(
     prolific: Prolific, state: SandboxState
 ) -> None:
     submission = awaiting(state)
@@ -118,7 +118,7 @@ async def test_another_action_after_a_final_status_is_refused(
 
 
 @pytest.mark.parametrize("status", sorted(set(Status) - {Status.AWAITING_REVIEW, Status.UNKNOWN}))
-async def test_only_what_awaits_review_can_be_decided(
+async def test_transition_is_refused_unless_the_submission_awaits_review(
     status: Status, near_prolific: Prolific, state: SandboxState
 ) -> None:
     submission = awaiting(state)
@@ -157,7 +157,7 @@ REJECT = {"action": "REJECT", "rejection_category": "OTHER", "message": MESSAGE}
         (complete("PAYPART7", percentage_of_reward=True), "A valid number"),
     ],
 )
-async def test_what_prolific_would_refuse_is_refused_by_name(
+async def test_invalid_transition_is_refused_with_the_field(
     body: dict[str, Any], says: str, near_prolific: Prolific, state: SandboxState
 ) -> None:
     submission = awaiting(state, TWO_PARTS)
@@ -167,7 +167,7 @@ async def test_what_prolific_would_refuse_is_refused_by_name(
     assert submission.status is Status.AWAITING_REVIEW
 
 
-async def test_a_reopened_submission_can_be_decided_again(
+async def test_reopened_submission_can_be_decided_again(
     prolific: Prolific, http: httpx.AsyncClient, state: SandboxState
 ) -> None:
     submission = awaiting(state)
@@ -176,7 +176,7 @@ async def test_a_reopened_submission_can_be_decided_again(
     assert (await prolific.transition(submission.id, APPROVE)).status is Status.APPROVED
 
 
-async def test_a_participants_code_may_approve_by_itself(state: SandboxState) -> None:
+async def test_completion_code_may_approve_automatically(state: SandboxState) -> None:
     code = {"code": "PAID", "code_type": "COMPLETED", "actions": [{"action": "AUTOMATICALLY_APPROVE"}]}
     study = state.add_study({"completion_codes": [code]})
     assert awaiting(state, study.id, "PAID").status is Status.APPROVED
@@ -186,7 +186,7 @@ async def test_a_participants_code_may_approve_by_itself(state: SandboxState) ->
 # Requests to return
 
 
-async def test_a_participant_may_return_at_once_later_or_never(
+async def test_participant_returns_at_once_later_or_never(
     prolific: Prolific, state: SandboxState, until: Until
 ) -> None:
     at_once, later, never = (awaiting(state) for _ in range(3))
@@ -198,7 +198,7 @@ async def test_a_participant_may_return_at_once_later_or_never(
     assert (await prolific.submission(never.id)).return_requested_at == asked[2].return_requested_at
 
 
-async def test_a_second_request_to_return_is_refused(prolific: Prolific, state: SandboxState) -> None:
+async def test_second_request_to_return_is_refused(prolific: Prolific, state: SandboxState) -> None:
     submission = awaiting(state)
     await prolific.request_return(submission.id, ["Please."])
     with pytest.raises(BadRequest, match="already been requested"):
@@ -206,14 +206,14 @@ async def test_a_second_request_to_return_is_refused(prolific: Prolific, state: 
 
 
 @pytest.mark.parametrize("reasons", [[], [""], [" "]])
-async def test_a_request_to_return_needs_reasons(
+async def test_request_to_return_requires_reasons(
     reasons: list[str], near_prolific: Prolific, state: SandboxState
 ) -> None:
     with pytest.raises(BadRequest):
         await near_prolific.request_return(awaiting(state).id, reasons)
 
 
-async def test_who_was_decided_meanwhile_does_not_return(
+async def test_decided_participant_does_not_return_later(
     prolific: Prolific, state: SandboxState, until: Until
 ) -> None:
     first, second = awaiting(state), awaiting(state)
@@ -228,7 +228,7 @@ async def test_who_was_decided_meanwhile_does_not_return(
 # Bulk approval
 
 
-async def test_a_bulk_approval_comes_about_later_and_skips_what_no_longer_waits(
+async def test_bulk_approval_is_delayed_and_skips_decided_submissions(
     prolific: Prolific, state: SandboxState, until: Until
 ) -> None:
     waiting, returned = awaiting(state), awaiting(state)
@@ -239,7 +239,7 @@ async def test_a_bulk_approval_comes_about_later_and_skips_what_no_longer_waits(
     assert state.calls[0].affected == (waiting.id,)
 
 
-async def test_a_bulk_approval_takes_a_study_and_its_participants_too(
+async def test_bulk_approval_accepts_a_study_and_participants(
     http: httpx.AsyncClient, state: SandboxState, until: Until
 ) -> None:
     submission = awaiting(state)
@@ -250,7 +250,7 @@ async def test_a_bulk_approval_takes_a_study_and_its_participants_too(
     await until(lambda: submission.status is Status.APPROVED)
 
 
-async def test_a_bulk_approval_of_unknown_ids_is_refused_by_name(prolific: Prolific) -> None:
+async def test_bulk_approval_of_unknown_ids_is_refused_naming_them(prolific: Prolific) -> None:
     with pytest.raises(BadRequest, match="none-such"):
         await prolific.bulk_approve(["none-such"])
 
@@ -271,7 +271,7 @@ DAYS = {
 
 @pytest.fixture
 def one_of_each(state: SandboxState) -> None:
-    """One submission in each status, completed on as many days of May; started in the order of ``DAYS``."""
+    """Create one submission in each status, each completed on another day of May, started in the order of ``DAYS``."""
     for hour, (status, day) in enumerate(DAYS.items()):
         submission = state.reserve(STROOP)
         submission.started_at = datetime(2026, 4, 30, hour, tzinfo=UTC)
@@ -322,7 +322,7 @@ def without(*statuses: Status) -> list[Status]:
     ],
 )
 @pytest.mark.usefixtures("one_of_each")
-async def test_every_filter_of_the_list_is_obeyed(
+async def test_list_applies_every_filter(
     wanted: dict[str, Any], found: list[Status], near_prolific: Prolific
 ) -> None:
     listed = [
@@ -333,7 +333,7 @@ async def test_every_filter_of_the_list_is_obeyed(
 
 
 @pytest.mark.usefixtures("one_of_each")
-async def test_pages_end_with_a_null_link_and_404_past_the_last(prolific: Prolific) -> None:
+async def test_list_ends_with_a_null_link_and_404_past_the_last_page(prolific: Prolific) -> None:
     last = await prolific.page(SubmissionFilter(study=STROOP, page_size=4, page=2))
     assert (len(last.results), last.next) == (4, False)
     with pytest.raises(NotFound):
@@ -343,7 +343,7 @@ async def test_pages_end_with_a_null_link_and_404_past_the_last(prolific: Prolif
 
 
 @pytest.mark.usefixtures("one_of_each")
-async def test_twenty_are_on_a_page_where_nothing_is_said(prolific: Prolific, state: SandboxState) -> None:
+async def test_list_has_20_rows_per_page_by_default(prolific: Prolific, state: SandboxState) -> None:
     for _ in range(20):
         state.reserve(STROOP)
     assert len((await prolific.page(SubmissionFilter(study=STROOP))).results) == 20
@@ -364,12 +364,12 @@ async def test_twenty_are_on_a_page_where_nothing_is_said(prolific: Prolific, st
         "submitted_before=31/02/2026",
     ],
 )
-async def test_a_query_that_makes_no_sense_is_refused(query: str, near_http: httpx.AsyncClient) -> None:
+async def test_invalid_query_is_refused(query: str, near_http: httpx.AsyncClient) -> None:
     study = "" if query in ("", "study=none-such") else f"study={STROOP}&"
     assert (await near_http.get(f"/api/v1/submissions/?{study}{query}")).status_code in (400, 404)
 
 
-async def test_a_studys_own_list_is_cut_by_limit_and_offset(
+async def test_list_of_a_study_respects_limit_and_offset(
     http: httpx.AsyncClient, state: SandboxState
 ) -> None:
     ids = [awaiting(state).participant_id for _ in range(5)]
@@ -382,7 +382,7 @@ async def test_a_studys_own_list_is_cut_by_limit_and_offset(
 
 
 @pytest.mark.usefixtures("one_of_each")
-async def test_counts_and_study_list_agree(prolific: Prolific, http: httpx.AsyncClient) -> None:
+async def test_counts_and_list_of_a_study_agree(prolific: Prolific, http: httpx.AsyncClient) -> None:
     counts = await prolific.counts(STROOP)
     assert counts == {status: int(status in DAYS) for status in Status if status in counts} | {"TOTAL": 8}
     studies = (await http.get("/api/v1/studies/?state=(active|completed)")).json()["results"]
@@ -410,7 +410,7 @@ async def test_ledger_lists_mutating_calls_and_changes_per_submission(
     assert [call["path"] for call in of_second["results"]] == [f"/api/v1/submissions/{second.id}/transition/"]
 
 
-async def test_studies_and_submissions_can_be_made_and_looked_at(
+async def test_control_routes_create_and_show_studies_and_submissions(
     prolific: Prolific, http: httpx.AsyncClient
 ) -> None:
     study = (await http.post("/sandbox/studies/", json={"name": "Mine", "reward": 99})).json()
@@ -443,7 +443,7 @@ async def test_studies_and_submissions_can_be_made_and_looked_at(
         {"study_id": None},
     ],
 )
-async def test_a_control_call_that_makes_no_sense_changes_nothing(
+async def test_invalid_control_call_changes_nothing(
     wrong: dict[str, Any], near_http: httpx.AsyncClient, state: SandboxState
 ) -> None:
     response = await near_http.post("/sandbox/submissions/", json={"study_id": STROOP} | wrong)
@@ -452,7 +452,7 @@ async def test_a_control_call_that_makes_no_sense_changes_nothing(
 
 
 @pytest.mark.parametrize("raw", [b"{", b"[]", b"[" * 100_000, b"\xff"])
-async def test_a_body_that_is_no_json_object_is_refused(
+async def test_body_that_is_no_json_object_is_refused(
     raw: bytes, near_http: httpx.AsyncClient, state: SandboxState
 ) -> None:
     response = await near_http.post(f"/api/v1/submissions/{awaiting(state).id}/transition/", content=raw)

@@ -1,4 +1,4 @@
-"""What other people's clients ask Prolific for: projects, workspaces, studies by page, rewards per hour."""
+"""Routes that other clients of Prolific use: projects, workspaces, pages of studies, rewards per hour."""
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -30,7 +30,7 @@ def awaiting(state: SandboxState) -> SimSubmission:
     return submission
 
 
-async def test_a_workspace_its_projects_and_their_studies_are_found(
+async def test_workspaces_projects_and_studies_are_listed(
     near_http: httpx.AsyncClient, state: SandboxState
 ) -> None:
     workspace = await get(near_http, f"/workspaces/{WORKSPACE}/")
@@ -44,7 +44,7 @@ async def test_a_workspace_its_projects_and_their_studies_are_found(
         assert (await near_http.get(API + missing)).status_code == 404
 
 
-async def test_workspaces_are_listed_by_twenty_and_our_client_asks_for_more(
+async def test_workspaces_are_listed_in_pages_which_the_client_reads(
     near_http: httpx.AsyncClient, near_prolific: Prolific, state: SandboxState
 ) -> None:
     state.workspaces |= {f"5f{number:022}": f"Lab {number}" for number in range(30)}
@@ -53,7 +53,7 @@ async def test_workspaces_are_listed_by_twenty_and_our_client_asks_for_more(
 
 
 @pytest.mark.parametrize("path", ["/studies/", f"/projects/{PROJECT}/studies/"])
-async def test_studies_are_given_whole_or_by_page_up_to_a_404(
+async def test_studies_are_listed_whole_or_by_page_up_to_a_404(
     path: str, near_http: httpx.AsyncClient, state: SandboxState
 ) -> None:
     ids = [STROOP, TWO_PARTS, *(state.add_study({"name": f"{number}"}).id for number in range(43))]
@@ -70,7 +70,7 @@ async def test_studies_are_given_whole_or_by_page_up_to_a_404(
     assert (await near_http.get(API + path, params={"page": 4, "page_size": 20})).status_code == 404
 
 
-async def test_a_projects_studies_are_ordered_by_their_creation(
+async def test_studies_of_a_project_are_ordered_by_creation(
     near_http: httpx.AsyncClient, state: SandboxState
 ) -> None:
     state.add_study({"id": "old", "date_created": "2020-01-01T00:00:00.000000Z"})
@@ -80,19 +80,19 @@ async def test_a_projects_studies_are_ordered_by_their_creation(
     assert (await near_http.get(API + path, params={"ordering": "colour"})).status_code == 400
 
 
-async def test_a_listed_study_names_its_type_and_creation(near_http: httpx.AsyncClient) -> None:
+async def test_listed_study_has_its_type_and_creation(near_http: httpx.AsyncClient) -> None:
     row = (await get(near_http, "/studies/"))["results"][0]
     assert row["study_type"] == "SINGLE"
     assert datetime.fromisoformat(row["date_created"]).tzinfo is not None
 
 
-async def test_a_studys_detail_links_its_submissions(http: httpx.AsyncClient, state: SandboxState) -> None:
+async def test_study_detail_links_its_submissions(http: httpx.AsyncClient, state: SandboxState) -> None:
     submission = awaiting(state)
     link = (await get(http, f"/studies/{STROOP}/"))["_links"]["related"]["href"]
     assert [row["id"] for row in (await get(http, link))["results"]] == [submission.id]
 
 
-async def test_the_reward_per_hour_is_that_of_the_time_taken_else_of_the_estimate(
+async def test_reward_per_hour_uses_the_time_taken_else_the_estimate(
     near_http: httpx.AsyncClient, state: SandboxState
 ) -> None:
     assert (await get(near_http, f"/studies/{STROOP}/"))["average_reward_per_hour"] == 180 * 60 / 12
@@ -100,7 +100,7 @@ async def test_the_reward_per_hour_is_that_of_the_time_taken_else_of_the_estimat
     assert (await get(near_http, f"/studies/{STROOP}/"))["average_reward_per_hour"] == 180 * 3
 
 
-async def test_an_approval_after_a_bulk_approval_is_a_repeat_and_changes_nothing(
+async def test_approval_after_a_bulk_approval_has_no_effect(
     prolific: Prolific, state: SandboxState, until: Until
 ) -> None:
     submission = awaiting(state)
@@ -112,7 +112,7 @@ async def test_an_approval_after_a_bulk_approval_is_a_repeat_and_changes_nothing
     assert [change.status for change in submission.history].count(Status.APPROVED) == 1
 
 
-async def test_places_taken_leave_out_only_those_that_timed_out_or_were_returned(
+async def test_places_taken_exclude_only_timed_out_and_returned_submissions(
     near_http: httpx.AsyncClient, state: SandboxState
 ) -> None:
     for status in (Status.REJECTED, Status.APPROVED, Status.RETURNED, Status.TIMED_OUT, Status.ACTIVE):

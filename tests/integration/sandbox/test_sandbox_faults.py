@@ -1,4 +1,4 @@
-"""Each fault of the simulated API, as a client meets it over real HTTP."""
+"""Each fault of the simulated API, over HTTP."""
 
 import asyncio
 import time
@@ -55,7 +55,7 @@ async def statuses(http: httpx.AsyncClient, number: int, path: str = USER) -> li
         ("", "other"),
     ],
 )
-async def test_every_call_of_the_api_is_seen_as_its_kind(
+async def test_api_call_is_recorded_with_its_kind(
     path: str, kind: str, http: httpx.AsyncClient, state: SandboxState
 ) -> None:
     await http.get(f"/api/v1/{path}")
@@ -63,13 +63,13 @@ async def test_every_call_of_the_api_is_seen_as_its_kind(
     assert state.faults.seen == [kind]
 
 
-def test_every_kind_has_a_path_that_is_tried_above() -> None:
-    marks = test_every_call_of_the_api_is_seen_as_its_kind.pytestmark  # type: ignore[attr-defined]
+def test_every_kind_of_call_has_a_tested_path() -> None:
+    marks = test_api_call_is_recorded_with_its_kind.pytestmark  # type: ignore[attr-defined]
     assert {kind for _, kind in marks[0].args[1]} == set(KINDS)
     assert kind_of("/api/v1/") == "other"
 
 
-async def test_a_fault_meets_so_many_calls_of_its_endpoint_and_no_others(
+async def test_fault_affects_its_count_of_calls_of_its_endpoint_only(
     http: httpx.AsyncClient, state: SandboxState
 ) -> None:
     state.faults.add(Fault("users", 500, count=2), Fault("users", 502))
@@ -77,7 +77,7 @@ async def test_a_fault_meets_so_many_calls_of_its_endpoint_and_no_others(
     assert await statuses(http, 4) == [500, 500, 502, 200]
 
 
-async def test_a_fault_without_a_count_lasts_until_it_is_cleared(
+async def test_fault_without_a_count_lasts_until_cleared(
     http: httpx.AsyncClient, state: SandboxState
 ) -> None:
     state.faults.add(Fault("users", 500, count=None))
@@ -86,7 +86,7 @@ async def test_a_fault_without_a_count_lasts_until_it_is_cleared(
     assert await statuses(http, 1) == [200]
 
 
-async def test_a_share_strikes_about_so_often_and_the_same_for_a_seed(
+async def test_fault_with_a_share_is_random_by_the_seed(
     near_http: httpx.AsyncClient, state: SandboxState
 ) -> None:
     state.faults.add(Fault(status=500, count=None, share=0.3))
@@ -99,7 +99,9 @@ async def test_a_share_strikes_about_so_often_and_the_same_for_a_seed(
     assert first == second
 
 
-async def test_a_window_opens_and_closes_by_the_clock(http: httpx.AsyncClient, state: SandboxState) -> None:
+async def test_fault_with_a_window_begins_and_ends_by_the_clock(
+    http: httpx.AsyncClient, state: SandboxState
+) -> None:
     now = 100.0
     state.faults = Faults(state.random, lambda: now)
     state.faults.add(Fault(status=500, count=None, after=10, seconds=5))
@@ -108,7 +110,7 @@ async def test_a_window_opens_and_closes_by_the_clock(http: httpx.AsyncClient, s
     assert state.faults.waiting() == []
 
 
-async def test_downtime_answers_503_to_all_for_its_seconds_and_uses_up_no_other_fault(
+async def test_downtime_answers_503_and_uses_up_no_other_fault(
     http: httpx.AsyncClient, state: SandboxState
 ) -> None:
     now = 0.0
@@ -121,7 +123,9 @@ async def test_downtime_answers_503_to_all_for_its_seconds_and_uses_up_no_other_
     assert await statuses(http, 2) == [400, 200]
 
 
-async def test_downtime_can_refuse_until_cleared(http: httpx.AsyncClient, state: SandboxState) -> None:
+async def test_downtime_can_refuse_connections_until_cleared(
+    http: httpx.AsyncClient, state: SandboxState
+) -> None:
     state.faults.down(how="refuse")
     for _ in range(3):
         with pytest.raises(httpx.RemoteProtocolError, match="without sending a response"):
@@ -130,7 +134,7 @@ async def test_downtime_can_refuse_until_cleared(http: httpx.AsyncClient, state:
     assert await statuses(http, 1) == [200]
 
 
-async def test_a_status_stands_in_for_what_was_asked(
+async def test_fault_status_replaces_the_response(
     prolific: Prolific, state: SandboxState, submission: SimSubmission
 ) -> None:
     state.faults.add(Fault("transition", 400))
@@ -148,7 +152,7 @@ async def test_a_status_stands_in_for_what_was_asked(
         Fault("transition", truncate=True),
     ],
 )
-async def test_what_was_asked_can_be_done_and_its_answer_lost(
+async def test_fault_can_lose_the_response_of_an_applied_request(
     fault: Fault, http: httpx.AsyncClient, state: SandboxState, submission: SimSubmission
 ) -> None:
     state.faults.add(fault)
@@ -161,7 +165,7 @@ async def test_what_was_asked_can_be_done_and_its_answer_lost(
     assert [call.status_code for call in state.calls_for(submission.id)] == [200]
 
 
-async def test_a_reset_cuts_the_connection_without_an_answer_or_an_effect(
+async def test_fault_reset_cuts_the_connection_without_effect(
     prolific: Prolific, http: httpx.AsyncClient, state: SandboxState, submission: SimSubmission
 ) -> None:
     state.faults.add(Fault("transition", reset=True))
@@ -174,7 +178,7 @@ async def test_a_reset_cuts_the_connection_without_an_answer_or_an_effect(
 
 
 @pytest.mark.parametrize("status", [None, 500])
-async def test_a_truncated_body_is_half_of_what_its_length_promised(
+async def test_fault_truncate_sends_half_of_the_body(
     status: int | None, http: httpx.AsyncClient, state: SandboxState
 ) -> None:
     state.faults.add(Fault("users", status, truncate=True))
@@ -191,10 +195,10 @@ async def test_a_truncated_body_is_half_of_what_its_length_promised(
     assert 0 < len(came) == promised // 2
 
 
-async def test_a_late_answer_is_the_true_one(
+async def test_fault_latency_delays_the_true_response(
     http: httpx.AsyncClient, state: SandboxState, submission: SimSubmission
 ) -> None:
-    """With ``took_effect`` it was done before the wait, otherwise after it."""
+    """With ``took_effect`` the request is applied before the delay, else after it."""
     for took_effect, status in ((False, Status.AWAITING_REVIEW), (True, Status.APPROVED)):
         submission.status, submission.last_request = Status.AWAITING_REVIEW, None
         state.faults.add(Fault("transition", latency=0.3, took_effect=took_effect))
@@ -212,7 +216,7 @@ async def test_a_late_answer_is_the_true_one(
 
 
 @pytest.mark.parametrize(("said", "seconds"), [(7, 7.0), ("8", 8.0), ("soon", None)])
-async def test_too_many_requests_may_say_for_how_long(
+async def test_fault_429_may_have_retry_after(
     said: int | str, seconds: float | None, prolific: Prolific, state: SandboxState
 ) -> None:
     state.faults.add(Fault("users", 429, retry_after=said))
@@ -221,7 +225,7 @@ async def test_too_many_requests_may_say_for_how_long(
     assert caught.value.retry_after == seconds
 
 
-async def test_a_body_can_be_anything(http: httpx.AsyncClient, state: SandboxState) -> None:
+async def test_fault_body_accepts_any_bytes(http: httpx.AsyncClient, state: SandboxState) -> None:
     state.faults.add(Fault("users", 502, body=b"<html>Bad Gateway</html>"), Fault("users", body=b""))
     response = await http.get(USER)
     assert (response.status_code, response.text) == (502, "<html>Bad Gateway</html>")
@@ -229,7 +233,7 @@ async def test_a_body_can_be_anything(http: httpx.AsyncClient, state: SandboxSta
     assert (response.status_code, response.content) == (200, b"")
 
 
-async def test_submission_changed_just_before_the_call(
+async def test_fault_then_status_changes_the_submission_before_the_call(
     prolific: Prolific, state: SandboxState, submission: SimSubmission
 ) -> None:
     state.faults.add(Fault("transition", then_status=Status.REJECTED))
@@ -254,7 +258,7 @@ async def test_submission_changed_just_before_the_call(
         ("took_effect", {"took_effect": "no"}),
     ],
 )
-async def test_a_fault_that_cannot_be_is_refused_by_its_fields_name(
+async def test_invalid_fault_is_refused_naming_its_field(
     name: str, values: dict[str, Any], http: httpx.AsyncClient, state: SandboxState
 ) -> None:
     with pytest.raises(ValueError, match=name):
@@ -265,7 +269,7 @@ async def test_a_fault_that_cannot_be_is_refused_by_its_fields_name(
     assert state.faults.waiting() == []
 
 
-async def test_faults_can_be_added_seen_and_cleared_over_http(
+async def test_control_routes_add_show_and_clear_faults(
     http: httpx.AsyncClient, state: SandboxState, submission: SimSubmission
 ) -> None:
     given = {
@@ -300,7 +304,7 @@ async def test_faults_can_be_added_seen_and_cleared_over_http(
         ({"status": "many"}, "fault"),
     ],
 )
-async def test_what_is_no_fault_is_refused_by_name(
+async def test_control_route_refuses_an_invalid_fault_naming_the_field(
     wrong: dict[str, Any], named: str, http: httpx.AsyncClient, state: SandboxState
 ) -> None:
     response = await http.post("/sandbox/faults/", json=wrong)
@@ -309,9 +313,7 @@ async def test_what_is_no_fault_is_refused_by_name(
     assert state.faults.waiting() == []
 
 
-async def test_the_control_routes_stay_up_while_the_api_is_down(
-    http: httpx.AsyncClient, state: SandboxState
-) -> None:
+async def test_control_routes_answer_during_downtime(http: httpx.AsyncClient, state: SandboxState) -> None:
     await http.post("/sandbox/faults/", json={"endpoint": ANY, "reset": True, "count": None})
     with pytest.raises(httpx.RemoteProtocolError):
         await http.get(USER)

@@ -21,7 +21,7 @@ async def listed(http: httpx.AsyncClient, path: str = PATH, **query: str) -> lis
     return found
 
 
-async def test_a_participants_message_is_found_by_its_writer_and_among_the_unread(
+async def test_message_of_a_participant_is_listed_by_user_and_as_unread(
     http: httpx.AsyncClient, state: SandboxState
 ) -> None:
     written = state.write_message(ANNA, STROOP, "The page crashed.", category="technical-issues")
@@ -43,7 +43,7 @@ async def test_a_participants_message_is_found_by_its_writer_and_among_the_unrea
     assert all("sender" not in one for one in unread)
 
 
-async def test_what_the_researcher_sends_is_in_the_conversation_and_not_among_the_unread(
+async def test_message_of_the_researcher_is_listed_but_not_as_unread(
     http: httpx.AsyncClient, state: SandboxState
 ) -> None:
     state.write_message(ANNA, STROOP, "Why was I asked?")
@@ -59,7 +59,7 @@ async def test_what_the_researcher_sends_is_in_the_conversation_and_not_among_th
     assert await listed(http, user_id=ANNA, excluded_sender_ids=f"{USER['id']},{BERTA}") == talk[:1]
 
 
-async def test_messages_are_found_from_a_time_on_and_none_older_than_30_days(
+async def test_message_list_begins_at_a_time_within_30_days(
     http: httpx.AsyncClient, state: SandboxState
 ) -> None:
     now = datetime.now(UTC)
@@ -81,14 +81,14 @@ async def test_messages_are_found_from_a_time_on_and_none_older_than_30_days(
         {"user_id": ANNA, "excluded_sender_ids": ",".join("abcdefghijk")},
     ],
 )
-async def test_message_list_needs_a_user_or_a_time_within_30_days(
+async def test_message_list_requires_a_user_or_a_time_within_30_days(
     query: dict[str, str], http: httpx.AsyncClient
 ) -> None:
     assert (await http.get(PATH, params=query)).status_code == 400
 
 
 @pytest.mark.parametrize("missing", ["recipient_id", "body", "study_id"])
-async def test_a_message_needs_all_its_fields(
+async def test_message_requires_all_its_fields(
     missing: str, http: httpx.AsyncClient, state: SandboxState
 ) -> None:
     body = {"recipient_id": ANNA, "body": "Hello.", "study_id": STROOP}
@@ -107,7 +107,7 @@ async def test_a_message_needs_all_its_fields(
         (MessageStyle.TIMELESS, {"datetime_created", "sent_at"}, {"sender", "sender_id"}),
     ],
 )
-async def test_times_and_senders_are_spelt_as_documented_or_as_seen_or_null(
+async def test_message_times_and_senders_have_documented_or_observed_names(
     style: MessageStyle, times: set[str], sender: set[str], http: httpx.AsyncClient, state: SandboxState
 ) -> None:
     state.messages.style = style
@@ -118,7 +118,7 @@ async def test_times_and_senders_are_spelt_as_documented_or_as_seen_or_null(
     assert all((row[name] is None) is (style is MessageStyle.TIMELESS) for name in times)
 
 
-async def test_a_participant_writes_through_the_control_route(
+async def test_control_route_sends_a_message_of_a_participant(
     http: httpx.AsyncClient, state: SandboxState
 ) -> None:
     given = {

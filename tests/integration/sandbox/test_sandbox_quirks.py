@@ -1,4 +1,4 @@
-"""Switches for what Prolific's answers were seen to do in live use, and the client that reads through each."""
+"""Quirks: behaviour of Prolific observed in live use, and the client with each of them."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ SUBMISSIONS = "/api/v1/submissions/"
 
 @pytest.fixture(autouse=True)
 def crowd(state: SandboxState) -> None:
-    """Forty submissions, every fourth of them approved."""
+    """Create 40 submissions, every fourth approved."""
     for number in range(40):
         submission = state.reserve(STROOP, notify=False)
         state.complete(submission, "C0L0UR12", time_taken=600, notify=False)
@@ -34,7 +34,7 @@ async def page(http: httpx.AsyncClient, **query: Any) -> tuple[list[str], dict[s
     return [row["id"] for row in body["results"]], body
 
 
-async def test_a_page_has_a_hundred_rows_at_most_or_what_the_cap_says(
+async def test_quirk_page_cap_limits_the_rows_of_a_page(
     near_http: httpx.AsyncClient, state: SandboxState
 ) -> None:
     for _ in range(80):
@@ -46,7 +46,7 @@ async def test_a_page_has_a_hundred_rows_at_most_or_what_the_cap_says(
     assert body["_links"]["last"]["href"].endswith("page=18")
 
 
-async def test_a_status_can_be_ignored_while_the_other_filters_hold(
+async def test_quirk_ignores_the_status_filter_only(
     near_http: httpx.AsyncClient, state: SandboxState
 ) -> None:
     state.quirks = Quirks(ignores_status=True)
@@ -54,7 +54,7 @@ async def test_a_status_can_be_ignored_while_the_other_filters_hold(
     assert len((await page(near_http, approved="true", page_size=100))[0]) == 10
 
 
-async def test_without_an_ordering_the_order_can_change_between_pages(
+async def test_quirk_changes_the_order_between_pages_without_an_ordering(
     near_http: httpx.AsyncClient, state: SandboxState
 ) -> None:
     state.quirks = Quirks(unstable_order=True)
@@ -66,25 +66,27 @@ async def test_without_an_ordering_the_order_can_change_between_pages(
     assert len(set(ordered)) == 40
 
 
-async def test_so_many_pages_lack_their_last_row(near_http: httpx.AsyncClient, state: SandboxState) -> None:
+async def test_quirk_removes_the_last_row_of_pages(near_http: httpx.AsyncClient, state: SandboxState) -> None:
     state.quirks = Quirks(short_pages=1)
     assert [len((await page(near_http))[0]) for _ in range(2)] == [19, 20]
 
 
-async def test_the_next_link_can_loop(near_http: httpx.AsyncClient, state: SandboxState) -> None:
+async def test_quirk_makes_the_next_link_loop(near_http: httpx.AsyncClient, state: SandboxState) -> None:
     state.quirks = Quirks(looping_next=True)
     for number in (1, 2):
         assert (await page(near_http, page=number))[1]["_links"]["next"]["href"].endswith("page=1")
 
 
-async def test_a_page_past_the_end_is_404_or_empty(near_http: httpx.AsyncClient, state: SandboxState) -> None:
+async def test_quirk_makes_a_page_past_the_end_404_or_empty(
+    near_http: httpx.AsyncClient, state: SandboxState
+) -> None:
     past = {"study": STROOP, "page": "3"}
     assert (await near_http.get(SUBMISSIONS, params=past)).status_code == 404
     state.quirks = Quirks(empty_past_end=True)
     assert (await page(near_http, page=3))[0] == []
 
 
-async def test_the_answer_to_a_request_to_return_can_say_returned_of_what_awaits_review(
+async def test_quirk_shows_returned_in_the_response_to_a_request_to_return(
     near_prolific: Prolific, state: SandboxState
 ) -> None:
     submission = next(one for one in state.submissions.values() if one.status is Status.AWAITING_REVIEW)
@@ -94,7 +96,7 @@ async def test_the_answer_to_a_request_to_return_can_say_returned_of_what_awaits
     assert (await near_prolific.submission(submission.id)).status is Status.AWAITING_REVIEW
 
 
-async def test_submissions_of_a_part_of_a_study_name_its_parent(
+async def test_submission_of_a_part_of_a_study_has_its_parent(
     near_prolific: Prolific, near_http: httpx.AsyncClient
 ) -> None:
     made = await near_http.post("/sandbox/studies/", json={"name": "One quota", "parent_study_id": STROOP})
@@ -108,7 +110,7 @@ async def test_submissions_of_a_part_of_a_study_name_its_parent(
 
 
 @pytest.mark.parametrize("quirks", SURVIVED, ids=lambda one: "+".join(one) or "none")
-async def test_the_client_reads_the_whole_list_through_each_of_them(
+async def test_client_reads_the_whole_list_through_each_quirk(
     quirks: dict[str, Any], near_prolific: Prolific, state: SandboxState
 ) -> None:
     state.quirks = Quirks(**quirks)
@@ -118,17 +120,13 @@ async def test_the_client_reads_the_whole_list_through_each_of_them(
     assert sorted(listed) == sorted(waiting)
 
 
-async def test_the_client_reports_a_list_that_stays_short(
-    near_prolific: Prolific, state: SandboxState
-) -> None:
+async def test_client_reports_a_list_that_stays_short(near_prolific: Prolific, state: SandboxState) -> None:
     state.quirks = Quirks(short_pages=1000)
     with pytest.raises(IncompleteList, match="39 of 40"):
         _ = [one async for one in near_prolific.submissions(SubmissionFilter(study=STROOP))]
 
 
-async def test_they_are_switched_by_a_control_route(
-    near_http: httpx.AsyncClient, state: SandboxState
-) -> None:
+async def test_quirks_are_set_by_a_control_route(near_http: httpx.AsyncClient, state: SandboxState) -> None:
     path = "/sandbox/quirks/"
     before = (await near_http.get(path)).json()
     assert before["message_style"] == "spec"

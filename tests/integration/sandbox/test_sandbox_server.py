@@ -1,4 +1,4 @@
-"""The server of `autoreview sandbox`: prints its address, works at once, and ends on a signal."""
+"""The command `autoreview sandbox`."""
 
 import asyncio
 import os
@@ -18,7 +18,7 @@ Until = Callable[[Callable[[], bool]], Awaitable[None]]
 
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_it_says_where_it_listens_simulates_and_ends_on_a_signal(
+async def test_sandbox_command_prints_its_address_simulates_and_ends_on_a_signal(
     number: signal.Signals, capsys: pytest.CaptureFixture[str], until: Until
 ) -> None:
     serving = asyncio.create_task(run_sandbox("127.0.0.1", 0, participants=4, time_scale=100_000, seed=1))
@@ -42,17 +42,17 @@ async def test_it_says_where_it_listens_simulates_and_ends_on_a_signal(
         await serving
 
 
-async def test_a_webhook_url_needs_a_secret() -> None:
+async def test_sandbox_command_requires_a_secret_for_a_webhook_url() -> None:
     with pytest.raises(ValueError, match="secret"):
         await run_sandbox("127.0.0.1", 0, webhook_url="http://127.0.0.1:9/hook")
 
 
-async def test_a_port_that_is_taken_is_an_error_not_a_wait(base_url: str) -> None:
+async def test_sandbox_command_fails_for_a_port_in_use(base_url: str) -> None:
     with pytest.raises(OSError, match="in use"):
         await run_sandbox("127.0.0.1", int(base_url.rsplit(":", 1)[1]))
 
 
-async def test_the_example_it_prints_works_as_pasted(base_url: str) -> None:
+async def test_sandbox_command_prints_a_working_example(base_url: str) -> None:
     lines = [line.strip() for line in welcome(base_url, "sandbox-token").splitlines()]
     for line in lines:
         if line.startswith("curl"):
@@ -64,5 +64,5 @@ async def test_the_example_it_prints_works_as_pasted(base_url: str) -> None:
             assert any(word in out for word in (STROOP.encode(), b"results", b"page_cap"))
 
 
-def test_a_token_of_ones_own_is_not_printed() -> None:
+def test_sandbox_command_does_not_print_a_given_token() -> None:
     assert "my-own" not in welcome("http://x", "my-own")

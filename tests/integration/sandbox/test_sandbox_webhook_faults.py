@@ -1,4 +1,4 @@
-"""Webhooks that are lost, doubled, late, or written otherwise than signed."""
+"""Webhook faults: lost, doubled, reordered, reformatted."""
 
 import asyncio
 import json
@@ -30,7 +30,7 @@ def pointed(base_url: str, state: SandboxState, receiver: Receiver) -> Receiver:
     return receiver
 
 
-async def test_a_lost_webhook_is_never_sent(
+async def test_webhook_fault_loses_a_webhook(
     pointed: Receiver, state: SandboxState, http: httpx.AsyncClient
 ) -> None:
     state.webhooks.lose = 0.5
@@ -46,7 +46,7 @@ async def test_a_lost_webhook_is_never_sent(
     assert state.hooks.count_events() == {"PENDING": 41 - len(came), "SUCCEEDED": len(came), "FAILED": 0}
 
 
-async def test_a_doubled_webhook_comes_twice_under_one_id(
+async def test_webhook_fault_sends_a_webhook_twice_with_one_id(
     pointed: Receiver, state: SandboxState, until: Until
 ) -> None:
     state.webhooks.duplicate = 1.0
@@ -56,9 +56,7 @@ async def test_a_doubled_webhook_comes_twice_under_one_id(
     assert all(one.is_signed_with(SECRET) for one in pointed.deliveries)
 
 
-async def test_webhooks_can_come_in_another_order_than_they_happened(
-    pointed: Receiver, state: SandboxState, until: Until
-) -> None:
+async def test_webhook_fault_changes_the_order(pointed: Receiver, state: SandboxState, until: Until) -> None:
     state.webhooks.reorder = 0.2
     made = [state.reserve(STROOP).id for _ in range(20)]
     await until(lambda: len(pointed.deliveries) == 20)
@@ -68,7 +66,7 @@ async def test_webhooks_can_come_in_another_order_than_they_happened(
 
 
 @pytest.mark.parametrize(("sent", "signed"), [(JsonStyle.COMPACT, JsonStyle.SPACED)])
-async def test_a_body_can_be_sent_otherwise_than_it_was_signed(
+async def test_webhook_fault_reformats_the_signed_body(
     sent: JsonStyle, signed: JsonStyle, pointed: Receiver, state: SandboxState, until: Until
 ) -> None:
     state.webhooks.respace = sent
@@ -82,7 +80,7 @@ async def test_a_body_can_be_sent_otherwise_than_it_was_signed(
     assert delivery.headers["x-prolific-request-signature"] == sign(SECRET, timestamp, signed.body(payload))
 
 
-async def test_webhooks_faults_are_set_over_http_one_by_one(
+async def test_webhook_faults_are_set_by_a_control_route(
     http: httpx.AsyncClient, state: SandboxState
 ) -> None:
     assert (
@@ -99,7 +97,7 @@ async def test_webhooks_faults_are_set_over_http_one_by_one(
 @pytest.mark.parametrize(
     "wrong", [{"lost": 1}, {"lose": 2}, {"reorder": -1}, {"respace": "wide"}, {"lose": "x"}]
 )
-async def test_what_cannot_go_wrong_so_is_refused(
+async def test_invalid_webhook_fault_is_refused(
     wrong: dict[str, Any], http: httpx.AsyncClient, state: SandboxState
 ) -> None:
     response = await http.post("/sandbox/webhooks/", json=wrong)

@@ -1,4 +1,4 @@
-"""Webhooks of the sandbox: signed as the reference says, and tried again as Prolific would."""
+"""Webhooks of the sandbox: signature, retries, subscriptions."""
 
 import asyncio
 import json
@@ -50,11 +50,11 @@ class Receiver(Protocol):
         (JsonStyle.COMPACT, "8d7TfNc0ahn1DG2ZokdqM/MBnoPgJCMgr4WuLNL7Zq4="),
     ],
 )
-def test_the_signature_is_that_of_the_references_test_vectors(style: JsonStyle, signature: str) -> None:
+def test_webhook_signature_equals_the_reference_vectors(style: JsonStyle, signature: str) -> None:
     assert sign(SECRET, "1767225600", style.body(PAYLOAD)) == signature
 
 
-async def test_each_change_of_status_is_delivered_signed(
+async def test_status_change_sends_a_signed_webhook(
     base_url: str, state: SandboxState, receiver: Receiver, until: Until
 ) -> None:
     state.hooks.point_at(WORKSPACE, receiver.url, SECRET)
@@ -80,7 +80,7 @@ async def test_each_change_of_status_is_delivered_signed(
 
 
 @pytest.mark.parametrize(("style", "part"), [(JsonStyle.SPACED, b'": "'), (JsonStyle.COMPACT, b'":"')])
-async def test_bodies_come_spaced_or_compact(
+async def test_webhook_body_has_spaced_or_compact_json(
     style: JsonStyle, part: bytes, state: SandboxState, receiver: Receiver, until: Until
 ) -> None:
     state.hooks.point_at(WORKSPACE, receiver.url, SECRET)
@@ -92,7 +92,7 @@ async def test_bodies_come_spaced_or_compact(
 
 
 @pytest.mark.parametrize("status_code", [500, 404, 301])
-async def test_a_delivery_not_answered_2xx_is_tried_again_under_the_same_event_id(
+async def test_failed_delivery_is_retried_with_the_same_event_id(
     status_code: int, base_url: str, state: SandboxState, receiver: Receiver, until: Until
 ) -> None:
     receiver.fails = [status_code] * 3
@@ -104,7 +104,7 @@ async def test_a_delivery_not_answered_2xx_is_tried_again_under_the_same_event_i
     assert all(delivery.is_signed_with(SECRET) for delivery in receiver.deliveries)
 
 
-async def test_after_twelve_tries_an_event_stays_failed(state: SandboxState, until: Until) -> None:
+async def test_delivery_fails_after_twelve_tries(state: SandboxState, until: Until) -> None:
     state.timers.time_scale = 1e7
     state.hooks.point_at(WORKSPACE, "http://nowhere/hook", SECRET)
     tried: list[httpx.Request] = []
@@ -125,7 +125,7 @@ async def test_after_twelve_tries_an_event_stays_failed(state: SandboxState, unt
     assert len(tried) == TRIES == 12
 
 
-async def test_a_change_without_notice_is_a_webhook_that_never_comes(
+async def test_change_with_notify_false_sends_no_webhook(
     http: httpx.AsyncClient, state: SandboxState
 ) -> None:
     state.hooks.point_at(WORKSPACE, "http://127.0.0.1:9/hook", SECRET)
@@ -133,7 +133,7 @@ async def test_a_change_without_notice_is_a_webhook_that_never_comes(
     assert not state.hooks.events
 
 
-async def test_events_flow_only_between_confirmation_and_disabling(
+async def test_webhooks_are_sent_only_between_confirmation_and_disabling(
     http: httpx.AsyncClient, state: SandboxState, receiver: Receiver, until: Until
 ) -> None:
     secret = (await http.post("/api/v1/hooks/secrets/", json={"workspace_id": WORKSPACE})).json()["value"]
@@ -157,7 +157,7 @@ async def test_events_flow_only_between_confirmation_and_disabling(
     assert [subscription["target_url"] for subscription in hidden] == [receiver.url]
 
 
-async def test_a_new_secret_replaces_the_old_one_at_once(
+async def test_new_secret_replaces_the_old_one_at_once(
     near_http: httpx.AsyncClient, state: SandboxState
 ) -> None:
     path, body = "/api/v1/hooks/secrets/", {"workspace_id": WORKSPACE}
@@ -170,7 +170,7 @@ async def test_a_new_secret_replaces_the_old_one_at_once(
 @pytest.mark.parametrize(
     "target", ["http://example.org/hook", "ftp://x", "nonsense", "https://", "http://[", 5, ""]
 )
-async def test_a_target_must_be_https_unless_it_is_on_this_machine(
+async def test_subscription_target_must_be_https_or_local(
     target: object, near_http: httpx.AsyncClient, state: SandboxState
 ) -> None:
     state.hooks.new_secret(WORKSPACE)
@@ -189,7 +189,7 @@ async def test_a_target_must_be_https_unless_it_is_on_this_machine(
         ("?resource_id=none-such", 0),
     ],
 )
-async def test_a_subscriptions_events_are_listed_by_status_resource_limit_and_offset(
+async def test_events_of_a_subscription_are_listed_by_status_resource_limit_and_offset(
     query: str, found: int, state: SandboxState, near_http: httpx.AsyncClient
 ) -> None:
     subscription = state.hooks.point_at(WORKSPACE, "http://127.0.0.1:9/hook", SECRET)

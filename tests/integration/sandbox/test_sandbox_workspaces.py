@@ -1,4 +1,4 @@
-"""Workspaces, what is in their wallet, and how many rejections are let through."""
+"""Workspaces: secrets, balance, and the limit of rejections."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -35,7 +35,7 @@ async def transition(
     return await http.post(f"{API}/submissions/{submission.id}/transition/", json=body)
 
 
-async def test_each_workspace_has_its_own_secret_and_subscriptions(
+async def test_workspace_has_its_own_secret_and_subscriptions(
     http: httpx.AsyncClient, state: SandboxState
 ) -> None:
     state.workspaces[OTHER] = "The other lab"
@@ -61,7 +61,7 @@ async def test_each_workspace_has_its_own_secret_and_subscriptions(
 
 
 @pytest.mark.parametrize("workspace", ["none-such", 3])
-async def test_a_workspace_of_others_is_refused(workspace: Any, http: httpx.AsyncClient) -> None:
+async def test_workspace_of_other_people_is_refused(workspace: Any, http: httpx.AsyncClient) -> None:
     refused = await http.post(f"{API}/hooks/secrets/", json={"workspace_id": workspace})
     assert refused.status_code == 400
     assert (await http.get(f"{API}/workspaces/{workspace}/balance/")).status_code == 404
@@ -76,7 +76,7 @@ async def test_a_workspace_of_others_is_refused(workspace: Any, http: httpx.Asyn
         (TWO_PARTS, SCREEN_OUT, 40),
     ],
 )
-async def test_what_a_transition_pays_is_taken_from_the_balance(
+async def test_transition_reduces_the_balance(
     study: str, body: dict[str, Any], pays: int, http: httpx.AsyncClient, state: SandboxState
 ) -> None:
     state.balance = 1000
@@ -89,7 +89,7 @@ async def test_what_a_transition_pays_is_taken_from_the_balance(
     assert (await http.get(f"{API}/users/me/")).json()["available_balance"] == 1000 - pays
 
 
-async def test_an_approval_without_the_funds_is_refused_and_changes_nothing(
+async def test_approval_without_funds_is_refused_without_effect(
     http: httpx.AsyncClient, state: SandboxState
 ) -> None:
     state.balance = 179
@@ -103,7 +103,7 @@ async def test_an_approval_without_the_funds_is_refused_and_changes_nothing(
     assert state.balance == 0
 
 
-async def test_a_bulk_approval_goes_as_far_as_the_funds(
+async def test_bulk_approval_stops_when_funds_are_used_up(
     http: httpx.AsyncClient, state: SandboxState, until: Until
 ) -> None:
     state.balance = 400
@@ -120,7 +120,7 @@ async def test_a_bulk_approval_goes_as_far_as_the_funds(
     ]
 
 
-async def test_rejections_beyond_the_limit_are_refused_and_approvals_are_not(
+async def test_rejection_over_the_limit_is_refused_while_approvals_are_accepted(
     http: httpx.AsyncClient, state: SandboxState
 ) -> None:
     state.rejection_limit = 2

@@ -1,4 +1,4 @@
-"""A clock that was set back: what seems to begin only later is over."""
+"""A clock that was set back: times in the future count as over."""
 
 from service.postgres.database import Database
 from service.store.reviews import add_outage, begin_review, end_review
@@ -25,7 +25,7 @@ async def test_limit_of_reviews_in_an_hour_ignores_an_hour_in_the_future(
 
 
 async def test_failures_with_a_start_in_the_future_count_from_now(database_url: str) -> None:
-    """A day of it is what we bear: not two, because the clock was set back."""
+    """Retries end after a day, not after two because the clock was set back."""
     database = Database(database_url)
     async with database.begin() as connection:
         await add_outage(connection, "abc")

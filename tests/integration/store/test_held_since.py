@@ -1,4 +1,4 @@
-"""Since when a submission is held: one definition, for the list of holds and for ``hold_at_most``."""
+"""The start of a hold, for the list of holds and for ``hold_at_most``."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta

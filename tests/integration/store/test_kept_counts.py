@@ -1,4 +1,4 @@
-"""Counts and statuses kept by triggers equal counted ones, for all writers."""
+"""Counts and statuses that triggers keep equal counted ones, for all writers."""
 
 from collections import Counter
 
@@ -32,7 +32,7 @@ OBSERVED = '[{"rule": "fast", "observe": true, "would": "reject"}]'
 
 
 async def check(url: str) -> Counter[tuple[str, ...]]:
-    """Compare what is kept with what is there; gives the tallies of decisions and events."""
+    """Compare kept counts with counted ones; return those of decisions and events."""
     statuses = await query(url, STATUSES)
     assert await query(url, KEPT) == statuses
     tallies = Counter({tuple(row["key"]): row["number"] for row in await query(url, TALLIED)})
@@ -55,7 +55,7 @@ async def test_migration_counts_existing_rows(empty_database_url: str) -> None:
 
 
 async def test_kept_counts_include_rows_of_other_versions(database_url: str) -> None:
-    """The rows are written by plain SQL, as a version before this one writes them in a rolling upgrade."""
+    """Plain SQL writes the rows, as an earlier version does during a rolling upgrade."""
     fill(database_url, 1000)
     before = await check(database_url)
     assert before["decisions", "approve", "failed"] == 4

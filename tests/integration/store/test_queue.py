@@ -12,7 +12,7 @@ END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE %
 
 
 async def test_queue_statement_is_repeated_after_a_cut_connection(database_url: str) -> None:
-    """Otherwise a job whose end was not stored would seem to be in progress at its worker."""
+    """Else a finished job would seem to be in progress."""
     app = job_app(Connections(database_url))
     async with (
         app.open_async(),

@@ -1,4 +1,4 @@
-"""What one connection may take of the server: bytes of headers, time, other protocols, and its place among others."""
+"""Limits of a connection: size of headers, time, protocols, number of connections."""
 
 import asyncio
 import contextlib
@@ -49,7 +49,7 @@ async def echo(request: Request) -> Response:
 
 @asynccontextmanager
 async def server(protocol: type[BoundedProtocol] = BoundedProtocol) -> AsyncIterator[int]:
-    """A server of this protocol that says what it understood; gives its port."""
+    """Run a server that answers with the request it parsed; yield its port."""
     app = Starlette(routes=[Route("/{path:path}", echo, methods=["GET", "POST", "PUT"])])
     listener = listen_on("127.0.0.1", 0)
     listener.listen(512)
@@ -64,14 +64,14 @@ async def server(protocol: type[BoundedProtocol] = BoundedProtocol) -> AsyncIter
 
 
 class Client:
-    """A connection on which any bytes can be sent."""
+    """A connection that sends arbitrary bytes."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
 
     async def send(self, *parts: bytes) -> None:
-        """Send each part by itself. A server that hung up reads no more, which is no error."""
+        """Send each part separately. A connection closed by the server is no error."""
         with contextlib.suppress(ConnectionError):
             for part in parts:
                 self._writer.write(part)
@@ -79,7 +79,7 @@ class Client:
                 await asyncio.sleep(0.01)
 
     async def answer(self) -> tuple[int, bytes]:
-        """The next answer's status and body; (0, b"") where the server closes without one."""
+        """Return status and body of the next response, (0, b"") if the server closes the connection."""
         async with asyncio.timeout(PATIENCE):
             try:
                 head = await self._reader.readuntil(b"\r\n\r\n")
@@ -89,7 +89,7 @@ class Client:
                 return 0, b""
 
     async def is_closed(self) -> bool:
-        """Whether the server closes, which is waited for."""
+        """Wait for the server to close the connection; return True if it does."""
         async with asyncio.timeout(PATIENCE):
             with contextlib.suppress(ConnectionError):
                 return await self._reader.read(1) == b""

@@ -1,4 +1,4 @@
-"""Listening on IPv4, IPv6 or both, and the health check that finds the service there."""
+"""Listening on IPv4, IPv6 or both, and the health check on these addresses."""
 
 import asyncio
 import contextlib
@@ -31,7 +31,7 @@ with_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6 
 
 @contextmanager
 def answering(host: str) -> Iterator[int]:
-    """A server on this host that answers each connection with 200; gives its port."""
+    """Run a server on this host that answers each connection with 200; yield its port."""
     with listen_on(host, 0) as listener:
         listener.listen()
         listener.settimeout(0.2)

@@ -1,4 +1,4 @@
-"""Wrong bearer tokens are counted, logged with a limit, and slowed down; a right one always passes."""
+"""Wrong bearer tokens are counted, logged and limited. A valid one always passes."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Filters of lists refuse values that nothing can have, instead of showing an empty list."""
+"""Filters of lists refuse impossible values instead of showing an empty list."""
 
 import pytest
 from starlette.datastructures import QueryParams

@@ -1,4 +1,4 @@
-"""How findings are printed: one line in a pipe, wrapped at words in a terminal, and the line with a caret below."""
+"""Printed findings: one line in a pipe, wrapped at words in a terminal, with the source line and a caret below."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Whatever participants write, it acts on no terminal and is no formula to a spreadsheet."""
+"""Texts of participants: no control characters in a terminal, no formulas in a spreadsheet."""
 
 import csv
 import io

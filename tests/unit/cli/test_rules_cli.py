@@ -1,4 +1,4 @@
-"""The commands for those who write rules: check, test, schema."""
+"""The commands for rule authors: check, test, schema."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Tables and help texts at the widths of terminals: nothing that a person copies is cut."""
+"""Tables and help texts at different terminal widths: ids and options are never cut."""
 
 import re
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The chart as Helm renders it. The one module that knows the library: the ``helm`` binary could take its place."""
+"""The chart as rendered by Helm. Only this module uses the library, so the ``helm`` binary could replace it."""
 
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
@@ -29,7 +29,7 @@ def _ci(name: str) -> Values:
 
 
 def ci(name: str, **changes: Any) -> Values:
-    """The values of ``helm/ci/<name>-values.yaml``, with ``changes`` merged in: ``{"web": {"replicas": 3}}``."""
+    """Return the values of ``helm/ci/<name>-values.yaml`` with ``changes`` merged in: ``{"web": {"replicas": 3}}``."""
     return merged(deepcopy(_ci(name)), changes)
 
 
@@ -43,20 +43,20 @@ def merged(values: Values, changes: Mapping[str, Any]) -> Values:
 
 
 def texts(values: Values, *, release: str = RELEASE, namespace: str = NAMESPACE) -> dict[str, str]:
-    """What each template gives, by its path below ``templates/``. Raises HelmError where it refuses."""
+    """Return the text of each template by its path below ``templates/``. Raise HelmError if the chart refuses the values."""
     rendered = _chart().render(values, name=release, namespace=namespace, is_install=True)
     return {path.partition("/templates/")[2]: text for path, text in rendered.items()}
 
 
 def render(values: Values, *, release: str = RELEASE, namespace: str = NAMESPACE) -> list[Object]:
-    """All objects, hooks too."""
+    """Return all rendered objects, hooks too."""
     written = texts(values, release=release, namespace=namespace)
     manifests = [text for path, text in written.items() if path.endswith(".yaml")]
     return [found for text in manifests for found in yaml.safe_load_all(text) if found]
 
 
 def refusal(values: Values) -> str:
-    """Why Helm refuses the values; empty if it does not."""
+    """Return the message with which the chart refuses the values, empty if it accepts them."""
     try:
         texts(values)
     except helm_python.HelmError as error:
@@ -65,7 +65,7 @@ def refusal(values: Values) -> str:
 
 
 def complaints(values: Values, kube_version: str) -> list[str]:
-    """What ``helm lint --strict`` finds, from warnings up."""
+    """Return the warnings and errors of ``helm lint --strict``."""
     report = helm_python.lint(FOLDER, values, strict=True, kube_version=kube_version)
     told = [str(message) for message in report["messages"] if message["severity"] >= 2]
     return told + [str(error) for error in report["errors"]]
@@ -101,7 +101,7 @@ def component_of(found: Object) -> str | None:
 
 
 def pods(objects: list[Object]) -> Iterator[Object]:
-    """The specification of each pod that the objects make."""
+    """Return the specification of each pod of the objects."""
     for found in objects:
         if found["kind"] == "Pod":
             yield found["spec"]

@@ -1,6 +1,6 @@
-"""The table of values in helm/README.md, out of the comments in values.yaml.
+"""The table of values in helm/README.md, written from the comments in values.yaml.
 
-``python -m tests.unit.deploy.chart_readme`` writes it anew.
+``python -m tests.unit.deploy.chart_readme`` writes it again.
 """
 
 import json
@@ -20,7 +20,7 @@ LINE = re.compile(r"^(?P<indent> *)(?:# -- (?P<comment>.*)|(?P<key>\w+):.*)$")
 
 
 def documented() -> Iterator[tuple[str, str]]:
-    """Each value with a comment, as ``(path, comment)``, in the file's order."""
+    """Yield each value that has a comment as ``(path, comment)``, in the order of the file."""
     path: list[str] = []
     comment = None
     for line in (FOLDER / "values.yaml").read_text(encoding="utf-8").splitlines():

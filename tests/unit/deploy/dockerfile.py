@@ -1,4 +1,4 @@
-"""The Dockerfile, read: its stages and their instructions."""
+"""The stages of the Dockerfile and their instructions."""
 
 import json
 import os
@@ -25,19 +25,19 @@ class Instruction:
 
     @property
     def form(self) -> list[str]:
-        """An exec form's words. Raises ValueError if it is a shell's."""
+        """Return the words of an exec form. Raise ValueError for a shell form."""
         words: list[str] = json.loads(self.value)
         return words
 
     @property
     def pairs(self) -> dict[str, str]:
-        """Of ENV and LABEL."""
+        """Return the names and values of ENV and LABEL."""
         found = re.findall(r'(\S+?)=(?:"([^"]*)"|(\S+))', self.value)
         return {name: quoted or plain for name, quoted, plain in found}
 
 
 def stages() -> list[list[Instruction]]:
-    """The instructions of each stage; before the first FROM stand the arguments."""
+    """Return the instructions of each stage. The arguments come before the first FROM."""
     found: list[list[Instruction]] = [[]]
     for one in DockerfileParser(path=str(FILE), cache_content=True).structure:
         if one["instruction"] == "FROM":
@@ -52,20 +52,20 @@ def named(stage: list[Instruction], name: str) -> list[Instruction]:
 
 
 def settings(stage: list[Instruction]) -> dict[str, str]:
-    """The stage's environment."""
+    """Return the environment of a stage."""
     return {name: value for one in named(stage, "ENV") for name, value in one.pairs.items()}
 
 
 def copied(stage: list[Instruction]) -> list[tuple[list[str], str]]:
-    """What is copied out of the build's context, as ``(sources, destination)``."""
+    """Return what is copied from the build context, as ``(sources, destination)``."""
     words = [one.value.split() for one in named(stage, "COPY") if "--from" not in one.value]
     return [(found[:-1], found[-1]) for found in words]
 
 
 def carry_out(stage: list[Instruction], folder: Path, home: Path) -> None:
-    """The stage's steps on this machine: ``folder`` is its working directory, ``home`` its /opt/autoreview.
+    """Run the steps of a stage on this machine: ``folder`` is its working directory, ``home`` its /opt/autoreview.
 
-    This Python takes the place of the image's. Raises AssertionError with what a failing step said.
+    This Python replaces that of the image. Raise AssertionError with the output of a failed step.
     """
     env = _environment() | {n: v.replace(HOME, str(home)) for n, v in settings(stage).items()}
     for one in stage:
@@ -80,7 +80,7 @@ def carry_out(stage: list[Instruction], folder: Path, home: Path) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """This machine's, without its virtual environment, uv found as the image has it."""
+    """Return the environment of this machine without its virtual environment, with uv as in the image."""
     uv = shutil.which("uv", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     assert uv, "uv is missing: make setup"
     inherited = {

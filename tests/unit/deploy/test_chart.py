@@ -1,4 +1,4 @@
-"""The chart gives objects that Kubernetes takes, in its oldest and its newest supported version."""
+"""Objects of the chart, validated against the oldest and the newest supported version of Kubernetes."""
 
 import re
 import tarfile
@@ -155,7 +155,7 @@ def test_changed_rules_restart_no_pod_and_are_mounted_as_a_folder() -> None:
 
 
 def test_folders_of_csv_files_are_mounted_below_the_rules_of_workers_alone() -> None:
-    """Two mounts of a container, one below the other: so the kubelet makes the mount point in the rules' volume."""
+    """The kubelet creates the mount point in the volume of the rules, because both mounts are in one container."""
     objects = render(ci("production", evidenceFolders={"exports": "survey-files", "lab": "lab"}))
     pod = deployment(objects, "worker")["spec"]["template"]["spec"]
     mounts = {one["name"]: one for one in pod["containers"][0]["volumeMounts"]}

@@ -36,7 +36,7 @@ from tests.unit.docs.pages import section
 from tests.world import rules_text, write_rules
 
 OPERATING = {"/livez", "/healthz", "/readyz", "/metrics"}
-# The chart's business, or the image's: a container has one port, no data folder, and logs for machines.
+# Set by the chart or the image: a container has one port, no data folder, and JSON logs.
 NOT_VALUES = {"AUTOREVIEW_PORT", "AUTOREVIEW_DATA_DIR", "AUTOREVIEW_LOG_FORMAT"}
 PORT = Settings.model_fields["port"].default
 
@@ -80,7 +80,7 @@ def test_shadow_rules_are_mounted_in_their_own_folder_only_if_set() -> None:
 
 
 def full() -> list[Object]:
-    """With every setting in use."""
+    """Return values that use every setting."""
     return render(ci("production"))
 
 
@@ -253,7 +253,7 @@ def test_alerts_use_existing_error_codes() -> None:
 
 
 def foreign(expression: str) -> list[str]:
-    """The metrics in a PromQL expression that aren't limited to the pods of this release."""
+    """Return the metrics in a PromQL expression that are not limited to the pods of this release."""
     metrics = re.findall(r"(\bautoreview_\w+)(?:\{([^}]*)\})?", expression)
     return [name for name, labels in metrics if 'namespace="lab",pod=~"autoreview-' not in labels]
 

@@ -1,4 +1,4 @@
-"""Names that YAML takes for numbers or booleans stay names, wherever the chart writes them."""
+"""Names that look like numbers or booleans in YAML stay text in every template."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -33,7 +33,7 @@ EXTRA: dict[str, Values] = {
 
 
 def called(name: str, values: Any) -> Any:
-    """The values with this name for each NAME."""
+    """Return the values with NAME replaced by this name."""
     match values:
         case dict():
             return {key: called(name, value) for key, value in values.items()}
@@ -46,7 +46,7 @@ def called(name: str, values: Any) -> Any:
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, type]]:
-    """Each value with its place and its type; keys have to be texts."""
+    """Yield each value with its path and type. Raise AssertionError for a key that is no text."""
     if isinstance(value, dict):
         for key, inner in value.items():
             assert isinstance(key, str), f"{path}.{key}"

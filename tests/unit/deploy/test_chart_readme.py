@@ -1,4 +1,4 @@
-"""The chart's README lists every value of values.yaml."""
+"""The README of the chart lists every value, and its examples are valid."""
 
 import textwrap
 from collections.abc import Iterator

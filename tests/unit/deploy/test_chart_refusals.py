@@ -1,4 +1,4 @@
-"""Values that are wrong or contradict themselves are refused, and the refusal says what to change."""
+"""Invalid and contradicting values are refused with a message that says what to change."""
 
 from typing import Any
 

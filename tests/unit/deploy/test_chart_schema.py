@@ -1,4 +1,4 @@
-"""The schema of the values: closed, complete as the defaults are, and no wider than Kubernetes."""
+"""The schema of the values: closed, as complete as the defaults, no wider than Kubernetes."""
 
 import json
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ def resolved(schema: Object) -> Object:
 
 
 def levels(schema: Object, path: str = "") -> Iterator[tuple[str, Object]]:
-    """Each object whose properties the schema names, in lists too, by its path."""
+    """Yield each object with named properties in the schema by its path, in lists too."""
     if schema.get("properties"):
         yield path, schema
     for name, inner in schema.get("properties", {}).items():
@@ -33,7 +33,7 @@ def levels(schema: Object, path: str = "") -> Iterator[tuple[str, Object]]:
 
 
 def paths(values: Values, path: str = "") -> Iterator[str]:
-    """Every value that has a default, and every group of them; a list is one value."""
+    """Yield the path of every default and every group of defaults. A list is one value."""
     for name, value in values.items():
         if value is not None:
             yield f"{path}{name}"
@@ -42,7 +42,7 @@ def paths(values: Values, path: str = "") -> Iterator[str]:
 
 
 def without(path: str) -> Values:
-    """Values as they were, but for a null at this path."""
+    """Return the production values with null at this path."""
     change: object = None
     for name in reversed(path.split(".")):
         change = {name: change}

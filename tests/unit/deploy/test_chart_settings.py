@@ -1,4 +1,4 @@
-"""What the service would not start with, the chart refuses; what it takes, the chart takes."""
+"""The chart accepts and refuses the same values as the settings of the service."""
 
 import pytest
 from pydantic import ValidationError

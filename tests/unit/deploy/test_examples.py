@@ -1,4 +1,4 @@
-"""The examples in docs/operating.md for machines without Kubernetes name what there is."""
+"""The examples in docs/operating.md for machines without Kubernetes use existing settings, commands and paths."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The dashboard for Grafana shows metrics and labels that there are."""
+"""The dashboard for Grafana uses existing metrics and labels."""
 
 import json
 import re
@@ -16,7 +16,7 @@ BY_PROMETHEUS = {"namespace", "pod", "le"}
 
 
 def labels_by_metric() -> dict[str, set[str]]:
-    """The labels of each metric, by its name in Prometheus."""
+    """Return the labels of each metric by its name in Prometheus."""
     found = {}
     for metric in vars(Metrics()).values():
         if isinstance(metric, MetricWrapperBase):
@@ -29,7 +29,7 @@ def labels_by_metric() -> dict[str, set[str]]:
 
 
 def queries() -> list[tuple[str, str]]:
-    """Each query with its legend."""
+    """Yield each query with its legend."""
     return [
         (target["expr"], target["legendFormat"])
         for panel in DASHBOARD["panels"]

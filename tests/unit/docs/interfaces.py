@@ -1,4 +1,4 @@
-"""What the code lets people set, call and read: the other side of each table in ``docs/reference.md``."""
+"""Settings, commands, codes and log events of the code, to compare with the tables in ``docs/reference.md``."""
 
 import ast
 import re
@@ -31,14 +31,14 @@ def modules() -> tuple[ModuleType, ...]:
 
 
 def defined(name: str, package: str = "service") -> Any:
-    """The one class or constant of this name in a package, in whichever module it is."""
+    """Return the one class or constant of this name in a package."""
     holders = [vars(one) for one in modules() if one.__name__.startswith(package) and name in vars(one)]
     (only,) = {id(holder[name]): holder[name] for holder in holders}.values()
     return only
 
 
 def commands() -> dict[str, set[str]]:
-    """Each command with its options."""
+    """Return each command with its options."""
 
     def walk(command: Any, path: str) -> Iterator[tuple[str, set[str]]]:
         if inner := getattr(command, "commands", None):
@@ -52,7 +52,7 @@ def commands() -> dict[str, set[str]]:
 
 
 def error_codes() -> set[str]:
-    """The codes of errors and of refused requests."""
+    """Return the codes of errors and of refused requests."""
 
     def branch(root: type[AutoreviewError]) -> Iterator[str]:
         for error in root.__subclasses__():
@@ -69,7 +69,7 @@ def error_codes() -> set[str]:
 
 
 def log_events() -> set[str]:
-    """The literal names of events above level debug."""
+    """Return the literal names of log events above level debug."""
     return {
         node.args[0].value
         for text in SOURCES.values()
@@ -84,7 +84,7 @@ def log_events() -> set[str]:
 
 
 def texts() -> set[str]:
-    """All literal texts in the code."""
+    """Return all literal texts in the code."""
     return {
         node.value
         for text in SOURCES.values()

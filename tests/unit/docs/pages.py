@@ -1,4 +1,4 @@
-"""The pages for people, read as Markdown: sections, tables, code blocks, links."""
+"""Sections, tables, code blocks and links of the Markdown pages."""
 
 import re
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ class Block:
 
     @property
     def commands(self) -> tuple[str, ...]:
-        """The commands of a console block, with their continuation lines and without comments."""
+        """Return the commands of a console block, with their continuation lines and without comments."""
         lines = self.text.replace("\\\n", "").splitlines()
         shown = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
         return tuple(re.sub(r"\s{2,}# .*", "", line) for line in shown)
@@ -52,12 +52,12 @@ def blocks(name: str, language: str | None = None) -> Iterator[Block]:
 
 
 def prose(name: str) -> str:
-    """The page without its code blocks."""
+    """Return the page without its code blocks."""
     return re.sub(r"^```.*?^```$", "", page(name), flags=re.DOTALL | re.MULTILINE)
 
 
 def section(name: str, heading: str) -> str:
-    """The text below a heading, up to the next heading of its level or above."""
+    """Return the text below a heading, up to the next heading of its level or above."""
     lines = prose(name).splitlines()
     (start,) = [number for number, line in enumerate(lines) if line.lstrip("#") == f" {heading}"]
     level = lines[start].count("#", 0, lines[start].index(" "))
@@ -68,7 +68,7 @@ def section(name: str, heading: str) -> str:
 
 
 def table(name: str, heading: str, first_column: str) -> list[list[str]]:
-    """The rows of the section's table whose first column has this title."""
+    """Return the rows of the table whose first column has this title."""
     rows: list[list[str]] = []
     is_inside = False
     for line in section(name, heading).splitlines():
@@ -84,17 +84,17 @@ def table(name: str, heading: str, first_column: str) -> list[list[str]]:
 
 
 def names(cell: str) -> list[str]:
-    """What stands in backticks."""
+    """Return the texts in backticks."""
     return re.findall(r"`([^`]+)`", cell)
 
 
 def first_names(name: str, heading: str, first_column: str) -> list[str]:
-    """The names in the first column of a table."""
+    """Return the names in the first column of a table."""
     return [found for row in table(name, heading, first_column) for found in names(row[0])]
 
 
 def anchors(name: str) -> set[str]:
-    """The anchors of a page's headings, as GitHub makes them."""
+    """Return the anchors of the headings of a page, as on GitHub."""
     headings = re.findall(r"^#+ (.*)$", prose(name), flags=re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 

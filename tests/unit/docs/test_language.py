@@ -1,4 +1,4 @@
-"""The service's code keeps to the standard terms of the field."""
+"""The code uses standard terms."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""The pages are short, their links lead somewhere, and what they name exists."""
+"""The pages are short, their links are valid, and the names in them exist."""
 
 import re
 import tomllib
@@ -13,7 +13,7 @@ from tests.unit.docs.pages import PAGES, ROOT, anchors, blocks, links, names, pa
 
 LIMIT = 8 * 1024  # bytes of README.md
 TARGETS = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
-# Words of an earlier private language; docs/ keeps to the standard terms.
+# Words that the pages do not use, because a standard term exists.
 PRIVATE = r"\b(told|tells?|nobody|whoever|reckon\w*|stumble\w*|mend(ed|s)?|at rest|all the same|once more)\b"
 
 

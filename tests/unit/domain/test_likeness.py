@@ -1,4 +1,4 @@
-"""Near duplicates are found in any case, and texts of other content are not."""
+"""The likeness of near duplicates and of different texts."""
 
 import random
 import re

@@ -1,4 +1,4 @@
-"""Sources that are declared without the credential by which they deliver."""
+"""Declared sources without a credential."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""CSV files as platforms, spreadsheets and accidents leave them."""
+"""CSV files of platforms and spreadsheets, and damaged ones."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""The recipes of survey platforms: each has all its parts, and its block is a valid part of a rule file."""
+"""The recipes of survey platforms are complete, and their blocks are valid in a rule file."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Reading events from bytes that may hold anything."""
+"""Read events from arbitrary bytes."""
 
 import json
 from hashlib import sha256

@@ -1,4 +1,4 @@
-"""Prolific's signature: the two vectors of the reference, and every way to get it wrong."""
+"""The signature of Prolific: two known vectors, and invalid signatures."""
 
 import pytest
 
@@ -71,7 +71,7 @@ def test_signature_of_a_reformatted_body_is_valid_and_returns_the_signed_form(
 
 
 def test_signature_check_does_not_reformat_a_large_body() -> None:
-    """Writing a body of 64 KiB anew takes milliseconds, which unsigned requests must not cost."""
+    """Formatting 64 KiB again takes milliseconds, which an unsigned request must not cost."""
     for padding, form in ((MAX_REWRITTEN - 100, Form.COMPACT), (MAX_REWRITTEN, None)):
         sent = b'{"a": "' + b"x" * padding + b'"}'
         signature = sign(SECRET, TIMESTAMP, sent.replace(b": ", b":"))

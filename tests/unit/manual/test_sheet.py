@@ -1,4 +1,4 @@
-"""The queue as a sheet: it can be filled in and read back, as any spreadsheet saves it."""
+"""The CSV sheet of holds: written, filled in, and read back as spreadsheets save it."""
 
 import csv
 import io

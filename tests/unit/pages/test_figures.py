@@ -1,4 +1,4 @@
-"""Charts, excerpts of rule files and texts of pages: pure."""
+"""Charts, excerpts of rule files and formatted values of the pages. Pure."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""Each of Prolific's error envelopes, and what is none."""
+"""Error responses of Prolific, in each of its envelopes and in none."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Bounds on what Prolific, or who stands in for it, can make of an answer: time, bytes, and encodings."""
+"""Limits of a response: time, size and encodings."""
 
 import asyncio
 import gzip
@@ -23,7 +23,7 @@ OK = b"HTTP/1.1 200 OK\r\n"
 
 @asynccontextmanager
 async def answering(*parts: bytes, every: float = 0.0, deadline: float = 30.0) -> AsyncIterator[Prolific]:
-    """A client of a server that answers with these bytes, one part after the other, then hangs up."""
+    """Return a client of a server that sends these bytes part by part, then closes the connection."""
 
     answers: list[asyncio.Task[Any] | None] = []
 

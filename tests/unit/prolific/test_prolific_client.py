@@ -1,4 +1,4 @@
-"""The client against a small stand-in for Prolific behind httpx's transport."""
+"""The client, with a stub of Prolific as its transport."""
 
 import asyncio
 import json
@@ -37,7 +37,7 @@ DETAIL = {
 
 
 class Stub:
-    """Answers by path, and remembers what it was asked."""
+    """A transport that answers by path and records requests."""
 
     def __init__(self, answers: dict[str, object] | None = None, status_code: int = 200) -> None:
         self.answers = answers or {}
@@ -268,7 +268,7 @@ async def test_texts_have_no_character_that_postgresql_refuses(odd: str) -> None
 
 
 class Door:
-    """Refuses one request, and answers `me` as configured."""
+    """A transport that refuses one request and answers `me` as configured."""
 
     def __init__(self, me: httpx.Response | httpx.RequestError, status_code: int = 403) -> None:
         self.me = me
@@ -307,7 +307,7 @@ async def test_subject_of_a_refusal_is_known_only_if_stated(
 
 
 async def no_answers(status_code: int, headers: dict[str, str] | None = None) -> int:
-    """How many calls in a row go out before all rest."""
+    """Return the number of calls in a row that are sent before all are paused."""
 
     def answer(_: httpx.Request) -> httpx.Response:
         return httpx.Response(status_code, headers=headers)

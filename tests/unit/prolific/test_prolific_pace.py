@@ -1,4 +1,4 @@
-"""One pace for all calls of a process: rests that grow, one call that looks, and a return step by step."""
+"""The pace of all calls of a process: growing pauses, one probe call, and a return step by step."""
 
 import asyncio
 import itertools
@@ -14,7 +14,7 @@ GOOD, BAD = "a-token", "a-refused-token"
 
 
 class Watch:
-    """A timer that moves on request."""
+    """A timer that tests move forward."""
 
     def __init__(self) -> None:
         self.seconds = 1000.0
@@ -34,7 +34,7 @@ def pace(watch: Watch) -> Pace:
 
 
 def rest_of(pace: Pace, token: str = GOOD) -> float:
-    """Seconds that calls are kept back for; 0 where none is, or so few that they are waited out."""
+    """Return for how many seconds calls are paused, 0 if they are not or the pause is waited out."""
     try:
         pace.check(token)
     except CallsPaused as error:
@@ -48,7 +48,7 @@ def rest_over(pace: Pace, watch: Watch, token: str = GOOD) -> None:
 
 @asynccontextmanager
 async def under_way(pace: Pace, wanted: int, token: str = GOOD) -> AsyncIterator[int]:
-    """As many calls as get their turn at once of those that are wanted; gives how many."""
+    """Begin calls until none is let through; return how many were."""
     async with AsyncExitStack() as stack:
         number = 0
         for _ in range(wanted):
@@ -67,7 +67,7 @@ async def at_once(pace: Pace, token: str = GOOD) -> int:
 
 
 async def began(pace: Pace, token: str = GOOD) -> float:
-    """Begin and end a call without telling yet what came of it."""
+    """Begin a call and return it without a result."""
     async with pace.slot(token) as at:
         return at
 
@@ -130,7 +130,7 @@ async def test_concurrency_is_halved_by_a_429(pace: Pace, watch: Watch) -> None:
 
 
 async def test_concurrency_returns_step_by_step(pace: Pace, watch: Watch) -> None:
-    """From one at a time each round of successes lets one more go; two rounds' calls for the step to three."""
+    """Each round of successes allows one more concurrent call."""
     for _ in range(FAILURES_IN_A_ROW):
         pace.failed(await began(pace))
     rest_over(pace, watch)

@@ -135,7 +135,7 @@ async def test_page_of_repeated_rows_is_not_the_end() -> None:
 
 
 async def test_list_that_shrinks_while_read_loses_no_row() -> None:
-    """Ten submissions leave after the first page: those of the third move to the second, and the third is 404."""
+    """Ten submissions leave after the first page, so the rows of the third move to the second, and the third is 404."""
 
     def shrink(number: int, ids: list[str]) -> None:
         if number == 2 and len(ids) == 30:

@@ -1,4 +1,4 @@
-"""What each action is sent as."""
+"""The request of each action."""
 
 import pytest
 

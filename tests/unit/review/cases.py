@@ -63,7 +63,7 @@ def recorded(
     trigger: Trigger = Trigger.WEBHOOK,
     **fields: Any,
 ) -> Recorded:
-    """A decision of the submission as the database has it."""
+    """Return a stored decision of the submission."""
     chosen: dict[str, Any] = {
         "submission_id": SUBMISSION,
         "study_id": STUDY,
@@ -85,12 +85,12 @@ def recorded(
 
 
 def unconfirmed(outcome: Outcome, *, sent_at: datetime | None = None, number: int = 1) -> Unconfirmed:
-    """A request that may have arrived, by default a minute ago."""
+    """Return a request that may have arrived, by default a minute ago."""
     return Unconfirmed(recorded(outcome, number=number), sent_at or ago(minutes=1))
 
 
 def asked(sent_at: datetime | None = None, *, time: timedelta = timedelta(days=7)) -> ReturnAsked:
-    """A request to return of ours, by default of an hour ago, with the time to answer it."""
+    """Return a request to return by this service, by default an hour ago, with the time to answer it."""
     at = sent_at or ago(hours=1)
     return ReturnAsked(at, at, at + time)
 
@@ -104,7 +104,7 @@ def breaker(guard: Guard) -> Breaker:
 
 
 def history(**fields: Any) -> History:
-    """That of a submission which was never heard of before."""
+    """Return the history of a new submission, with these fields."""
     chosen: dict[str, Any] = {
         "now": NOW,
         "first_seen_at": NOW,
@@ -134,7 +134,7 @@ def known(one: Submission | None = None, *, replied: str | None = None, **fields
 
 
 def verdict(outcome: Outcome, guard: Guard | None = None) -> Verdict:
-    """What rules say: with a guard of their own it is a hold."""
+    """Return a verdict of the rules. With a guard it is a hold."""
     action = ACTIONS[Outcome.HOLD] if guard else ACTIONS[outcome]
     return Verdict(outcome, action, "a rule", guard, f"Because of {guard or outcome}.", ())
 
@@ -148,7 +148,7 @@ def case(
     usage: Usage | None = None,
     **fields: Any,
 ) -> Case:
-    """A case in which no guard objects, but for what is given."""
+    """Return a case to which no guard applies, with these changes."""
     said = verdict(outcome, guard)
     found = Case(about or known(), said, mode, usage or Usage(), said.action)
     return replace(found, request=action_request(said.action, study()), **fields)

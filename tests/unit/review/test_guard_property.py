@@ -1,4 +1,4 @@
-"""Whatever the case, guards leave what the rules proposed, hold it, or end a hold in an approval."""
+"""In any case, guards keep the proposal of the rules, hold it, or approve an expired hold."""
 
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -60,7 +60,7 @@ def scopes(study: str | None) -> st.SearchStrategy[Scope]:
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    """Any case at all."""
+    """Any case."""
     outcome = draw(st.sampled_from(Outcome))
     decided = st.builds(recorded, st.sampled_from(Outcome), st.sampled_from(DecisionStatus))
     about = known(

@@ -1,4 +1,4 @@
-"""The table of guards: when each objects, and which of several names itself."""
+"""The table of guards: when each applies, and which of several is recorded."""
 
 from datetime import timedelta
 from typing import Any
@@ -39,7 +39,7 @@ EXPIRED: dict[str, Any] = {"held_since": ago(hours=73)}
 
 
 def used_up() -> Usage:
-    """Each limit of the study is used up."""
+    """Return a usage in which each limit of the study is reached."""
     limits = Limits(
         reject=RejectLimit(per_day=0),
         request_return=ReturnLimit(per_day=0),
@@ -52,7 +52,7 @@ def paused(study: bool = True) -> dict[str, Any]:
     return {"study": Scope(STUDY, pause=PAUSE)} if study else {"service": Scope(None, pause=PAUSE)}
 
 
-# For each guard a case in which it is the one that objects.
+# For each guard a case in which it is recorded.
 ONE_OF_EACH: dict[Guard, Case] = {
     Guard.REOPENED: case(about=known(ended=True)),
     Guard.WAITING: case(guard=Guard.WAITING),
@@ -82,7 +82,7 @@ def test_each_guard_can_be_the_one_that_holds(name: Guard) -> None:
 
 
 def test_guard_table_has_the_documented_order() -> None:
-    """What is certain before what is in doubt, what concerns the submission before what concerns the study."""
+    """Certain reasons come before uncertain ones, reasons of the submission before those of the study."""
     assert [name.value for name, _ in GUARDS] == [
         "reopened",
         "waiting",
@@ -102,7 +102,7 @@ def test_guard_table_has_the_documented_order() -> None:
     assert {name for name, _ in GUARDS} | {Guard.HOLD_EXPIRED} == set(Guard)
 
 
-# Each of these objects to a rejection; together the first of the table names itself, and so on without it.
+# Each of these holds a rejection. Of several, the first of the table is recorded.
 OBJECTIONS: tuple[tuple[Guard, dict[str, Any], dict[str, Any]], ...] = (
     (Guard.REOPENED, {"ended": True}, {}),
     (Guard.ALREADY_ASKED, {"asked": asked()}, {}),
@@ -248,7 +248,7 @@ def test_counted_decision_is_not_counted_again_but_an_open_breaker_holds_it() ->
     assert guard(case(REJECT, observed, usage=used_up())).guard is Guard.LIMIT_REJECT
 
 
-# A hold that is over
+# Expired holds
 
 
 def test_hold_at_most_approves_an_unresolved_hold() -> None:

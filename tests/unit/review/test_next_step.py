@@ -1,4 +1,4 @@
-"""What a review does with a submission that was fetched, as a table: its status and its history to the next step."""
+"""The next step of a review, as a table from status and history of the fetched submission."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,7 +28,7 @@ PERSON: dict[str, Any] = {"trigger": Trigger.PERSON}
 
 @dataclass(frozen=True)
 class Row:
-    """One case: what is known of the submission, and the kind of step that follows."""
+    """One case: status and history of the submission, and the expected kind of step."""
 
     what: str
     expected: type[NextStep]
@@ -71,13 +71,13 @@ TABLE = (
     Row("a first look of a sweep", Decide, only_looks=True),
     Row("no rule file claims it", Skip, is_claimed=False),
     *(Row(f"nothing was decided, {one}", Skip, status=one) for one in Status if one is not AWAITING),
-    # The rules decided, and nothing is open: they are asked again
+    # The rules decided, and no request is open: they are evaluated again
     Row("held", Decide, history=by_rules(HOLD, HELD)),
     Row("observed", Decide, history={"newest": recorded(REJECT, OBSERVED, mode=Mode.OBSERVE)}),
     Row("applied, and it awaits review", Decide, history=by_rules(APPROVE, APPLIED)),
     Row("superseded, and it awaits review", Decide, history=by_rules(APPROVE, SUPERSEDED)),
     Row("asked to return it", Decide, history=by_rules(ASK, APPLIED), fields=SHOWN),
-    # A pending decision of the rules is never sent as it is
+    # A pending decision of the rules is never sent without evaluating them again
     Row("pending, never sent", Decide, history=by_rules(REJECT, PENDING)),
     Row("pending, and no file claims it now", Skip, history=by_rules(REJECT, PENDING), is_claimed=False),
     Row("pending, overtaken", Settle, status=Status.APPROVED, history=by_rules(REJECT, PENDING)),

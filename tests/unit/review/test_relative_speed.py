@@ -1,4 +1,4 @@
-"""The relative speed index is the mean of medians divided by the own times, exact to the classes of times."""
+"""The relative speed index: the mean of medians divided by the own times, exact to the classes of times."""
 
 from collections import Counter
 

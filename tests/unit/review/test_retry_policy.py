@@ -1,4 +1,4 @@
-"""What is done about each refusal, as the table in the module says."""
+"""The retry policy for each refusal, as in the table of the module."""
 
 from datetime import UTC, datetime, timedelta
 

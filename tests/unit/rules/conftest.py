@@ -22,7 +22,7 @@ CheckText = Callable[[str], list[Finding]]
 
 @pytest.fixture
 def loaded(tmp_path: Path) -> LoadText:
-    """Loads a file that has this text after the usual head."""
+    """Load a file with this text after the usual head."""
 
     def load_text(text: str) -> RuleFile:
         path = tmp_path / "a.yaml"
@@ -34,7 +34,7 @@ def loaded(tmp_path: Path) -> LoadText:
 
 @pytest.fixture
 def found(tmp_path: Path) -> CheckText:
-    """What check says of a file of this text."""
+    """Return the findings of a file with this text."""
 
     def check_text(text: str) -> list[Finding]:
         path = tmp_path / "a.yaml"
@@ -46,7 +46,7 @@ def found(tmp_path: Path) -> CheckText:
 
 @pytest.fixture
 def facts() -> dict[str, Any]:
-    """A submission of which everything is known."""
+    """Return facts in which nothing is missing."""
     return {
         "submission": {
             "id": "sub1",

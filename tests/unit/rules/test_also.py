@@ -1,4 +1,4 @@
-"""What a rule may have done beside its action."""
+"""The `also` block of a rule."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a rule file may say of a source that is asked: an address, a query, a file."""
+"""Declarations of `http`, `sql` and `csv` sources."""
 
 from pathlib import Path
 

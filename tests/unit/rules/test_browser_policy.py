@@ -1,4 +1,4 @@
-"""Rules that rest on what the participant's browser sends: found when they are loaded, held when they decide."""
+"""Rules that depend on evidence from the participant's browser: reported at load, held at run time."""
 
 from typing import Any
 

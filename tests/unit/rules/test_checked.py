@@ -35,6 +35,6 @@ def test_condition_facts_come_from_the_checked_expression(condition: str, facts:
 
 
 def test_macro_variable_is_no_fact() -> None:
-    """The tokenizer took ``submission.pace`` of a macro's variable for the fact."""
+    """A variable of a macro may be named ``submission``; its ``pace`` is not the fact."""
     program = Environment(TYPES).compile('[{"pace": 1.0}].exists(submission, submission.pace > 1.0)')
     assert program.facts == ()

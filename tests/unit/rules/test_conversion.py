@@ -1,4 +1,4 @@
-"""Values that platforms send as texts, converted by the type of the field."""
+"""Conversion of text values by the type of the field."""
 
 from typing import Any
 

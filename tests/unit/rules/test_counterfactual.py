@@ -1,4 +1,4 @@
-"""What would have changed an outcome."""
+"""The counterfactual: the smallest change of one fact that changes the outcome."""
 
 import copy
 from typing import Any
@@ -30,7 +30,7 @@ def rules(*rules: tuple[str, str], otherwise: str = "approve") -> str:
 
 
 def outcome_of(file: RuleFile, facts: Facts) -> Outcome:
-    """Decide as a review does, without facts from outside."""
+    """Return the outcome of a file for these facts."""
     verdict = file.decide(facts)
     return Outcome.HOLD if file.policy_problem(verdict, facts) else verdict.action.outcome
 

@@ -1,4 +1,4 @@
-"""The files in ``rules/`` are what a researcher starts from and what the demo runs with."""
+"""The example rule files in ``rules/``, which the demo uses."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ def book() -> RuleBook:
 
 
 def test_example_rules_have_no_findings() -> None:
-    """Except for the id that the template leaves to be filled in."""
+    """Only the placeholder of the study id in the template is reported."""
     [placeholder] = check(RULES)
     assert (placeholder.file, placeholder.code) == (str(RULES / "template.yaml"), "RUL028")
     assert placeholder.severity == "warning"

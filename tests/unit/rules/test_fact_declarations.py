@@ -1,4 +1,4 @@
-"""Each fact is declared in one place, and nothing that belongs to it is missing."""
+"""The declaration of each fact is complete."""
 
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta

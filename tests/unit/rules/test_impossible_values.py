@@ -1,4 +1,4 @@
-"""Study ids that are copied wrongly, and values that a fact never has, in conditions and in tests."""
+"""Wrong study ids, and impossible values in conditions and in tests."""
 
 from pathlib import Path
 

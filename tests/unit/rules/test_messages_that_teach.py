@@ -1,4 +1,4 @@
-"""Mistakes that researchers make in rule files, and the form that the finding suggests."""
+"""Common mistakes in rule files, and the correction in the finding."""
 
 from collections.abc import Callable
 
@@ -23,7 +23,7 @@ LONG = "x" * 100
 
 
 def conditions(*lines: str) -> str:
-    """A rule whose `when` has these lines below it."""
+    """Return a rule with these lines below `when`."""
     below = "".join(f"      {line}\n" for line in lines)
     return f"{HEAD}rules:\n{ITEM}    when:\n{below}    approve:\n"
 

@@ -1,4 +1,4 @@
-"""Rules that the ones before them keep from deciding."""
+"""Rules that never decide because of earlier rules."""
 
 import pytest
 

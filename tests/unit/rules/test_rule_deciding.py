@@ -1,4 +1,4 @@
-"""Rules in order, the first that is true decides; what can't be known costs no participant."""
+"""The first matching rule decides. An unknown rule before it holds the submission."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Every error of a file is reported at once, with its position and a stable code."""
+"""All errors of a file are reported at once, with position and code."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -33,7 +33,7 @@ def top(text: str) -> str:
 
 
 def action(text: str) -> str:
-    """The action stands in line 11, its key in column 5."""
+    """Return a file with the action in line 11, its key in column 5."""
     return f"{HEAD}rules:\n  - name: first\n    when: submission.pace > 1.0\n    {text}\n"
 
 

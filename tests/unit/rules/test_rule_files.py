@@ -1,4 +1,4 @@
-"""What a loaded file and a folder of files say of themselves."""
+"""Loaded rule files and folders."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""The guide in ``rules/README.md`` is complete, and what it shows works."""
+"""The guide in ``rules/README.md`` is complete, and its examples are valid."""
 
 import re
 from collections.abc import Iterable

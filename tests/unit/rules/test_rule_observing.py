@@ -1,4 +1,4 @@
-"""A rule under observation is asked where it stands, and decides nothing."""
+"""Observed rules (`observe: true`) are evaluated in their place and never decide."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Rules are held against Prolific's policy, at the place that offends it."""
+"""Findings about Prolific's policy, each at its position."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -45,7 +45,7 @@ S = "evidence.s"
 
 
 def reject(when: str, category: str = "FAILED_CHECK", message: str = MESSAGE, more: str = "") -> str:
-    """`when` in line 28, its value in column 11; the category in line 30, the message in line 31."""
+    """Return a file with `when` in line 28, its value in column 11, the category in line 30, the message in line 31."""
     action = f"reject:\n      category: {category}\n      message: '{message}'\n{more}"
     return f"{HEAD}  - name: r\n    when: {when}\n    {action}"
 

@@ -1,4 +1,4 @@
-"""What holds for every rule file and every submission: doubt never costs a participant."""
+"""Properties of every rule file for every submission."""
 
 import json
 import tempfile
@@ -116,7 +116,7 @@ wild_groups = st.dictionaries(
 wild_values = st.dictionaries(st.sampled_from([*TYPES, "evidence.survey.received"]), ANY_JSON)
 wild_facts = wild_groups | wild_values.map(nested)
 
-# Every example loads a rule file: slow for hypothesis, and no reason to fail on a busy machine.
+# Every example loads a rule file, which may take longer than hypothesis allows on a busy machine.
 UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 

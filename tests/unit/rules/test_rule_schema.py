@@ -1,4 +1,4 @@
-"""The JSON Schema that editors use: what loads is valid, and what can't load is underlined where it can be."""
+"""The JSON Schema for editors accepts files that load, and refuses files that cannot load where possible."""
 
 import json
 import re
@@ -22,7 +22,7 @@ VALIDATOR = Draft202012Validator(schema())
 
 
 def as_editors_read(text: str) -> Any:
-    """YAML 1.2's core schema, without its duplicates."""
+    """Load YAML by the core schema of YAML 1.2."""
     tree = read(text, Findings("a.yaml"))
     assert tree is not None
     return value(tree)
@@ -59,7 +59,7 @@ def test_json_schema_accepts_the_examples_which_name_it(path: Path) -> None:
 
 
 def defined(name: str) -> dict[str, Any]:
-    """The properties of one definition."""
+    """Return the properties of one definition."""
     properties: dict[str, Any] = schema()["$defs"][name]["properties"]
     return properties
 

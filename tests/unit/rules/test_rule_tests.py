@@ -1,4 +1,4 @@
-"""Tests beside the rules: what is given, what is expected, and what comes of running them."""
+"""Tests in rule files: given facts, expectations, and results."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Long texts and costly patterns: what a condition may have to read is bounded, and said."""
+"""Limits of texts and patterns in conditions."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a rule file may declare of a source that is pushed, and each mistake with its place."""
+"""Declarations of `push` sources, and errors with their positions."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Numbers as people read them, in reasons and in messages to participants."""
+"""Numbers for people, in reasons and in messages to participants."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Simulated participants: what they are, what they deserve, and how they live."""
+"""Simulated participants: their kinds, their deserved outcomes, and their actions."""
 
 from collections import Counter
 

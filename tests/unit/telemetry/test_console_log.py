@@ -1,4 +1,4 @@
-"""Log lines for people who watch a terminal: short, and none of a participant's words acts on it."""
+"""Console log lines: short, without control characters from participants."""
 
 import json
 

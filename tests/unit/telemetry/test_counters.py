@@ -1,4 +1,4 @@
-"""Counters start at 0 for the labels that are known, so that alerts notice the first event."""
+"""Counters start at 0 for known labels, so that alerts notice the first event."""
 
 import re
 from datetime import UTC, datetime
@@ -31,7 +31,7 @@ def samples(metrics: Metrics) -> list[tuple[str, dict[str, str], float]]:
 
 @pytest.fixture
 def started(tmp_path: Path) -> Metrics:
-    """The metrics of a service that was built and did nothing yet, with its rules loaded."""
+    """Return the metrics of a new service with loaded rules."""
     text = rules_text().replace("evidence:\n", f"evidence:\n{ASKED}\n")
     rules = RulesInForce(load(write_rules(tmp_path, text)), datetime.now(UTC))
     settings = Settings(prolific_token="t", webhook_secrets="s", mode=Mode.APPROVE_ONLY)

@@ -1,4 +1,4 @@
-"""The public address, and the webhook's below it."""
+"""The public address and the webhook address below it."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Errors as answers: problem details of RFC 9457, with the fields that clients have always read."""
+"""Error responses: problem details of RFC 9457 beside the older fields."""
 
 import json
 
