@@ -1,7 +1,7 @@
 """What the dashboard keeps: decisions with an undo delay, selections, sign-outs; indexes for its lists.
 
 Reading goes on while the two indexes on large tables are built, writing to the table in question waits: measured
-with 500,000 decisions and 500,000 submissions on two busy cores, 2 s in all.
+with 1,000,000 decisions and 1,000,000 submissions, 50,000 of which await review, on two busy cores, 1.2 s in all.
 """
 
 import sqlalchemy as sa

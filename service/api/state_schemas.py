@@ -81,7 +81,7 @@ STATUS = object_of(
             object_of({"rule_file": MAYBE_TEXT, "rule": TEXT, "would": TEXT, "submissions": NUMBER})
         ),
         "breakers": list_schema(BREAKER),
-        "evidence": object_of({"refused": list_schema(ANYTHING)}),
+        "evidence": object_of({"refused": list_schema(ANYTHING), "failed": list_schema(ANYTHING)}),
         "sweep": {"type": ["object", "null"]},
         "subscription": {},
     }

@@ -17,6 +17,7 @@ from service.store.pauses import Scope, scopes
 from service.store.refusals import refused_lately
 from service.store.schedule import Run, last_run
 from service.store.submissions import unclaimed_count
+from service.store.tallies import tallied
 from service.store.workers import highest_mode, workers_at_work
 
 
@@ -25,6 +26,7 @@ async def service_status(connection: AsyncConnection, rules: RulesInForce, mode:
     workers = await workers_at_work(connection)
     in_force = await scopes(connection)
     service = in_force.get(None) or Scope(None)
+    kept = await tallied(connection)
     return {
         "version": __version__,
         "mode": (highest_mode(workers) or mode).value,
@@ -32,11 +34,11 @@ async def service_status(connection: AsyncConnection, rules: RulesInForce, mode:
         "paused": service.pause is not None,
         "pauses": [one for scope in in_force.values() for one in scope.as_dicts() if one["kind"] == "pause"],
         "rules": rules_state(rules),
-        "inbox": asdict(await inbox_counts(connection)) | {"unclaimed": await unclaimed_count(connection)},
+        "inbox": asdict(await inbox_counts(connection, kept)) | {"unclaimed": unclaimed_count(kept)},
         "jobs": asdict(await job_counts(connection)),
         "waiting": _waiting_state(await waiting(connection)),
-        "decisions": await decision_counts(connection),
-        "observed_rules": [asdict(rule) for rule in await observed_rules(connection)],
+        "decisions": decision_counts(kept),
+        "observed_rules": [asdict(rule) for rule in observed_rules(kept)],
         "breakers": [breaker.as_dict() for scope in in_force.values() for breaker in scope.breakers],
         "evidence": {
             "refused": [asdict(row) for row in await refused_lately(connection)],

@@ -19,11 +19,14 @@ from service.pages.sessions import Session
 from service.postgres.database import Clock, Database, time_of
 from service.rulebook.current import RulesInForce
 from service.store.audit import job_counts
+from service.store.fetches import failed_lately
 from service.store.inbox import last_event_at
 from service.store.overview import MOST_DECISIONS, MOST_FAILED, failed, outcomes_per_hour, waiting
 from service.store.pauses import scopes
 from service.store.refusals import refused_lately
 from service.store.workers import FRESH, heartbeat_age, highest_mode, workers_at_work
+
+MOST_QUEUED = 10_000  # due jobs that are counted
 
 # What each state of a submission that awaits review means, in the order of the page.
 STATES = {
@@ -74,7 +77,8 @@ class Overview:
                 "mode": (highest_mode(await workers_at_work(connection)) or self.mode).value,
                 "rules": rules_state(self.rules),
                 "last_event_at": await last_event_at(connection),
-                "jobs": await job_counts(connection),
+                "jobs": await job_counts(connection, most=MOST_QUEUED + 1),
+                "most_queued": MOST_QUEUED,
                 "worker_age": await heartbeat_age(connection),
                 "fresh": FRESH,
                 "waiting": await waiting(connection),
@@ -82,6 +86,7 @@ class Overview:
                 "failed": await failed(connection),
                 "most_failed": MOST_FAILED,
                 "refused": await refused_lately(connection),
+                "unanswered": await failed_lately(connection),
                 "pauses": [scope.pause for scope in in_force.values() if scope.pause],
                 "breakers": [breaker for scope in in_force.values() for breaker in scope.breakers],
                 "outcomes": STACK,

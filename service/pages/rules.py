@@ -16,6 +16,7 @@ from service.rulebook.current import RulesInForce
 from service.rules.excerpt import excerpts
 from service.store.audit import observed_rules
 from service.store.rule_report import MOST_DECISIONS, FileFigures, RuleFigures, rule_figures
+from service.store.tallies import tallied
 
 TIMES = {
     "1h": ("hour", timedelta(hours=1)),
@@ -45,7 +46,7 @@ class Rules:
         name, within = TIMES[chosen]
         async with self.database.connect() as connection:
             figures = await rule_figures(connection, within)
-            observed = await observed_rules(connection)
+            observed = observed_rules(await tallied(connection))
         book, in_force = self.rules.book, self.rules
         return page(
             "rules.html",

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.domain.decision import DecisionStatus, Guard, Outcome, Trigger
 from service.store.tables import answers, attempts, decision_states, decisions
-from service.store.tallies import tallied
+from service.store.tallies import Tallied
 
 
 def _attempts() -> sa.ColumnElement[Any]:
@@ -91,16 +91,23 @@ async def list_decisions(
     connection: AsyncConnection, wanted: DecisionFilter, *, limit: int, before: int | None = None
 ) -> list[dict[str, Any]]:
     """Return decisions with all their data, newest first, those with an id below ``before`` if given."""
-    rows = await connection.execute(_newest_first(WHOLE, wanted, limit, before))
+    rows = await connection.execute(_newest_first(WHOLE, wanted, before).limit(limit))
     return [dict(row) for row in rows.mappings()]
 
 
-def _newest_first(
-    query: sa.Select[Any], wanted: DecisionFilter, limit: int, before: int | None
-) -> sa.Select[Any]:
-    """Return one page of a query of decisions."""
-    page = query.where(*wanted.conditions()).order_by(decisions.c.id.desc()).limit(limit)
-    return page if before is None else page.where(decisions.c.id < before)
+def _newest_first(query: sa.Select[Any], wanted: DecisionFilter, before: int | None) -> sa.Select[Any]:
+    """Return a query of decisions with its conditions and its order."""
+    query = query.where(*wanted.conditions())
+    if wanted.until is None:
+        query = query if before is None else query.where(decisions.c.id < before)
+        return query.order_by(decisions.c.id.desc())
+    # In the order of ids all decisions since ``until`` would be read first. Ids and times differ by seconds in order.
+    if before is not None:
+        at = sa.select(decisions.c.decided_at).where(decisions.c.id == before).scalar_subquery()
+        query = query.where(
+            sa.tuple_(decisions.c.decided_at, decisions.c.id) < sa.tuple_(at, sa.literal(before))
+        )
+    return query.order_by(decisions.c.decided_at.desc(), decisions.c.id.desc())
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +144,7 @@ async def decision_lines(
 ) -> list[DecisionLine]:
     """Return decisions as lists show them, newest first; those with an id below ``before``."""
     query = sa.select(*_LINE).join(decision_states, decision_states.c.decision_id == decisions.c.id)
-    rows = await connection.execute(_newest_first(query, wanted, limit, before))
+    rows = await connection.execute(_newest_first(query, wanted, before).limit(limit))
     return [DecisionLine(**row) for row in rows.mappings()]
 
 
@@ -160,10 +167,10 @@ async def tags_of_study(connection: AsyncConnection, study: str) -> list[dict[st
     return [dict(row) for row in rows.mappings()]
 
 
-async def decision_counts(connection: AsyncConnection) -> dict[str, dict[str, int]]:
+def decision_counts(tallied: Tallied) -> dict[str, dict[str, int]]:
     """Count decisions by outcome and by status."""
     counts: dict[str, dict[str, int]] = {"outcome": {}, "status": {}}
-    for (outcome, status), number in (await tallied(connection, "decisions")).items():
+    for (outcome, status), number in tallied.get("decisions", {}).items():
         counts["outcome"][outcome] = counts["outcome"].get(outcome, 0) + number
         counts["status"][status] = counts["status"].get(status, 0) + number
     return counts
@@ -179,11 +186,11 @@ class ObservedRule:
     submissions: int
 
 
-async def observed_rules(connection: AsyncConnection) -> list[ObservedRule]:
+def observed_rules(tallied: Tallied) -> list[ObservedRule]:
     """Return what rules under observation would have decided, and for how many submissions."""
     return [
         ObservedRule(file or None, rule, would, number)
-        for (file, rule, would), number in (await tallied(connection, "observed")).items()
+        for (file, rule, would), number in tallied.get("observed", {}).items()
     ]
 
 
@@ -195,18 +202,20 @@ class JobCounts:
     oldest: datetime | None
 
 
-async def job_counts(connection: AsyncConnection) -> JobCounts:
-    """Count the jobs that are due. Timers in the future are not."""
-    rows = await connection.execute(
-        sa.text("""
-            SELECT queued, least(scheduled_at, (
-                SELECT min(at) FROM procrastinate_events WHERE job_id = waiting.first AND type = 'deferred'
-            )) AS oldest
-            FROM (
-                SELECT count(*) AS queued, min(scheduled_at) AS scheduled_at,
-                       min(id) FILTER (WHERE scheduled_at IS NULL) AS first
-                FROM procrastinate_jobs WHERE status = 'todo' AND (scheduled_at IS NULL OR scheduled_at <= now())
-            ) AS waiting
-        """),
-    )
+# In the order in which workers take them: PostgreSQL would otherwise read past all jobs that ended long ago.
+_JOBS = sa.text("""
+    SELECT (SELECT count(*) FROM (
+                SELECT FROM procrastinate_jobs
+                WHERE status = 'todo' AND (scheduled_at IS NULL OR scheduled_at <= now())
+                ORDER BY priority DESC, id LIMIT :most) AS part) AS queued,
+           least((SELECT min(scheduled_at) FROM procrastinate_jobs WHERE status = 'todo' AND scheduled_at <= now()),
+                 (SELECT min(at) FROM procrastinate_events WHERE type = 'deferred' AND job_id = (
+                     SELECT id FROM procrastinate_jobs WHERE status = 'todo' AND scheduled_at IS NULL
+                     ORDER BY id LIMIT 1))) AS oldest
+""")
+
+
+async def job_counts(connection: AsyncConnection, *, most: int | None = None) -> JobCounts:
+    """Count the jobs that are due, up to ``most``. Timers in the future are not."""
+    rows = await connection.execute(_JOBS, {"most": most})
     return JobCounts(**rows.mappings().one())

@@ -62,6 +62,9 @@ def number_of_records(submission: str) -> str:
 
 DONE = f"('{DecisionStatus.APPLIED}', '{DecisionStatus.ALREADY}')"
 
+# Of a decision ``f``: a hold may begin with it. This is the condition of an index.
+MAY_BEGIN_HOLD = f"(f.outcome = '{Outcome.HOLD}' OR f.guard = '{Guard.HOLD_EXPIRED}')"
+
 # A decision ``h`` that continues a hold for manual review. A person's hold counts in any mode, the rules' hold only if
 # the service applies decisions. An expired hold whose approval was not applied (a pause, a refusal) continues, since
 # the participant still waits. After the approval was applied, a later hold is a new one.
@@ -77,8 +80,17 @@ def held_since(submission: str) -> str:
 
     That is the time of the first decision in the newest run of holds, null without a hold.
     """
+    return _of_hold(submission, "min(h.decided_at)")
+
+
+def first_of_hold(submission: str) -> str:
+    """Return the SQL expression for the id of the decision with which the hold of a submission began."""
+    return _of_hold(submission, "(array_agg(h.id ORDER BY h.decided_at, h.id))[1]")
+
+
+def _of_hold(submission: str, what: str) -> str:
     return f"""(
-        SELECT min(h.decided_at) FROM decisions h
+        SELECT {what} FROM decisions h
         WHERE h.submission_id = {submission} AND {_HOLD_GOES_ON}
           AND h.id > coalesce((SELECT max(h.id) FROM decisions h
                                WHERE h.submission_id = {submission} AND NOT {_HOLD_GOES_ON}), 0))"""  # noqa: S608

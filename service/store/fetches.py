@@ -47,18 +47,23 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class FailedCount:
-    """The number of submissions about which the last request to a source failed, and the newest failure."""
+    """The number of submissions about which the last request to a source failed, and the newest failure.
+
+    ``since`` is when the first of these began to fail.
+    """
 
     source: str
     number: int
+    since: datetime
     last_at: datetime
     last_reason: str | None
 
 
 _FAILED_LATELY = sa.text(f"""
-    SELECT DISTINCT ON (source) source, count(*) OVER (PARTITION BY source) AS number,
-           ended_at AS last_at, reason AS last_reason
+    SELECT DISTINCT ON (source) source, count(*) OVER of_source AS number,
+           min(coalesce(failed_since, ended_at)) OVER of_source AS since, ended_at AS last_at, reason AS last_reason
     FROM fetches WHERE result = '{FAILED}' AND ended_at > now() - CAST(:within AS interval)
+    WINDOW of_source AS (PARTITION BY source)
     ORDER BY source, ended_at DESC
 """)  # noqa: S608 - nothing of it comes from outside
 
@@ -69,7 +74,7 @@ _ASK = sa.text("""
     FROM jsonb_to_recordset(CAST(:asked AS jsonb)) AS new (source text, declaration text, until timestamptz)
     ON CONFLICT (submission_id, source) DO UPDATE SET
         declaration = excluded.declaration, until = excluded.until, due_at = excluded.due_at,
-        attempts = 0, failures = 0, result = NULL, reason = NULL, ended_at = NULL
+        attempts = 0, failures = 0, result = NULL, reason = NULL, ended_at = NULL, failed_since = NULL
     WHERE f.declaration <> excluded.declaration
 """)
 
@@ -98,7 +103,8 @@ _END = sa.text("""
     UPDATE fetches SET
         due_at = CASE WHEN CAST(:after AS interval) IS NULL THEN NULL
                       ELSE least(clock_timestamp() + CAST(:after AS interval), greatest(until, clock_timestamp())) END,
-        result = :result, reason = :reason, failures = :failures, ended_at = clock_timestamp()
+        result = :result, reason = :reason, failures = :failures, ended_at = clock_timestamp(),
+        failed_since = CASE WHEN :failures > 0 THEN coalesce(failed_since, clock_timestamp()) END
     WHERE submission_id = :submission AND source = :source AND declaration = :declaration AND attempts = :attempts
 """)
 

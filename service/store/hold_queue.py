@@ -9,8 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.store.decisions import STATUS_OF, held_since, newest_decision
-from service.store.holds import REPORTED, deadline
+from service.store.decisions import held_since
+from service.store.holds import IS_HELD, NEWEST_IS_HOLD, deadline, filtered
 from service.store.tables import COMPLETED
 
 MOST_SELECTED = 10_000
@@ -60,18 +60,12 @@ class HoldFilter:
 
 
 _HELD = f"""
-    FROM submissions s
-    JOIN LATERAL {newest_decision("s.id")} d ON d.outcome = 'hold' AND d.guard IS DISTINCT FROM 'waiting'
-    LEFT JOIN studies t ON t.id = s.study_id
-    WHERE s.status = 'AWAITING REVIEW' AND {STATUS_OF} = 'held' AND NOT EXISTS ({REPORTED})
-      AND (CAST(:study AS text) IS NULL OR s.study_id = :study)
-      AND (CAST(:rule AS text) IS NULL OR d.rule = :rule)
-      AND (CAST(:guard AS text) IS NULL OR d.guard = :guard)
-      AND (CAST(:submission AS text) IS NULL OR s.id = :submission)
+    FROM submissions s {NEWEST_IS_HOLD} LEFT JOIN studies t ON t.id = s.study_id
+    WHERE {IS_HELD} AND {{of_submission}} AND {{of_decision}}
 """
 
 # By completion, as Prolific's deadline is: the most urgent is on top.
-_PAGE = sa.text(f"""
+_PAGE = f"""
     SELECT s.id AS submission_id, s.study_id, t.data ->> 'name' AS study, s.participant_id, d.id AS decision_id,
            d.guard, d.rule, d.proposed, d.reason, d.by, CAST(t.data ->> 'reward' AS bigint) AS reward,
            {held_since("s.id")} AS since, {_COMPLETED} AS mark,
@@ -79,17 +73,17 @@ _PAGE = sa.text(f"""
     {_HELD}
       AND ({_COMPLETED}, s.id) > (CAST(:after AS text), CAST(:after_id AS text))
     ORDER BY {_COMPLETED}, s.id LIMIT :limit
-""")
+"""
 
-_MATCHING = sa.text(f"""
+_MATCHING = f"""
     SELECT s.id, d.id AS seen {_HELD}
       AND NOT EXISTS (SELECT FROM planned_decisions p WHERE p.submission_id = s.id AND p.ended_at IS NULL)
     ORDER BY {_COMPLETED}, s.id LIMIT {MOST_SELECTED}
-""")  # noqa: S608
+"""  # noqa: S608
 
-_OF_THESE = sa.text(f"""
+_OF_THESE = f"""
     SELECT s.id, d.id AS seen {_HELD} AND s.id = ANY(:ids) ORDER BY {_COMPLETED}, s.id
-""")
+"""
 
 
 async def hold_page(
@@ -97,19 +91,19 @@ async def hold_page(
 ) -> list[QueuedHold]:
     """Return held submissions, oldest first, after the ``(mark, submission)`` of a page before."""
     values = wanted.values() | {"limit": limit, "after": after[0], "after_id": after[1]}
-    rows = await connection.execute(_PAGE, values)
+    rows = await connection.execute(filtered(_PAGE, wanted.values()), values)
     return [QueuedHold(**row) for row in rows.mappings()]
 
 
 async def matching_holds(connection: AsyncConnection, wanted: HoldFilter) -> dict[str, int]:
     """Return all submissions that the filter matches now, each with its newest decision, the oldest first."""
-    rows = await connection.execute(_MATCHING, wanted.values())
+    rows = await connection.execute(filtered(_MATCHING, wanted.values()), wanted.values())
     return {row.id: row.seen for row in rows}
 
 
 async def held_of(connection: AsyncConnection, submissions: Sequence[str]) -> dict[str, int]:
     """Return which of the submissions are held, each with its newest decision."""
-    rows = await connection.execute(_OF_THESE, HoldFilter().values() | {"ids": list(submissions)})
+    rows = await connection.execute(filtered(_OF_THESE, {}), {"ids": list(submissions)})
     return {row.id: row.seen for row in rows}
 
 

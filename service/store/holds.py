@@ -1,6 +1,6 @@
 """Submissions that are held for manual review."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.domain.submission import Status
-from service.store.decisions import STATUS_OF, held_since, newest_decision
+from service.store.decisions import MAY_BEGIN_HOLD, STATUS_OF, first_of_hold, newest_decision
 from service.store.inbox import IS_FINAL, NEWEST_FIRST
 
 REVIEWED_BY_PROLIFIC = timedelta(days=21)  # just after midnight GMT
@@ -56,45 +56,65 @@ class HoldCount:
 
 
 # A final status that a webhook reported after the last fetch of the submission: it needs no manual review, until the
-# review that the webhook starts has fetched it. Prolific's own time decides which event is the newest.
+# review that the webhook starts has fetched it. Prolific's own time decides which event is the newest. ``EXISTS`` is
+# checked first: the index alone shows that nothing came since, which is so for most.
 REPORTED = f"""
     SELECT e.status FROM (
         SELECT e.status, e.received_at FROM inbox e
         WHERE e.submission_id = s.id AND e.readable ORDER BY {NEWEST_FIRST} LIMIT 1
     ) e
     WHERE e.received_at > s.seen_at AND {IS_FINAL}
+      AND EXISTS (SELECT FROM inbox n WHERE n.submission_id = s.id AND n.received_at > s.seen_at)
 """  # noqa: S608 - nothing of it comes from outside
 
-_HOLDS = f"""
-    FROM submissions s
-    JOIN LATERAL {newest_decision("s.id")} d ON d.outcome = 'hold'
-    WHERE s.status = 'AWAITING REVIEW'
-      AND {STATUS_OF} = 'held'
-      AND d.guard IS DISTINCT FROM 'waiting'
-      AND NOT EXISTS ({REPORTED})
-      AND (CAST(:study AS text) IS NULL OR s.study_id = :study)
-      AND (CAST(:rule AS text) IS NULL OR d.rule = :rule)
-      AND (CAST(:guard AS text) IS NULL OR d.guard = :guard)
+# The held submissions ``s`` with their newest decision ``d``.
+NEWEST_IS_HOLD = f"""
+    JOIN LATERAL {newest_decision("s.id")} d ON d.outcome = 'hold' AND d.guard IS DISTINCT FROM 'waiting'
 """
+IS_HELD = f"s.status = 'AWAITING REVIEW' AND {STATUS_OF} = 'held' AND NOT EXISTS ({REPORTED})"
 
-_LISTED = sa.text(f"""
-    SELECT * FROM (
-        SELECT s.id AS submission_id, s.study_id, s.participant_id, d.id AS decision_id,
-               d.guard, d.rule, d.rule_file, d.proposed, d.reason, d.by,
-               coalesce((s.data ->> 'completed_at')::timestamptz, s.first_seen_at) AS completed_at,
-               {held_since("s.id")} AS since
-        {_HOLDS}
-    ) held
-    WHERE (CAST(:after AS timestamptz) IS NULL OR (since, submission_id) < (:after, CAST(:after_id AS text)))
-    ORDER BY since DESC, submission_id DESC
-    LIMIT :limit
-""")  # noqa: S608 - nothing of it comes from outside
+# An index alone shows whether a rule or guard ever held a submission, so that few newest decisions are read. ``IS TRUE``
+# keeps PostgreSQL from reading all that it held: the queue is read in its order, and only as far as a page.
+_EVER_HELD = """(EXISTS (
+    SELECT FROM decisions x WHERE x.{column} = :{column} AND x.submission_id = s.id AND x.outcome = 'hold')) IS TRUE"""
+# What holds are filtered by, of the submission ``s`` and of its newest decision ``d``.
+_OF_SUBMISSION = {
+    "study": "s.study_id = :study",
+    "rule": _EVER_HELD.format(column="rule"),
+    "guard": _EVER_HELD.format(column="guard"),
+    "submission": "s.id = :submission",
+}
+_OF_DECISION = {"rule": "d.rule = :rule", "guard": "d.guard = :guard"}
 
-_COUNTED = sa.text(f"""
+# From the decisions with which holds began, which an index has in the order of the list. ``CASE`` looks at the submission
+# first: most of those decisions are of the past.
+_LISTED = f"""
+    SELECT s.id AS submission_id, s.study_id, s.participant_id, d.id AS decision_id,
+           d.guard, d.rule, d.rule_file, d.proposed, d.reason, d.by,
+           coalesce((s.data ->> 'completed_at')::timestamptz, s.first_seen_at) AS completed_at, f.decided_at AS since
+    FROM decisions f JOIN submissions s ON s.id = f.submission_id {NEWEST_IS_HOLD}
+    WHERE {MAY_BEGIN_HOLD} AND {IS_HELD} AND {{of_decision}} AND CASE WHEN EXISTS (
+        SELECT FROM submissions s WHERE s.id = f.submission_id AND s.status = 'AWAITING REVIEW' AND {{of_submission}}
+    ) THEN f.id = {first_of_hold("f.submission_id")} END {{after}}
+    ORDER BY f.decided_at DESC, f.submission_id DESC LIMIT :limit
+"""  # noqa: S608 - nothing of it comes from outside
+_AFTER = " AND (f.decided_at, f.submission_id) < (CAST(:after AS timestamptz), CAST(:after_id AS text))"
+
+_COUNTED = f"""
     SELECT s.study_id, d.guard, d.rule, count(*) AS number, min(d.decided_at) AS oldest,
            min(coalesce((s.data ->> 'completed_at')::timestamptz, s.first_seen_at)) AS first_completed
-    {_HOLDS} GROUP BY s.study_id, d.guard, d.rule ORDER BY number DESC
-""")
+    FROM submissions s {NEWEST_IS_HOLD} WHERE {IS_HELD} AND {{of_submission}} AND {{of_decision}}
+    GROUP BY s.study_id, d.guard, d.rule ORDER BY number DESC
+"""  # noqa: S608 - nothing of it comes from outside
+
+
+def filtered(statement: str, wanted: Mapping[str, str | None]) -> sa.TextClause:
+    """Return the statement with the conditions of what is wanted: with optional ones it would use no index."""
+    names = [name for name, value in wanted.items() if value is not None]
+    for place, conditions in (("{of_submission}", _OF_SUBMISSION), ("{of_decision}", _OF_DECISION)):
+        chosen = [conditions[name] for name in names if name in conditions]
+        statement = statement.replace(place, " AND ".join(chosen) or "true")
+    return sa.text(statement)
 
 
 async def list_holds(
@@ -108,15 +128,17 @@ async def list_holds(
     after: tuple[datetime, str] | None = None,
 ) -> list[HeldSubmission]:
     """Return held submissions, newest first, those after a (since, submission) if given. ``limit`` None: all."""
-    asked = {"study": study, "rule": rule, "guard": guard, "limit": limit}
-    bounds = {"after": after[0], "after_id": after[1]} if after else {"after": None, "after_id": None}
-    rows = await connection.execute(_LISTED, asked | bounds)
+    wanted = {"study": study, "rule": rule, "guard": guard}
+    statement = filtered(_LISTED.replace("{after}", _AFTER if after else ""), wanted)
+    bounds = {"after": after[0], "after_id": after[1]} if after else {}
+    rows = await connection.execute(statement, wanted | bounds | {"limit": limit})
     return [_hold(dict(row), now) for row in rows.mappings()]
 
 
 async def count_holds(connection: AsyncConnection, study: str | None = None) -> list[HoldCount]:
     """Count held submissions by study, guard and rule."""
-    rows = await connection.execute(_COUNTED, {"study": study, "rule": None, "guard": None})
+    wanted = {"study": study}
+    rows = await connection.execute(filtered(_COUNTED, wanted), wanted)
     return [HoldCount(**row) for row in rows.mappings()]
 
 

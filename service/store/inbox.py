@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.domain.submission import FINAL
 from service.domain.webhook import Event
 from service.store.tables import inbox
-from service.store.tallies import tallied
+from service.store.tallies import Tallied
 
 
 def normalised(status: str) -> str:
@@ -147,9 +147,9 @@ class InboxCounts:
     unreadable: int
 
 
-async def inbox_counts(connection: AsyncConnection) -> InboxCounts:
+async def inbox_counts(connection: AsyncConnection, tallied: Tallied) -> InboxCounts:
     """Count all events, pruned ones too."""
-    counts = await tallied(connection, "events")
+    counts = tallied.get("events", {})
     return InboxCounts(
         events=sum(counts.values()),
         last_at=await last_event_at(connection),

@@ -62,31 +62,33 @@ _STATE = f"""CASE
     WHEN d.outcome = 'request_return' THEN 'asked'
     ELSE 'ended' END"""
 
-_WAITING = sa.text(f"""
+_WAITING = f"""
     SELECT state, guard, count(*) AS number, min(at) AS oldest, (array_agg(reason ORDER BY at))[1] AS reason,
            (array_agg(id ORDER BY at))[1] AS submission
     FROM (
         SELECT s.id, d.guard, d.reason, {_STATE} AS state,
                coalesce(CAST(s.data ->> 'completed_at' AS timestamptz), s.first_seen_at) AS at
-        FROM (SELECT * FROM submissions s WHERE status = 'AWAITING REVIEW'
-                AND (CAST(:study AS text) IS NULL OR s.study_id = :study)
+        FROM (SELECT * FROM submissions s WHERE status = 'AWAITING REVIEW' AND {{of_study}}
               ORDER BY {COMPLETED}, id LIMIT :most) s
         LEFT JOIN LATERAL (SELECT d.*, {STATUS_OF} AS status FROM {newest_decision("s.id")} d) d ON true
         CROSS JOIN LATERAL (SELECT EXISTS ({REPORTED}) AS is_reported) reported
     ) each
     GROUP BY state, guard ORDER BY number DESC, state
-""")  # noqa: S608 - nothing of it comes from outside
+"""  # noqa: S608 - nothing of it comes from outside
+_WAITING_OF_ALL = sa.text(_WAITING.replace("{of_study}", "true"))
+_WAITING_OF_STUDY = sa.text(_WAITING.replace("{of_study}", "s.study_id = :study"))
 
 
 async def waiting(connection: AsyncConnection, study: str | None = None) -> Waiting:
     """Return the submissions that await review, of one study or of all, by cause."""
-    rows = await connection.execute(_WAITING, {"study": study, "most": MOST_WAITING})
+    statement = _WAITING_OF_ALL if study is None else _WAITING_OF_STUDY
+    rows = await connection.execute(statement, {"study": study, "most": MOST_WAITING})
     groups = tuple(WaitingGroup(**row) for row in rows.mappings())
     return Waiting(groups, sum(group.number for group in groups) < MOST_WAITING)
 
 
 _PER_HOUR = sa.text(f"""
-    SELECT date_trunc('hour', decided_at, 'UTC') AS hour, outcome, count(*) AS number
+    SELECT date_bin('1 hour', decided_at, '2000-01-01 00:00Z') AS hour, outcome, count(*) AS number
     FROM (SELECT decided_at, outcome, guard FROM decisions
           WHERE decided_at > now() - interval '24 hours' ORDER BY decided_at DESC LIMIT {MOST_DECISIONS}) AS d
     WHERE guard IS DISTINCT FROM '{Guard.WAITING}'

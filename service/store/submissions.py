@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.domain.submission import CompletionCode, Study, Submission
 from service.store.tables import studies, submissions
-from service.store.tallies import tallied
+from service.store.tallies import Tallied
 
 _PARENT = submissions.c.data["parent_study_id"].astext.label("parent_id")
 
@@ -169,9 +169,9 @@ async def first_seen(connection: AsyncConnection, studies: Sequence[str]) -> dat
     return found
 
 
-async def unclaimed_count(connection: AsyncConnection) -> int:
+def unclaimed_count(tallied: Tallied) -> int:
     """Count the submissions whose study no rule file names."""
-    return (await tallied(connection, "unclaimed")).get((), 0)
+    return tallied.get("unclaimed", {}).get((), 0)
 
 
 def submission_row(submission: Submission, *, claimed: bool) -> dict[str, Any]:

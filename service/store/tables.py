@@ -73,6 +73,7 @@ fetches = sa.Table(
     sa.Column("result", sa.Text),
     sa.Column("reason", sa.Text),
     sa.Column("ended_at", _moment),
+    sa.Column("failed_since", _moment),  # of the failures in a row
     sa.Index("fetches_due", "source", "due_at", postgresql_where=sa.text("due_at IS NOT NULL")),
     sa.Index("fetches_failed", "ended_at", postgresql_where=sa.text("result = 'failed'")),
 )
@@ -115,7 +116,8 @@ submissions = sa.Table(
     sa.Index("submissions_study_id", "study_id", "status"),
     sa.Index("submissions_participant_id", "participant_id"),
     sa.Index("submissions_first_seen_at", "study_id", "first_seen_at"),
-    sa.Index("submissions_awaiting", "study_id", postgresql_where=_awaiting),
+    sa.Index("submissions_awaiting", "study_id", postgresql_where=_awaiting),  # a later release drops it
+    sa.Index("submissions_awaiting_study", "study_id", sa.text(COMPLETED), "id", postgresql_where=_awaiting),
     sa.Index("submissions_awaiting_completed", sa.text(COMPLETED), "id", postgresql_where=_awaiting),
 )
 
@@ -217,6 +219,14 @@ decisions = sa.Table(
     sa.Index("decisions_rule", "rule", "id"),
     sa.Index("decisions_trigger", "trigger", "id"),
     sa.Index("decisions_guard", "guard", "id", postgresql_where=sa.text("guard IS NOT NULL")),
+    sa.Index(
+        "decisions_holds",
+        "decided_at",
+        "submission_id",
+        postgresql_where=sa.text("outcome = 'hold' OR guard = 'hold_expired'"),
+    ),
+    sa.Index("decisions_held_rule", "rule", "submission_id", postgresql_where=sa.text("outcome = 'hold'")),
+    sa.Index("decisions_held_guard", "guard", "submission_id", postgresql_where=sa.text("outcome = 'hold'")),
     sa.Index("decisions_recheck_at", "recheck_at", postgresql_where=sa.text("recheck_at IS NOT NULL")),
 )
 

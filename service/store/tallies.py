@@ -1,5 +1,8 @@
 """Counts that triggers keep as rows are added. The sum of their changes is read, not the rows counted."""
 
+from collections import defaultdict
+from collections.abc import Mapping
+
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -11,17 +14,23 @@ _SUM_UP = sa.text("""
 """)
 
 
-async def tallied(connection: AsyncConnection, kind: str) -> dict[tuple[str, ...], int]:
-    """Return the non-zero counts of a kind, by the rest of their keys."""
+Tallied = Mapping[str, Mapping[tuple[str, ...], int]]
+"""The counts of each kind, by the rest of their keys."""
+
+
+async def tallied(connection: AsyncConnection) -> Tallied:
+    """Return the non-zero counts of all kinds. They are read at once: the table has no index."""
     number = sa.func.sum(tallies.c.number)
     rows = await connection.execute(
         sa.select(tallies.c.key, sa.cast(number, sa.BigInteger))
-        .where(tallies.c.key[1] == kind)
         .group_by(tallies.c.key)
         .having(number != 0)
         .order_by(tallies.c.key)
     )
-    return {tuple(key[1:]): counted for key, counted in rows}
+    found: dict[str, dict[tuple[str, ...], int]] = defaultdict(dict)
+    for (kind, *key), counted in rows:
+        found[kind][tuple(key)] = counted
+    return found
 
 
 _SUM_UP_TIMES = sa.text("""

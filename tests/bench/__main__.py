@@ -6,10 +6,10 @@ from pathlib import Path
 
 from service.postgres.embedded import delete_database, embedded_postgres
 from service.postgres.migrate import migrate
-from tests.bench import backtest, intake, review, rules
+from tests.bench import backtest, intake, pages, review, rules
 from tests.databases import create, named
 
-PARTS = ("intake", "rules", "review", "backtest")
+PARTS = ("intake", "rules", "review", "backtest", "pages")
 
 
 def main(parts: list[str]) -> None:
@@ -31,6 +31,8 @@ def main(parts: list[str]) -> None:
                     review.bench(folder / part, postgres, folder / "data" / "postgres.log")
                 case "backtest":
                     backtest.bench(folder / part, postgres)
+                case "pages":
+                    pages.bench(folder / part, postgres)
     delete_database(folder / "data")
 
 

@@ -1,10 +1,13 @@
-"""Fills a database with submissions, decisions, events and evidence: ``python -m tests.integration.load.filling URL 500000``.
+"""Fills a database with submissions, decisions, events and evidence.
+
+``python -m tests.integration.load.filling URL 500000 --waiting 100000``
 
 Of a thousand submissions 930 were approved, 20 rejected, 30 are held, 15 asked to return, 4 failed, and 1 waits to be
-sent. Of each there are three webhooks, or two while it awaits review, and one payload of evidence.
+sent. Of each there are three webhooks, or two while it awaits review, and one payload of evidence. ``--waiting`` adds
+reviews that wait in the queue, each of a submission of which only a webhook is known.
 """
 
-import sys
+import argparse
 import time
 
 import psycopg
@@ -67,17 +70,36 @@ _STEPS = (
     "DROP TABLE filled",
 )
 
+# As intake writes them: the event, and the job of its review.
+_WAITING = (
+    """INSERT INTO inbox (event_id, sent_at, event_type, submission_id, participant_id, status, body, readable)
+       SELECT 'waiting-' || s, extract(epoch FROM now())::bigint::text, 'submission.status.change', 'waiting-' || s,
+              'participant-' || s, 'AWAITING REVIEW', '{}', true
+       FROM generate_series(1, %(number)s) AS s""",
+    """INSERT INTO procrastinate_jobs (queue_name, task_name, lock, args)
+       SELECT 'reviews', 'review', 'waiting-' || s, jsonb_build_object('submission_id', 'waiting-' || s, 'trigger', 'webhook')
+       FROM generate_series(1, %(number)s) AS s""",
+)
 
-def fill(url: str, number: int) -> None:
-    """Add this many submissions, and have the planner know of them."""
+
+def fill(url: str, number: int, *, waiting: int = 0) -> None:
+    """Add this many submissions and waiting reviews, and have the planner know of them."""
     with psycopg.connect(url) as connection:
-        for step in _STEPS:
-            connection.execute(step.encode(), {"number": number} if "%(number)s" in step else None)
+        for steps, size in ((_STEPS, number), (_WAITING, waiting)):
+            for step in steps:
+                connection.execute(step.encode(), {"number": size} if "%(number)s" in step else None)
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("VACUUM ANALYZE")
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(
+        description="Fills a database with submissions and what belongs to them."
+    )
+    parser.add_argument("url")
+    parser.add_argument("number", type=int, help="submissions with a decision each")
+    parser.add_argument("--waiting", type=int, default=0, help="reviews that wait in the queue")
+    given = parser.parse_args()
     began = time.monotonic()
-    fill(sys.argv[1], int(sys.argv[2]))
+    fill(given.url, given.number, waiting=given.waiting)
     print(f"filled in {time.monotonic() - began:.0f} s")

@@ -1,6 +1,6 @@
 """The plans of the statements that a service executes, as PostgreSQL explains them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -47,18 +47,31 @@ class Executed:
 def noted(database: Database) -> Iterator[Executed]:
     """Note each statement that is executed through the database's engine inside the block."""
     executed = Executed()
+    with _listening(database, executed.statements.setdefault):
+        yield executed
 
-    def note(*event: Any) -> None:
+
+@contextmanager
+def counted(database: Database) -> Iterator[list[str]]:
+    """Collect each statement that is executed through the database's engine inside the block, in their order."""
+    executed: list[str] = []
+    with _listening(database, lambda statement, _: executed.append(statement)):
+        yield executed
+
+
+@contextmanager
+def _listening(database: Database, note: Callable[[str, Any], object]) -> Iterator[None]:
+    def executed(*event: Any) -> None:
         statement, values = event[2:4]
         if statement.lstrip().split()[0] in {"SELECT", "INSERT", "UPDATE", "DELETE", "WITH"}:
-            executed.statements.setdefault(statement, values)
+            note(statement, values)
 
     engine = database.engine.sync_engine
-    sa.event.listen(engine, "before_cursor_execute", note)
+    sa.event.listen(engine, "before_cursor_execute", executed)
     try:
-        yield executed
+        yield
     finally:
-        sa.event.remove(engine, "before_cursor_execute", note)
+        sa.event.remove(engine, "before_cursor_execute", executed)
 
 
 def _scanned(plan: dict[str, Any]) -> Iterator[str]:

@@ -33,18 +33,18 @@ from service.store.submissions import studies_with_parents
 from tests.conftest import Start
 from tests.databases import TEMPLATE, create, named
 from tests.integration.load.filling import STUDIES, fill
+from tests.integration.load.pages import PAGES, PARTICIPANT, STUDY, SUBMISSION
 from tests.integration.load.plans import Executed, noted
 from tests.integration.pages.browsing import person
 
 NUMBER = 20_000
-STUDY, SUBMISSION, PARTICIPANT = "study-7", "submission-7", "participant-1"
 WEB = Parts(worker=False)
 
 
 @pytest.fixture(scope="module")
 def filled_url(postgres: str) -> str:
     create(postgres, "filled", like=TEMPLATE)
-    fill(named(postgres, "filled"), NUMBER)
+    fill(named(postgres, "filled"), NUMBER, waiting=NUMBER // 10)
     return named(postgres, "filled")
 
 
@@ -80,29 +80,19 @@ async def test_the_api_reads_indexes_and_kept_counts(start: Start, no_whole_tabl
                 await world.api("decisions", **{name: value})
             await world.api("decisions")
             await world.api(f"submissions/{SUBMISSION}")
+            await world.api("holds")
             await world.api("holds", study=STUDY)
+            await world.api(f"studies/{STUDY}")
             await world.api("status")
             await Gauges(world.service.database, world.service.metrics).look()
     no_whole_table.append(executed)
 
 
 async def test_the_dashboard_reads_indexes(start: Start, no_whole_table: list[Executed]) -> None:
-    pages = (
-        *(
-            "/",
-            "/holds",
-            f"/holds?study={STUDY}",
-            "/holds/planned",
-            "/decisions",
-            "/decisions?outcome=complete",
-        ),
-        *("/decisions?guard=policy", "/decisions?since=2040-01-01", f"/submissions/{SUBMISSION}"),
-        *(f"/submissions/{SUBMISSION}/news", "/rules"),
-    )
     async with start(parts=WEB) as world, person(world) as ada:
         csrf = await ada.csrf()
         with noted(world.service.database) as executed:
-            for path in pages:
+            for path in PAGES:
                 assert (await ada.http.get(path)).status_code in {200, 204}, path
             answer = await ada.send("/holds/dialog", csrf=csrf, all="1", action="approve")
             assert answer.status_code == 200

@@ -89,6 +89,7 @@ async def test_failed_requests_to_a_source_are_reported_once_an_hour_and_counted
     async with told.database.connect() as connection:
         [failed] = await failed_lately(connection)
     assert (failed.source, failed.number, failed.last_reason) == ("lab", 2, "no connection")
+    assert failed.since < failed.last_at
 
 
 async def test_pause_and_resume_are_notified_without_name_and_reason(told: Harness) -> None:

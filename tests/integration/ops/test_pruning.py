@@ -13,6 +13,7 @@ from service.store.holds import status_reported_last
 from service.store.inbox import inbox_counts, last_event_at
 from service.store.pruning import prune_events
 from service.store.statistics import past_of_participant
+from service.store.tallies import tallied
 from service.telemetry.metrics import Metrics
 from tests.conftest import Start
 from tests.integration.faults.stored import query
@@ -63,7 +64,7 @@ async def test_handled_events_are_deleted_a_week_later_and_still_counted(databas
     assert [one for one, _ in await left(database_url)] == ["newest", "recent", "unhandled"]
     database = Database(database_url, pool_size=1)
     async with database.connect() as connection:
-        counts = await inbox_counts(connection)
+        counts = await inbox_counts(connection, await tallied(connection))
     await database.close()
     assert (counts.events, counts.unreadable) == (5, 1)
 
