@@ -91,23 +91,24 @@ async def list_decisions(
     connection: AsyncConnection, wanted: DecisionFilter, *, limit: int, before: int | None = None
 ) -> list[dict[str, Any]]:
     """Return decisions with all their data, newest first, those with an id below ``before`` if given."""
-    rows = await connection.execute(_newest_first(WHOLE, wanted, before).limit(limit))
+    rows = await connection.execute((await _newest_first(connection, WHOLE, wanted, before)).limit(limit))
     return [dict(row) for row in rows.mappings()]
 
 
-def _newest_first(query: sa.Select[Any], wanted: DecisionFilter, before: int | None) -> sa.Select[Any]:
+async def _newest_first(
+    connection: AsyncConnection, query: sa.Select[Any], wanted: DecisionFilter, before: int | None
+) -> sa.Select[Any]:
     """Return a query of decisions with its conditions and its order."""
     query = query.where(*wanted.conditions())
+    below = decisions.c.id < before if before is not None else sa.true()
     if wanted.until is None:
-        query = query if before is None else query.where(decisions.c.id < before)
-        return query.order_by(decisions.c.id.desc())
-    # In the order of ids all decisions since ``until`` would be read first. Ids and times differ by seconds in order.
+        return query.where(below).order_by(decisions.c.id.desc())
+    # By time: in the order of ids, all decisions since ``until`` would be read first.
+    place = (decisions.c.decided_at, decisions.c.id)
     if before is not None:
-        at = sa.select(decisions.c.decided_at).where(decisions.c.id == before).scalar_subquery()
-        query = query.where(
-            sa.tuple_(decisions.c.decided_at, decisions.c.id) < sa.tuple_(at, sa.literal(before))
-        )
-    return query.order_by(decisions.c.decided_at.desc(), decisions.c.id.desc())
+        at = await connection.scalar(sa.select(decisions.c.decided_at).where(decisions.c.id == before))
+        below = sa.tuple_(*place) < sa.tuple_(sa.literal(at), sa.literal(before)) if at else below
+    return query.where(below).order_by(*(column.desc() for column in place))
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +145,7 @@ async def decision_lines(
 ) -> list[DecisionLine]:
     """Return decisions as lists show them, newest first; those with an id below ``before``."""
     query = sa.select(*_LINE).join(decision_states, decision_states.c.decision_id == decisions.c.id)
-    rows = await connection.execute(_newest_first(query, wanted, before).limit(limit))
+    rows = await connection.execute((await _newest_first(connection, query, wanted, before)).limit(limit))
     return [DecisionLine(**row) for row in rows.mappings()]
 
 

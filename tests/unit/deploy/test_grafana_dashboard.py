@@ -51,6 +51,17 @@ def test_every_metric_and_label_of_the_dashboard_exists() -> None:
             assert labels <= known[metric], query
 
 
+def test_the_dashboard_shows_the_metrics_of_all_alerts() -> None:
+    (rule,) = of_kind(render(ci("production")), "PrometheusRule")
+    asked = {
+        metric
+        for alert in rule["spec"]["groups"][0]["rules"]
+        for metric in re.findall(r"\bautoreview_\w+", alert["expr"])
+    }
+    assert asked
+    assert asked <= {metric for query, _ in queries() for metric in re.findall(r"\bautoreview_\w+", query)}
+
+
 def test_every_query_is_limited_to_the_chosen_namespace() -> None:
     for query, _ in queries():
         assert query.count('{namespace=~"$namespace"}') == len(re.findall(r"\bautoreview_\w+", query)), query
