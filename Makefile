@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 # Compiled once, not at each start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test acceptance lint bench soak lock clean
+.PHONY: setup demo test acceptance lint bench soak screenshots lock clean
 
 setup: $(READY)
 
@@ -22,8 +22,9 @@ $(READY): requirements-dev.lock pyproject.toml
 	@echo "Ready. Activate it once per shell: source $(VENV)/bin/activate"
 	@touch $@
 
+# `make demo ARGS=--keep` leaves the dashboard open.
 demo: $(READY)
-	@$(BIN)/autoreview demo
+	@$(BIN)/autoreview demo $(ARGS)
 
 # Several at once, for the tests wait much; one that is done takes tests of another's, so that none is last for long.
 test: $(READY)
@@ -52,6 +53,10 @@ bench: $(READY)
 # database through failovers, and puts PgBouncer before it where that is installed.
 soak: $(READY)
 	@$(BIN)/python -m tests.soak $(ARGS)
+
+# The pictures in docs/images, from the dashboard of a rehearsal; needs Chromium.
+screenshots: $(READY)
+	@$(BIN)/python -m tests.screenshots
 
 # After changing dependencies in pyproject.toml.
 lock: $(READY)

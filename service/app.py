@@ -24,6 +24,7 @@ from service.notify.notifier import Notifier
 from service.ops.gauges import Gauges
 from service.ops.health import Check, Health, database_check, rules_check, schema_check, worker_check
 from service.ops.retention import Pruning
+from service.pages.access import for_browsers
 from service.postgres.database import Clock, Database
 from service.postgres.migrate import head
 from service.postgres.requirements import WORKER, Budget
@@ -172,7 +173,9 @@ def _metrics(settings: Settings) -> Metrics:
 
 
 def _application(routes: list[Route | Mount]) -> Starlette:
-    web = Starlette(routes=routes, middleware=[Middleware(SamePath)], exception_handlers=HANDLERS)
+    web = Starlette(
+        routes=routes, middleware=[Middleware(SamePath)], exception_handlers=for_browsers(HANDLERS)
+    )
     # Prolific counts a webhook that is answered with a redirect as failed.
     web.router.redirect_slashes = False
     return web

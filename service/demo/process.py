@@ -38,6 +38,7 @@ class Place:
 
     url: str
     admin_token: str = field(default_factory=secrets.token_urlsafe, repr=False)
+    viewer_token: str = field(default_factory=secrets.token_urlsafe, repr=False)
     evidence_token: str = field(default_factory=secrets.token_urlsafe, repr=False)
     webhook_secret: str = field(default_factory=secrets.token_urlsafe, repr=False)
     prolific_token: str = field(default_factory=secrets.token_urlsafe, repr=False)
@@ -64,6 +65,7 @@ class Place:
             "AUTOREVIEW_PROLIFIC_TOKEN": self.prolific_token,
             "AUTOREVIEW_WEBHOOK_SECRETS": self.webhook_secret,
             "AUTOREVIEW_ADMIN_TOKEN": self.admin_token,
+            "AUTOREVIEW_VIEWER_TOKEN": self.viewer_token,
             "AUTOREVIEW_EVIDENCE_TOKEN": self.evidence_token,
             "AUTOREVIEW_LOG_FORMAT": "json",
         }

@@ -103,13 +103,7 @@ def where_next(place: Place, prolific_url: str, *, keep: bool) -> None:
     out.print(text(f"  the service's log        {place.log_file}"))
     out.print(text(f"  all decisions            AUTOREVIEW_DATA_DIR={FOLDER} {_program()} decisions list"))
     out.print("  your own first rules     rules/README.md")
-    if not keep:
-        out.print(
-            "  the dashboard            autoreview demo --keep leaves it open, and prints how to sign in"
-        )
     if keep:
-        out.print(text(f"  the dashboard            {place.url}/"))
-        out.print(text(f"                           sign in with any name and the token {place.admin_token}"))
         out.print(text(f"  the service, still up    {place.url}/readyz?verbose"))
         out.print(
             text(
@@ -117,4 +111,15 @@ def where_next(place: Place, prolific_url: str, *, keep: bool) -> None:
             )
         )
         out.print(text(f"  the sandbox, still up    {prolific_url}/sandbox/state/"))
+        # Last, so that it stays on the screen.
+        out.print()
+        out.print(text(f"The dashboard is open: {place.url}/", style="bold"))
+        out.print(text(f"  sign in with any name and the token   {place.admin_token}"))
+        out.print(text(f"  or, to look only, with                {place.viewer_token}"))
         out.print("\nStop with Ctrl-C.")
+    else:
+        out.print(
+            text(
+                f"  the dashboard            {_program()} demo --keep leaves it open, and prints how to sign in"
+            )
+        )

@@ -1,9 +1,11 @@
 """Access to pages and forms: sign-in, permissions, and error pages."""
 
 import hmac
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
+from http import HTTPStatus
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import structlog
@@ -32,6 +34,7 @@ Form = dict[str, str]
 Show = Callable[[Request, Session], Awaitable[Response]]
 Act = Callable[[Request, Session, Form], Awaitable[Response]]
 Endpoint = Callable[[Request], Awaitable[Response]]
+Handler = Callable[[Request, Exception], Awaitable[Response]]
 
 MOST_FIELDS = 5000
 
@@ -61,6 +64,13 @@ STATUS: dict[type[AutoreviewError], int] = {
     Changed: 409,
     TooLate: 409,
     NothingFailed: 409,
+}
+# Paths that programs ask for, whose errors are problem details for everybody.
+MACHINES = ("/api", "/evidence", "/webhooks", "/metrics", "/livez", "/readyz", "/healthz")
+ERRORS = {
+    404: "There is no page at this address.",
+    405: "This address takes no such request. Open the page again, and use its buttons.",
+    503: "The database does not answer. Load the page again in a moment.",
 }
 TITLES = {403: "Not allowed", 404: "Not found", 409: "Too late", 422: "That can't be done"}
 
@@ -143,6 +153,30 @@ class Access:
         except (DBAPIError, SQLAlchemyTimeout):
             text = "The database does not answer. Load the page again in a moment."
             return failure(503, "Not available", text, session, request)
+
+
+def for_browsers(handlers: Mapping[Any, Handler]) -> dict[Any, Handler]:
+    """Return the handlers of errors, changed to answer browsers with a page."""
+
+    def shown(handler: Handler) -> Handler:
+        async def answered(request: Request, error: Exception) -> Response:
+            answer = await handler(request, error)
+            path = request.url.path
+            is_page = not any(path == one or path.startswith(f"{one}/") for one in MACHINES)
+            if not is_page or "text/html" not in request.headers.get("accept", ""):
+                return answer
+            title = HTTPStatus(answer.status_code).phrase.capitalize()
+            text = ERRORS.get(
+                answer.status_code, "The request could not be answered. The log has the details."
+            )
+            found = failure(answer.status_code, title, text, request=request)
+            kept = {name: answer.headers[name] for name in ("allow", "retry-after") if name in answer.headers}
+            found.headers.update(kept)
+            return found
+
+        return answered
+
+    return {error: shown(handler) for error, handler in handlers.items()}
 
 
 def failure(

@@ -63,7 +63,7 @@ class BacktestPage:
         findings = Findings(NAME)
         file, _claims = await asyncio.to_thread(read_file, NAME, text.encode(), findings)
         if file is None:
-            problems = [str(finding) for finding in findings.found]
+            problems = [str(finding) for finding in findings.found if finding.severity == "error"]
             return page("backtest.html", session, study=study, text=text, problems=problems, result=None)
         book = RuleBook((file,))
         compared = "what was decided here"

@@ -13,6 +13,7 @@ from service.domain.decision import Mode
 from service.pages.access import Access
 from service.pages.backtest import BacktestPage
 from service.pages.decisions import Decisions
+from service.pages.find import Find
 from service.pages.holds import Holds
 from service.pages.live import Live
 from service.pages.overview import Overview
@@ -64,6 +65,7 @@ def dashboard(
         *Decisions(access, database).routes(),
         *Submissions(access, database, rules, clock).routes(),
         *Studies(access, database, rules).routes(),
+        *Find(access, database).routes(),
         *Rules(access, database, rules).routes(),
         *BacktestPage(access, database, rules).routes(),
     ]

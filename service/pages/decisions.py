@@ -19,6 +19,7 @@ from service.pages.rendering import HEADERS, page
 from service.pages.sessions import Session
 from service.postgres.database import Database
 from service.store.audit import FILTERS, DecisionFilter, DecisionLine, decision_lines
+from service.store.submissions import study_names
 
 PAGE = 50
 BATCH = 1000  # rows of CSV that are read at once
@@ -50,11 +51,13 @@ class Decisions:
         limit = limit if "limit" in request.query_params else PAGE
         async with self.database.connect() as connection:
             found = await decision_lines(connection, wanted, limit=limit + 1, before=before)
+            names = await study_names(connection, (one.study_id for one in found))
         asked = {name: request.query_params.get(name, "") for name in FILTERS}
         return page(
             "decisions.html",
             session,
             decisions=found[:limit],
+            names=names,
             asked=asked,
             choices=CHOICES,
             following=found[limit - 1].id if len(found) > limit else None,
@@ -65,6 +68,8 @@ class Decisions:
         """Send all decisions that the filter matches, whatever page is shown."""
         wanted, _limit, _before = decision_query(_filled(request))
         headers = {**HEADERS, "Content-Disposition": 'attachment; filename="decisions.csv"'}
+        if request.method == "HEAD":
+            return Response(media_type="text/csv; charset=utf-8", headers=headers)
         return StreamingResponse(self._rows(wanted), media_type="text/csv; charset=utf-8", headers=headers)
 
     async def _rows(self, wanted: DecisionFilter) -> AsyncIterator[str]:

@@ -11,11 +11,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from service.api.queries import BadQuery
+from service.domain.decision import Guard
 from service.domain.submission import Study
 from service.manual.actions import InvalidAction
 from service.manual.planned import plan, undo
 from service.pages.access import Access, Form, NoSuchPage, own_path
-from service.pages.forms import CATEGORIES, OUTCOMES, action_in, preview_of, researcher_codes
+from service.pages.forms import CATEGORIES, OUTCOMES, Preview, action_in, preview_of, researcher_codes
 from service.pages.rendering import page, redirect
 from service.pages.sessions import Session
 from service.pages.suggestion import Suggestion, suggestion_for
@@ -24,7 +25,7 @@ from service.store.decisions import newest
 from service.store.hold_queue import HoldFilter, held_of, hold_page, matching_holds, sum_of
 from service.store.overview import waiting
 from service.store.planned import Selection, batches, keep_selection, planned_for, selection
-from service.store.submissions import load_study, study_of
+from service.store.submissions import load_study, study_names, study_of
 
 PAGE = 50
 FILTERS = ("study", "rule", "guard", "submission")
@@ -59,6 +60,7 @@ class Holds:
             plans = await planned_for(connection, [hold.submission_id for hold in found])
             open_batches = await batches(connection)
             number = (await waiting(connection)).number("held")
+            studies = await study_names(connection, (hold.study_id for hold in found))
             now = await time_of(connection, self.clock)
         shown = found[:PAGE]
         following = f"{shown[-1].mark}~{shown[-1].submission_id}" if len(found) > PAGE else None
@@ -72,6 +74,8 @@ class Holds:
             number=number,
             following=following,
             is_first=not after,
+            studies=studies,
+            guards=[guard.value for guard in Guard],
             now=now,
         )
 
@@ -87,7 +91,8 @@ class Holds:
         async with self.database.connect() as connection:
             found = await batches(connection, named)
             now = await time_of(connection, self.clock)
-        return page("parts/planned.html", session, batches=found, now=now)
+        template = "parts/planned.html" if "hx-request" in request.headers else "planned.html"
+        return page(template, session, batches=found, now=now)
 
     async def dialog(self, request: Request, session: Session, form: Form) -> Response:
         """Show the form of a decision on one submission or on several; those are frozen as a selection."""
@@ -118,11 +123,13 @@ class Holds:
         async with self.database.connect() as connection:
             chosen = await selection(connection, form.get("selection", ""), session.name)
             study = await _common_study(connection, chosen.submissions[:1] if chosen else ())
+        found: Preview | None = None
+        problems: list[tuple[str, str]] = []
         try:
-            found, problem = preview_of(action_in(form), study), None
+            found = preview_of(action_in(form), study)
         except InvalidAction as error:
-            found, problem = None, str(error)
-        return page("parts/preview.html", session, preview=found, problem=problem)
+            problems = [(field.rpartition(".")[2], text) for field, text in error.problems]
+        return page("parts/preview.html", session, preview=found, problems=problems)
 
     async def decide(self, request: Request, session: Session, form: Form) -> Response:
         """Plan the decision: it leaves after the time to undo it."""

@@ -39,11 +39,13 @@ class Live:
     _notified: asyncio.Event = field(default_factory=asyncio.Event)
     _closed: bool = False
 
-    async def stream(self, _: Request, __: Session) -> Response:
+    async def stream(self, request: Request, _: Session) -> Response:
         """Send events to one page until it is closed or the service stops."""
         if self._closed or len(self._waiting) >= self.most_streams:
             return Response(status_code=503, headers={**HEADERS, "Retry-After": "10"})
         headers = {**HEADERS, "X-Accel-Buffering": "no"}
+        if request.method == "HEAD":  # a stream would never end
+            return Response(media_type="text/event-stream", headers=headers)
         return StreamingResponse(self._events(), media_type="text/event-stream", headers=headers)
 
     async def _events(self) -> AsyncIterator[str]:

@@ -24,15 +24,16 @@ from service.store.inbox import last_event_at
 from service.store.overview import MOST_DECISIONS, MOST_FAILED, failed, outcomes_per_hour, waiting
 from service.store.pauses import scopes
 from service.store.refusals import refused_lately
+from service.store.submissions import study_names
 from service.store.workers import FRESH, heartbeat_age, highest_mode, workers_at_work
 
 MOST_QUEUED = 10_000  # due jobs that are counted
 
 # What each state of a submission that awaits review means, in the order of the page.
 STATES = {
-    "held": "held for a person",
+    "held": "held for manual review",
     "failed": "failed: Prolific refused, or the review could not be made",
-    "data": "wait for data of a source",
+    "data": "waiting for evidence of a source",
     "unclaimed": "of a study that no rule file names",
     "queued": "known, not decided yet",
     "sending": "decided, on the way to Prolific",
@@ -72,6 +73,9 @@ class Overview:
             now = await time_of(connection, self.clock)
             in_force = await scopes(connection)
             per_hour = await outcomes_per_hour(connection)
+            pauses = [scope.pause for scope in in_force.values() if scope.pause]
+            breakers = [breaker for scope in in_force.values() for breaker in scope.breakers]
+            named = [*in_force, *(study for file in self.rules.book.files for study in file.studies or ())]
             return {
                 "now": now,
                 "mode": (highest_mode(await workers_at_work(connection)) or self.mode).value,
@@ -87,8 +91,9 @@ class Overview:
                 "most_failed": MOST_FAILED,
                 "refused": await refused_lately(connection),
                 "unanswered": await failed_lately(connection),
-                "pauses": [scope.pause for scope in in_force.values() if scope.pause],
-                "breakers": [breaker for scope in in_force.values() for breaker in scope.breakers],
+                "pauses": pauses,
+                "breakers": breakers,
+                "names": await study_names(connection, named),
                 "outcomes": STACK,
                 "chart": outcomes_chart(per_hour, now),
                 "most_decisions": MOST_DECISIONS,

@@ -11,11 +11,12 @@ from service.api.queries import BadQuery
 from service.pages.access import Access
 from service.pages.rendering import page
 from service.pages.sessions import Session
-from service.postgres.database import Database
+from service.postgres.database import Database, time_of
 from service.rulebook.current import RulesInForce
 from service.rules.excerpt import excerpts
 from service.store.audit import observed_rules
 from service.store.rule_report import MOST_DECISIONS, FileFigures, RuleFigures, rule_figures
+from service.store.submissions import study_names
 from service.store.tallies import tallied
 
 TIMES = {
@@ -45,8 +46,12 @@ class Rules:
             raise BadQuery(f"within is one of {', '.join(TIMES)}.")
         name, within = TIMES[chosen]
         async with self.database.connect() as connection:
+            now = await time_of(connection, None)
             figures = await rule_figures(connection, within)
             observed = observed_rules(await tallied(connection))
+            names = await study_names(
+                connection, (study for file in self.rules.book.files for study in file.studies or ())
+            )
         book, in_force = self.rules.book, self.rules
         return page(
             "rules.html",
@@ -56,6 +61,8 @@ class Rules:
                 for file in book.files
             ],
             nothing=RuleFigures(),
+            names=names,
+            since=None if chosen == "all" else (now - within).isoformat(timespec="seconds"),
             earlier=sum(each.decisions for found, each in figures.items() if found not in _hashes(in_force)),
             total=sum(each.decisions for each in figures.values()),
             most=MOST_DECISIONS,

@@ -1,4 +1,4 @@
-"""``/studies/{id}``: the figures of one study."""
+"""``/studies``: the list of studies. ``/studies/{id}``: the figures of one."""
 
 from dataclasses import dataclass
 from statistics import mean, stdev
@@ -8,6 +8,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from service.domain.submission import Status
+from service.manual.texts import excerpt
 from service.pages.access import Access, NoSuchPage
 from service.pages.charts import histogram
 from service.pages.overview import STATES
@@ -15,6 +16,7 @@ from service.pages.rendering import page
 from service.pages.sessions import Session
 from service.postgres.database import Database
 from service.rulebook.current import RulesInForce
+from service.store.known import MOST_AWAITING, MOST_STUDIES, known_studies
 from service.store.overview import waiting
 from service.store.pauses import scopes_of
 from service.store.statistics import times_of_study
@@ -24,14 +26,33 @@ from service.store.submissions import load_study
 
 @dataclass(frozen=True, slots=True)
 class Studies:
-    """The page of a study."""
+    """The pages of studies."""
 
     access: Access
     database: Database
     rules: RulesInForce
 
     def routes(self) -> list[Route]:
-        return [Route("/studies/{id:path}", self.access.shown(self.study))]
+        return [
+            Route("/studies", self.access.shown(self.list)),
+            Route("/studies/{id:path}", self.access.shown(self.study)),
+        ]
+
+    async def list(self, _: Request, session: Session) -> Response:
+        """Show the studies that were fetched, and those that only rule files name."""
+        async with self.database.connect() as connection:
+            found = await known_studies(connection)
+        book = self.rules.book
+        known = {study.id for study in found}
+        named = {study: file for file in book.files for study in file.studies or ()}
+        return page(
+            "studies.html",
+            session,
+            studies=[(study, book.file_for(study.id)) for study in found],
+            only_named=[(study, file) for study, file in named.items() if study not in known],
+            most=MOST_STUDIES,
+            most_awaiting=MOST_AWAITING,
+        )
 
     async def study(self, request: Request, session: Session) -> Response:
         """Show a study that was ever heard of, or that a rule file names."""
@@ -42,7 +63,7 @@ class Studies:
             rule_file = self.rules.book.file_for(wanted)
             is_named = rule_file is not None and rule_file.studies is not None
             if not (study or statuses or is_named):
-                raise NoSuchPage(f"Nothing was ever heard of a study {wanted}.")
+                raise NoSuchPage(f"No study with the id {excerpt(wanted)} is known here.")
             taken = await times_taken(connection, wanted)
             kept = await times_of_study(connection, wanted, without="")
             own, service = await scopes_of(connection, wanted)

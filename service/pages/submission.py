@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from service.domain.submission import Status
+from service.manual.texts import excerpt
 from service.pages.access import Access, NoSuchPage
 from service.pages.rendering import page
 from service.pages.sessions import Session
@@ -75,7 +76,7 @@ async def _known(connection: AsyncConnection, wanted: str) -> dict[str, Any]:
     evidence = await evidence_of(connection, wanted)
     decisions = await list_decisions(connection, DecisionFilter(submission=wanted), limit=MOST_DECISIONS)
     if not (submission or events or evidence or decisions):
-        raise NoSuchPage(f"Nothing was ever heard of a submission {wanted}.")
+        raise NoSuchPage(f"No submission with the id {excerpt(wanted)} is known here.")
     planned = await planned_of(connection, wanted)
     open_batches = {one.batch for one in planned if one.is_open}
     study_id = (submission or {}).get("study_id")

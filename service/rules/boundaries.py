@@ -25,7 +25,7 @@ Differs = Callable[[Plain], bool]
 
 
 class Literals:
-    """The values to try that conditions name: numbers with their negatives, and texts, in their order.
+    """The values to try that conditions name: numbers, also as negatives behind a minus, and texts, in their order.
 
     ``usual`` is the fact's usual text, which is tried first. Two texts that conditions seldom name come last.
     """
@@ -37,12 +37,14 @@ class Literals:
         numbers: dict[float, None] = {}
         texts: dict[str, None] = {} if usual is None else {usual: None}
         for condition in conditions:
+            before = ""
             for token in tokenize(condition.source):
                 if token.kind == "number":
                     number = number_of(token.text)
-                    numbers |= {number: None, -number: None}
+                    numbers |= {number: None, -number: None} if before == "-" else {number: None}
                 elif token.kind == "string" and token.text[0] not in "bB":
                     texts[text(token.text)] = None
+                before = token.text
         self.numbers = tuple(numbers)
         self.texts = tuple(dict.fromkeys((*texts, *OTHERS)))
 

@@ -89,7 +89,7 @@ def _described_number(name: str, value: float | None) -> str:
 
 def would_change(fact: str, value: Plain, outcome: Outcome) -> str:
     """Return the text of a counterfactual."""
-    return f"With {fact} {_shown(value)} the outcome would have been {outcome.replace('_', ' ')}."
+    return f"If {fact} had been {_shown(value)}, the outcome would have been {outcome.replace('_', ' ')}."
 
 
 def seen_values(values: Mapping[str, Plain | None]) -> str:

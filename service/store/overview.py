@@ -105,7 +105,7 @@ async def outcomes_per_hour(connection: AsyncConnection) -> dict[datetime, dict[
 
 
 _FAILED = sa.text(f"""
-    SELECT d.submission_id, d.outcome, d.decided_at, n.answer ->> 'message' AS message
+    SELECT d.submission_id, d.outcome, d.decided_at, coalesce(n.answer ->> 'message', d.reason) AS message
     FROM (SELECT decision_id, attempt_id FROM decision_states WHERE status = '{DecisionStatus.FAILED}'
           ORDER BY decision_id DESC LIMIT {MOST_FAILED}) state
     JOIN decisions d ON d.id = state.decision_id

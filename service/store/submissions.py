@@ -1,7 +1,7 @@
 """Submissions and studies as last fetched from Prolific."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
 from datetime import datetime, timedelta
 from typing import Any
@@ -95,6 +95,16 @@ async def load_study(connection: AsyncConnection, study: str) -> Study | None:
     known: dict[str, Any] = {field.name: data.get(field.name) for field in fields(Study)}
     texts = {name: known[name] or "" for name in ("name", "status")}
     return Study(**known | texts | {"id": study, "completion_codes": codes})
+
+
+async def study_names(connection: AsyncConnection, wanted: Iterable[str | None]) -> dict[str, str]:
+    """Return the names of these studies, by id; a study that was never fetched has none."""
+    name = studies.c.data["name"].astext.label("name")
+    ids = {one for one in wanted if one}
+    if not ids:
+        return {}
+    rows = await connection.execute(sa.select(studies.c.id, name).where(studies.c.id.in_(ids)))
+    return {row.id: row.name for row in rows if row.name}
 
 
 async def study_of(connection: AsyncConnection, submission: str) -> str | None:

@@ -13,13 +13,17 @@
       time.title = time.textContent;
       time.textContent = zoned.format(new Date(time.dateTime));
     }
+    const zone = $("#zone");
+    if (zone) zone.textContent = `in the zone ${zoned.resolvedOptions().timeZone}`;
     for (const tick of $$("text[data-hour]", from)) tick.textContent = hour.format(new Date(tick.dataset.hour));
   }
 
   // Seconds left until what was planned leaves.
   function countDown() {
-    for (const left of $$("[data-due]")) {
-      const seconds = Math.max(0, Math.ceil((new Date(left.dataset.due) - Date.now()) / 1000));
+    for (const left of $$("[data-left]")) {
+      // By the service's clock: the browser's may be wrong.
+      left.dataset.until ||= performance.now() / 1000 + Number(left.dataset.left);
+      const seconds = Math.max(0, Math.ceil(left.dataset.until - performance.now() / 1000));
       const text = `${seconds} s`;
       if (left.textContent !== text) left.textContent = text;
     }
@@ -119,7 +123,7 @@
     r: () => { const row = currentRow(); select(row); press("reject", row); },
     x: () => { const row = currentRow(); select(row); const box = row && $("input[name=ids]", row); if (box) box.click(); },
     u: () => { const button = $("#planned .notice button"); if (button) button.click(); else press("undo", $("#queue tr.planned")); },
-    "/": () => $("#search").focus(),
+    "/": () => ($("#search") || $("#find")).focus(),
     "?": () => showDialog("keys"),
   };
   let advancing;
@@ -164,6 +168,22 @@
     if (off) off.checked = keysOff();
     setInterval(countDown, 500);
     watch();
+    // A live update replaces the element that has the focus: its successor gets it.
+    let focused;
+    const kind = (one) => ["href", "name", "aria-label"].map((name) => one.getAttribute(name)).join(" ");
+    document.body.addEventListener("htmx:beforeSwap", (event) => {
+      const own = $("dialog[open] #decide-problem");
+      // What is behind an open dialog is neither seen nor read out.
+      if (own && event.detail.target.id === "toast") event.detail.target = own;
+      const active = document.activeElement;
+      focused = event.target.contains(active) && active !== event.target && !active.id ? [active.tagName, kind(active)] : undefined;
+    });
+    document.body.addEventListener("htmx:afterSwap", () => {
+      if (!focused || document.activeElement !== document.body) return;
+      const next = $$(focused[0]).find((one) => kind(one) === focused[1]);
+      if (next) next.focus({preventScroll: true});
+      focused = undefined;
+    });
     // The form was sent by htmx into the dialog: show it.
     document.body.addEventListener("htmx:afterSwap", (event) => {
       showTimes(event.target.parentNode || document);

@@ -26,7 +26,7 @@ NOT_RUN = {
     "autoreview sandbox --write-env sandbox.env": SANDBOX,
     "autoreview serve --env-file sandbox.env": SANDBOX,
     "autoreview decisions list --env-file sandbox.env": SANDBOX,
-    "make demo": "tests/integration/cli/test_demo.py runs the demo, with fewer participants.",
+    "make demo ARGS=--keep": "tests/integration/cli/test_demo.py runs the demo, with fewer participants.",
     "make test": "It is the run of these tests.",
     "make acceptance": "It is the run of the long ones.",
     "make lock": NETWORK,

@@ -29,7 +29,9 @@ DECISIONS = (
 )
 PAGES = (
     "/",
+    "/studies",
     f"/studies/{STUDY}",
+    *(f"/find?id={one}" for one in (STUDY, SUBMISSION, PARTICIPANT)),
     *(f"/holds{query}" for query in HOLDS),
     "/holds/planned",
     *(f"/decisions{query}" for query in DECISIONS),

@@ -81,7 +81,7 @@ async def test_why_a_participant_was_asked_to_return_and_what_would_have_changed
         answer = page.get_by_label("Where it stands")
         await expect(answer).to_contain_text("consent withdrawn")
         await expect(answer).to_contain_text(
-            "With evidence.survey.consented true the outcome would have been approve"
+            "If evidence.survey.consented had been true, the outcome would have been approve"
         )
         await expect(answer.locator("blockquote")).to_have_text("You told us to take back your consent.")
         story = page.locator(".story")
@@ -100,7 +100,7 @@ async def test_keys_decide_undo_and_advance(stage: Stage) -> None:
         await page.keyboard.press("j")
         await expect(page.locator(f"#row-{first.id}")).to_be_focused()
         await page.keyboard.press("a")
-        await expect(page.locator(f"#row-{first.id}")).to_contain_text("leaves in")
+        await expect(page.locator(f"#row-{first.id}")).to_contain_text("takes effect in")
         await expect(page.locator(f"#row-{second.id}")).to_be_focused()
         await page.keyboard.press("u")
         await expect(page.locator(f"#row-{first.id}").get_by_role("button", name="approve")).to_be_visible()
@@ -109,7 +109,7 @@ async def test_keys_decide_undo_and_advance(stage: Stage) -> None:
         await page.locator(f"#row-{second.id}").get_by_role("button", name="approve").click()
         await expect(page.locator(f"#row-{second.id}").get_by_role("button", name="undo")).to_be_visible()
         stage.let_time_pass()
-        await expect(page.locator(f"#row-{second.id}")).to_contain_text("is not held any more")
+        await expect(page.locator(f"#row-{second.id}")).to_contain_text("is no longer held")
         assert (await stage.world.settled(second.id, decisions=2))["by"] == "Ada"
         assert [one["outcome"] for one in await stage.world.decisions(first.id)] == ["hold"]
         # Typing is never taken for a key, and slash searches.
@@ -225,7 +225,7 @@ async def test_a_rule_file_is_chosen_and_its_difference_shown(stage: Stage, tmp_
         async with visit(stage.browser, stage.world.url, size=size) as tab:
             page = await tab.go(f"/backtest?study={submission.study_id}")
             await page.get_by_label("Or a rule file from this computer").set_input_files(file)
-            await page.get_by_role("button", name="judge the past").click()
+            await page.get_by_role("button", name="run the backtest").click()
             await expect(page.locator(f"#s-{submission.id}")).to_contain_text("hold becomes approve")
             await expect(page.get_by_role("textbox", name="Rules")).to_have_value(file.read_text())
             assert (await tab.violations(), await tab.is_wider_than_the_screen()) == ([], False)

@@ -53,7 +53,7 @@ async def test_a_restart_neither_loses_what_is_planned_nor_sends_it_early_or_twi
         submission = await held(world)
         await planned(ada, submission.id)
     async with start(HOLD, clock=clock, sandbox=prolific) as world, person(world, name="Bob") as bob:
-        assert "leaves in" in await bob.page("/holds")
+        assert "takes effect in" in await bob.page("/holds")
         assert await outcomes(world, submission.id) == ["hold"]
     clock.shift += PAST
     async with start(HOLD, clock=clock, sandbox=prolific) as world:

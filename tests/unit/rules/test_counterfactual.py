@@ -73,6 +73,12 @@ def test_counterfactual_is_none_only_if_no_single_fact_changes_the_outcome(
         ("evidence.survey.failed >= 2", {"failed": 5}, ("evidence.survey.failed", 1)),
         ("evidence.survey.failed > 2", {"failed": 5}, ("evidence.survey.failed", 2)),
         ("evidence.survey.failed == 3", {"failed": 3}, ("evidence.survey.failed", 2)),
+        (
+            "evidence.survey.failed == 0 || evidence.survey.failed > 2",
+            {"failed": 0},
+            ("evidence.survey.failed", 1),
+        ),
+        ("evidence.survey.gibberish > -0.2", {"gibberish": 0.5}, ("evidence.survey.gibberish", -0.2)),
         ("evidence.survey.failed * 7 >= 100", {"failed": 90}, ("evidence.survey.failed", 14)),
         ("evidence.survey.consented == false", {"consented": False}, ("evidence.survey.consented", True)),
         ("evidence.survey.gibberish > 0.8", {"gibberish": 0.93}, ("evidence.survey.gibberish", 0.8)),
