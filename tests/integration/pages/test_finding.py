@@ -28,7 +28,7 @@ async def test_an_id_leads_to_its_page(start: Start) -> None:
         assert await found("never-seen") == "/submissions/never-seen"
         # A participant with two submissions has a list.
         async with world.service.database.begin() as connection:
-            statement = "UPDATE decisions SET participant_id = %(id)s WHERE submission_id = %(of)s"
+            statement = "UPDATE submissions SET participant_id = %(id)s WHERE id = %(of)s"
             values = {"id": again.participant_id, "of": submission.id}
             await connection.exec_driver_sql(statement, values)
         assert await found(again.participant_id) == f"/decisions?participant={again.participant_id}"
