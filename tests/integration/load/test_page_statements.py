@@ -18,11 +18,11 @@ from tests.integration.pages.browsing import sign_in
 from tests.world import ADMIN, rules_text, write_rules
 
 # Is the session signed out, the time, pauses, outcomes per hour, workers, last webhook, queue, heartbeat, what awaits
-# review, failed decisions, refused evidence, sources that fail.
-STATEMENTS = 12
+# review, failed decisions, refused evidence, sources that fail, names of studies.
+STATEMENTS = 13
 
 
-async def test_the_first_page_takes_twelve_statements(database_url: str, tmp_path: Path) -> None:
+async def test_the_first_page_takes_thirteen_statements(database_url: str, tmp_path: Path) -> None:
     database = Database(database_url, pool_size=1)
     rules = RulesInForce(load(write_rules(tmp_path, rules_text())), datetime.now(UTC), folder=tmp_path)
     settings = Settings(admin_token=ADMIN, mode=Mode.LIVE)
