@@ -195,6 +195,7 @@ def _serve(path: str) -> None:
                 break
             connection.close()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where the tests ignore it, after ``&``
     _become_command(connection)
 
 

@@ -3,16 +3,15 @@
 import asyncio
 import json
 import signal
-import sys
 from pathlib import Path
 
-import pytest
 from typer.testing import CliRunner, Result
 
 from service.cli import app
 from service.prolific.lists import LARGEST_PAGE
 from service.sandbox.faults import Fault
 from service.sandbox.studies import STROOP
+from tests import warm
 from tests.conftest import Start
 from tests.integration.backtest.test_backtest import RULES, STRICTER, decided
 from tests.process import autoreview, environment
@@ -116,7 +115,6 @@ async def test_command_compares_with_the_status_at_prolific(start: Start, tmp_pa
     assert said["changed"][0]["manual"] is False
 
 
-@pytest.mark.usefixtures("interruptible")
 async def test_interrupted_reading_of_prolifics_list_is_resumed(start: Start, tmp_path: Path) -> None:
     rules = str(write_rules(tmp_path / "same", RULES))
     words = ["backtest", "--study", STROOP, "--rules", rules, "--against", "prolific", "--json"]
@@ -127,23 +125,24 @@ async def test_interrupted_reading_of_prolifics_list_is_resumed(start: Start, tm
         # The first page is sent at once, the second after the interruption.
         world.prolific.add(Fault("submissions"), Fault("submissions", latency=5))
         settings["prolific_url"] = world.prolific_url
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "service", *words, stderr=asyncio.subprocess.PIPE,
-            env=environment(settings) | {"XDG_CACHE_HOME": str(tmp_path / "cache")},
-        )  # fmt: skip
+        variables = environment(settings) | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+        with (tmp_path / "log").open("wb") as output:
+            process = await asyncio.to_thread(warm.start, words, env=variables, log=output)
 
         async def waits_for_the_second() -> bool:
-            assert process.returncode is None, await process.communicate()
+            assert process.poll() is None, (tmp_path / "log").read_text()
             return world.prolific.seen.count("submissions") == 2
 
         await until(waits_for_the_second, "the second page to be asked for")
         process.send_signal(signal.SIGINT)
-        _, shown = await asyncio.wait_for(process.communicate(), 30)
+        code = await asyncio.wait_for(process.wait(), 30)
+        process.close()
+        shown = (tmp_path / "log").read_text()
         kept = [page.name for page in (tmp_path / "cache").rglob("*") if page.is_file()]
         again = await command(world, tmp_path, *words[3:], database=False)
         asked = world.prolific.seen.count("submissions")
-    assert (process.returncode, kept) == (130, ["page-1.json"]), shown
-    assert b"Traceback" not in shown
+    assert (code, kept) == (130, ["page-1.json"]), shown
+    assert "Traceback" not in shown
     assert json.loads(again.stdout)["submissions"] == LARGEST_PAGE + 1, again.output
     assert asked == 3  # the first page was not read again
 

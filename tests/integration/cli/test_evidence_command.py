@@ -2,12 +2,13 @@
 
 import asyncio
 import json
-import sys
+import signal
 from pathlib import Path
 
 import pytest
 
 from service.sandbox.studies import STROOP
+from tests import warm
 from tests.conftest import Start
 from tests.process import autoreview, environment
 from tests.world import ADMIN, EVIDENCE, World, bearer, until, write_rules
@@ -70,28 +71,23 @@ async def test_a_delivery_is_on_screen_while_tail_runs(
 ) -> None:
     async with start(RULES) as world:
         given = settings(database_url, tmp_path)
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "service",
-            "evidence",
-            "tail",
-            "--last",
-            "1",
-            stdout=asyncio.subprocess.PIPE,
-            env=environment(given),
-        )
-        assert process.stdout
-        try:
-            await post(world, SESSION_ID="first", checks_failed="1")
-            line = (await asyncio.wait_for(process.stdout.readline(), 60)).decode()
-            assert "first  failed=1" in line
-            await post(world, SESSION_ID="second", checks_failed="1")
-            line = (await asyncio.wait_for(process.stdout.readline(), 60)).decode()
-            assert "second  failed=1" in line
-        finally:
-            process.terminate()
-            await process.wait()
+        shown = tmp_path / "shown"
+        with shown.open("wb") as output:
+            process = await asyncio.to_thread(
+                warm.start, ["evidence", "tail", "--last", "1"], env=environment(given), log=output
+            )
+        with process:
+            try:
+                for name in ("first", "second"):
+                    await post(world, SESSION_ID=name, checks_failed="1")
+                    await until(lambda name=name: has(shown, f"{name}  failed=1"), name)  # type: ignore[misc]
+            finally:
+                process.send_signal(signal.SIGTERM)
+                await process.wait()
+
+
+async def has(file: Path, text: str) -> bool:
+    return text in file.read_text()
 
 
 FILE = """SESSION_ID;checks_failed;comment

@@ -6,8 +6,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from pathlib import Path
@@ -23,6 +21,7 @@ from service.sandbox.server import running as sandbox_running
 from service.sandbox.server import shipped_state
 from service.sandbox.state import SandboxState
 from service.sandbox.studies import STROOP
+from tests import warm
 from tests.process import autoreview, complete_settings, environment, free_port, serving
 from tests.world import (
     ADMIN,
@@ -115,13 +114,11 @@ def test_an_unknown_setting_is_an_error_that_names_the_nearest(rules: Path, tmp_
     assert "secret-value" not in ended.stderr
 
 
-def test_a_setting_in_other_letters_is_not_read_behind_ones_back(rules: Path, tmp_path: Path) -> None:
+def test_setting_in_lower_case_is_refused(rules: Path, tmp_path: Path) -> None:
     env = environment(complete_settings(rules, tmp_path / "data")) | {"autoreview_mode": "live"}
-    ended = subprocess.run(
-        [sys.executable, "-m", "service", "serve"], env=env, capture_output=True, text=True, check=False
-    )
+    ended = warm.run(["serve"], env=env)
     assert ended.returncode == 2
-    assert "Unknown setting autoreview_mode: did you mean AUTOREVIEW_MODE?" in ended.stderr
+    assert b"Unknown setting autoreview_mode: did you mean AUTOREVIEW_MODE?" in ended.stderr
 
 
 def test_a_taken_port_is_a_clear_error(rules: Path, tmp_path: Path) -> None:
@@ -284,19 +281,18 @@ async def test_web_alone_without_a_schema_stops_cleanly_and_speaks_of_no_worker(
     settings = complete_settings(rules, tmp_path / "data") | {"database_url": empty_database_url}
     log = tmp_path / "log"
     with log.open("ab") as output:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "service", "serve", "--only", "web",
-            env=environment(settings), stdout=output, stderr=output,
-        )  # fmt: skip
+        process = await asyncio.to_thread(
+            warm.start, ["serve", "--only", "web"], env=environment(settings), log=output
+        )
     try:
         await until(lambda: _logged(log, "schema.missing"), "the missing schema to be logged")
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{settings['port']}", timeout=30) as http:
             assert await tell(http, "unknown", "e-1") == 503
-        process.terminate()
+        process.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(process.wait(), 30) == 0
     finally:
-        if process.returncode is None:
-            process.kill()
+        process.kill()
+        process.close()
     text = log.read_text()
     assert "Traceback" not in text
     assert "worker" not in text

@@ -2,6 +2,7 @@
 
 import json
 import time
+from itertools import product
 from typing import Any
 
 import pytest
@@ -71,36 +72,38 @@ async def test_body_of_another_submission_never_rejects(start: Start, database_u
         assert world.calls(honest.id) == []
 
 
-@pytest.mark.parametrize("took_effect", [True, False], ids=["took effect", ""])
-@pytest.mark.parametrize(
-    "status", ["REJECTED", "AWAITING REVIEW", "PROCESSING", "PONDERED", "APPROVED", None]
-)
-async def test_what_a_2xx_says_is_believed_only_if_it_was_asked_for(
-    start: Start, database_url: str, status: str | None, took_effect: bool
+STATUSES = ("REJECTED", "AWAITING REVIEW", "PROCESSING", "PONDERED", "APPROVED", None)
+
+
+async def test_status_in_a_2xx_is_believed_only_if_it_was_requested(
+    start: Start, database_url: str, subtests: pytest.Subtests
 ) -> None:
-    """Where it says something else, or of something else, the submission is fetched."""
+    """If it is another status, or of another submission, the submission is fetched."""
     async with start() as world:
-        submission = world.completed()
-        other = {"id": "another"} if status == "APPROVED" else {}
-        body = body_of(submission, status=status, **other)
-        world.prolific.add(Fault("transition", body=body, took_effect=took_effect))
-        await world.tell(submission.id)
-        if not took_effect:
-            assert await next_try(database_url, submission.id) < SOON
-            assert await status_of(world, submission.id) == "pending"
-        await becomes(world, submission, "applied", "already")
-        (decision,) = await world.decisions(submission.id)
-        assert decision["attempts"][0]["status_code"] == 200
-        assert len(world.calls(submission.id)) == 1
+        for status, took_effect in product(STATUSES, (True, False)):
+            with subtests.test(status, took_effect=took_effect):
+                submission = world.completed()
+                other = {"id": "another"} if status == "APPROVED" else {}
+                body = body_of(submission, status=status, **other)
+                world.prolific.add(Fault("transition", body=body, took_effect=took_effect))
+                await world.tell(submission.id)
+                if not took_effect:
+                    assert await next_try(database_url, submission.id) < SOON
+                    assert await status_of(world, submission.id) == "pending"
+                await becomes(world, submission, "applied", "already")
+                (decision,) = await world.decisions(submission.id)
+                assert decision["attempts"][0]["status_code"] == 200
+                assert len(world.calls(submission.id)) == 1
 
 
-@pytest.mark.parametrize("body", [b"", b"{}", b"null"])
-async def test_a_2xx_that_says_nothing_is_survived(start: Start, database_url: str, body: bytes) -> None:
+async def test_2xx_without_content_is_no_answer(start: Start, subtests: pytest.Subtests) -> None:
     async with start() as world:
-        world.prolific.add(Fault("transition", body=body, took_effect=True))
-        await world.tell((submission := world.completed()).id)
-        await becomes(world, submission, "already")
-        assert len(world.calls(submission.id)) == 1
+        for body in (b"", b"{}", b"null"):
+            with subtests.test(repr(body)):
+                world.prolific.add(Fault("transition", body=body, took_effect=True))
+                await world.tell((submission := world.completed()).id)
+                await becomes(world, submission, "already")
+                assert len(world.calls(submission.id)) == 1
 
 
 async def test_a_2xx_of_another_end_that_is_true_supersedes(start: Start) -> None:
@@ -114,26 +117,27 @@ async def test_a_2xx_of_another_end_that_is_true_supersedes(start: Start) -> Non
         assert submission.status is Status.REJECTED
 
 
-@pytest.mark.parametrize(
-    ("answer", "sent"),
-    [
-        ({"status": "AWAITING REVIEW", "return_requested": None}, 1),
-        ({"id": None, "status": "AWAITING REVIEW"}, 1),
-        ({"status": "RETURNED"}, 1),
-        ({"status": "PONDERED", "return_requested": "2026-11-20T11:00:00Z"}, 1),
-        ({"status": "APPROVED"}, 2),
-    ],
-    ids=["as documented", "without an id", "returned at once", "with a time", "of another end"],
-)
-async def test_a_request_to_return_is_made_if_its_answer_says_so(
-    start: Start, answer: dict[str, Any], sent: int
+RETURN_ANSWERS: dict[str, tuple[dict[str, Any], int]] = {
+    "as documented": ({"status": "AWAITING REVIEW", "return_requested": None}, 1),
+    "without an id": ({"id": None, "status": "AWAITING REVIEW"}, 1),
+    "returned at once": ({"status": "RETURNED"}, 1),
+    "with a time": ({"status": "PONDERED", "return_requested": "2026-11-20T11:00:00Z"}, 1),
+    "of another end": ({"status": "APPROVED"}, 2),
+}
+
+
+async def test_request_to_return_is_made_if_its_answer_confirms_it(
+    start: Start, subtests: pytest.Subtests
 ) -> None:
     async with start(rules_text(ASK_OR_REJECT)) as world:
-        submission = world.completed(code=None)
-        world.prolific.add(Fault("request-return", body=body_of(submission, **answer)))
-        decision = await world.reviewed(submission)
-        assert (decision["outcome"], decision["status"]) == ("request_return", "applied")
-        assert world.prolific.seen.count("request-return") == sent
+        for name, (answer, sent) in RETURN_ANSWERS.items():
+            with subtests.test(name):
+                submission = world.completed(code=None)
+                before = world.prolific.seen.count("request-return")
+                world.prolific.add(Fault("request-return", body=body_of(submission, **answer)))
+                decision = await world.reviewed(submission)
+                assert (decision["outcome"], decision["status"]) == ("request_return", "applied")
+                assert world.prolific.seen.count("request-return") == before + sent
 
 
 async def test_a_2xx_without_an_effect_ends_after_a_day_and_is_the_same_request_until_then(
@@ -277,16 +281,19 @@ async def test_unknown_token_owner_fails_nothing(start: Start, database_url: str
         await applied(world, [submission])
 
 
-@pytest.mark.parametrize("odd", [chr(0), chr(0xD800)], ids=["NUL", "a surrogate"])
-async def test_code_that_postgres_cannot_store_is_still_reviewed(start: Start, odd: str) -> None:
+async def test_code_that_postgres_cannot_store_is_still_reviewed(
+    start: Start, subtests: pytest.Subtests
+) -> None:
     async with start() as world:
-        submission = world.completed()
-        world.prolific.add(
-            Fault("submission", body=body_of(submission, entered_code=f"C0{odd}DE"), count=None)
-        )
-        decision = await world.reviewed(submission)
-        assert decision["facts"]["submission"]["entered_code"] == "C0\ufffdDE"
-        assert decision["facts"]["submission"]["code_type"] == "UNKNOWN"
+        for name, odd in {"NUL": chr(0), "a surrogate": chr(0xD800)}.items():
+            with subtests.test(name):
+                submission = world.completed()
+                shown = body_of(submission, entered_code=f"C0{odd}DE")
+                world.prolific.clear()
+                world.prolific.add(Fault("submission", body=shown, count=None))
+                decision = await world.reviewed(submission)
+                assert decision["facts"]["submission"]["entered_code"] == "C0\ufffdDE"
+                assert decision["facts"]["submission"]["code_type"] == "UNKNOWN"
 
 
 async def failed_and_unconfirmed(world: World, url: str, *, took_effect: bool) -> SimSubmission:

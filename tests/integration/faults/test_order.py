@@ -52,19 +52,20 @@ async def test_events_that_come_in_the_wrong_order_lead_to_one_approval(start: S
         assert len(world.calls(submission.id)) == 1
 
 
-@pytest.mark.parametrize("status", [Status.APPROVED, Status.REJECTED, Status.RETURNED])
 async def test_end_event_before_its_start_event_gets_no_transition(
-    start: Start, database_url: str, status: Status
+    start: Start, database_url: str, subtests: pytest.Subtests
 ) -> None:
     async with start() as world:
-        submission = world.completed()
-        world.sandbox.meddle(submission, status, notify=False)
-        await world.tell(submission.id, status.value)
-        await world.tell(submission.id, "AWAITING REVIEW")
-        await world.at_rest()
-        assert await world.decisions(submission.id) == []
-        assert world.calls(submission.id) == []
-        assert all(row["handled_at"] for row in (await events(database_url)).values())
+        for status in (Status.APPROVED, Status.REJECTED, Status.RETURNED):
+            with subtests.test(status.value):
+                submission = world.completed()
+                world.sandbox.meddle(submission, status, notify=False)
+                await world.tell(submission.id, status.value)
+                await world.tell(submission.id, "AWAITING REVIEW")
+                await world.at_rest()
+                assert await world.decisions(submission.id) == []
+                assert world.calls(submission.id) == []
+                assert all(row["handled_at"] for row in (await events(database_url)).values())
 
 
 async def test_decided_submission_that_awaits_review_again_is_held(start: Start) -> None:
@@ -128,7 +129,7 @@ async def test_a_late_event_of_before_our_action_changes_nothing(start: Start) -
 
 
 async def held_at_prolific(world: World, endpoint: str, seconds: float = 1.0) -> None:
-    """The next call waits there."""
+    """Let the next call wait there."""
     world.prolific.add(Fault(endpoint, latency=seconds))
 
 
@@ -199,34 +200,32 @@ async def test_evidence_that_comes_before_a_refused_decision_is_sent_again_decid
         assert [body["action"] for body in world.calls(submission.id)] == ["APPROVE"]
 
 
-@pytest.mark.parametrize(
-    "unclear",
-    [
-        {"status": 500},
-        {"status": 502, "body": b"<html>Bad Gateway</html>"},
-        {"status": 200, "body": b"<html>Maintenance</html>"},
-        {"reset": True},
-    ],
-    ids=["500", "502", "2xx that is no JSON", "reset"],
-)
-async def test_evidence_that_comes_after_an_unclear_answer_sends_no_other_transition(
-    start: Start, unclear: dict[str, Any]
+UNCLEAR: dict[str, dict[str, Any]] = {
+    "500": {"status": 500},
+    "502": {"status": 502, "body": b"<html>Bad Gateway</html>"},
+    "2xx that is no JSON": {"status": 200, "body": b"<html>Maintenance</html>"},
+    "reset": {"reset": True},
+}
+
+
+async def test_evidence_after_an_unclear_answer_sends_no_other_transition(
+    start: Start, subtests: pytest.Subtests
 ) -> None:
-    """Nobody knows whether the rejection arrived: only the same may be sent again, and that rests on nothing now."""
+    """It is unknown whether the rejection arrived: only the same may be sent again, and no fact supports it now."""
     async with start(rules_text(REJECT_TWO)) as world:
-        world.prolific.add(Fault("transition", **unclear))
-        submission = world.completed()
-        await world.push(submission.id, {"attention_failed": 2})
-        await _under_way(world, "transition")
-        await world.push(submission.id, {"attention_failed": 0})
-        decision = await world.settled(submission.id, decisions=2)
-        assert (decision["outcome"], decision["proposed"], decision["guard"]) == (
-            "hold",
-            "approve",
-            "already_asked",
-        )
-        assert world.prolific.seen.count("transition") == 1
-        assert submission.status is Status.AWAITING_REVIEW
+        for name, unclear in UNCLEAR.items():
+            with subtests.test(name):
+                sent = world.prolific.seen.count("transition")
+                world.prolific.add(Fault("transition", **unclear))
+                submission = world.completed()
+                await world.push(submission.id, {"attention_failed": 2})
+                await _under_way(world, "transition", sent + 1)
+                await world.push(submission.id, {"attention_failed": 0})
+                decision = await world.settled(submission.id, decisions=2)
+                outcome = (decision["outcome"], decision["proposed"], decision["guard"])
+                assert outcome == ("hold", "approve", "already_asked")
+                assert world.prolific.seen.count("transition") == sent + 1
+                assert submission.status is Status.AWAITING_REVIEW
 
 
 async def test_the_time_that_prolific_says_is_kept_as_it_came(start: Start, database_url: str) -> None:

@@ -1,6 +1,8 @@
 """Each row of the table of treatments that is about Prolific as a whole: no answer, a bad one, too many calls, the token."""
 
 import time
+from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -56,41 +58,43 @@ async def test_after_429_without_a_time_all_calls_rest_for_seconds(start: Start,
         await applied(world, [limited, other])
 
 
-@pytest.mark.parametrize("took_effect", [False, True], ids=["", "took effect"])
-@pytest.mark.parametrize("rude", RUDE)
-async def test_what_passes_is_tried_again_within_seconds_and_sent_once(
-    start: Start, database_url: str, rude: str, took_effect: bool
+def answers(subtests: pytest.Subtests) -> Iterator[tuple[dict[str, Any], bool]]:
+    """Yield each of ``RUDE``, and if it leaves it unknown whether the request arrived; one subtest for each."""
+    for name, took_effect in product(RUDE, (False, True)):
+        with subtests.test(name, took_effect=took_effect):
+            yield RUDE[name] | {"took_effect": took_effect}, took_effect or name == "half an answer"
+
+
+async def test_transition_without_an_answer_is_tried_again_within_seconds_and_sent_once(
+    start: Start, database_url: str, subtests: pytest.Subtests
 ) -> None:
     async with start() as world:
-        world.prolific.add(Fault("transition", took_effect=took_effect, **RUDE[rude]))
-        submission = world.completed()
-        await world.tell(submission.id)
-        assert await next_try(database_url, submission.id) < SOON
-        assert await status_of(world, submission.id) == "pending"
-        await make_due(database_url)
-        decision = await world.settled(submission.id)
-        arrived = took_effect or rude == "half an answer"
-        assert decision["status"] == ("already" if arrived else "applied")
-        assert len(decision["attempts"]) == 2, decision["attempts"]
-        assert submission.status is Status.APPROVED
-        assert len(world.calls(submission.id)) == 1
+        for answer, arrived in answers(subtests):
+            world.prolific.add(Fault("transition", **answer))
+            submission = world.completed()
+            await world.tell(submission.id)
+            assert await next_try(database_url, submission.id) < SOON
+            assert await status_of(world, submission.id) == "pending"
+            decision = await world.settled(submission.id)
+            assert decision["status"] == ("already" if arrived else "applied")
+            assert len(decision["attempts"]) == 2, decision["attempts"]
+            assert submission.status is Status.APPROVED
+            assert len(world.calls(submission.id)) == 1
 
 
-@pytest.mark.parametrize("took_effect", [False, True], ids=["", "took effect"])
-@pytest.mark.parametrize("rude", RUDE)
 async def test_return_is_requested_once_for_any_answer(
-    start: Start, database_url: str, rude: str, took_effect: bool
+    start: Start, database_url: str, subtests: pytest.Subtests
 ) -> None:
     async with start(rules_text(ASK_OR_REJECT)) as world:
-        world.prolific.add(Fault("request-return", took_effect=took_effect, **RUDE[rude]))
-        submission = world.completed(code=None)
-        await world.tell(submission.id)
-        await next_try(database_url, submission.id)
-        await make_due(database_url)
-        decision = await world.settled(submission.id)
-        assert decision["status"] in {"applied", "already"}
-        assert submission.return_requested is not None
-        assert len(world.calls(submission.id)) == 1
+        for answer, _ in answers(subtests):
+            world.prolific.add(Fault("request-return", **answer))
+            submission = world.completed(code=None)
+            await world.tell(submission.id)
+            await next_try(database_url, submission.id)
+            decision = await world.settled(submission.id)
+            assert decision["status"] in {"applied", "already"}
+            assert submission.return_requested is not None
+            assert len(world.calls(submission.id)) == 1
 
 
 async def test_what_is_fetched_is_tried_again_too(start: Start, database_url: str) -> None:
@@ -101,16 +105,6 @@ async def test_what_is_fetched_is_tried_again_too(start: Start, database_url: st
         await world.tell(submission.id)
         assert await next_try(database_url, submission.id) < SOON
         await applied(world, [submission])
-        assert len(world.calls(submission.id)) == 1
-
-
-async def test_an_answer_that_takes_too_long_counts_as_none(start: Start) -> None:
-    """As slow as it is: the client's own patience is 20 s."""
-    async with start() as world:
-        world.prolific.add(Fault("transition", took_effect=True, latency=22))
-        decision = await world.reviewed(submission := world.completed())
-        assert decision["status"] == "already"
-        assert "ReadTimeout" in decision["attempts"][0]["answer"]["message"]
         assert len(world.calls(submission.id)) == 1
 
 

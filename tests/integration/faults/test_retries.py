@@ -13,7 +13,7 @@ from tests.conftest import Start
 from tests.integration.faults.failing import ASK_OR_REJECT, failed, retry
 from tests.integration.faults.stored import SOON, jobs, next_try, query, waits_until
 from tests.jobs import make_due
-from tests.world import rules_text, until
+from tests.world import World, rules_text, until
 
 OF_A_REFUSAL = [2, 8, 30, 120, 300, 300]  # seconds between its seven tries
 
@@ -36,29 +36,40 @@ async def test_one_thing_that_is_forbidden_fails_alone_after_seven_tries(
         assert (await world.http.get("/readyz")).status_code == 200
 
 
-@pytest.mark.parametrize("endpoint", ["transition", "submission"])
-async def test_what_is_not_found_is_never_tried_again(start: Start, database_url: str, endpoint: str) -> None:
-    async with start() as world:
-        world.prolific.add(Fault(endpoint, status=404))
-        submission = world.completed()
-        assert (await world.reviewed(submission))["status"] == "failed"
-        assert await jobs(database_url) == []
-        assert world.calls(submission.id) == []
-
-
-@pytest.mark.parametrize("status", [400, 402, 409, 422])
-async def test_a_refusal_while_it_awaits_review_is_tried_seven_times_over_ten_minutes(
-    start: Start, database_url: str, status: int
+async def test_request_that_is_not_found_is_never_tried_again(
+    start: Start, database_url: str, subtests: pytest.Subtests
 ) -> None:
     async with start() as world:
-        world.prolific.add(Fault("transition", status=status, count=None))
-        submission = world.completed()
-        await world.tell(submission.id)
-        waits = await waits_until(database_url, submission.id, lambda: failed(world, submission.id))
-        assert waits == pytest.approx(OF_A_REFUSAL, abs=1.5)
-        (decision,) = await world.decisions(submission.id)
-        assert [attempt["status_code"] for attempt in decision["attempts"]] == [status] * 7
-        assert world.prolific.seen.count("submission") == 14, "fetched before each and after each"
+        for endpoint in ("transition", "submission"):
+            with subtests.test(endpoint):
+                world.prolific.add(Fault(endpoint, status=404))
+                submission = world.completed()
+                assert (await world.reviewed(submission))["status"] == "failed"
+                assert await jobs(database_url) == []
+                assert world.calls(submission.id) == []
+
+
+async def test_refusal_while_it_awaits_review_is_tried_seven_times_over_ten_minutes(
+    start: Start, database_url: str, subtests: pytest.Subtests
+) -> None:
+    async with start() as world:
+        for status in (400, 402, 409, 422):
+            with subtests.test(str(status)):
+                await refused_seven_times(world, database_url, status)
+
+
+async def refused_seven_times(world: World, database_url: str, status: int) -> None:
+    before = world.prolific.seen.count("submission")
+    world.prolific.clear()
+    world.prolific.add(Fault("transition", status=status, count=None))
+    submission = world.completed()
+    await world.tell(submission.id)
+    waits = await waits_until(database_url, submission.id, lambda: failed(world, submission.id))
+    assert waits == pytest.approx(OF_A_REFUSAL, abs=1.5)
+    (decision,) = await world.decisions(submission.id)
+    assert [attempt["status_code"] for attempt in decision["attempts"]] == [status] * 7
+    fetched = world.prolific.seen.count("submission") - before
+    assert fetched == 14, "fetched before each and after each"
 
 
 @pytest.mark.parametrize("poor", [True, False], ids=["no money", "no rejections left"])
@@ -89,21 +100,21 @@ async def test_what_prolific_has_no_word_for_fails_loudly_and_retry_sends_it(
         assert "autoreview_failed 0.0" in (await world.http.get("/metrics")).text
 
 
-@pytest.mark.parametrize("status", [Status.RESERVED, Status.ACTIVE, Status.PROCESSING])
-async def test_what_is_not_there_yet_is_looked_at_four_times(
-    start: Start, database_url: str, status: Status
+async def test_submission_that_does_not_await_review_yet_is_fetched_four_times(
+    start: Start, database_url: str, subtests: pytest.Subtests
 ) -> None:
+    async def handled() -> bool:
+        return await jobs(database_url) == []
+
     async with start() as world:
-        submission = world.completed()
-        world.sandbox.change(submission, status, By.SOMEBODY, notify=False)
-        await world.tell(submission.id)
-
-        async def handled() -> bool:
-            return await jobs(database_url) == []
-
-        waits = await waits_until(database_url, submission.id, handled)
-        assert waits == pytest.approx([2, 8, 30], abs=1.5)
-        assert await world.decisions(submission.id) == []
+        for status in (Status.RESERVED, Status.ACTIVE, Status.PROCESSING):
+            with subtests.test(status.value):
+                submission = world.completed()
+                world.sandbox.change(submission, status, By.SOMEBODY, notify=False)
+                await world.tell(submission.id)
+                waits = await waits_until(database_url, submission.id, handled)
+                assert waits == pytest.approx([2, 8, 30], abs=1.5)
+                assert await world.decisions(submission.id) == []
 
 
 async def test_what_is_there_at_a_later_look_is_decided(start: Start, database_url: str) -> None:
@@ -116,24 +127,29 @@ async def test_what_is_there_at_a_later_look_is_decided(start: Start, database_u
         assert (await world.settled(submission.id))["status"] == "applied"
 
 
-async def test_no_submission_is_reviewed_more_than_sixty_times_an_hour(
-    start: Start, database_url: str
-) -> None:
+async def test_submission_is_reviewed_at_most_sixty_times_an_hour(start: Start, database_url: str) -> None:
     async with start(rules_text(otherwise="hold")) as world:
         submission = world.completed()
-        for number in range(60):
+
+        async def push(number: int) -> None:
             await world.push(submission.id, {"attention_failed": number})
-            await world.at_rest()
-        assert world.prolific.seen.count("submission") == 60
-        await world.push(submission.id, {"attention_failed": 60})
+
+        await push(1)
+        await world.at_rest()
+        assert await query(database_url, "SELECT in_hour FROM reviews") == [{"in_hour": 1}]
+        await query(database_url, "UPDATE reviews SET in_hour = 59")
+        await push(60)
+        await world.at_rest()
+        assert world.prolific.seen.count("submission") == 2
+        await push(61)
         assert 3000 < await next_try(database_url, submission.id) <= 3600
-        assert world.prolific.seen.count("submission") == 60
+        assert world.prolific.seen.count("submission") == 2
         assert (await world.reviewed(world.completed()))["status"] == "held", "others are reviewed as ever"
 
         await query(database_url, "UPDATE reviews SET hour_began = hour_began - interval '1 hour'")
         await make_due(database_url)
-        decision = await world.settled(submission.id, decisions=61)
-        assert decision["facts"]["evidence"]["survey"]["attention_failed"] == 60
+        decision = await world.settled(submission.id, decisions=3)
+        assert decision["facts"]["evidence"]["survey"]["attention_failed"] == 61
 
 
 async def test_an_error_of_our_own_is_tried_for_a_day_then_fails_and_retry_takes_it_up(

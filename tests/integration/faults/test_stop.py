@@ -36,22 +36,23 @@ def data_dir(tmp_path: Path) -> Iterator[Path]:
     delete_database(tmp_path / "data")
 
 
-@pytest.mark.parametrize("kind", ["embedded", "external"])
 async def test_stop_with_a_frozen_database_ends_in_time_and_names_the_jobs(
-    tmp_path: Path, data_dir: Path, kind: str
+    tmp_path: Path, data_dir: Path
 ) -> None:
+    """``tests/acceptance/faults/test_frozen_embedded.py`` freezes an embedded database, which takes longer."""
+    with embedded_postgres(data_dir) as url:
+        migrate(url)
+        await stops_in_time(data_dir, tmp_path, database_url=url, data_dir=tmp_path / "unused")
+
+
+async def stops_in_time(database: Path, folder: Path, **given: object) -> None:
+    """Stop a service during a review while the database with this data folder is frozen."""
     state = shipped_state(time_scale=1000.0, seed=7)
     state.faults.add(Fault("submission", latency=3, count=None))
-    rules = write_rules(tmp_path / "rules", rules_text())
+    rules = write_rules(folder / "rules", rules_text())
     async with sandbox_running(create_app(state, token=TOKEN)) as prolific_url:
-        settings = complete_settings(rules, data_dir, prolific_url)
-        if kind == "embedded":
-            await _stops(settings, data_dir, tmp_path / "log", state)
-            return
-        with embedded_postgres(data_dir) as url:
-            migrate(url)
-            away = {"database_url": url, "data_dir": tmp_path / "unused"}
-            await _stops(settings | away, data_dir, tmp_path / "log", state)
+        settings = complete_settings(rules, database, prolific_url) | given
+        await _stops(settings, database, folder / "log", state)
 
 
 async def _stops(settings: dict[str, object], data_dir: Path, log: Path, state: SandboxState) -> None:

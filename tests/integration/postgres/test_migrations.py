@@ -16,6 +16,7 @@ from alembic.script import ScriptDirectory
 from service.errors import DatabaseError
 from service.postgres.database import Database
 from service.postgres.migrate import LOCK, alembic_config, head, migrate, sync_engine
+from tests import warm
 from tests.conftest import Start
 from tests.process import autoreview, environment
 from tests.world import until
@@ -134,23 +135,23 @@ def test_migrate_leaves_a_later_schema_as_it_is(empty_database_url: str) -> None
         assert ended.stderr.startswith(f"The schema is {LATER}, this version needs {head()}. A later version")
 
 
-def test_service_stops_while_another_migrates(empty_database_url: str) -> None:
+def test_service_stops_while_another_migrates(empty_database_url: str, tmp_path: Path) -> None:
     """As process 1 of a container it would ignore the signal, were it not asked for."""
+    log = tmp_path / "log"
     with psycopg.connect(empty_database_url, autocommit=True) as connection:
         connection.execute("SELECT pg_advisory_lock(%s)", [LOCK])
-        waiting = subprocess.Popen(
-            [sys.executable, "-m", "service", "migrate"],
-            env=environment({"database_url": empty_database_url}),
-            stderr=subprocess.PIPE,
-        )
+        with log.open("wb") as output:
+            waiting = warm.start(
+                ["migrate"], env=environment({"database_url": empty_database_url}), log=output
+            )
         locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
         while connection.execute(locks).fetchone() == (0,):
             assert waiting.poll() is None
-        waiting.terminate()
-        _, said = waiting.communicate(timeout=60)
-    assert waiting.returncode == 128 + signal.SIGTERM
-    assert b"migrate.waits" in said
-    assert b"Traceback" not in said
+        waiting.send_signal(signal.SIGTERM)
+        assert waiting.join(60) == 128 + signal.SIGTERM
+    waiting.close()
+    assert "migrate.waits" in log.read_text()
+    assert "Traceback" not in log.read_text()
 
 
 def test_migrate_names_the_session_that_holds_the_lock(empty_database_url: str) -> None:
