@@ -28,8 +28,8 @@ SECRETS = (
     "EVIDENCE_TOKEN",
     "NOTIFY_URLS",
 )
+# The secret of a source of evidence, with the source's name in upper case; ``…_FILE`` names a file that has it.
 SOURCE = re.compile(r"AUTOREVIEW_SOURCE_[A-Z_][A-Z0-9_]*")
-"""The secret of a source of evidence, with the source's name in upper case; ``…_FILE`` names a file that has it."""
 # What Kubernetes injects into each pod for a Service of this name.
 KUBERNETES = re.compile(r"^AUTOREVIEW_(SERVICE_(HOST|PORT)(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)$")
 

@@ -48,6 +48,7 @@ class Api:
     async def decisions(self, request: Request) -> Response:
         wanted, limit, before = decision_query(request.query_params)
         async with self.database.connect() as connection:
+            # One more than the page has, to know whether another page follows.
             rows = await list_decisions(connection, wanted, limit=limit + 1, before=before)
         page = rows[:limit]
         following = None
@@ -58,6 +59,7 @@ class Api:
     async def decision(self, request: Request) -> Response:
         wanted = request.path_params["id"]
         found = None
+        # PostgreSQL refuses larger numbers, and an unknown id is a 404.
         if wanted.isascii() and wanted.isdigit() and len(wanted) < 19:
             found = await explained_decision(self.database, int(wanted))
         return (

@@ -43,6 +43,7 @@ class ManualApi:
         page = rows[:limit]
         following = None
         if len(rows) > limit:
+            # The end of the page and not a number of rows: holds come and go between two requests.
             mark = f"{page[-1].since.isoformat()}/{page[-1].submission_id}"
             following = next_page(request, self.public_url, after=mark)
         return JSONResponse({"results": plain([asdict(hold) for hold in page]), "next": following})

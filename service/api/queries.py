@@ -32,9 +32,7 @@ class BadQuery(AutoreviewError):
 
 def decision_query(parameters: QueryParams) -> tuple[DecisionFilter, int, int | None]:
     """The filter, the page's size, and the id that the page before ended with. Raise BadQuery."""
-    known = {*FILTERS, "limit", "before"}
-    if unknown := sorted(set(parameters) - known):
-        raise BadQuery(f"Unknown parameter {unknown[0]!r}; known are {', '.join(sorted(known))}.")
+    _refuse_unknown(parameters, {*FILTERS, "limit", "before"})
     texts = {name: parameters[name] for name in FILTERS if parameters.get(name)}
     for name in CHOICES.keys() & texts.keys():
         _check_choice(name, texts[name])
@@ -47,15 +45,18 @@ def decision_query(parameters: QueryParams) -> tuple[DecisionFilter, int, int | 
 def hold_query(parameters: QueryParams) -> tuple[dict[str, str], int, tuple[datetime, str] | None]:
     """The filter of holds, the page's size, and the (since, submission) it comes after. Raise BadQuery."""
     filters = ("study", "rule", "guard")
-    known = {*filters, "limit", "after"}
-    if unknown := sorted(set(parameters) - known):
-        raise BadQuery(f"Unknown parameter {unknown[0]!r}; known are {', '.join(sorted(known))}.")
+    _refuse_unknown(parameters, {*filters, "limit", "after"})
     wanted = {name: parameters[name] for name in filters if parameters.get(name)}
     if "guard" in wanted:
         _check_choice("guard", wanted["guard"])
     since, _, submission = parameters.get("after", "").partition("/")
     after = (moment_parameter("after", since), submission) if since else None
     return wanted, limit_parameter(parameters.get("limit")), after
+
+
+def _refuse_unknown(parameters: QueryParams, known: set[str]) -> None:
+    if unknown := sorted(set(parameters) - known):
+        raise BadQuery(f"Unknown parameter {unknown[0]!r}; known are {', '.join(sorted(known))}.")
 
 
 def _check_choice(name: str, text: str) -> None:
@@ -80,6 +81,7 @@ def moment_parameter(name: str, text: str) -> datetime:
 
 
 def _whole(name: str, text: str) -> int:
+    # ``int`` also reads digits of other scripts, underscores and spaces.
     if not text.isascii() or not text.isdigit() or len(text) > 18:
         raise BadQuery(f"{name} must be a whole number, not {text!r}.")
     return int(text)

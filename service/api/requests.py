@@ -47,6 +47,7 @@ def guarded(endpoint: Endpoint, bearer: Bearer) -> Endpoint:
         try:
             _check_address(request)
             return await endpoint(request)
+        # Its text may quote the request, so that its length is limited.
         except tuple(STATUS) as error:
             return problem(STATUS[type(error)], error.code, excerpt(str(error), longest=LONGEST_ANSWER))
 

@@ -33,6 +33,7 @@ class Difference:
 
     def _can_matter(self, facts: Facts) -> bool:
         """Return True if the old or the new rule has another result than *not matched*."""
+        # ``otherwise`` applies to every submission that no rule decides.
         if not self.asked:
             return True
         sheet = FactSheet.read(facts, self.variant.types)

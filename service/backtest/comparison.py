@@ -35,6 +35,7 @@ class RuleCount:
         self.matched += entry["result"] == "matched"
         self.is_observed = entry.get("observe", False)
         self.would = entry.get("would") or self.would
+        # Only missing facts explain it: a fact with a value did not make the condition unknown.
         if entry["result"] == "unknown":
             self.unknown += 1
             unknown = (condition for condition in entry["conditions"] if condition["state"] == "unknown")
@@ -113,6 +114,7 @@ class Comparison:
             self.times.append(judged.taken)
         for entry in judged.new.trace:
             self.rules.setdefault(entry["rule"], RuleCount()).add(entry)
+        # Those that contradict a person are always explained: they are read first, and are few.
         if judged.is_changed:
             is_explained = judged.contradicts or len(self.changed) < EXPLAINED
             self.changed.append(judged if is_explained else judged.without_traces())

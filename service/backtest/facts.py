@@ -14,8 +14,8 @@ from service.rules.facts import parse_time
 from service.rules.rulefile import PARTICIPANT, STATS, STUDY
 from service.store.past import PastPayload, PastSubmission
 
+# What is known only as of now of a submission that was never decided: the study, and what is computed with it.
 TODAY = frozenset({STUDY, PARTICIPANT, "submission.pace", "submission.code_type"})
-"""What is known only as of now of a submission that was never decided: the study, and what is computed with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +85,7 @@ def _of_decision(
         if payload and payload.is_browser and new is not None:
             then |= mark_of_browser(source)
         was = recorded_evidence.get(name) or {}
+        # Evidence that had not arrived must not count as arrived, although the database has it by now.
         evidence[name] = {**then, **was} if RECEIVED in was else then
     added = _statistics(file, gathered, recorded)
     return PastFacts({**recorded, "evidence": evidence, **added}, frozenset(added) & {PARTICIPANT})
@@ -95,6 +96,7 @@ def _undeclared(
 ) -> Mapping[str, Any] | None:
     """Return what the deciding file did not ask for: of what it asked for, the recorded values count."""
     declared = before.evidence.get(source.name) if before else None
+    # The deciding file did not know the source, so that its recorded facts say nothing about it.
     if declared is None:
         return payload
     new = {
@@ -109,6 +111,7 @@ def _of_completion(
     past: PastSubmission, file: RuleFile, study: Study | None, gathered: Gathered
 ) -> PastFacts:
     now = known_until(past)
+    # Its status of today tells how it was decided, which rules must not read.
     submission = replace(past.submission, status=Status.AWAITING_REVIEW, return_requested_at=None)
     facts = facts_of(
         submission,

@@ -28,6 +28,7 @@ def rate(number: int, of: int) -> Rate:
     if of == 0:
         return Rate(number, 0.0, 0.0, 0.0)
     share, square = number / of, Z * Z / of
+    # Wilson's interval stays within 0 and 1, also for the rare rejections that matter most here.
     middle = (share + square / 2) / (1 + square)
     half = Z / (1 + square) * sqrt(share * (1 - share) / of + square / (4 * of))
     return Rate(number, share, max(0.0, middle - half), min(1.0, middle + half))

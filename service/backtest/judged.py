@@ -11,12 +11,12 @@ from service.rules import RuleFile
 from service.rules.facts import FactSheet
 
 PAYING = frozenset({Outcome.APPROVE, Outcome.COMPLETE})
+# Guards that rules and facts alone decide: where one objects, the rules propose a hold.
 RULES_OWN = frozenset({Guard.WAITING, Guard.UNDECIDABLE, Guard.MESSAGE, Guard.POLICY})
-"""Guards that rules and facts alone decide: where one objects, the rules propose a hold."""
+# Guards that are asked after those: where one of these objects, the rules propose what was recorded.
 AFTER_POLICY = frozenset(
     {Guard.MODE, Guard.PAUSED, Guard.LIMIT_REJECT, Guard.LIMIT_REQUEST_RETURN, Guard.LIMIT_REWARD}
 )
-"""Guards that are asked after those: where one of these objects, the rules propose what was recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +94,7 @@ def pays(outcome: Outcome, verdict: Verdict | None, reward: int | None) -> Decim
     if reward is None:
         return None
     action = verdict.action if verdict else None
+    # A fixed screen-out has no percentage, and what it pays is not known here: the whole reward is assumed.
     share = action.percentage_of_reward if isinstance(action, Complete) else None
     return Decimal(reward) * Decimal(str(100 if share is None else share)) / 100
 
@@ -107,6 +108,7 @@ def shown_by(submission: Submission) -> Outcome | None:
             return Outcome.REJECT
         case Status.PARTIALLY_APPROVED | Status.SCREENED_OUT:
             return Outcome.COMPLETE
+        # Without a request the participant returned it unasked, which no rule decides.
         case Status.RETURNED if submission.return_requested_at is not None:
             return Outcome.REQUEST_RETURN
         case _:

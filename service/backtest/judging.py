@@ -96,6 +96,7 @@ class Backtest:
     def _stats(self, past: PastSubmission) -> dict[str, object]:
         """Count the submission, and return the statistics before it where rules read them and none is recorded."""
         submission = past.submission
+        # Statistics are over completed submissions, in the order of completion.
         if submission.completed_at is None:
             return {}
         self._times.advance(submission.completed_at)
@@ -103,6 +104,7 @@ class Backtest:
         if taken is not None and submission.status in COUNTED:
             self._times.add(taken)
         recorded = past.decision.facts if past.decision else {}
+        # From a part of the list, means and deviations would be those of a part.
         if STATS in recorded or not self._reads_stats or not self.source.is_complete:
             return {}
         return stats_facts(self._times.times(), taken)
@@ -159,6 +161,7 @@ class Backtest:
             return None
         if decision.is_manual:
             outcome = decision.outcome
+        # With other guards the record does not say what the rules proposed: they are evaluated again.
         elif is_exact(decision.guard) or before is None or not has_facts(past):
             outcome = recorded_outcome(decision.proposed, decision.guard)
         else:

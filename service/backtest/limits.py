@@ -42,8 +42,10 @@ class LimitSimulation:
         guard = GUARDS.get(side.outcome)
         if guard is None:
             return None
+        # As after a breaker in the service: held until a person resumes.
         if guard in self._open:
             return f"Held by the breaker of {guard}: {self._open[guard]}"
+        # The service counts the last 24 hours, not the calendar's days.
         while self._day and self._day[0][0] <= at - DAY:
             self._day.popleft()
         usage = Usage(

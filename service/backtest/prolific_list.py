@@ -36,6 +36,7 @@ class PageCache:
             if time.time() - file.stat().st_mtime > KEPT_FOR:
                 return None
             return self._page(json.loads(file.read_text(encoding="utf-8")))
+        # A page that can't be read is fetched again.
         except (OSError, ValueError):
             return None
 
@@ -47,6 +48,7 @@ class PageCache:
         handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(handle, "w", encoding="utf-8") as kept:
             json.dump({"results": page.rows, "count": page.count, "next": page.next}, kept)
+        # An interrupted write must not leave half a page that looks whole.
         unfinished.replace(file)
 
     def clear(self) -> None:

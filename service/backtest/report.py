@@ -47,6 +47,7 @@ class Histogram:
     @classmethod
     def of(cls, times: Sequence[int]) -> "Histogram | None":
         """Return None below two times."""
+        # One time has no deviation.
         if len(times) < 2:
             return None
         low, high, mean, sd = min(times), max(times), fmean(times), stdev(times)
@@ -117,6 +118,7 @@ def explained_decisions(result: Result) -> list[int]:
 
 def explained(found: Comparison) -> list[Judged]:
     """Return the changed submissions that are shown with both explanations; the others are a line each."""
+    # Without a trace they were counted beyond the limit, see ``Comparison.add``.
     return [one for one in found.in_order() if one.new.trace][:EXPLAINED]
 
 

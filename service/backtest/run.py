@@ -19,8 +19,8 @@ from service.store.rulebooks import kept_file
 from service.store.shadow import newest_shadow_rules
 from service.store.submissions import load_study
 
+# Called with the number of judged submissions and the number of all.
 Progress = Callable[[int, int], None]
-"""Called with the number of judged submissions and the number of all."""
 
 
 class NothingToCompare(AutoreviewError):

@@ -17,6 +17,7 @@ class RunningTimes:
 
     def advance(self, completed_at: datetime) -> None:
         """Go on to a completion; call it in their order."""
+        # Submissions of one moment must not count each other: their order would change the result.
         if self._at != completed_at:
             self._counts.update(self._waiting)
             self._at, self._waiting = completed_at, []

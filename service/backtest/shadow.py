@@ -57,6 +57,7 @@ class ShadowDecider:
         if self._book is None:
             return 0
         async with self.database.begin() as connection:
+            # Replicas of the worker share one shadow: two would record each decision twice.
             if not await is_alone(connection):
                 return 0
             if self._floor is None:
@@ -98,6 +99,7 @@ class ShadowDecider:
             kept = await kept_file(connection, decision.rules_hash or "")
             facts = facts_for(past, file, parsed(kept) if kept else None, None, gathered).facts
             side = side_of(file, facts)
+        # Recorded as failed, because it would fail again and block those behind it.
         except Exception as error:
             log.exception("shadow.failed", decision_id=decision.id)
             reason = f"Deciding failed: {type(error).__name__}: {error}"

@@ -121,6 +121,7 @@ def main() -> None:
         from service.cli.findings import print_findings
         from service.rules import InvalidRules
 
+        # The only error with a place in a file, and with more than one finding.
         if isinstance(error, InvalidRules):
             print_findings(error.findings, err=True)
         else:

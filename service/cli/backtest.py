@@ -116,6 +116,7 @@ def _run(request: Request, conditions: "Sequence[FailIf]") -> "tuple[Result, lis
             f"{DECIDED}, {PROLIFIC} or {SHADOW}"
         )
     other = load(Path(request.against)) if is_folder else None
+    # Before the list is read, which may take minutes.
     _check_writable(request.html)
 
     async def question(connection: "AsyncConnection | None") -> "tuple[Result, list[str]]":
@@ -198,6 +199,7 @@ async def _listed(
     from service.store.past import about_study
 
     seen = await about_study(connection, request.study) if connection else None
+    # What is known here needs no calls to Prolific.
     if request.against != PROLIFIC and seen and seen.submissions:
         return None
     why = "the list of a study that was never seen here is read with it"
@@ -205,6 +207,7 @@ async def _listed(
         why = f"there is no database in {settings.data_dir}, and Prolific's list is read with it"
     token = settings.require("PROLIFIC_TOKEN", why)
     cache = PageCache(cache_dir(), request.study)
+    # The pages of the last hour would hide what was decided since.
     if request.is_fresh:
         cache.clear()
     async with Prolific(settings.prolific_url, token.read, concurrency=1) as prolific:

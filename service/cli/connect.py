@@ -57,6 +57,7 @@ def connect(
     if address is None:
         raise ConfigurationError("Give the service's public address: --url, or AUTOREVIEW_PUBLIC_URL.")
     base = public_base(address)
+    # A sandbox on this machine may call any address. Prolific itself reaches public ones only.
     if not is_local(urlsplit(settings.prolific_url).hostname or ""):
         refuse_private(base)
     if disconnect:
@@ -91,6 +92,7 @@ async def _connect(
     file = check_writable(out)
     async with _prolific(settings) as prolific:
         planned = plan(await _look(prolific, workspace), webhook_url(base), new_secret=new_secret)
+        # Only where one exists: a workspace's first secret breaks nothing.
         if ask and planned.secret is SecretStep.REPLACE:
             typer.confirm(REPLACING, abort=True, err=True)
         if dry_run:

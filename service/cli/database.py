@@ -58,8 +58,11 @@ def with_service(work: Callable[[Database], Awaitable[Result]]) -> Result:
         raise NotAtWork(_idle(settings))
 
     async def checked(database: Database) -> Result:
+        # An address may lead to a replica of the database, where each order would fail with an error of
+        # PostgreSQL.
         if not await database.takes_writes():
             raise DatabaseError(f"{ERROR_HINTS['read_only'].capitalize()}. Use the primary server.")
+        # Without a worker the order would wait, and be carried out days later by the next one.
         if not await _is_at_work(database):
             raise NotAtWork(_idle(settings))
         return await work(database)
@@ -104,6 +107,7 @@ def _run(url: str, work: Callable[[Database], Awaitable[Result]]) -> Result:
 
     try:
         return asyncio.run(at_work())
+    # Arguments that are no UTF-8 arrive as lone surrogates, which PostgreSQL refuses.
     except UnicodeEncodeError as error:
         raise ConfigurationError(
             f"{error.object!r} is no UTF-8 text, so nothing can be kept under it."

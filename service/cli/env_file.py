@@ -27,6 +27,7 @@ def load_env_file(file: Path) -> None:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise ConfigurationError(f"The settings in {file} can't be read: {why}.") from None
     for line in lines:
+        # python-dotenv would go on, and the setting would be missing.
         if line.error or (line.key and line.value is None):
             raise ConfigurationError(f"{file}:{line.original.line}: write NAME=value.")
         if line.key:
@@ -76,6 +77,7 @@ def write_env_file(file: Path, settings: Mapping[str, str]) -> None:
     check_replaceable(file)
     lines = [MARK, *(f"{PREFIX}{name}='{value}'" for name, value in settings.items())]
     unfinished = file.with_name(f"{file.name}.new")
+    # Of an interrupted write. O_EXCL below refuses a link that somebody else put there.
     unfinished.unlink(missing_ok=True)
     try:
         with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as output:

@@ -93,6 +93,7 @@ def tail(
             stored = max([stored, *(row.id for row in accepted)])
             refused = max([refused, *(row.id for row in problems)])
             rows: list[Any] = sorted([*accepted, *problems], key=lambda row: row.at)
+            # Each of the two lists begins ``last`` rows back, so that together they have up to twice as many.
             for row in rows[max(0, len(rows) - last) :] if is_first else rows:
                 _show(row, as_json=as_json)
             is_first = False

@@ -44,6 +44,7 @@ def _ask(submission: str) -> "tuple[Explanation, AtWork]":
 
     async def question(connection: AsyncConnection) -> "tuple[Explanation, AtWork]":
         found = await at_work(connection, settings)
+        # One call at a time: the service shares the limits of the token.
         async with Prolific(settings.prolific_url, token.read, concurrency=1) as prolific:
             limits = service_limits(found.settings)
             return await explained(

@@ -40,6 +40,7 @@ def tags(
     for row in rows:
         values = {**row, "decided_at": row["decided_at"].isoformat()}
         cells.append(tuple(csv_cell(values[column]) for column in TAG_COLUMNS))
+    # No message on standard output: it would become a line of the file.
     if out is None:
         csv.writer(sys.stdout, lineterminator="\n").writerows(cells)
         return

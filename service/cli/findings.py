@@ -74,6 +74,7 @@ def _last_cells(part: str, cells: int) -> str:
     if cell_len(part) <= cells:
         return part
     kept = part[-cells + 1 :]
+    # Characters of East Asian scripts are two cells wide.
     while cell_len(kept) > cells - 1:
         kept = kept[1:]
     return f"…{kept}"

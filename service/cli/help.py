@@ -19,6 +19,7 @@ class Sections(TyperGroup):
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
         for name, command in self.commands.items():
+            # Groups have no settings of their own: their commands have the option.
             if not isinstance(command, TyperGroup) and name not in WITHOUT_SETTINGS:
                 command.params.append(env_file_option())
 

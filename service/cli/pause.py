@@ -29,6 +29,7 @@ def pause(by: By, reason: Why, study: Study = None, as_json: Json = False) -> No
     echo(f"Paused {scope(study)}: nothing more is sent automatically, from any replica.")
     if paused.before:
         echo(f"It was paused already, by {paused.before.by}: {paused.before.reason}")
+    # Paused nevertheless: a study may be paused before its first participant.
     if not paused.is_known:
         echo("No submission of this study was ever seen here. Is the id right?", err=True)
     echo(f"It ends with: autoreview resume{option} --by NAME --reason WHY")

@@ -98,6 +98,7 @@ def _action(name: str | None, fields: dict[str, Any]) -> Action | None:
     """Return the action in the options, None if there is none."""
     from service.manual.actions import InvalidAction, action_of, filled
 
+    # A sheet may have an action in each row, and then needs none here.
     if name is None:
         if filled(fields):
             raise ConfigurationError("Name the action of the other options with --action.")
@@ -111,6 +112,7 @@ def _action(name: str | None, fields: dict[str, Any]) -> Action | None:
 
 def _by_option(field: str, problem: str) -> str:
     option = OPTIONS.get(field)
+    # A problem of the whole action names its fields, which are options here.
     if option is None:
         return re.sub(r"\b(code_type|code)\b", lambda name: OPTIONS[name[0]], problem)
     return f"{option}{' ' if problem.startswith(('is ', 'must ')) else ': '}{problem}"

@@ -85,7 +85,9 @@ def _run(rows: "Sequence[Row]", by: str, *, dry_run: bool) -> "list[Result]":
                 progress.advance(task)
 
     try:
+        # A dry run needs no worker: it rolls back.
         with_database(work) if dry_run else with_service(work)
+    # Also on Ctrl-C: each row is committed by itself, so that those before it stay decided.
     except BaseException:
         if results and not dry_run:
             echo(f"Stopped after {len(results)} of {len(rows)} rows; these are decided.", err=True)

@@ -66,6 +66,7 @@ def _example_rules(folder: Path) -> Path:
 
     from service.shipped import shipped
 
+    # Rules that were changed there are kept when the sandbox is started again.
     if not folder.exists():
         folder.mkdir(parents=True)
         for name in EXAMPLES:

@@ -42,6 +42,7 @@ def serve(
     settings = Settings.from_environment()
     configure_logs(form=settings.log_format, level=settings.log_level)
     parts = Parts(web=only is not Only.WORKER, worker=only is not Only.WEB)
+    # The embedded database belongs to one process.
     if only and external_url(settings) is None:
         raise ConfigurationError(
             f"AUTOREVIEW_DATABASE_URL is not set: `serve --only {only.value}` needs a database that the other "

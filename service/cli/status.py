@@ -97,6 +97,7 @@ def _waiting(waiting: Mapping[str, Any], now: datetime) -> Iterator[str]:
     for name, number in waiting["by_state"].items():
         groups = [group for group in waiting["groups"] if group["state"] == name]
         oldest = min(groups, key=lambda group: str(group["oldest"]))
+        # Only the part that names the source: the rest may quote what a source answered.
         why = f": {oldest['reason'].partition(':')[0]}" if name == "data" and oldest["reason"] else ""
         yield f"{number} {STATES[name]} (oldest {oldest['submission']}, {_ago(oldest['oldest'], now)}{why})"
     if waiting["next_deadline"]:

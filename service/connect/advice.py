@@ -28,6 +28,7 @@ def advice(error: AutoreviewError) -> str | None:
     match error:
         case TokenRefused():
             return RENEW
+        # Prolific answers either for what the token may not see.
         case Unauthorised() | NotFound():
             return PERMISSION
         case Unreachable():

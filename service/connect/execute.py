@@ -54,6 +54,7 @@ async def look(prolific: Prolific, workspace: Workspace) -> Found:
 
 async def carry_out(prolific: Prolific, plan: Plan, secret_file: Path) -> Subscription:
     """Carry out the plan. The secret is saved first: the service needs it as soon as the subscription works."""
+    # Prolific creates no subscription in a workspace without a secret.
     secret = await _secret(prolific.hooks, plan)
     # Without its value the service could not verify webhooks.
     if not secret.value:

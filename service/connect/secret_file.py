@@ -17,6 +17,7 @@ def check_writable(path: Path) -> Path:
         raise ConfigurationError(f"{path} is not a file: name another one with --out.")
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise ConfigurationError(f"No file can be written in {path.parent}: name another one with --out.")
+    # A mistyped path must not cost another file.
     if not all(SECRET.fullmatch(part) for part in _held(path)):
         raise ConfigurationError(f"{path} holds something else than secrets: name another one with --out.")
     return path
@@ -32,6 +33,7 @@ def keep_secret(path: Path, value: str) -> None:
         if value in held:
             path.chmod(0o600)
         else:
+            # Several are a rotation under way: deliveries signed with the old one still arrive.
             _replace(path, ",".join([value, *held]) if len(held) > 1 else value)
     except OSError as error:
         raise ConfigurationError(f"The secret can't be written to {path}: {error.strerror}.") from None

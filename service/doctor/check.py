@@ -10,8 +10,8 @@ from service.errors import AutoreviewError, ConfigurationError
 STEP_TIMEOUT = 30.0  # seconds
 SET_RIGHT = "Correct it: docs/reference.md lists every setting."
 
+# Return a short description. Raise Unwell or another error if the check fails.
 Question = Callable[[], Awaitable[str]]
-"""Return a short description. Raise Unwell or another error if the check fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,7 @@ async def _examine(step: Step) -> Check:
     try:
         async with asyncio.timeout(STEP_TIMEOUT):
             return Check(step.name, True, one_line(await step.question()))
+    # A check that hangs must not keep the others from being reported.
     except TimeoutError:
         return Check(step.name, False, f"no answer in {STEP_TIMEOUT:.0f} s", "Run it again in a minute.")
     except Unwell:

@@ -88,5 +88,6 @@ def _steps(own: OwnSide, prolific: ProlificSide) -> tuple[Step, ...]:
 async def _examine_all(steps: tuple[Step, ...]) -> list[Check]:
     found: list[Check] = []
     for step in steps:
+        # One after the other: later checks depend on earlier ones, and Prolific asks for one call at a time.
         found += await examine(step, {check.name: check for check in found})
     return found

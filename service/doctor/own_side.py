@@ -53,6 +53,7 @@ class OwnSide:
                 problems.append(str(error))
         if problems:
             raise ConfigurationError("\n".join(problems))
+        # The environment of this command may differ from that of the service.
         if workers := await self._workers():
             return f"of the service at work: {_settings_of(workers)}"
         mode = self._settings.mode
@@ -188,4 +189,5 @@ def _is_ours(answer: httpx.Response) -> bool:
         body = answer.json()
     except ValueError:
         return False
+    # The route takes POST only. A proxy or another service answers a GET with its own page, or with a 404.
     return answer.status_code == 405 and isinstance(body, dict) and body.get("error") == "method_not_allowed"

@@ -98,6 +98,7 @@ class ProlificSide:
         try:
             study = await self._prolific.study(study_id)
         except (NotFound, BadRequest, Unauthorised) as error:
+            # About the token and not this study: it would be reported for each study.
             if isinstance(error, TokenRefused):
                 raise
             yield Unwell(
@@ -150,6 +151,7 @@ class ProlificSide:
         theirs = await self._prolific.clock()
         if theirs is None:
             return "Prolific's answers contain no time"
+        # Prolific reads its clock about halfway between the request and the answer.
         ours = before + (datetime.now(UTC) - before) / 2
         skew = ours - theirs - timedelta(seconds=0.5)  # the header has whole seconds, cut off
         if abs(skew) > MAX_SKEW:

@@ -157,11 +157,9 @@ class AlsoRequest(TypedDict):
     body: dict[str, Any]
 
 
+# Nested JSON: ``{"submission": {...}, "study": {...}, "evidence": {source: {...}}, "now": ...}``.
+# A missing fact is an absent key. Times are ISO 8601 texts with an offset.
 Facts = dict[str, Any]
-"""Nested JSON: ``{"submission": {...}, "study": {...}, "evidence": {source: {...}}, "now": ...}``.
-
-A missing fact is an absent key. Times are ISO 8601 texts with an offset.
-"""
 
 
 @dataclass(frozen=True, slots=True)

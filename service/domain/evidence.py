@@ -2,8 +2,8 @@
 
 from enum import StrEnum
 
+# Beside the fields of a source in the facts of a decision, where a browser sent them.
 ORIGIN = "origin"
-"""Beside the fields of a source in the facts of a decision, where a browser sent them."""
 
 
 class EvidenceOrigin(StrEnum):

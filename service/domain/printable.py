@@ -12,8 +12,8 @@ UNSAFE = re.compile(
 SIGN = "[=+\\-@＝＋－＠﹦﹢﹣﹫]"
 BLANK = "[\\s\u200b-\u200d\u2060\ufeff]*"
 FORMULA = re.compile(f"[\t\n\r]|{BLANK}{SIGN}")
+# A semicolon, tab or line end begins a new cell in spreadsheets that separate cells by another character.
 INNER_FORMULA = re.compile(f"([\n\t;])({BLANK}{SIGN})")
-"""A semicolon, tab or line end begins a new cell in spreadsheets that separate cells by another character."""
 
 
 def printable(text: str, *, keep: str = "") -> str:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import overload
 
+# The median absolute deviation of a standard normal distribution: dividing by it estimates the standard deviation.
 NORMAL = 0.6744897501960817
-"""The median absolute deviation of a standard normal distribution: dividing by it estimates the standard deviation."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ class Access:
         A source that declares a signature accepts nothing else. Raise DeliveryRefused.
         """
         unsigned = tuple(file for file in files if not file.evidence[source].signature)
+        # Files of several studies may declare the source differently, some signed and some not.
         if len(unsigned) < len(files) and (
             accepted := self._signed(request, body, source, files, not unsigned)
         ):
@@ -70,6 +71,7 @@ class Access:
         )
         if accepted or not is_needed:
             return accepted
+        # 403 and not 401: no signature of the platform could be right.
         if not keys:
             raise DeliveryRefused(
                 403,

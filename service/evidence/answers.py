@@ -28,6 +28,7 @@ def used(source: Source, outcome: Outcome) -> Usable | NotYet | Failed:
         return outcome
     fields = _cells(source, outcome) if source.origin == "csv" else _values(source, outcome.document)
     reasons = [sentence for _, sentence in (*fields.problems, *fields.warnings, *fields.absent)]
+    # The participant alone is no evidence: a platform may add the row before the survey ends.
     if not fields.values.keys() - {PARTICIPANT_ID}:
         reason = "; ".join(reasons) or "the answer has no value yet"
         return Failed(reason) if fields.problems or fields.warnings else NotYet(reason)
@@ -37,6 +38,7 @@ def used(source: Source, outcome: Outcome) -> Usable | NotYet | Failed:
 
 
 def _values(source: Source, document: Mapping[str, Any]) -> Fields:
+    # Only of databases: a JSON document with 1 for a boolean has a mistake to report.
     if source.origin == "sql":
         document = {name: _as_declared(source.fields.get(name), value) for name, value in document.items()}
     return read_fields(source, document)

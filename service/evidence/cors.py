@@ -24,6 +24,7 @@ def files_for_pages(files: Sequence[RuleFile], source: str, origin: str | None) 
 def with_cors(answer: Response, files: Sequence[RuleFile], source: str, origin: str | None) -> Response:
     """Let the page read the answer, if its origin is declared."""
     if any(file.evidence[source].cors for file in files):
+        # Without it a cache may give one page the answer for another.
         answer.headers.add_vary_header("Origin")
         if origin is not None and files_for_pages(files, source, origin):
             answer.headers["Access-Control-Allow-Origin"] = origin

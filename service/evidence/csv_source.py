@@ -47,6 +47,7 @@ class CsvSource:
                 table = await asyncio.shield(self._reading)
         except TimeoutError:
             return Failed(f"{self.name} could not be read within {LONGEST_WAIT:.0f} s")
+        # The platform exports it later, or replaces it right now: no failure.
         except FileNotFoundError:
             return NotYet(f"there is no file {self.name} yet")
         except Changing:
@@ -60,6 +61,7 @@ class CsvSource:
         status = self.path.stat()
         is_growing = self.clock() - status.st_mtime < SETTLED
         before = self._read
+        # An unchanged file is read again when it has settled: only then does its last line count.
         if before and (before[:2] == (_version(status), is_growing) or time.monotonic() < self._rest_until):
             return before[2]
         began = time.monotonic()
@@ -74,6 +76,7 @@ class CsvSource:
 
     def _content(self) -> tuple[bytes, Version]:
         """Read the whole file, again where it changed meanwhile."""
+        # A file that is overwritten in place can be half old and half new.
         for _ in range(LOOKS):
             with self.path.open("rb") as file:
                 before = os.fstat(file.fileno())
@@ -86,6 +89,7 @@ class CsvSource:
 
 
 def _version(status: os.stat_result) -> Version:
+    # With the inode, because a file that is replaced may keep its time and size.
     return status.st_mtime_ns, status.st_size, status.st_ino
 
 

@@ -73,10 +73,12 @@ def read_table(content: bytes, key: str, wanted: Sequence[str], *, is_growing: b
         cell = row.cells[at].strip() if at < len(row.cells) else ""
         if not cell:
             continue
+        # The row is refused as a whole: in shifted cells, values would be those of other columns.
         if problem := _misfit(row, len(names)):
             broken[cell] = problem
             continue
         kept = Row(row.number, tuple(_shared(row.cells[place]) for place in places))
+        # Neither the first nor the last is taken: which of them is right is not known.
         if found.setdefault(cell, kept) is not kept:
             repeated.setdefault(cell, [found[cell].number]).append(row.number)
     return Table(columns, found, repeated, broken)
@@ -97,6 +99,7 @@ def decoded(content: bytes) -> str:
 
 def _unmarked(content: bytes) -> str:
     beginning = content[:1000]
+    # UTF-16 without a mark: the upper byte of most characters of European languages is 0.
     if beginning and beginning[1::2].count(0) > len(beginning) / 4:
         return "utf-16-le"
     if beginning and beginning[::2].count(0) > len(beginning) / 4:
@@ -135,6 +138,7 @@ def _delimiter(text: str) -> str:
             is_quoted = not is_quoted
         elif character in "\r\n" and not is_quoted:
             break
+        # Labels of questions contain commas, but in quotes.
         elif character in counts and not is_quoted:
             counts[character] += 1
     return max(counts, key=lambda delimiter: counts[delimiter])
@@ -151,6 +155,7 @@ def _check_column(name: str, names: Sequence[str]) -> None:
 def _data(rows: Iterator[Row]) -> Iterator[Row]:
     """Yield the rows below the header, without Qualtrics' second and third header rows."""
     labels, import_ids = next(rows, None), next(rows, None)
+    # Qualtrics repeats the header as labels and as ids. A file of another platform has data there.
     if import_ids is None or not import_ids.cells[0].startswith(IMPORT_ID):
         yield from (row for row in (labels, import_ids) if row is not None)
     yield from rows

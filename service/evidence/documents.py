@@ -14,8 +14,8 @@ from service.web.http import DuplicateKey, read_json
 MAX_ROWS = 10_000
 MAX_FIELDS = 1000
 JSON_LINES = {"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"}
+# Encodings as browsers read them: ISO-8859-1 means Windows-1252.
 CHARSETS = {"utf-8": "utf-8", "us-ascii": "utf-8", "iso-8859-1": "cp1252", "windows-1252": "cp1252"}
-"""Encodings as browsers read them: ISO-8859-1 means Windows-1252."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,7 @@ def _json(body: bytes) -> Documents:
 def _sniffed(body: bytes) -> Documents:
     """Read JSON lines without their content type: a platform may send them as plain JSON."""
     first, _, rest = body.strip().partition(b"\n")
+    # One line alone is either an object, which was read above, or broken.
     if rest and isinstance(_row(first), dict):
         return _lines(body)
     raise DeliveryRefused(
@@ -126,6 +127,7 @@ async def _multipart(content_type: str, body: bytes) -> Mapping[str, Any]:
     async def whole() -> AsyncGenerator[bytes, None]:
         yield body
 
+    # Starlette's parser takes a body that was cut for a whole form with fewer fields.
     if not body.rstrip().endswith(b"--"):
         raise DeliveryRefused(422, "not_a_form", "The form ends before its last boundary.")
     headers = Headers({"Content-Type": content_type})

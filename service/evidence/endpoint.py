@@ -91,6 +91,8 @@ class EvidenceEndpoint:
         """Return the files that accept evidence of this page, whose link is verified. Raise DeliveryRefused."""
         origin = request.headers.get("origin")
         accepted = files_for_pages(files, source, origin)
+        # Browsers send their page's origin, and page code can't change it. Without a declared source the
+        # answer is 404, below.
         if files and not accepted:
             message = f"No rule file names the origin of this page under `cors` of source {source!r}."
             raise DeliveryRefused(403, "origin_not_allowed", message)
@@ -102,6 +104,7 @@ class EvidenceEndpoint:
                 headers = {"Retry-After": "10"}
                 raise DeliveryRefused(503, "not_stored", message, headers=headers) from None
             except DeliveryRefused as refused:
+                # Each wrong link costs a query and a check of its signature, and anybody can send links.
                 if refused.status == 401 and self.access.is_flooding(request, "study_link"):
                     message = "Too many wrong links came from this address within a minute."
                     headers = {"Retry-After": "60"}
@@ -126,6 +129,8 @@ class EvidenceEndpoint:
             refused = [
                 problems for file in files if (problems := file.evidence[source].validate(payload).problems)
             ]
+            # Of an unknown study several files may be meant: it is enough that one of them can use the
+            # payload.
             if len(refused) == len(files):
                 raise _unfit(submission, refused[0])
             await add_evidence(connection, [NewEvidence(source, submission, payload, origin)])

@@ -92,6 +92,7 @@ class Fetcher:
             self._ended.set()
 
     async def _ask(self, due: Due) -> None:
+        # Decided or returned since: nothing would use the answer.
         if due.status not in AWAITED:
             async with self.database.begin() as connection:
                 await end_fetch(
@@ -118,6 +119,7 @@ class Fetcher:
     async def _without_declaration(self, due: Due) -> None:
         """Leave an attempt to a process with the rules that it was scheduled by, or to a later review."""
         async with self.database.begin() as connection:
+            # During a rolling update, processes have different rules: another one may have this declaration.
             is_overdue = await database_now(connection) > due.until + OVERDUE
             if not is_overdue:
                 await postpone_fetch(connection, due, OTHER_RULES)
@@ -130,6 +132,7 @@ class Fetcher:
         async with self.database.begin() as connection:
             now = await database_now(connection)
             after = _next(due, source, outcome, now)
+            # Its lease was over, and another process has the attempt now: its answer counts.
             if not await end_fetch(connection, due, result, reason, after=after):
                 return
             if source and isinstance(outcome, Usable):
@@ -137,6 +140,8 @@ class Fetcher:
                 new = NewEvidence(due.source, due.submission_id, dict(outcome.values), origin)
                 await add_evidence(connection, [new])
                 await enqueue_reviews(connection, [due.submission_id], Trigger.EVIDENCE)
+            # The last attempt: the review decides without this evidence, or holds the submission for want of
+            # it.
             elif after is None:
                 await enqueue_reviews(connection, [due.submission_id], Trigger.RECHECK)
         self.metrics.evidence_fetches.labels(due.source, result).inc()

@@ -50,6 +50,7 @@ class HttpSource:
             request = self.client.build_request("GET", url, headers=self._headers())
             response = await self.client.send(request, stream=True)
             try:
+                # A 3xx without a location goes nowhere: it is read as an answer, and refused for its status.
                 if not response.has_redirect_location:
                     return _read(response, await _body(response))
                 target = urljoin(url, response.headers["location"])
@@ -80,6 +81,7 @@ def filled(url: str, asked: Asked) -> str:
     }
     for name, value in ids.items():
         if f"{{{name}}}" in url:
+            # An address without the id would ask for something else, for a list of all for example.
             if not value:
                 raise ValueError(f"{name} is not known")
             url = url.replace(f"{{{name}}}", quote(value, safe=""))
@@ -121,6 +123,7 @@ def _read(response: httpx.Response, body: bytes) -> Outcome:
         return Failed(f"the answer of {host} is no JSON: {shortened(error)}")
     if not document and isinstance(document, dict | list | None):
         return NotYet(f"{host} answered with nothing")
+    # Query interfaces answer with a list of the matching rows.
     if isinstance(document, list) and len(document) == 1:
         [document] = document
     if isinstance(document, dict):

@@ -88,5 +88,6 @@ def _single(source: str, row: RowAnswer) -> Response:
 
 def _batch(rows: Sequence[RowAnswer]) -> Response:
     statuses = {row.status for row in rows}
+    # A platform that repeats what failed must see that a part of it did.
     status = statuses.pop() if len(statuses) == 1 else 207
     return JSONResponse({"results": [row.as_dict() for row in rows]}, status_code=status)

@@ -88,6 +88,7 @@ class Recipe:
 
 def recipe(name: str) -> Recipe:
     """Return the recipe of a platform, one of PLATFORMS."""
+    # Only when a recipe is shown: the other commands start without YAML.
     import yaml
 
     loaded = yaml.safe_load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))

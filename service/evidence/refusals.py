@@ -81,6 +81,7 @@ class RefusalLog:
         if now - self._window_began >= WINDOW:
             self._window_began = now
             self._written.clear()
+        # Counted, and added to the next one that is written: the sum stays right.
         if self._written.get(kind, 0) >= MAX_WRITTEN:
             self._unwritten[kind] = self._unwritten.get(kind, 0) + 1
             return False
@@ -90,6 +91,7 @@ class RefusalLog:
     async def _store(self, refusals: list[Refusal]) -> None:
         try:
             await within(STORE_TIMEOUT, self._written_down(refusals))
+        # The answer to the platform does not wait for the record of it.
         except (SQLAlchemyError, TimeoutError) as error:
             log.warning("evidence.refusal_not_stored", error=type(error).__name__, number=len(refusals))
 

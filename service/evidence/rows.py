@@ -17,8 +17,8 @@ from service.store.submissions import studies_and_parents
 
 BREATH = 100  # rows that are read before the event loop runs other tasks
 
+# The study and its parent of each submission that was seen.
 Studies = Mapping[str, tuple[str | None, str | None]]
-"""The study and its parent of each submission that was seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +94,7 @@ async def store_rows(
     for row in read:
         answer = row if isinstance(row, RowAnswer) else _answer(source, row, studies, book, origin)
         if (new := answer.evidence) is not None:
+            # Platforms deliver again after a lost answer. A review would find nothing new.
             if new.is_repeat(newest.get(new.submission)):
                 answer = RowAnswer(new.submission, warnings=answer.warnings)
             newest[new.submission] = new
@@ -109,6 +110,7 @@ def _answer(
     source: str, readings: Sequence[Reading], studies: Studies, book: RuleBook, origin: EvidenceOrigin
 ) -> RowAnswer:
     """Choose the file that the row is read by: that of the submission's study, else each that it fits."""
+    # Evidence often arrives before the webhook, so that the study is not known yet.
     candidates = [one for one in readings if _is_candidate(one, studies, book)]
     if not candidates:
         submission = readings[0].delivery.submission
@@ -123,6 +125,7 @@ def _answer(
         return _refused(source, candidates[0].delivery)
     delivery = accepted.delivery
     values = delivery.fields.values
+    # Files may read the same document differently: each then has its own values stored.
     is_shared = all(one.delivery == delivery for one in candidates)
     by_file = {
         one.file.path: dict(one.delivery.fields.values)

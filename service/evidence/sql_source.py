@@ -83,6 +83,7 @@ class SqlSource:
             engine.dispose()
         if not found:
             return NotYet("the query finds no row of the submission yet")
+        # No order is declared, so that the first of several rows may be another one each time.
         if len(found) > 1:
             return Failed("the query finds more than one row of the submission: it must find one")
         return Answered({name: _plain(value) for name, value in found[0].items()})
@@ -99,6 +100,8 @@ def _engine(url: str, timeout: float) -> sa.Engine:
     parsed = sa.make_url(url)
     if parsed.get_backend_name() == "sqlite":
         return _sqlite(parsed, timeout)
+    # Without a driver, SQLAlchemy would load psycopg2, which is not installed. Hosting services write
+    # postgres://.
     if parsed.drivername in ("postgres", "postgresql"):
         parsed = parsed.set(drivername="postgresql+psycopg")
     is_timed = parsed.get_backend_name() in ("postgresql", "mysql", "mariadb")
@@ -125,6 +128,7 @@ def _sqlite(url: sa.URL, timeout: float) -> sa.Engine:
 
 def _plain(value: object) -> object:
     """Return a column's value as JSON would have it."""
+    # Drivers return numeric columns, and counts of some databases, as Decimal.
     if isinstance(value, Decimal):
         return int(value) if value == value.to_integral_value() else float(value)
     if isinstance(value, datetime | date | time_of_day):

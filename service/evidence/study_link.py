@@ -59,6 +59,7 @@ class PublishedKeys:
                 if not self._may_read(asked_at):
                     raise KeysUnavailable
                 await self._read()
+            # The set could not be read: the key may be a new one of Prolific's.
             if name not in self._keys and self._read_at < asked_at:
                 raise KeysUnavailable
             return self._keys.get(name)
@@ -117,11 +118,14 @@ class StudyLinks:
 
     async def check(self, token: str, submission: str) -> None:
         """Raise DeliveryRefused unless the link is one of this submission, valid at its first use and for a day."""
+        # Before anything is computed with it.
         if len(token) > LONGEST_TOKEN:
             raise _refused("it is no token of Prolific")
         digest = sha256(token.encode()).digest()
         async with self.database.connect() as connection:
             linked = await linked_submission(connection, digest)
+        # A link expires after two minutes, and a questionnaire takes longer: what counts is that its first
+        # use was in time.
         if linked is None:
             linked = await self._verified(token)
             async with self.database.begin() as connection:
@@ -135,6 +139,7 @@ class StudyLinks:
 
         try:
             header = jwt.get_unverified_header(token)
+            # The header is not verified: a link must not choose how it is checked.
             if header.get("alg") != ALGORITHM:
                 raise _refused(f"it is not signed with {ALGORITHM}")
             key = await self.keys.key(str(header.get("kid")))

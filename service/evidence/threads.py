@@ -29,6 +29,7 @@ async def in_thread(call: Callable[[], T], *, name: str) -> T:
 
 
 def _call_back(loop: asyncio.AbstractEventLoop, what: Callable[..., None], *arguments: Any) -> None:
+    # The process may have ended its loop while a driver hung.
     if not loop.is_closed():
         loop.call_soon_threadsafe(what, *arguments)
 

@@ -33,6 +33,7 @@ class WebhookEndpoint:
         timestamp = headers.get(b"x-prolific-request-timestamp")
         try:
             secrets = self._secrets.parts()
+        # 503 and not 401: Prolific sends it again, when the file may be back.
         except ConfigurationError as error:
             return self._refuse(503, error.code, "The signing secret can't be read; try again.")
         signature = headers.get(b"x-prolific-request-signature")

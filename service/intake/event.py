@@ -17,6 +17,7 @@ CONTROL = re.compile(rb"[\x00-\x1f\x7f-\x9f]")
 
 def event_id(header: bytes | None, timestamp: bytes, body: bytes) -> str:
     """Return ``X-Event-ID``, which retries share, or a hash if it is missing or can't be stored."""
+    # Retries of an event without its id are then the same only if Prolific signs them with the same time.
     if not header:
         return sha256(timestamp + body).hexdigest()
     if len(header) > MAX_TEXT or CONTROL.search(header):
@@ -31,6 +32,8 @@ def read_event(
     sent = sent_at.decode("latin-1") if sent_at and len(sent_at) <= MAX_TEXT else None
     fields = _parse(body)
     event_type = fields.get("event_type")
+    # Stored nevertheless: Prolific would repeat a refused event for a day, and disable the subscription after
+    # five.
     if not _is_text(event_type):
         return Event(event_id, body, signature, sent)
     if event_type != SUBMISSION_STATUS_CHANGE:

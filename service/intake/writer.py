@@ -49,6 +49,8 @@ class InboxWriter:
         receipt: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
         try:
             self._waiting.put_nowait((event, receipt))
+        # Prolific sends it again. A longer queue would only be answered later, after Prolific gave up
+        # waiting.
         except asyncio.QueueFull:
             return Receipt.NOT_STORED
         try:

@@ -75,6 +75,7 @@ def read_action(given: Any) -> Action:
     if not isinstance(given, Mapping) or len(given) != 1 or not set(given) <= set(names):
         raise InvalidAction(("", f"an action is an object with one of {', '.join(names)}"))
     ((name, fields),) = given.items()
+    # Only an approval needs no fields.
     if fields is None and name != Outcome.APPROVE:
         raise InvalidAction((name, "a text is needed" if name == Outcome.HOLD else OBJECT_NEEDED))
     return _read(Outcome(name), fields)
@@ -88,6 +89,8 @@ def action_of(name: str, given: Mapping[str, Any]) -> Action:
     outcome = outcome_of(name)
     known = FLAT[outcome]
     given = filled(given)
+    # A message to a participant whose submission is approved would never be sent: better refused than
+    # dropped.
     if strange := sorted(set(given) - set(known)):
         raise InvalidAction(*((field, f"{outcome} does not take it") for field in strange))
     fields: Any = {known[field]: value for field, value in given.items()}

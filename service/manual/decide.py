@@ -102,8 +102,10 @@ async def examine(connection: AsyncConnection, wanted: ManualDecision) -> tuple[
     shown = await load_submission(connection, submission_id)
     last = await _newest_and_answered(connection, submission_id)
     await _refuse_what_is_decided(connection, submission_id, shown, last)
+    # The rules, or another person, decided meanwhile: what the page showed no longer holds.
     if last and wanted.seen is not None and last.id != wanted.seen:
         raise Changed(f"It was decided again while you looked: {last.decision.reason} Look at it again.")
+    # These may take pay away while the participant still has time to answer. An approval or a hold does not.
     if last and action.outcome in {Outcome.REJECT, Outcome.COMPLETE}:
         await _refuse_while_asked_by_another(connection, last, by, now)
     decision = _decision(submission_id, shown, last, action, by=by, note=note, now=now)
@@ -128,6 +130,7 @@ async def _locked(connection: AsyncConnection, submission_id: str) -> str | None
     if not is_readable(submission_id):
         raise unknown
     study_id = await study_of(connection, submission_id)
+    # Known by a webhook alone: events name no study.
     if study_id is None:
         last = await newest(connection, submission_id)
         if not (last or await events_of(connection, submission_id)):
@@ -179,6 +182,7 @@ async def _refuse_while_asked_by_another(
     is_anothers = asked.outcome is Outcome.REQUEST_RETURN and asked.by not in {None, by}
     if not is_anothers or last.status not in {DecisionStatus.APPLIED, DecisionStatus.ALREADY}:
         return
+    # The answer time begins when the request was sent, which may be later, and again after a retry.
     sent_at = await connection.scalar(
         sa.select(sa.func.max(attempts.c.at)).where(attempts.c.decision_id == last.id)
     )

@@ -71,6 +71,7 @@ async def resume(connection: AsyncConnection, study: str | None, by: str, reason
     """
     study, by, reason = _checked(study, by, reason)
     # The closed limits count from the newest decision at this moment, so no decision may be recorded meanwhile.
+    # The service's lock waits for the decisions of all studies.
     if study is None:
         await lock_service(connection)
     else:

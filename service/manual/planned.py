@@ -48,6 +48,8 @@ async def plan(
     """
     action = read_action(given)
     by, note = named(by, note)
+    # Of one, the person who looks at it gets the refusal at once. A batch is decided without a second look at
+    # each.
     if len(wanted) == 1:
         ((submission, seen),) = wanted.items()
         await examine(connection, ManualDecision(submission, action, by, note, now, seen))
@@ -95,6 +97,7 @@ async def carry_out_next(database: Database, clock: Clock | None) -> bool:
             await end_planned(connection, one.id, now, decision=None, refusal=str(refusal))
             log.warning("decision.refused", submission_id=one.submission_id, by=one.by, why=str(refusal))
         except Exception as error:
+            # The database is away: the transaction is lost, and with it the postponement.
             if error_kind(error) in ERROR_HINTS:
                 raise
             # A decision that can't be carried out must not block those behind it.

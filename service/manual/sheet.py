@@ -161,6 +161,7 @@ class _Reading:
         """Read a row, or note its mistakes."""
         if not any(cell.strip() for cell in cells):
             return
+        # A delimiter in an unquoted message: cells behind it are shifted, and the action may be another's.
         if any(cell.strip() for cell in cells[width:]):
             self.mistake(line, width + 1, f"more cells than the {width} columns of the first line")
             return
@@ -190,6 +191,7 @@ class _Reading:
             return action_of(row["action"], given)
         if without_action := filled(given):
             raise InvalidAction(*((column, "filled in, and there is no action") for column in without_action))
+        # With a default action, a note belongs to that.
         if self.default is None and row.get("note"):
             raise InvalidAction(("note", "filled in, and there is no action"))
         return self.default
@@ -199,6 +201,7 @@ class _Reading:
             self.mistake(line, column, "submission_id: the id of a submission is needed")
         elif MADE_A_NUMBER.fullmatch(submission):
             self.mistake(line, column, "submission_id: a spreadsheet has changed it to a number")
+        # Which of two decisions would be sent depends on their order: a person has to choose.
         elif submission in self._lines:
             self.mistake(line, column, f"submission_id: line {self._lines[submission]} decides it too")
         else:

@@ -23,6 +23,7 @@ def cleaned(text: str, *, longest: int = MAX_LENGTH) -> str:
         raise ValueError(f"{longest} characters are allowed, and it has {len(text)}")
     if not is_readable(text):
         raise ValueError("it contains control characters or the like, which can't be stored or sent")
+    # It would have the minimal length, and the participant would see an empty message.
     if all(category(character) in INVISIBLE or character in FILLERS for character in text):
         raise ValueError("a text is needed, and this one is invisible")
     return text

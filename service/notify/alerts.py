@@ -36,10 +36,11 @@ UNCLAIMED_CHECK = timedelta(minutes=1)
 RULES_VALID_AFTER = timedelta(minutes=1)  # without errors found by any process
 HOLDS_RUN = "notify.queue"
 BROKEN_RULES_RUN = "notify.rules"
+# The old name is stored in databases, so that renaming the key would send one more digest.
 NOTIFIED = "told"  # the key in stored results of earlier versions
 
+# Check one condition, and write its notifications.
 Alert = Callable[[AsyncConnection], Awaitable[None]]
-"""Check one condition, and write its notifications."""
 
 
 async def notify(
@@ -70,6 +71,7 @@ async def held_submissions(connection: AsyncConnection) -> None:
     # The state is stored, because any replica may run the next check.
     _, state = await last_result(connection, HOLDS_RUN)
     is_known = bool(state.get(NOTIFIED))
+    # An empty queue ends the digests, and the next hold is a first one again.
     if not counts:
         if is_known:
             await _remember(connection, notified=False)

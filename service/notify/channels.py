@@ -69,6 +69,8 @@ def _deliver(url: str, title: str, text: str) -> str | None:
         if service is None:
             return UNKNOWN_URL
         result = Apprise(service, asset=asset).notify(text, title=title, body_format=NotifyFormat.TEXT.value)
+    # Plugins of apprise raise whatever their libraries do. The message may contain the URL, so only the type
+    # is given.
     except Exception as error:
         return type(error).__name__
     return None if result else _why([entry.message for entry in result.logs()])

@@ -81,6 +81,7 @@ class Notifier:
             due = await claim_due(connection) if may_send(*await sent_lately(connection)) else []
         if not due:
             return
+        # A crash between these two sends a message twice, which is better than never.
         if result := await self._deliver(*message(due)):
             async with self.database.begin() as connection:
                 await mark_sent(connection, due)

@@ -16,8 +16,8 @@ from service.store.workers import FRESH
 
 CHECK_TIMEOUT = 2.0  # seconds
 
+# Return a short description. Raise an error if the check fails.
 Check = Callable[[], Coroutine[None, None, str]]
-"""Return a short description. Raise an error if the check fails."""
 
 
 class NotReady(AutoreviewError):

@@ -28,8 +28,8 @@ IDLE = 1.0  # seconds; a connection idle for longer is checked before its next u
 
 T = TypeVar("T")
 
+# Replaces the database's clock in tests.
 Clock = Callable[[], datetime]
-"""Replaces the database's clock in tests."""
 
 log = structlog.get_logger(__name__)
 

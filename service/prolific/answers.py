@@ -43,6 +43,7 @@ def json_of(response: httpx.Response) -> Any:
         raise unreadable(response, why)
     try:
         return response.json()
+    # Deeply nested JSON ends in a RecursionError: an answer must not crash a review.
     except (ValueError, RecursionError) as error:
         raise unreadable(response, "its body is not JSON") from error
 
@@ -52,6 +53,7 @@ def refusal(response: httpx.Response) -> Refused:
     branch = BY_STATUS.get(status, ServerError if status >= 500 else Refused)
     try:
         detail = error_text(response.json())
+    # Proxies and load balancers answer with HTML: then the status is all that is known.
     except (ValueError, RecursionError):
         detail = ""
     return branch(
@@ -83,10 +85,12 @@ def error_text(body: Any) -> str:
     """Return the message of any of Prolific's four error envelopes as one line."""
     if not isinstance(body, dict):
         return flat(body)
+    # Wrapped in "error" by most endpoints, bare by lists, messages and bulk approvals.
     inner = body.get("error", body)
     if not isinstance(inner, dict):
         return flat(inner)
     heading = inner.get("title") or inner.get("message")
+    # A text, a list of texts, or lists of texts by field: all three occur.
     detail = flat(inner.get("detail")) or flat(inner.get("additional_information"))
     if detail and isinstance(heading, str):
         return f"{flat(heading)}: {detail}"
@@ -110,6 +114,7 @@ def retry_after(headers: httpx.Headers) -> float | None:
     try:
         seconds = float(text)
     except ValueError:
+        # A date, which HTTP allows beside seconds.
         seconds = _until(text, headers.get("Date"))
     return min(seconds, MAX_RETRY_AFTER) if math.isfinite(seconds) and seconds > 0 else None
 

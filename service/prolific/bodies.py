@@ -46,6 +46,7 @@ async def _decoded(stream: object, encoding: str) -> bytes:
     encoding = encoding.strip().lower()
     if encoding in {"", "identity"}:
         return await _joined(stream)
+    # No other encoding was accepted, but a proxy may choose one by itself.
     if encoding != "gzip":
         raise UnreadableBody(f"its encoding is {encoding[:50]!r}")
     decoder, content = zlib.decompressobj(GZIP), bytearray()
@@ -55,6 +56,7 @@ async def _decoded(stream: object, encoding: str) -> bytes:
             _check(len(content))
     except zlib.error:
         raise UnreadableBody("it is not gzip") from None
+    # The connection was cut: what arrived may be valid JSON by chance.
     if not decoder.eof and content:
         raise UnreadableBody("its gzip ends early")
     return bytes(content)

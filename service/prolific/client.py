@@ -92,6 +92,8 @@ class Prolific:
 
     async def page(self, wanted: SubmissionFilter) -> Page:
         """Return one page of the list of submissions, in an order that stays the same from page to page."""
+        # The server returns no more than this: with a larger size each full page would look like the last
+        # one.
         size = wanted.page_size and min(wanted.page_size, LARGEST_PAGE)
         asked = replace(wanted, page_size=size, ordering=wanted.ordering or ORDERING)
         read = partial(payloads.read_page, study_id=asked.study, page_size=size)
@@ -110,6 +112,8 @@ class Prolific:
         seen = set[str]()
         async for page in self.pages(wanted):
             for submission in page.results:
+                # Rows move between pages while the list is read, and Prolific may ignore the filter by
+                # status.
                 if submission.id not in seen and wanted.accepts(submission.status):
                     seen.add(submission.id)
                     yield submission
@@ -149,6 +153,8 @@ class Prolific:
 
     async def send_also(self, request: AlsoRequest) -> int:
         """Change a participant group or send a message; return the status of the 2xx answer."""
+        # Adding a member twice, or removing one who is none, changes nothing, so both requests can be
+        # repeated. A repeated message is delivered twice.
         if request["endpoint"] == "message":
             call = Call("POST", "/messages/", json=request["body"])
         else:

@@ -71,12 +71,14 @@ def text(value: Any) -> str | None:
 
 
 def number(value: Any) -> float | None:
+    # To Python a bool is an int: ``true`` must not become 1.
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
         found = float(value)
     except OverflowError:
         return None
+    # Python reads Infinity and NaN, which are no JSON and which the database refuses.
     return found if math.isfinite(found) else None
 
 

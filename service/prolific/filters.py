@@ -46,6 +46,7 @@ def _spelt(name: str, value: Status | str | bool | date | int) -> str:
         return status_in_query(str(value))
     if isinstance(value, bool):
         return "true" if value else "false"
+    # The only dates of the API that are not ISO 8601.
     if isinstance(value, date):
         return value.strftime("%d/%m/%Y")
     return str(value)
@@ -54,6 +55,7 @@ def _spelt(name: str, value: Status | str | bool | date | int) -> str:
 def status_in_query(status: str) -> str:
     """Spell a status as filters do: ``AWAITING_REVIEW``, but ``TIMED-OUT`` with its hyphen."""
     known = Status.parse(status)
+    # A status that is newer than this version: sent as it was given.
     if known is Status.UNKNOWN:
         return status
     return known.value.replace(" ", "_")

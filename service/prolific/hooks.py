@@ -92,6 +92,7 @@ class Hooks:
         body = {"workspace_id": workspace_id, "event_type": event_type, "target_url": target_url}
         response = await self._transport.answer(Call("POST", SUBSCRIPTIONS_PATH, json=body))
         try:
+            # The value to confirm with is in a header, so the body alone does not do.
             made = _one(json_of(response), body)
         except ValueError as error:
             raise unreadable(response, str(error)) from error
@@ -163,7 +164,9 @@ def _secret(row: Any, workspace_id: str) -> HookSecret:
 def _one(body: Any, asked: Body) -> Subscription:
     """Read a subscription, single or in a list: Prolific's specification and its own client differ."""
     body = mapping(body)
+    # What an answer leaves out is as it was requested.
     rows = [{**asked, **mapping(row)} for row in results(body)] if "results" in body else [{**asked, **body}]
+    # A list may hold other subscriptions of the workspace, too.
     meant = [row for row in rows if all(row[name] == value for name, value in asked.items())] or rows
     if not meant:
         raise ValueError("it has no subscription")

@@ -39,8 +39,11 @@ class Reading:
 
     def ends_with(self, page: Page) -> bool:
         """Return True if no page can follow this one."""
+        # The link to the next page never ends on some lists: an empty page, or pages without a new row, end
+        # it here.
         if not page.rows or self.stalled >= STALLED:
             return True
+        # Short pages occur in the middle: while rows are missing, another page is worth a request.
         return not page.next and not self.is_short
 
     @property
@@ -78,6 +81,7 @@ async def _read_once(fetch: FetchPage, reading: Reading) -> AsyncIterator[Page]:
         try:
             page = await fetch(number)
         except NotFound:
+            # Only the first page can mean that the study is unknown.
             if number == 1:
                 raise
             return  # past the end

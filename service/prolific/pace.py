@@ -79,6 +79,7 @@ class Pace:
 
     def succeeded(self, began: float) -> None:
         """Report a call that Prolific answered, even with a refusal."""
+        # A call from before the pause shows nothing about Prolific after it.
         if began < self._pause_began:
             return
         if self._failures >= FAILURES_IN_A_ROW or self.refuses_token:
@@ -97,11 +98,13 @@ class Pace:
         """Report a call without an answer, or with an error of Prolific's own."""
         if began >= self._pause_began:
             self._failures += 1
+            # A Retry-After counts at once: Prolific, or a gateway before it, is overloaded or in maintenance.
             if retry_after is not None or self._failures >= FAILURES_IN_A_ROW:
                 self._pause(1.0, retry_after)
 
     def refused(self, began: float, token: str) -> None:
         """Report that every call with the token is refused. One call after each pause tests it again."""
+        # Logged once, not with every call that tests it.
         if not self.refuses_token:
             log.error("prolific.token_refused", hint="set a new one; a changed …_FILE is read at once")
         self._refused_token = token

@@ -50,6 +50,7 @@ def read_submission(body: Any, *, study_id: str | None = None, wanted: str | Non
     submission must not decide this one.
     """
     body = mapping(body)
+    # A cache or proxy may mix up answers: no submission is decided by another's.
     if wanted is not None:
         check_id(body, wanted)
     return Submission(
@@ -112,6 +113,7 @@ def read_counts(body: Any) -> dict[Status | str, int]:
     counts: dict[Status | str, int] = {}
     for key, count in mapping(body).items():
         status = Status.parse(key)
+        # UNKNOWN is one of Prolific's own statuses, apart from those that this version does not know.
         known = status is not Status.UNKNOWN or key.upper() == Status.UNKNOWN
         counts[status if known else key] = whole(count) or 0
     return counts
@@ -129,6 +131,7 @@ def read_page(body: Any, *, study_id: str | None, page_size: int | None) -> Page
         more = len(rows) >= (page_size or 1)
     read = list[Submission]()
     for row in rows:
+        # Counted as unreadable: the list is then incomplete, and its other rows are still reviewed.
         with suppress(ValueError):
             read.append(read_submission(row, study_id=study_id))
     meta = body.get("meta")

@@ -30,6 +30,7 @@ def action_request(action: Action, study: Study | None) -> ActionRequest | None:
             body = {"request_return_reasons": list(action.reasons)}
             return {"endpoint": "request-return", "body": body}
         case Complete():
+            # The code that pays is one of the study's: a guessed one might pay another amount.
             if study is None:
                 raise NoSuchCode("The study is not known, and neither are its codes.")
             return _transition(_completion(action, study))
@@ -62,6 +63,7 @@ def researcher_code(action: Complete, study: Study) -> CompletionCode:
     else:
         wanted = action.code_type or "of no type"
         found = [code for code in codes if code.code_type == action.code_type]
+    # Codes of one type may pay differently, so that none of several is taken.
     if len(found) != 1:
         how_many = "no" if not found else "several"
         raise NoSuchCode(f"Study {study.id} has {how_many} researcher codes {wanted}.")
@@ -71,6 +73,7 @@ def researcher_code(action: Complete, study: Study) -> CompletionCode:
 def _completion(action: Complete, study: Study) -> dict[str, Any]:
     code = researcher_code(action, study)
     body: dict[str, Any] = {"action": "COMPLETE", "completion_code": code.code}
+    # Only these codes take a percentage. A fixed screen-out pays what the study says.
     if code.pays_dynamically:
         body["completion_code_data"] = _payment(action, code, study)
     return body

@@ -117,6 +117,7 @@ class Transport:
         began = self._pace.now()
         try:
             response = await self._send(call, token)
+        # Not retried here: whether the request arrived decides what may be repeated, and the caller knows.
         except Unreachable:
             self._pace.failed(began)
             raise
@@ -138,6 +139,7 @@ class Transport:
         return token
 
     def _report(self, response: httpx.Response, began: float) -> None:
+        # Mainly from payments of one workspace at the same time: fewer at once help more than a wait.
         if response.status_code == 429:
             self._pace.limited(began, retry_after(response.headers))
         # Prolific's API does not redirect: a 3xx comes from a proxy in between.
@@ -152,6 +154,7 @@ class Transport:
         Prolific also answers 401 and 403 for a single object that the token may not see, so ``/users/me/`` is asked.
         """
         refused = refusal(response)
+        # While the token is known to be refused, this would double the calls.
         if call.path != ME and not self._pace.refuses_token:
             try:
                 me = await self._send(Call("GET", ME), token)
@@ -160,6 +163,7 @@ class Transport:
                 raise _unclear(refused, str(error)) from error
             if me.status_code not in {401, 403}:
                 self._report(me, began)
+                # The token works: the refusal is about this object alone.
                 if me.is_success:
                     return
                 raise _unclear(refused, str(refusal(me)))

@@ -90,6 +90,7 @@ class AlsoSender:
     async def _begin(self, also: Also) -> int | None:
         """Record the attempt before the request is sent. Return None if none is to be sent."""
         async with self.database.begin() as connection:
+            # A pause or a lower mode after the decision holds these requests back, too.
             is_paused = any(scope.pause for scope in await scopes_of(connection, also.study_id))
             file = self.rules().file_for(also.study_id or "", also.parent_id)
             if is_paused or self.mode.at_most(file.mode if file else None) is Mode.OBSERVE:
@@ -97,6 +98,8 @@ class AlsoSender:
                 return None
             if also.unanswered:
                 await add_answer(connection, also.unanswered, DecisionStatus.FAILED, None, LOST)
+            # A group has its members once, however often they are added. A participant would read a message
+            # twice.
             if also.unanswered and also.request["endpoint"] == "message":
                 await end_also(connection, also, None)
                 log.error("also.given_up", decision_id=also.decision_id, **LOST)
@@ -130,6 +133,7 @@ class AlsoSender:
 
 def _retry_after(also: Also, error: ProlificError) -> timedelta | None:
     """Return the delay before the next try, see the table above, None when retries are exhausted."""
+    # These end without a change of the request, a refused token with a new one.
     passes = isinstance(error, RateLimited | TokenRefused)
     may_have_arrived = (
         not passes and not is_refusal(error) and not (isinstance(error, Unreachable) and not error.sent)

@@ -80,6 +80,7 @@ async def _fetch(recorded: Recorded, answer: Submission | ReturnRequest, prolifi
         shown = await prolific.submission(recorded.decision.submission_id)
     except ProlificError as error:
         raise Unreadable(200, f"{why}; then {error}") from error
+    # A final status of another kind: somebody else decided at the same time.
     if has_reached(recorded, shown) or shown.status.is_final:
         return shown
     raise Unreadable(200, f"{why}, and it is {shown.status}.")

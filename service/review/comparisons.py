@@ -106,6 +106,7 @@ def _compared_values(
 def _value(place: Field, use: Comparison, value: Plain) -> Value | None:
     """Return what is counted of a value: nothing of an empty text, or of no time at all."""
     source, name = place
+    # Empty values of all participants would be equal to each other.
     if use is Comparison.FINGERPRINT and str(value).strip():
         return Value(source, name, str(value).strip(), hashed=True)
     if use is Comparison.PAGE_TIME and float(value) > 0:

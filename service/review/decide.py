@@ -118,6 +118,7 @@ class Decider:
         # Another worker took the job over, for example while this process was suspended.
         if not known.history.lease_held:
             raise LeaseLost
+        # A decision was recorded after the fetch: what was fetched may be older than that.
         if known.history.records != begun.records:
             log.debug("review.recorded_meanwhile")
             return FetchAgain(known.history.records)
@@ -145,6 +146,7 @@ class Decider:
         match step:
             case Settle(decisions):
                 settled = Recording(await self.recorder.settle(connection, decisions, submission))
+                # Settled by an outcome: there is nothing left to decide.
                 if submission.status is not Status.AWAITING_REVIEW:
                     return Finished(settled, unread)
                 # The request to return was made, and the submission still awaits review: new evidence may decide it.
@@ -180,9 +182,12 @@ class Decider:
         proposal = propose(known, rule_file, self.mode)
         if still_asks_to_return(known, proposal):
             log.debug("review.still_asks_to_return")
+            # The timer that led here is gone, and this is the last thing that would look again.
             if job.trigger is Trigger.RECHECK and known.ask_again_at:
                 await set_timer(connection, submission.id, known.ask_again_at)
             return Finished(None, unread)
+        # Noted in this transaction: after a crash the source is asked, or the submission is not decided
+        # either.
         if asked := sources_to_ask(known, proposal):
             await ask_sources(connection, submission.id, asked)
         usage = await usage_of(connection, proposal.outcome, known, rule_file, self.service_limits)
@@ -195,6 +200,7 @@ class Decider:
         # The lookup calls Prolific, so it happens outside of the transaction and its lock.
         if known.was_asked and replied is None and follows_up(decision):
             return AskReplies(known)
+        # A recorded hold would take the place of a request whose result is still to come.
         if decision.guard is Guard.PAUSED and known.unconfirmed:
             raise RetryLater(
                 PAUSED_RETRY, "the service is paused and an earlier request may still take effect"

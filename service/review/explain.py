@@ -74,6 +74,7 @@ async def explain(
 ) -> Explanation:
     """Decide as a review would, without its locks: limits are as of now. Raise NothingToExplain."""
     submission, study, rule_file = await _fetched(submission_id, prolific, book)
+    # So that the database refuses whatever a later version might write here.
     await connection.execute(sa.text("SET TRANSACTION READ ONLY"))
     history = await history_of(
         connection,

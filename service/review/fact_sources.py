@@ -15,6 +15,7 @@ COMPUTED = {
 def source_of(fact: str, known: Known, pushed: Mapping[str, datetime]) -> str:
     """Return where a fact comes from: Prolific, an evidence source and the time of its push, or a computation."""
     group, _, rest = fact.partition(".")
+    # Prolific leaves it out of single submissions.
     if fact == "submission.time_taken" and not known.submission.time_taken:
         return "computed: from Prolific's two times"
     if fact in COMPUTED:

@@ -124,6 +124,7 @@ def time_taken(submission: Submission) -> int | None:
 
 def _code_type(entered: str | None, study: Study | None) -> str | None:
     code = (entered or "").strip()
+    # Null, empty and NOCODE all occur, in lists and alone.
     if not code or code == NO_CODE:
         return "NONE"
     if study is None:
@@ -161,6 +162,7 @@ def _may_come(source: Source, fetch: Fetch | None, since: datetime, now: datetim
     until = since + (source.wait or timedelta(0))
     if now < until or not source.is_asked:
         return now < until
+    # An answer to another address or query says nothing about the source as it is declared now.
     if fetch is None or fetch.declaration != source.declaration or fetch.result is None:
         return True
     return not fetch.is_over and now < until + LAST_ATTEMPT

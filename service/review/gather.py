@@ -62,6 +62,7 @@ class Gatherer:
         if rule_file is None:
             return Fetched(submission, None, None)
         study = await self.studies.get(submission.study_id, prolific)
+        # A list of thousands takes many calls: only rules that use statistics pay for it.
         if rule_file.groups:
             await self.lists.refresh(submission.study_id, prolific, parent_id=submission.parent_study_id)
         return Fetched(submission, rule_file, study, at, self.studies.fetched_at(submission.study_id))

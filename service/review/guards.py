@@ -69,6 +69,7 @@ class Case:
 def _counts_already(newest: Recorded | None, outcome: Outcome) -> bool:
     """Return True if the submission's newest decision already counts as one of this outcome."""
     last = newest.decision if newest else None
+    # Only what the rules decided and was sent counts towards limits.
     if last is None or last.trigger is Trigger.PERSON or last.mode is Mode.OBSERVE:
         return False
     return last.outcome is outcome
@@ -133,6 +134,7 @@ def _unconfirmed(case: Case) -> str | None:
 
 def _return_pending(case: Case) -> str | None:
     until = case.known.answer_until
+    # An approval ends the request in the participant's favour.
     if until is None or case.outcome is Outcome.APPROVE:
         return None
     if case.outcome is Outcome.REJECT and case.known.now >= until:
@@ -182,8 +184,8 @@ def limited(guard: Guard) -> Callable[[Case], str | None]:
     return check
 
 
+# Return why the outcome is held, None if the guard does not object.
 Check = Callable[[Case], str | None]
-"""Return why the outcome is held, None if the guard does not object."""
 
 GUARDS: tuple[tuple[Guard, Check], ...] = (
     (Guard.REOPENED, reopened),
@@ -234,6 +236,7 @@ def _held(guard: Guard, reason: str, *, opens: Excess | None = None) -> Guarded:
 
 
 def _is_for_a_person(found: Guarded, case: Case) -> bool:
+    # In observe mode no person is expected to resolve anything.
     is_hold = found.action.outcome is Outcome.HOLD and case.mode is not Mode.OBSERVE
     return is_hold and case.hold_at_most is not None and found.guard not in NEVER_EXPIRING
 

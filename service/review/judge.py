@@ -97,6 +97,7 @@ def judge(
 def _also(known: Known, proposal: Proposal, guarded: Guarded) -> tuple[AlsoRequest, ...]:
     """Return what is done beside the outcome: nothing where a guard changed that."""
     also, submission = proposal.verdict.also, known.submission
+    # The message or group belongs to an outcome that now does not happen.
     if also is None or guarded.guard is not None or not (submission.participant_id and submission.study_id):
         return ()
     return also_requests(also, submission.participant_id, submission.study_id)
@@ -113,6 +114,7 @@ def still_asks_to_return(known: Known, proposal: Proposal) -> bool:
     newest = known.history.newest
     if known.history.asked is None or known.ask_again_at is None or newest is None:
         return False
+    # Prolific does not say what a second request does: it is not made.
     is_pending = newest.decision.outcome is Outcome.REQUEST_RETURN and not known.was_decided
     return is_pending and proposal.outcome is Outcome.REQUEST_RETURN
 
@@ -180,6 +182,7 @@ def _conflict(known: Known, proposal: Proposal) -> str | None:
             changed = _changed(earlier, versions[0])
             before = known.evidence | {source: {**versions[0].payload, **changed}}
             outcome = proposal.rule_file.decide(_facts(known, proposal.rule_file, before)).action.outcome
+            # A change in the participant's favour is taken as a correction.
             if SEVERITY[outcome] < SEVERITY[proposal.outcome]:
                 return (
                     f"Source {source} changed {', '.join(sorted(changed))} after completion, and the outcome is "
@@ -203,6 +206,7 @@ def _recheck_at(known: Known, proposal: Proposal, guarded: Guarded) -> datetime 
     times = [guarded.look_at]
     if guarded.guard is Guard.WAITING:
         times.append(still_to_come(proposal.rule_file, proposal.facts, known.completed_by, now))
+    # Prolific sends no webhook for an unanswered request: a timer has to look.
     if guarded.guard is None and outcome is Outcome.REQUEST_RETURN:
         times.append(now + (verdict.recheck_after or ANSWER_TIME))
     elif guarded.guard is None and verdict.recheck_after:

@@ -105,6 +105,7 @@ class Known:
     def replies_since(self) -> datetime | None:
         """Return the time from which messages count as replies to the request to return, by Prolific's clock."""
         asked, shown = self.history.asked, self.submission.return_requested_at
+        # By Prolific's own clock, which also stamps the messages.
         if shown is not None and not (asked and _is_another(shown, asked.sent_at)):
             return shown
         return asked.sent_at - CLOCK_MARGIN if asked else None

@@ -154,6 +154,7 @@ def _number_excess(number: int, per_day: int | None, what: str) -> str | None:
 def _reward_excess(paid: Decimal, pays: Decimal | None, per_day: int | None, where: str) -> str | None:
     if per_day is None:
         return None
+    # Held, because what is not known may be beyond the limit.
     if pays is None:
         return f"The reward is not known, and the limit is {per_day} minor units in 24 hours for {where}."
     if paid + pays <= per_day:

@@ -100,6 +100,7 @@ def next_step(
     """
     newest, awaits = history.newest, submission.status is Status.AWAITING_REVIEW
     if decisions := _open_decisions(history, again=again):
+        # A new decision now might contradict the request that Prolific is processing.
         if history.unconfirmed and submission.status in UNSETTLED:
             return LookAgain(f"The request is not confirmed, and the status is {submission.status}.")
         if not awaits or has_reached(decisions[0], submission):
@@ -118,6 +119,7 @@ def next_step(
 def _open_decisions(history: History, *, again: bool) -> tuple[Recorded, ...]:
     """Return the decisions whose result is unknown: one that may have arrived, and the newest if it is pending."""
     found, newest = [history.unconfirmed.decision] if history.unconfirmed else [], history.newest
+    # A hold sends nothing, so that nothing of it can be open.
     if newest is None or newest.decision.action is None or newest.id in {one.id for one in found}:
         return tuple(found)
     is_open = newest.status is DecisionStatus.PENDING or (again and has_failed(newest))

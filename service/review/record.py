@@ -63,6 +63,7 @@ class Recorder:
             return await self._repeat(connection, last, decision, opens, again=again)
         send = decision.first_status is DecisionStatus.PENDING and decision.action is not None
         recorded, attempt = await record_and_attempt(connection, decision, send=send)
+        # In the same transaction: no decision can be recorded between the excess and its breaker.
         if opens:
             await _open(connection, opens, recorded)
         if decision.recheck_at:
@@ -122,6 +123,7 @@ class Recorder:
             await add_answer(connection, attempt, status, None, {"status": submission.status.value})
             self.metrics.applications.labels(status.value).inc()
             found = replace(decision, status=status)
+        # A timer would fetch a submission that is decided.
         if submission.status is not Status.AWAITING_REVIEW:
             await cancel_timer(connection, submission.id)
         return found
@@ -134,6 +136,7 @@ class Recorder:
         async with self.database.begin() as connection:
             await lock_study(connection, await study_of(connection, submission_id) or "")
             last = await newest(connection, submission_id)
+            # The same failure again adds nothing to the record.
             if last and last.status is DecisionStatus.FAILED and last.decision.reason == reason:
                 return last
             if last and trigger is Trigger.SWEEP and await _is_unconfirmed(connection, last):

@@ -17,6 +17,7 @@ def follows_up(decision: Decision) -> bool:
     """
     if decision.mode is Mode.OBSERVE:
         return False
+    # An approval that new evidence brings about does not rest on silence.
     if decision.outcome is Outcome.APPROVE:
         return decision.trigger is Trigger.RECHECK
     return decision.outcome in {Outcome.REJECT, Outcome.COMPLETE}
@@ -33,6 +34,7 @@ async def reply_since(known: Known, prolific: Prolific) -> str | None:
     try:
         messages = await prolific.messages(participant)
     except ProlificError as error:
+        # Another try would be refused as well, and without the replies only a person can decide.
         if is_refusal(error) and not affects_every_call(error):
             return f"The participant's replies to the request to return can't be looked up: {error}"
         raise

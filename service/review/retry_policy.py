@@ -104,6 +104,7 @@ def retry_delay(error: ProlificError, failures: Failures) -> timedelta | None:
         refusals = failures.refusals
         return timedelta(seconds=REFUSAL_DELAYS[refusals - 1]) if refusals <= len(REFUSAL_DELAYS) else None
     after = exponential_delay(failures)
+    # With jitter: all calls that were refused at once would otherwise come back at once.
     if after and isinstance(error, Refused) and error.retry_after is not None:
         return timedelta(seconds=error.retry_after + random.uniform(0, 1))  # noqa: S311 - jitter
     return after

@@ -124,6 +124,7 @@ class Reviewer:
                 recorded = await self.recorder.settle(connection, (recorded,), shown)
                 await save_submission(connection, shown, claimed=True)
         self.metrics.applications.labels(status.value).inc()
+        # The attempt has its answer, so that a review now would send again without knowing the status.
         if failed.not_shown:
             raise RetryLater(REFETCH_DELAY, f"{failed.error}; then {failed.not_shown}") from failed.not_shown
         if recorded.status is DecisionStatus.PENDING:

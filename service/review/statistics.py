@@ -44,12 +44,15 @@ def stats_facts(times: Times, taken: int | None, rsi: float | None = None) -> di
     facts = {name: getattr(times, name) for name in SHOWN if getattr(times, name) is not None}
     if rsi is not None:
         facts["rsi"] = rsi
+    # Equal times have no deviation to compare with.
     if taken and times.log_median is not None and times.log_deviation:
         facts["log_z"] = (log(taken) - times.log_median) * NORMAL / times.log_deviation
     if taken is None or times.mean is None or times.sd is None:
         return facts
     if times.sd:
         facts["z"] = (taken - times.mean) / times.sd
+    # Prolific's policy allows a rejection for speed only for statistical outliers, which few times can't
+    # show.
     if times.count >= MIN_SUBMISSIONS:
         facts["fast_outlier"] = taken < times.mean - OUTLIER * times.sd
     return facts

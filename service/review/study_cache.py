@@ -28,6 +28,7 @@ class StudyCache:
         """Return the study, None if Prolific knows no such study. Raise ProlificError if it can't be fetched."""
         if self._is_fresh(study_id):
             return self._cached[study_id][1]
+        # Reviews of one study begin together: one of them fetches it.
         async with self._fetching[study_id]:
             if not self._is_fresh(study_id):
                 self._cached[study_id] = (self.timer(), await self._fetch(study_id, prolific))

@@ -42,6 +42,7 @@ class StudyLists:
         ``parent_id`` is the study's parent: rows of a list don't name it.
         """
         lock = self._locks[study_id]
+        # Statistics of ten minutes ago are better than a wait for a list of many pages.
         if lock.locked() and study_id in self._read:
             return
         async with lock:

@@ -129,6 +129,7 @@ class Tasks:
 
     async def _delay(self, connection: AsyncConnection, job: Orphan) -> timedelta | None:
         """Return the delay for a job whose worker is dead, None for a review that exhausted its retries."""
+        # Timers only enqueue, which never ends a process.
         if job.task not in {REVIEW, RETRY}:
             return timedelta(0)
         return await self.reviewer.failures.killed_delay(connection, job.args["submission_id"])

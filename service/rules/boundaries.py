@@ -20,8 +20,8 @@ FINEST = 1e-3  # of a double, as a share of it: people read 3.999, not 3.9999999
 DIGITS = range(1, 17)
 OTHERS = ("", "other")
 
+# Return True if a value leads to another outcome than the known value.
 Differs = Callable[[Plain], bool]
-"""Return True if a value leads to another outcome than the known value."""
 
 
 class Literals:

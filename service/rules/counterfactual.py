@@ -22,8 +22,8 @@ TIMES = frozenset(
     }
 )
 
+# Guards under which any outcome of the rules is held.
 ALL_HELD = frozenset({Guard.PAUSED, Guard.REOPENED})
-"""Guards under which any outcome of the rules is held."""
 
 
 @dataclass(frozen=True, slots=True)

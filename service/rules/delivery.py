@@ -16,8 +16,8 @@ from service.rules.paths import Unreadable, search
 
 KEYS_COMPARED = 50
 
+# Pairs of a field (or ``key``) and a message that names it.
 Remarks = tuple[tuple[str, str], ...]
-"""Pairs of a field (or ``key``) and a message that names it."""
 
 
 @dataclass(frozen=True, slots=True)

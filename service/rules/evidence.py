@@ -12,8 +12,8 @@ from service.rules.facts import FieldType, Plain, typed
 
 NAME = re.compile("[a-z_][a-z0-9_]*")
 RECEIVED = "received"
+# The participant of a payload. Every source may send it. A review ignores payloads of other participants.
 PARTICIPANT_ID = "participant_id"
-"""The participant of a payload. Every source may send it. A review ignores payloads of other participants."""
 CEL_WORDS = frozenset(
     {
         *("as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in"),
@@ -53,8 +53,8 @@ class Comparison(StrEnum):
     PAGE_TIME = "page_time"
 
 
+# The ending of the fact that counts other submissions. Page times lead to ``stats.rsi``.
 ENDINGS = {Comparison.FINGERPRINT: "_seen_before", Comparison.SIMILAR: "_similar_before"}
-"""The ending of the fact that counts other submissions. Page times lead to ``stats.rsi``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from typing import Any
 from service.domain.decision import Facts
 from service.domain.evidence import ORIGIN, EvidenceOrigin
 
+# A fact's value as JSON has it; times are ISO 8601 texts.
 Plain = int | float | bool | str
-"""A fact's value as JSON has it; times are ISO 8601 texts."""
 
 
 class FieldType(StrEnum):
@@ -23,14 +23,14 @@ class FieldType(StrEnum):
     """A time. Only Prolific's facts have times, evidence has none."""
 
 
+# Beside the facts: when each group of them was fetched, received or counted, ``{"evidence.survey": …}``.
 SEEN_AT = "seen_at"
-"""Beside the facts: when each group of them was fetched, received or counted, ``{"evidence.survey": …}``."""
 
+# Beside the facts: why a source did not answer, by its name. No condition can read it. Reasons quote it.
 PROBLEMS = "problems"
-"""Beside the facts: why a source did not answer, by its name. No condition can read it. Reasons quote it."""
 INT_BOUND = 2**63
+# Characters of a text that conditions and messages see. A longer one is missing: the time of a pattern grows with it.
 LONGEST_TEXT = 10_000
-"""Characters of a text that conditions and messages see. A longer one is missing: the time of a pattern grows with it."""
 
 
 def typed(kind: FieldType, value: Any) -> Plain | None:

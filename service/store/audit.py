@@ -78,13 +78,13 @@ class DecisionFilter:
 
 
 FILTERS = tuple(field.name for field in fields(DecisionFilter))
+# The filters that take one of a few values.
 CHOICES: Mapping[str, type[StrEnum]] = {
     "outcome": Outcome,
     "status": DecisionStatus,
     "trigger": Trigger,
     "guard": Guard,
 }
-"""The filters that take one of a few values."""
 
 
 async def list_decisions(

@@ -34,8 +34,8 @@ class Text:
     bands: tuple[int, ...]
 
 
+# A source and its field.
 Field = tuple[str, str]
-"""A source and its field."""
 
 # Only under the study's lock. What is counted in this statement does not see itself: `others` are those before it.
 _COUNT = sa.text("""
@@ -136,6 +136,7 @@ async def count_values(
         "values": json.dumps([asdict(value) for value in values]),
     }
     if keep:
+        # Of no effect where the study has a salt already.
         given["salt"] = secrets.token_bytes(16)
     rows = await connection.execute(_COUNT if keep else _READ, given)
     return {(row.source, row.field): max(0, row.others) for row in rows}

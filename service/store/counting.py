@@ -46,6 +46,7 @@ class Window:
         return sa.and_(
             decision.c.id > self.after,
             decision.c.study_id.is_not(None),  # null: a review that failed
+            # A person may reject as many as they like, and must not use up the limit of the rules.
             decision.c.trigger != Trigger.PERSON.value,
             decision.c.mode != Mode.OBSERVE.value,
             decision.c.guard.is_distinct_from(Guard.WAITING.value),

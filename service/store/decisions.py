@@ -215,6 +215,7 @@ async def is_being_sent(connection: AsyncConnection, decision: int) -> bool:
                 sa.func.coalesce(attempts.c.request["endpoint"].astext, "").in_(
                     ["transition", "request-return", ""]
                 ),
+                # By the database's clock, which wrote it: workers may run on several machines.
                 attempts.c.at > sa.func.clock_timestamp() - LONGEST_CALL,
             )
         )

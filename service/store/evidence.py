@@ -53,6 +53,7 @@ class NewEvidence:
     @property
     def content(self) -> tuple[Any, ...]:
         """Return what makes a payload differ from another: its values, and whether a browser sent them."""
+        # A browser can send what it likes, so that the same values from a server are news.
         return self.values, self.origin is EvidenceOrigin.BROWSER, self.readings
 
 

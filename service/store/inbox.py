@@ -59,6 +59,7 @@ async def add_events(connection: AsyncConnection, events: Sequence[Event]) -> li
     """
     stored: list[Event] = []
     left: Sequence[Event] = events
+    # Each pass stores one body of an id: a statement can't insert the same key twice.
     while left:
         batch, left = _one_for_each_id(left)
         new = await _insert(connection, batch)

@@ -42,6 +42,7 @@ class Connector(PsycopgConnector):
     async def execute_query_async(self, query: LiteralString, **arguments: Any) -> None:
         """Execute a statement; retry it if the connection dropped."""
         await super().execute_query_async(query, **arguments)
+        # Procrastinate has no hook for heartbeats.
         if query == queries["update_heartbeat"]:
             self._on_heartbeat()
 
@@ -95,10 +96,12 @@ class Jobs(JobManager):
         while True:
             seen = self._notifications
             job = await super().fetch_job(queues, worker_id)
+            # A job came in between the empty result and this line.
             if job or seen == self._notifications:
                 return job
 
     async def finish_job(self, job: Job, status: Status, delete_job: bool) -> None:
+        # Its row went with the transaction of its work: ending it again would fail.
         if job.id in self.ended:
             self.ended.discard(job.id)
         else:

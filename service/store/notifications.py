@@ -120,6 +120,7 @@ async def add_notification(
     last = sa.select(sa.func.max(notices.c.sent_at)).where(notices.c.kind == kind).scalar_subquery()
     due_at = sa.func.greatest(sa.func.now(), last + every)  # GREATEST ignores NULL
     new = insert(notices).values(kind=kind, key=key, title=title, text=text, due_at=due_at)
+    # Every process checks the same conditions: the first one writes.
     await connection.execute(new.on_conflict_do_nothing(index_elements=["kind", "key"]))
 
 

@@ -75,6 +75,7 @@ class PastPayload:
         """
         if self.readings is None or path in self.readings:
             return (self.readings or {}).get(path, self.values)
+        # The values that differ depend on the file that will claim the study, which is not known.
         first, *others = self.readings.values() or [{}]
         return {
             name: value

@@ -110,6 +110,7 @@ async def add_pause(connection: AsyncConnection, study: str | None, by: str, rea
 
 async def add_resume(connection: AsyncConnection, study: str | None, by: str, reason: str) -> None:
     """End the pause and close the breakers, whose limits then count from zero. Requires the study's lock."""
+    # Ids and not times: decisions of one transaction share its time.
     newest = await connection.scalar(sa.select(sa.func.max(decisions.c.id)))
     await _add(connection, study_id=study, kind="resume", by=by, reason=reason, decision_id=newest)
 

@@ -107,6 +107,7 @@ async def take_due(connection: AsyncConnection, now: datetime) -> Planned | None
         .where(planned.c.ended_at.is_(None), planned.c.due_at <= now)
         .order_by(planned.c.due_at, planned.c.id)
         .limit(1)
+        # Any number of workers look: each takes another one, and none waits.
         .with_for_update(skip_locked=True)
     )
     row = rows.mappings().one_or_none()

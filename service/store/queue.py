@@ -19,6 +19,7 @@ from service.errors import AutoreviewError
 
 REVIEW = "review"
 RETRY = "retry"
+# The name of the task in stored jobs: workers of other versions must know it during an update.
 TIMER = "wake"
 QUEUE = "reviews"
 # Procrastinate's own function, with the batch as one JSON text: Procrastinate's way of passing a batch takes psycopg

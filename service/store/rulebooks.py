@@ -14,8 +14,8 @@ from service.store.decisions import STATUS_OF, newest_decision
 from service.store.submissions import studies_with_parents
 from service.store.tables import rule_books, rule_files
 
+# The bytes of each file, by its name.
 Book = dict[str, bytes]
-"""The bytes of each file, by its name."""
 
 
 async def save_book(

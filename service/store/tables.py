@@ -327,6 +327,8 @@ reviews = sa.Table(
 )
 
 # Periodic runs, once for all replicas: when each last began, and its result.
+# The names of this table and of ``said`` are from earlier versions. Renamed, they would stop the replicas of
+# these versions during an update.
 turns = sa.Table(
     "turns",
     metadata,
@@ -357,6 +359,7 @@ schema_heads = sa.Table(
 # Pauses and circuit breakers of a study, or of the service if ``study_id`` is null. A person pauses and resumes. A
 # limit that is reached, the ``guard``, opens a breaker. The newest rows are in force. ``decision_id`` is the newest
 # decision at a resume (earlier ones count towards no limit), or the one that opened the breaker.
+# The name is from earlier versions, see ``turns``.
 brakes = sa.Table(
     "brakes",
     metadata,
@@ -373,6 +376,7 @@ brakes = sa.Table(
 )
 
 # The outbox of notifications: each kind and key once.
+# The name is from earlier versions, see ``turns``.
 notices = sa.Table(
     "notices",
     metadata,

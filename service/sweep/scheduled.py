@@ -44,6 +44,7 @@ class ScheduledSweep:
 
     async def _sweep(self) -> None:
         swept = await self.sweeper.sweep()
+        # Prolific disables a subscription after five days of failures, and nothing in the API reports it.
         subscription = await look_up(self.prolific, self.public_url)
         result: dict[str, Any] = swept.as_dict()
         result |= {"subscription": {"state": subscription.state.value, "detail": subscription.detail}}

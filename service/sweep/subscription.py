@@ -50,6 +50,7 @@ def judged(subscriptions: list[Subscription], public_url: str | None) -> Lookup:
             f"Prolific disabled the subscription to {ours[0].target_url}: run `autoreview connect` to enable it. "
             "Until then only the sweep finds submissions.",
         )
+    # Another installation of the workspace may have its own: none of those that exist has to be ours.
     if public_url is None:
         return Lookup(
             State.UNKNOWN, "AUTOREVIEW_PUBLIC_URL is not set, so the service can't know which one is its own."

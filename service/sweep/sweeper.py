@@ -101,6 +101,7 @@ class Sweeper:
         async with self.database.connect() as connection:
             # By the database's clock, because it is compared with times in the database.
             asked_at = await database_now(connection)
+        # Prolific may ignore the status, so that rows are filtered here, too.
         wanted = SubmissionFilter(study=study, status=Status.AWAITING_REVIEW)
         all_listed = set[str]()
         async for page in self.prolific.pages(wanted):

@@ -52,6 +52,7 @@ def configure_logs(*, form: str, level: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
+    # At level info, httpx logs each request with its full address.
     for name in QUIET:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
     structlog.configure(
@@ -71,6 +72,7 @@ def _short(_: object, __: str, event: EventDict) -> EventDict:
     """Keep what a person needs who watches: one short line per decision. JSON has every field."""
     names = DECISION if event["event"] == "decision.recorded" else tuple(event)
     kept = {name: event[name] for name in names if event.get(name) is not None}
+    # A warning or an error is worth its whole text.
     if event.get("level") != "info":
         return kept
     return {name: _cut(value) if name != "event" else value for name, value in kept.items()}

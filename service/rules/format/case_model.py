@@ -25,8 +25,8 @@ from service.rules.format.values import (
 )
 from service.rules.lint.names import did_you_mean
 
+# The guards that depend on facts alone. A test knows nothing about the others.
 GUARDS = ("undecidable", "waiting", "message", "no_such_code", "policy")
-"""The guards that depend on facts alone. A test knows nothing about the others."""
 WOULD = "would"
 OUTCOMES = tuple(outcome.value for outcome in Outcome)
 

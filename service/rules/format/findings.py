@@ -92,8 +92,8 @@ START = Mark(1, 1)
 INDEX = re.compile(r"\[\d+\]")
 ITEM = re.compile(r"(?:rules|tests)\[\d+\]")
 
+# ``allowed``: a policy finding that the rule accepts with ``allow`` and ``because``.
 Severity = Literal["error", "warning", "allowed"]
-"""``allowed``: a policy finding that the rule accepts with ``allow`` and ``because``."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -42,12 +42,12 @@ ConditionText = Annotated[
 ]
 ConditionList = Annotated[list[ConditionText], listed("conditions", example="- {}")]
 MANY: dict[str, Any] = {"minItems": 1}
+# Names in other rule languages. ``and`` resembles ``any``, so a guess by spelling would turn it into OR.
 SYNONYMS = {
     Quantifier.ALL: frozenset({"and", "every", "each", "both", "all_of", "allof", "&&"}),
     Quantifier.ANY: frozenset({"or", "some", "either", "one", "any_of", "anyof", "one_of", "oneof", "||"}),
     Quantifier.NONE: frozenset({"not", "nor", "no", "neither", "none_of", "noneof", "!"}),
 }
-"""Names in other rule languages. ``and`` resembles ``any``, so a guess by spelling would turn it into OR."""
 ELSEWHERE = {
     **dict.fromkeys(("if", "condition", "conditions", "where"), "write `when:`"),
     **dict.fromkeys(

@@ -31,13 +31,13 @@ from service.rules.format.values import (
 from service.rules.lint.names import did_you_mean
 from service.rules.paths import BadPath, compiled
 
+# The keys that only some origins have, by origin.
 KEYS: Mapping[str, frozenset[str]] = {
     "push": frozenset({"key", "map", "signature", "cors"}),
     "http": frozenset({"url", "map", "retry_every"}),
     "sql": frozenset({"query", "retry_every"}),
     "csv": frozenset({"file", "key", "map", "retry_every"}),
 }
-"""The keys that only some origins have, by origin."""
 NEEDED: Mapping[str, str] = {"http": "url", "sql": "query", "csv": "file"}
 OWN_KEYS = sorted(frozenset[str]().union(*KEYS.values()))
 HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")

@@ -28,8 +28,8 @@ from service.rules.format.findings import Code, shortened
 from service.rules.lint.names import FALSE, TRUE, did_you_mean
 
 NUMBER = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+# A text. A value that looks like a number keeps its digits as written.
 TEXT_SCHEMA: dict[str, Any] = {"type": ["string", "number"], "pattern": r"\S"}
-"""A text. A value that looks like a number keeps its digits as written."""
 NULLABLE_TEXT = {"type": ["string", "number", "null"]}
 
 

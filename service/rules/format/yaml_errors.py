@@ -166,6 +166,7 @@ def _escape(problem: _Problem) -> Explained:
     return Explained(problem.at, ESCAPE)
 
 
+# By the beginning of libyaml's message.
 EXPLAINED: dict[str, Callable[[_Problem], Explained | None]] = {
     "could not find expected ':'": _without_colon,
     "did not find expected ','": _unclosed,
@@ -176,4 +177,3 @@ EXPLAINED: dict[str, Callable[[_Problem], Explained | None]] = {
     "found unknown escape character": _escape,
     "mapping values are not allowed": _unexpected_colon,
 }
-"""By the beginning of libyaml's message."""

@@ -16,8 +16,8 @@ from service.rules.lint.names import Hint
 from service.rules.rule import Condition, Quantifier, When
 from service.rules.tokens import Chain, Token, chains, tokenize
 
+# Instructions of a pattern: its compilation takes up to 6 ms.
 LARGEST = 2000
-"""Instructions of a pattern: its compilation takes up to 6 ms."""
 MACROS = frozenset({"all", "exists", "exists_one", "filter", "map"})
 PIECE = re.compile(
     r"""(?P<repeat>\{(?P<least>\d+)(?:,(?P<most>\d*))?\})

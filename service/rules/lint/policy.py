@@ -95,8 +95,8 @@ ADVICE: dict[Policy, Advice] = {
 }
 
 
+# The grounds from Prolific's times. A code is what the participant entered.
 MEASURED = frozenset({"submission.time_taken", "submission.pace"})
-"""The grounds from Prolific's times. A code is what the participant entered."""
 
 
 def corroborates(fact: str, browser: Container[str]) -> bool:
