@@ -111,7 +111,7 @@ def _of_completion(
     past: PastSubmission, file: RuleFile, study: Study | None, gathered: Gathered
 ) -> PastFacts:
     now = known_until(past)
-    # Its status of today tells how it was decided, which rules must not read.
+    # Its status of today shows how it was decided, which rules must not read.
     submission = replace(past.submission, status=Status.AWAITING_REVIEW, return_requested_at=None)
     facts = facts_of(
         submission,

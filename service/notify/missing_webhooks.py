@@ -60,7 +60,7 @@ async def _is_active(study: str, ask: AskStudy) -> bool:
     """Return True if Prolific shows the study as active, or can't be asked."""
     try:
         found = await ask(study)
-    # Better one message too many than a broken way that no one notices.
+    # Better one message too many than a broken way that stays unseen.
     except ProlificError:
         return True
     return found is not None and found.status.upper() == "ACTIVE"
