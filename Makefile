@@ -26,11 +26,12 @@ $(READY): requirements-dev.lock pyproject.toml
 demo: $(READY)
 	@$(BIN)/autoreview demo $(ARGS)
 
-# Several at once, for the tests wait much; one that is done takes tests of another's, so that none is last for long.
+# Two for each of two cores, for the tests wait much; one that is done takes tests of another's, so that none is last
+# for long.
 test: $(READY)
 	@command -v chromium chromium-browser google-chrome >/dev/null || \
 		echo "There is no Chromium: the dashboard's tests in a browser are skipped (apt-get install chromium)."
-	@$(BIN)/python -m pytest -n 3 --dist worksteal
+	@$(BIN)/python -m pytest -n 4 --dist worksteal
 
 # What takes minutes each: a soak, a rolling upgrade under load, bad days by the dozen (`BAD_DAYS=100` tries others).
 acceptance: $(READY)

@@ -1,7 +1,7 @@
 """A real browser at the dashboard: headless Chromium, as Debian packages it."""
 
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -52,9 +52,10 @@ class Visit:
         await self.page.goto(f"{self.url}{path}")
         return self.page
 
-    async def violations(self) -> list[str]:
-        """What axe finds on the page as it is."""
-        found = await Axe().run(self.page)
+    async def violations(self, rules: Sequence[str] = ()) -> list[str]:
+        """What axe finds on the page as it is, by all its rules or these."""
+        only = {"runOnly": {"type": "rule", "values": list(rules)}} if rules else {}
+        found = await Axe().run(self.page, options={"resultTypes": ["violations"], **only})
         return [
             f"{one['id']}: {node['html'][:200]}"
             for one in found.response["violations"]
@@ -72,12 +73,11 @@ async def visit(
     *,
     token: str = ADMIN,
     name: str = "Ada",
-    dark: bool = False,
     size: tuple[int, int] = DESKTOP,
 ) -> AsyncIterator[Visit]:
     """Somebody signed in. In the end no error was on the console, and no other host was asked for anything."""
     context = await browser.new_context(
-        color_scheme="dark" if dark else "light",
+        color_scheme="light",
         viewport={"width": size[0], "height": size[1]},
         timezone_id="America/New_York",
         locale="en-GB",

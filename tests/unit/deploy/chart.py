@@ -52,7 +52,7 @@ def render(values: Values, *, release: str = RELEASE, namespace: str = NAMESPACE
     """Return all rendered objects, hooks too."""
     written = texts(values, release=release, namespace=namespace)
     manifests = [text for path, text in written.items() if path.endswith(".yaml")]
-    return [found for text in manifests for found in yaml.safe_load_all(text) if found]
+    return [found for text in manifests for found in yaml.load_all(text, yaml.CSafeLoader) if found]
 
 
 def refusal(values: Values) -> str:
