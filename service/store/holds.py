@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.domain.submission import Status
-from service.store.decisions import MAY_BEGIN_HOLD, STATUS_OF, first_of_hold, newest_decision
+from service.store.decisions import MAY_BEGIN_HOLD, STATUS_OF, first_of_hold, held_since, newest_decision
 from service.store.inbox import IS_FINAL, NEWEST_FIRST
 
 REVIEWED_BY_PROLIFIC = timedelta(days=21)  # just after midnight GMT
@@ -86,19 +86,34 @@ _OF_SUBMISSION = {
 }
 _OF_DECISION = {"rule": "d.rule = :rule", "guard": "d.guard = :guard"}
 
-# From the decisions with which holds began, which an index has in the order of the list. ``CASE`` looks at the submission
-# first: most of those decisions are of the past.
+_SHOWN = """
+    s.id AS submission_id, s.study_id, s.participant_id, d.id AS decision_id, d.guard, d.rule, d.rule_file, d.proposed,
+    d.reason, d.by, coalesce((s.data ->> 'completed_at')::timestamptz, s.first_seen_at) AS completed_at
+"""
 _LISTED = f"""
-    SELECT s.id AS submission_id, s.study_id, s.participant_id, d.id AS decision_id,
-           d.guard, d.rule, d.rule_file, d.proposed, d.reason, d.by,
-           coalesce((s.data ->> 'completed_at')::timestamptz, s.first_seen_at) AS completed_at, f.decided_at AS since
-    FROM decisions f JOIN submissions s ON s.id = f.submission_id {NEWEST_IS_HOLD}
-    WHERE {MAY_BEGIN_HOLD} AND {IS_HELD} AND {{of_decision}} AND CASE WHEN EXISTS (
-        SELECT FROM submissions s WHERE s.id = f.submission_id AND s.status = 'AWAITING REVIEW' AND {{of_submission}}
-    ) THEN f.id = {first_of_hold("f.submission_id")} END {{after}}
-    ORDER BY f.decided_at DESC, f.submission_id DESC LIMIT :limit
+    SELECT * FROM (
+        SELECT {_SHOWN}, {held_since("s.id")} AS since
+        FROM submissions s {NEWEST_IS_HOLD} WHERE {IS_HELD} AND {{of_submission}} AND {{of_decision}}
+    ) held
+    WHERE {{after}} ORDER BY since DESC, submission_id DESC LIMIT :limit
 """  # noqa: S608 - nothing of it comes from outside
-_AFTER = " AND (f.decided_at, f.submission_id) < (CAST(:after AS timestamptz), CAST(:after_id AS text))"
+_AFTER = "(since, submission_id) < (CAST(:after AS timestamptz), CAST(:after_id AS text))"
+
+# A page of all holds: from the decisions with which holds began, which an index has in the order of the list. All
+# conditions are in one subquery, so that PostgreSQL goes through the index until the page is full.
+_PAGE = f"""
+    SELECT {_SHOWN}, f.since
+    FROM (
+        SELECT f.submission_id, f.decided_at AS since FROM decisions f
+        WHERE {MAY_BEGIN_HOLD} AND {{after}} AND (
+            SELECT d.id FROM submissions s {NEWEST_IS_HOLD}
+            WHERE s.id = f.submission_id AND {IS_HELD} AND f.id = {first_of_hold("s.id")}
+        ) IS NOT NULL
+        ORDER BY f.decided_at DESC, f.submission_id DESC LIMIT :limit
+    ) f JOIN submissions s ON s.id = f.submission_id {NEWEST_IS_HOLD}
+    ORDER BY f.since DESC, f.submission_id DESC
+"""  # noqa: S608 - nothing of it comes from outside
+_PAGE_AFTER = "(f.decided_at, f.submission_id) < (CAST(:after AS timestamptz), CAST(:after_id AS text))"
 
 _COUNTED = f"""
     SELECT s.study_id, d.guard, d.rule, count(*) AS number, min(d.decided_at) AS oldest,
@@ -129,9 +144,12 @@ async def list_holds(
 ) -> list[HeldSubmission]:
     """Return held submissions, newest first, those after a (since, submission) if given. ``limit`` None: all."""
     wanted = {"study": study, "rule": rule, "guard": guard}
-    statement = filtered(_LISTED.replace("{after}", _AFTER if after else ""), wanted)
+    statement, place = _LISTED, _AFTER
+    if limit is not None and not any(wanted.values()):
+        statement, place = _PAGE, _PAGE_AFTER
+    statement = statement.replace("{after}", place if after else "true")
     bounds = {"after": after[0], "after_id": after[1]} if after else {}
-    rows = await connection.execute(statement, wanted | bounds | {"limit": limit})
+    rows = await connection.execute(filtered(statement, wanted), wanted | bounds | {"limit": limit})
     return [_hold(dict(row), now) for row in rows.mappings()]
 
 
