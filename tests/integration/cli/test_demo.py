@@ -43,7 +43,7 @@ def assert_same_rules_make_no_difference(folder: Path, study: str) -> None:
 
 
 @pytest.mark.usefixtures("interruptible")
-async def test_kept_it_stays_until_it_is_interrupted_and_leaves_nothing_running(tmp_path: Path) -> None:
+async def test_kept_demo_runs_until_interrupted_and_leaves_nothing_running(tmp_path: Path) -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "service", "demo", "--participants", "4", "--keep",
         cwd=tmp_path, env=environment({}), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,

@@ -74,7 +74,7 @@ async def decided(http: httpx.AsyncClient, submission: str) -> list[dict[str, ob
     return found
 
 
-def test_what_is_missing_is_named_all_at_once(rules: Path, tmp_path: Path) -> None:
+def test_all_missing_settings_are_named_at_once(rules: Path, tmp_path: Path) -> None:
     ended = autoreview("serve", settings={"rules_dir": rules, "data_dir": tmp_path / "data"})
     assert ended.returncode == 2
     assert "AUTOREVIEW_PROLIFIC_TOKEN" in ended.stderr
@@ -99,13 +99,13 @@ def test_rule_files_with_errors_stop_it_with_all_their_positions(tmp_path: Path)
 
 
 @pytest.mark.parametrize("only", ["web", "worker"])
-def test_a_half_alone_needs_a_database_that_both_reach(rules: Path, tmp_path: Path, only: str) -> None:
+def test_web_or_worker_alone_needs_a_database_url(rules: Path, tmp_path: Path, only: str) -> None:
     ended = autoreview("serve", "--only", only, settings=complete_settings(rules, tmp_path / "data"))
     assert ended.returncode == 2
     assert "AUTOREVIEW_DATABASE_URL" in ended.stderr
 
 
-def test_an_unknown_setting_is_an_error_that_names_the_nearest(rules: Path, tmp_path: Path) -> None:
+def test_unknown_setting_is_an_error_that_names_the_nearest(rules: Path, tmp_path: Path) -> None:
     settings = complete_settings(rules, tmp_path / "data") | {"prolific_tokn": "secret-value"}
     ended = autoreview("serve", settings=settings)
     assert ended.returncode == 2
@@ -121,7 +121,7 @@ def test_setting_in_lower_case_is_refused(rules: Path, tmp_path: Path) -> None:
     assert b"Unknown setting autoreview_mode: did you mean AUTOREVIEW_MODE?" in ended.stderr
 
 
-def test_a_taken_port_is_a_clear_error(rules: Path, tmp_path: Path) -> None:
+def test_port_in_use_is_named(rules: Path, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         settings = complete_settings(rules, tmp_path / "data") | {"port": taken.getsockname()[1]}
         ended = autoreview("serve", settings=settings)
@@ -129,7 +129,7 @@ def test_a_taken_port_is_a_clear_error(rules: Path, tmp_path: Path) -> None:
     assert "AUTOREVIEW_PORT" in ended.stderr
 
 
-async def test_on_sigterm_readyz_fails_first_then_it_ends_well_and_its_data_stay(
+async def test_sigterm_fails_readyz_first_then_ends_the_service_and_keeps_its_data(
     rules: Path, data_dir: Path, tmp_path: Path, prolific: tuple[SandboxState, str]
 ) -> None:
     state, prolific_url = prolific
@@ -193,7 +193,7 @@ async def test_killed_while_prolific_is_asked_it_applies_the_decision_once(
     assert len(state.calls_for(submission)) == 1
 
 
-async def test_its_own_postgresql_killed_under_it_is_started_again(
+async def test_killed_embedded_postgresql_is_started_again(
     rules: Path, data_dir: Path, tmp_path: Path, prolific: tuple[SandboxState, str]
 ) -> None:
     state, prolific_url = prolific
@@ -275,7 +275,7 @@ async def test_a_database_without_a_schema_is_waited_for(
         await service.stop()
 
 
-async def test_web_alone_without_a_schema_stops_cleanly_and_speaks_of_no_worker(
+async def test_web_alone_without_a_schema_stops_cleanly_and_logs_nothing_of_a_worker(
     rules: Path, empty_database_url: str, tmp_path: Path
 ) -> None:
     settings = complete_settings(rules, tmp_path / "data") | {"database_url": empty_database_url}

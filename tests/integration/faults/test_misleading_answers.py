@@ -106,7 +106,7 @@ async def test_2xx_without_content_is_no_answer(start: Start, subtests: pytest.S
                 assert len(world.calls(submission.id)) == 1
 
 
-async def test_a_2xx_of_another_end_that_is_true_supersedes(start: Start) -> None:
+async def test_2xx_with_another_final_status_supersedes_the_decision(start: Start) -> None:
     async with start() as world:
         submission = world.completed()
         fault = Fault("transition", body=body_of(submission, status="REJECTED"), then_status=Status.REJECTED)
@@ -140,7 +140,7 @@ async def test_request_to_return_is_made_if_its_answer_confirms_it(
                 assert world.prolific.seen.count("request-return") == before + sent
 
 
-async def test_a_2xx_without_an_effect_ends_after_a_day_and_is_the_same_request_until_then(
+async def test_2xx_without_effect_repeats_the_same_request_and_fails_after_a_day(
     start: Start, database_url: str
 ) -> None:
     async with start(rules_text("\n" + REJECT)) as world:
@@ -167,7 +167,7 @@ async def under_way(url: str) -> None:
     await until(look, "the try to end")
 
 
-async def test_what_is_being_processed_for_minutes_is_not_given_up(start: Start, database_url: str) -> None:
+async def test_submission_in_processing_for_minutes_stays_pending(start: Start, database_url: str) -> None:
     async with start() as world:
         submission = world.completed()
         world.prolific.add(Fault("transition", body=body_of(submission, status="PROCESSING")))
@@ -185,7 +185,7 @@ async def test_what_is_being_processed_for_minutes_is_not_given_up(start: Start,
         assert (await world.settled(submission.id))["status"] == "already"
 
 
-async def test_one_that_timed_out_may_yet_be_completed(start: Start, database_url: str) -> None:
+async def test_timed_out_submission_that_is_completed_is_approved(start: Start, database_url: str) -> None:
     async with start() as world:
         submission = world.completed()
         world.prolific.add(Fault("submission", body=body_of(submission, status="TIMED-OUT"), count=2))
@@ -195,7 +195,7 @@ async def test_one_that_timed_out_may_yet_be_completed(start: Start, database_ur
         assert len(await world.decisions(submission.id)) == 1
 
 
-async def test_a_webhook_of_a_time_out_causes_no_looks(start: Start, database_url: str) -> None:
+async def test_webhook_of_a_time_out_fetches_nothing(start: Start, database_url: str) -> None:
     async with start() as world:
         submission = world.completed()
         world.sandbox.change(submission, Status.TIMED_OUT, By.PARTICIPANT, notify=False)
@@ -205,9 +205,7 @@ async def test_a_webhook_of_a_time_out_causes_no_looks(start: Start, database_ur
         assert "submission" not in world.prolific.seen
 
 
-async def test_a_503_that_says_when_is_believed_by_the_job_and_by_all(
-    start: Start, database_url: str
-) -> None:
+async def test_retry_after_of_a_503_delays_the_job_and_all_calls(start: Start, database_url: str) -> None:
     async with start() as world:
         world.prolific.add(Fault("submission", status=503, retry_after=120))
         first, other = world.completed(), world.completed()
@@ -231,7 +229,7 @@ async def test_retry_delay_is_at_most_an_hour(start: Start, database_url: str, s
 @pytest.mark.parametrize(
     "said", [0, -5, "Thu, 01 Jan 1970 00:00:00 GMT", "Fri, 31 Dec 2026 00:00:00 -9999999999"]
 )
-async def test_a_time_that_is_none_slows_down_as_if_none_were_said(start: Start, said: int | str) -> None:
+async def test_invalid_retry_after_counts_as_none(start: Start, said: int | str) -> None:
     async with start() as world:
         world.prolific.add(Fault("submission", status=429, retry_after=said))
         limited, other = world.completed(), world.completed()
@@ -244,9 +242,7 @@ async def test_a_time_that_is_none_slows_down_as_if_none_were_said(start: Start,
         await applied(world, [limited, other])
 
 
-async def test_redirects_are_trouble_in_between_and_waited_out_for_a_day(
-    start: Start, database_url: str
-) -> None:
+async def test_redirects_are_retried_for_a_day(start: Start, database_url: str) -> None:
     async with start() as world:
         world.prolific.add(Fault(status=302, count=None))
         submission = world.completed()
@@ -335,7 +331,7 @@ async def asked(world: World, kind: str, number: int) -> bool:
     return world.prolific.seen.count(kind) >= number
 
 
-async def test_what_failed_and_never_arrived_stays_failed_and_is_looked_at_once_an_hour(
+async def test_failed_request_that_never_arrived_stays_failed_and_is_checked_once_an_hour(
     start: Start, database_url: str
 ) -> None:
     """Also if its facts have changed since: only requested transitions are sent."""
@@ -357,7 +353,7 @@ async def test_what_failed_and_never_arrived_stays_failed_and_is_looked_at_once_
         assert world.prolific.seen.count("transition") == sent
 
 
-async def test_an_outage_of_days_leaves_what_failed_to_be_settled(start: Start, database_url: str) -> None:
+async def test_failed_request_is_settled_after_an_outage_of_days(start: Start, database_url: str) -> None:
     async with start(sweep_every="1s") as world:
         submission = await failed_and_unconfirmed(world, database_url, took_effect=True)
         await an_hour_passes(database_url)
@@ -374,7 +370,7 @@ async def test_an_outage_of_days_leaves_what_failed_to_be_settled(start: Start, 
         await becomes(world, submission, "already")
 
 
-async def test_what_was_plainly_refused_is_no_sweeps_business(start: Start, database_url: str) -> None:
+async def test_sweep_leaves_refused_requests_alone(start: Start, database_url: str) -> None:
     async with start(sweep_every="1s") as world:
         world.prolific.add(Fault("transition", status=400, count=None))
         submission = world.completed()

@@ -78,7 +78,7 @@ async def test_decided_submission_that_awaits_review_again_is_held(start: Start)
         assert world.calls(submission.id) == []
 
 
-async def test_an_event_that_is_repeated_is_one_event(start: Start, database_url: str) -> None:
+async def test_repeated_event_counts_once(start: Start, database_url: str) -> None:
     async with start() as world:
         submission = world.completed()
         answers = await asyncio.gather(*(world.tell(submission.id, event_id="e-1") for _ in range(10)))
@@ -104,7 +104,7 @@ async def test_many_events_of_one_submission_lead_to_one_transition(start: Start
         assert all(row["handled_at"] for row in (await events(database_url)).values())
 
 
-async def test_the_echo_of_our_own_action_adds_nothing(start: Start, database_url: str) -> None:
+async def test_webhook_of_our_own_action_adds_nothing(start: Start, database_url: str) -> None:
     async with start() as world:
         submission = world.completed()
         await world.reviewed(submission)
@@ -118,7 +118,7 @@ async def test_the_echo_of_our_own_action_adds_nothing(start: Start, database_ur
         assert told["handled_at"]
 
 
-async def test_a_late_event_of_before_our_action_changes_nothing(start: Start) -> None:
+async def test_late_event_from_before_our_action_changes_nothing(start: Start) -> None:
     async with start() as world:
         submission = world.completed()
         await world.reviewed(submission)
@@ -228,7 +228,7 @@ async def test_evidence_after_an_unclear_answer_sends_no_other_transition(
                 assert submission.status is Status.AWAITING_REVIEW
 
 
-async def test_the_time_that_prolific_says_is_kept_as_it_came(start: Start, database_url: str) -> None:
+async def test_timestamp_of_prolific_is_stored_as_received(start: Start, database_url: str) -> None:
     async with start() as world:
         submission = world.completed()
         for sent_at in ("1767225600", "1767225600123", "2026-01-01T00:00:00Z"):

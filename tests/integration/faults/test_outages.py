@@ -1,4 +1,4 @@
-"""Each row of the table of treatments that is about Prolific as a whole: no answer, a bad one, too many calls, the token."""
+"""The retry policy for failures that affect every call: no answer, an unreadable one, too many calls, the token."""
 
 import time
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ RUDE: dict[str, dict[str, Any]] = {
 }
 
 
-async def test_after_429_the_review_waits_as_long_as_it_says_and_all_calls_rest(
+async def test_429_delays_the_review_by_its_retry_after_and_pauses_all_calls(
     start: Start, database_url: str
 ) -> None:
     async with start() as world:
@@ -41,7 +41,7 @@ async def test_after_429_the_review_waits_as_long_as_it_says_and_all_calls_rest(
         assert (await world.http.get("/readyz")).status_code == 200
 
 
-async def test_after_429_without_a_time_all_calls_rest_for_seconds(start: Start, database_url: str) -> None:
+async def test_429_without_retry_after_pauses_all_calls_for_seconds(start: Start, database_url: str) -> None:
     async with start() as world:
         world.prolific.add(Fault("submission", status=429))
         limited, other = world.completed(), world.completed()
@@ -97,7 +97,7 @@ async def test_return_is_requested_once_for_any_answer(
             assert len(world.calls(submission.id)) == 1
 
 
-async def test_what_is_fetched_is_tried_again_too(start: Start, database_url: str) -> None:
+async def test_failed_fetches_are_tried_again(start: Start, database_url: str) -> None:
     async with start() as world:
         for endpoint in ("submission", "study"):
             world.prolific.add(Fault(endpoint, truncate=True))
@@ -108,7 +108,7 @@ async def test_what_is_fetched_is_tried_again_too(start: Start, database_url: st
         assert len(world.calls(submission.id)) == 1
 
 
-async def test_a_day_without_an_answer_fails_and_retry_takes_it_up(
+async def test_decision_fails_after_a_day_without_an_answer_and_retry_sends_it(
     start: Start, database_url: str, tmp_path: Path
 ) -> None:
     async with start() as world:
@@ -125,7 +125,7 @@ async def test_a_day_without_an_answer_fails_and_retry_takes_it_up(
         assert (await world.settled(submission.id))["status"] == "applied"
 
 
-async def test_a_refused_token_is_tried_by_one_call_at_a_time_and_a_new_one_at_once(
+async def test_refused_token_is_tried_by_one_call_at_a_time_and_a_new_one_at_once(
     start: Start, database_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     token = tmp_path / "token"
@@ -159,7 +159,7 @@ async def test_a_refused_token_is_tried_by_one_call_at_a_time_and_a_new_one_at_o
     assert capsys.readouterr().out.count("prolific.token_refused") == 1
 
 
-async def test_while_prolific_is_down_events_are_taken_and_all_is_done_when_it_is_back(
+async def test_events_are_accepted_while_prolific_is_down_and_reviewed_afterwards(
     start: Start, database_url: str
 ) -> None:
     async with start() as world:

@@ -1,4 +1,4 @@
-"""Each row of the table of treatments that is about one submission: refused, not there yet, too often, our own error."""
+"""The retry policy for one submission: refused, not awaiting review yet, reviewed too often, an internal error."""
 
 import json
 from pathlib import Path
@@ -18,9 +18,7 @@ from tests.world import World, rules_text, until
 OF_A_REFUSAL = [2, 8, 30, 120, 300, 300]  # seconds between its seven tries
 
 
-async def test_one_thing_that_is_forbidden_fails_alone_after_seven_tries(
-    start: Start, database_url: str
-) -> None:
+async def test_forbidden_request_fails_alone_after_seven_tries(start: Start, database_url: str) -> None:
     async with start(
         rules_text(ASK_OR_REJECT.replace("evidence.survey.attention_failed >= 2", "false"))
     ) as world:
@@ -73,7 +71,7 @@ async def refused_seven_times(world: World, database_url: str, status: int) -> N
 
 
 @pytest.mark.parametrize("poor", [True, False], ids=["no money", "no rejections left"])
-async def test_what_prolific_has_no_word_for_fails_loudly_and_retry_sends_it(
+async def test_lack_of_money_or_rejections_fails_the_decision_and_retry_sends_it(
     start: Start, database_url: str, tmp_path: Path, poor: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with start(rules_text(ASK_OR_REJECT)) as world:
@@ -117,7 +115,9 @@ async def test_submission_that_does_not_await_review_yet_is_fetched_four_times(
                 assert await world.decisions(submission.id) == []
 
 
-async def test_what_is_there_at_a_later_look_is_decided(start: Start, database_url: str) -> None:
+async def test_submission_that_awaits_review_at_a_later_fetch_is_decided(
+    start: Start, database_url: str
+) -> None:
     async with start() as world:
         submission = world.completed()
         world.sandbox.change(submission, Status.ACTIVE, By.SOMEBODY, notify=False)
@@ -152,7 +152,7 @@ async def test_submission_is_reviewed_at_most_sixty_times_an_hour(start: Start, 
         assert decision["facts"]["evidence"]["survey"]["attention_failed"] == 61
 
 
-async def test_an_error_of_our_own_is_tried_for_a_day_then_fails_and_retry_takes_it_up(
+async def test_internal_error_is_retried_for_a_day_then_fails_and_retry_sends_it(
     start: Start, database_url: str, tmp_path: Path
 ) -> None:
     """An unexpected error, here of a trigger on a table."""

@@ -70,7 +70,7 @@ async def rung(world: World) -> None:
 
 
 @pytest.mark.parametrize("timed", TIMED)
-async def test_a_timer_outlives_a_restart_and_rings(start: Start, database_url: str, timed: str) -> None:
+async def test_timer_survives_a_restart_and_fires(start: Start, database_url: str, timed: str) -> None:
     rules, code, after = TIMED[timed]
     clock = Shifted()
     async with start(rules, clock=clock) as world:
@@ -148,9 +148,7 @@ async def test_an_earlier_answer_cancels_the_timer(
         await until(gone, "the timer to be cancelled")
 
 
-async def test_a_submission_has_one_timer_however_often_it_is_reviewed(
-    start: Start, database_url: str
-) -> None:
+async def test_submission_has_one_timer_after_any_number_of_reviews(start: Start, database_url: str) -> None:
     async with start(rules_text(ASK)) as world:
         submission = world.completed(code=None)
         await world.reviewed(submission)
@@ -163,7 +161,7 @@ async def test_a_submission_has_one_timer_however_often_it_is_reviewed(
 
 
 @pytest.mark.parametrize("step", [-HOUR, -3 * DAY, HOUR, 3 * DAY], ids=str)
-async def test_a_step_of_the_clock_loses_no_timer(start: Start, database_url: str, step: timedelta) -> None:
+async def test_clock_step_loses_no_timer(start: Start, database_url: str, step: timedelta) -> None:
     """A wait of 30 minutes ends in a decision, for any clock offset when its timer is set or fires."""
     clock = Shifted()
     async with start(WAITING, clock=clock) as world:
@@ -225,7 +223,7 @@ async def test_a_rejection_may_follow_when_the_time_to_answer_is_over(
         assert await timers(database_url) == []
 
 
-async def test_a_timer_whose_worker_was_killed_while_it_rang_keeps_no_job_from_being_rescued(
+async def test_timer_of_a_killed_worker_does_not_block_the_rescue_of_jobs(
     start: Start, database_url: str
 ) -> None:
     """Its review had begun, and set the next timer: two of one submission, of which one has to go."""

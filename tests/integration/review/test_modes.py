@@ -3,16 +3,12 @@
 import pytest
 
 from tests.conftest import Start
-from tests.world import rules_text
+from tests.world import MESSAGE, rules_text
 
-NO_CODE_REJECTED = """
+NO_CODE_REJECTED = f"""
   - name: careless
     when: submission.code_type == "NONE"
-    reject:
-      category: OTHER
-      message: >-
-        We write this sentence because a rejection has to carry one hundred characters of evidence and of
-        advice for the person who reads it.
+    reject: {{category: OTHER, message: "{MESSAGE}"}}
 """
 
 
