@@ -4,15 +4,15 @@ import asyncio
 import json
 import os
 import signal
-import sys
 from pathlib import Path
 
 import httpx
-import pytest
 
 from service.postgres.embedded import delete_database
 from service.sandbox.studies import STROOP, TWO_PARTS
+from tests import warm
 from tests.process import autoreview, environment
+from tests.world import until
 
 
 def test_rehearsal_decides_each_participant_correctly(tmp_path: Path) -> None:
@@ -42,19 +42,19 @@ def assert_same_rules_make_no_difference(folder: Path, study: str) -> None:
     assert len(found["matrix"]) == 4
 
 
-@pytest.mark.usefixtures("interruptible")
 async def test_kept_demo_runs_until_interrupted_and_leaves_nothing_running(tmp_path: Path) -> None:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "service", "demo", "--participants", "4", "--keep",
-        cwd=tmp_path, env=environment({}), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    assert process.stdout is not None
-    shown = ""
-    async with asyncio.timeout(120):
-        while "Stop with Ctrl-C." not in shown:
-            line = await process.stdout.readline()
-            assert line, shown
-            shown += line.decode()
+    log = tmp_path / "log"
+    with log.open("wb") as output:
+        words = ("demo", "--participants", "4", "--keep")
+        variables = environment({}) | {"PYTHONUNBUFFERED": "1"}
+        process = await asyncio.to_thread(warm.start, words, env=variables, log=output, cwd=tmp_path)
+
+    async def kept() -> bool:
+        assert process.poll() is None, log.read_text()
+        return "Stop with Ctrl-C." in log.read_text()
+
+    await until(kept, "the demo to stay")
+    shown = log.read_text()
     (look,) = (line for line in shown.splitlines() if "all decisions" in line)
     command = look.partition("all decisions")[2].strip()
     bare = {"PATH": os.defpath, "HOME": str(tmp_path)}  # as typed: without the environment of this process
@@ -67,7 +67,8 @@ async def test_kept_demo_runs_until_interrupted_and_leaves_nothing_running(tmp_p
     assert httpx.get(url).status_code == 200
     process.send_signal(signal.SIGINT)
     async with asyncio.timeout(60):
-        await process.communicate()
+        await process.wait()
+    process.close()
     try:
         httpx.get(url)
     except httpx.TransportError:
