@@ -7,6 +7,8 @@ from service.domain.text import is_storable
 MAX_LENGTH = 5000  # characters
 MAX_NAME_LENGTH = 200
 MAX_EXCERPT_LENGTH = 100
+# Directional overrides, embeddings and isolates: beside other text they change how that reads.
+REORDERING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 INVISIBLE = {"Cc", "Cf", "Cs", "Mn", "Zl", "Zp", "Zs"}  # categories without a visible glyph of their own
 FILLERS = "\u115f\u1160\u2800\u3164\uffa0"  # letters and a symbol that are blank
 
@@ -40,6 +42,8 @@ def name_of(by: str) -> str:
     name = cleaned(by, longest=MAX_NAME_LENGTH)
     if any(character in "\n\t\u2028\u2029" for character in name):
         raise ValueError("a name has one line")
+    if any(character in REORDERING for character in name):
+        raise ValueError("a name has no characters that reorder text")
     return name
 
 

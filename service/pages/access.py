@@ -202,11 +202,22 @@ def to_sign_in(request: Request) -> Response:
 
 def own_path(text: str) -> str:
     """A path of this service to go on at; ``/`` for anything that a browser might take for another host."""
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+    except ValueError:  # an address with "[" and no "]"
+        return "/"
     is_own = (
         text.startswith("/") and not text.startswith(("//", "/\\")) and not parts.scheme and not parts.netloc
     )
     return text if is_own and text.isascii() and text.isprintable() and "\\" not in text else "/"
+
+
+def path_of(url: str, otherwise: str) -> str:
+    """Return the path of an address that a browser sent, to go on at."""
+    try:
+        return own_path(urlsplit(url).path or otherwise)
+    except ValueError:
+        return otherwise
 
 
 async def read_form(request: Request, limit: int = MAX_BODY) -> Form:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -15,7 +14,7 @@ from service.domain.decision import Guard
 from service.domain.submission import Study
 from service.manual.actions import InvalidAction
 from service.manual.planned import plan, undo
-from service.pages.access import Access, Form, NoSuchPage, own_path
+from service.pages.access import Access, Form, NoSuchPage, own_path, path_of
 from service.pages.forms import CATEGORIES, OUTCOMES, Preview, action_in, preview_of, researcher_codes
 from service.pages.rendering import page, redirect
 from service.pages.sessions import Session
@@ -115,7 +114,7 @@ class Holds:
             categories=CATEGORIES,
             codes=researcher_codes(study),
             suggested=suggested,
-            back=own_path(urlsplit(request.headers.get("hx-current-url", "")).path or "/holds"),
+            back=path_of(request.headers.get("hx-current-url", ""), "/holds"),
         )
 
     async def preview(self, _: Request, session: Session, form: Form) -> Response:

@@ -132,7 +132,7 @@
   document.addEventListener("keydown", (event) => {
     const form = event.target.closest("#decide");
     if (form && event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); $("#decide-confirm").click(); return; }
-    if (!$("#queue, #search") || event.ctrlKey || event.metaKey || event.altKey || keysOff() || $("dialog[open]") || typing(event.target)) return;
+    if (!($("#queue, #search") || event.key === "/") || event.ctrlKey || event.metaKey || event.altKey || keysOff() || $("dialog[open]") || typing(event.target)) return;
     if (event.key === "Enter" && event.target.closest("a, button, summary, input")) return;
     const act = keys[event.key];
     if (act) { event.preventDefault(); act(); }
@@ -168,6 +168,11 @@
     if (off) off.checked = keysOff();
     setInterval(countDown, 500);
     watch();
+    if ($("#queue") && sessionStorage.getItem("advance")) {
+      current = sessionStorage.getItem("advance");
+      sessionStorage.removeItem("advance");
+      advance();
+    }
     // A live update replaces the element that has the focus: its successor gets it.
     let focused;
     const kind = (one) => ["href", "name", "aria-label"].map((name) => one.getAttribute(name)).join(" ");
@@ -178,11 +183,14 @@
       const active = document.activeElement;
       focused = event.target.contains(active) && active !== event.target && !active.id ? [active.tagName, kind(active)] : undefined;
     });
-    document.body.addEventListener("htmx:afterSwap", () => {
-      if (!focused || document.activeElement !== document.body) return;
-      const next = $$(focused[0]).find((one) => kind(one) === focused[1]);
-      if (next) next.focus({preventScroll: true});
+    document.body.addEventListener("htmx:afterSwap", (event) => {
+      const [tag, same] = focused || [];
       focused = undefined;
+      if (!tag || document.activeElement !== document.body) return;
+      // A row is replaced as a whole, and its buttons change with it.
+      const row = event.target.matches("tr") && document.getElementById(event.target.id);
+      const next = row || $$(tag, event.target).find((one) => kind(one) === same);
+      if (next) next.focus({preventScroll: true});
     });
     // The form was sent by htmx into the dialog: show it.
     document.body.addEventListener("htmx:afterSwap", (event) => {
@@ -198,6 +206,8 @@
       if (advancing) { advancing = undefined; advance(); }
     });
     document.body.addEventListener("htmx:configRequest", (event) => {
+      // The page loads again after a decision in the dialog: go on with the next submission then.
+      if (event.target.id === "decide" && current) sessionStorage.setItem("advance", current);
       if (event.detail.path === "/holds/planned") {
         event.detail.parameters.batches = $$("#planned [data-batch]").map((one) => one.dataset.batch).join(",");
       }

@@ -171,6 +171,93 @@ async def test_several_are_decided_at_once_and_undone_at_once(stage: Stage) -> N
         assert {late.id, later.id} <= set(await queue(stage.world))
 
 
+async def test_what_somebody_types_and_the_focus_outlive_live_updates(stage: Stage) -> None:
+    async with visit(stage.browser, stage.world.url) as tab:
+        page = tab.page
+        await page.get_by_label("Reason").last.fill("The survey is broken")
+        await page.get_by_role("button", name="pause", exact=True).click()
+        await expect(page.get_by_role("alert")).to_contain_text("The survey is broken")
+        await expect(page.locator("#live")).to_have_text("Live")
+        holds = page.locator(".cards div", has_text="Holds")
+        reason, link = page.get_by_label("Reason").first, holds.get_by_role("link")
+        for field in (reason, link):
+            await reason.fill("It is mended")
+            await field.focus()
+            number = int(await holds.locator("dd").first.inner_text())
+            await stage.held()
+            await expect(holds.locator("dd").first).to_have_text(str(number + 1))
+            await expect(reason).to_have_value("It is mended")
+            await expect(field).to_be_focused()
+        await page.get_by_role("button", name="resume", exact=True).first.click()
+        await expect(page.get_by_role("alert")).to_have_count(0)
+
+
+async def test_each_listed_key_works_and_none_while_typing_or_when_off(stage: Stage) -> None:
+    first, second = await stage.held(), await stage.held()
+    async with visit(stage.browser, stage.world.url) as tab:
+        page = await tab.go("/holds")
+        await page.keyboard.press("?")
+        keys = page.get_by_role("dialog")
+        assert await keys.locator("dt").all_inner_texts() == ["j", "k", "Enter", "x", "a", "r", "u", "/", "?"]
+        await expect(keys.get_by_role("button", name="close")).to_be_focused()
+        await page.keyboard.press("Escape")
+        rows = [page.locator(f"#row-{one.id}") for one in (first, second)]
+        await rows[0].focus()
+        await page.keyboard.press("j")
+        await expect(rows[1]).to_be_focused()
+        await page.keyboard.press("k")
+        await expect(rows[0]).to_be_focused()
+        box = page.get_by_label(f"select {first.id}")
+        await page.keyboard.press("x")
+        await expect(box).to_be_checked()
+        await page.keyboard.press("x")
+        await expect(box).not_to_be_checked()
+        await page.keyboard.press("r")
+        message = page.get_by_label("Message to the participant")
+        await expect(message).to_be_focused()
+        await page.keyboard.type("jkaxru/?")
+        await expect(message).to_have_value("jkaxru/?")
+        await page.keyboard.press("Escape")
+        await expect(rows[0]).to_be_focused()
+        await expect(page.locator("#planned .notice")).to_have_count(0)
+        await page.keyboard.press("Enter")
+        await page.wait_for_url(f"**/submissions/{first.id}")
+        await page.keyboard.press("/")
+        await expect(page.get_by_label("Find by id")).to_be_focused()
+        page = await tab.go("/holds")
+        await page.keyboard.press("?")
+        await page.get_by_label("Turn the keys off in this browser").check()
+        await page.keyboard.press("Escape")
+        await page.keyboard.press("j")
+        await page.keyboard.press("a")
+        await expect(rows[0]).not_to_be_focused()
+        await expect(page.locator("tr.planned")).to_have_count(0)
+
+
+async def test_a_decision_in_the_dialog_leads_to_the_next_submission_and_shows_why_it_is_refused(
+    stage: Stage,
+) -> None:
+    first, second = await stage.held(), await stage.held()
+    async with visit(stage.browser, stage.world.url) as tab:
+        page = await tab.go("/holds")
+        await page.locator(f"#row-{first.id}").focus()
+        await page.keyboard.press("r")
+        dialog = page.get_by_role("dialog")
+        await dialog.get_by_label("approve", exact=True).check()
+        await page.keyboard.press("Control+Enter")
+        await expect(page.locator(f"#row-{second.id}")).to_be_focused()
+        await page.locator(f"#row-{first.id}").get_by_role("button", name="undo").press("Enter")
+        # The button is gone; the focus stays in its row.
+        await expect(page.locator(f"#row-{first.id}")).to_be_focused()
+        await page.locator(f"#row-{second.id}").focus()
+        await page.keyboard.press("r")
+        await dialog.get_by_label("Category").select_option("OTHER")
+        await dialog.get_by_label("Message to the participant").fill("Too short.")
+        await page.keyboard.press("Control+Enter")
+        await expect(dialog.get_by_role("alert")).to_contain_text("100 characters")
+        tab.wrong = [one for one in tab.wrong if "422" not in one]
+
+
 async def test_numbers_change_live_and_a_pause_shows_and_ends(stage: Stage) -> None:
     async with visit(stage.browser, stage.world.url) as tab:
         page = tab.page
