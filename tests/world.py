@@ -242,7 +242,7 @@ otherwise: {otherwise}
 
 
 async def swept_just_now(database_url: str) -> None:
-    """The next sweep is due only after ``AUTOREVIEW_SWEEP_EVERY``."""
+    """Record that a sweep began now: the next one is due after ``AUTOREVIEW_SWEEP_EVERY``."""
     async with await psycopg.AsyncConnection.connect(database_url) as connection:
         await connection.execute("INSERT INTO turns (name) VALUES ('sweep') ON CONFLICT DO NOTHING")
 

@@ -4,6 +4,7 @@ import asyncio
 import hmac
 import json
 from base64 import b64encode
+from collections import Counter
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -169,69 +170,76 @@ async def test_post_stores_many_rows_in_one_commit_and_refuses_too_many(start: S
         assert (answer.status_code, answer.json()["error"]) == (422, "too_many_rows")
 
 
-@pytest.mark.parametrize(
-    ("body", "code"),
-    [
-        (b"", "not_json"),
-        (b"{", "not_json"),
-        (b"[" * 200_000, "not_json"),
-        (b'{"a":' * 100_000, "not_json"),
-        (b"\xff\xfe{", "not_json"),
-        (b'"text"', "not_an_object"),
-        (b"7", "not_an_object"),
-        (b"null", "not_an_object"),
-        (b"[]", "no_rows"),
-        (b'{"SESSION_ID": "a", "SESSION_ID": "b"}', "duplicate_key"),
-        (b'{"SESSION_ID": "a"}', "no_field"),
-        (b'{"consented": true}', "no_key"),
-        (b'{"SESSION_ID": 7, "consented": true}', "no_key"),
-        (b'{"SESSION_ID": ["a"], "consented": true}', "no_key"),
-        (b'{"SESSION_ID": null, "consented": true}', "no_key"),
-        (b'{"SESSION_ID": "\\ud800", "consented": true}', "no_key"),
-        (b'{"SESSION_ID": "{{%SESSION_ID%}}", "consented": true}', "no_key"),
-        (b'{"SESSION_ID": "a", "consented": 1}', "evidence"),
-        (b'{"SESSION_ID": "a", "Q_RecaptchaScore": NaN}', "evidence"),
-        (b'{"SESSION_ID": "a", "Q_RecaptchaScore": 1e999}', "evidence"),
-        (b'{"SESSION_ID": "a", "comment": 5}', "evidence"),
-        (b'{"SESSION_ID": "a", "comment": "\\u0000"}', "evidence"),
-        (b'{"SESSION_ID": "a", "comment": "\\ud800"}', "evidence"),
-        (b'{"SESSION_ID": "a", "consented": true, "PROLIFIC_PID": 5}', "evidence"),
-        (b'{"SESSION_ID": "a", "checks": {"failed": "two"}}', "evidence"),
-    ],
-)
+REFUSED_BODIES: list[tuple[bytes, str]] = [
+    (b"", "not_json"),
+    (b"{", "not_json"),
+    (b"[" * 200_000, "not_json"),
+    (b'{"a":' * 100_000, "not_json"),
+    (b"\xff\xfe{", "not_json"),
+    (b'"text"', "not_an_object"),
+    (b"7", "not_an_object"),
+    (b"null", "not_an_object"),
+    (b"[]", "no_rows"),
+    (b'{"SESSION_ID": "a", "SESSION_ID": "b"}', "duplicate_key"),
+    (b'{"SESSION_ID": "a"}', "no_field"),
+    (b'{"consented": true}', "no_key"),
+    (b'{"SESSION_ID": 7, "consented": true}', "no_key"),
+    (b'{"SESSION_ID": ["a"], "consented": true}', "no_key"),
+    (b'{"SESSION_ID": null, "consented": true}', "no_key"),
+    (b'{"SESSION_ID": "\\ud800", "consented": true}', "no_key"),
+    (b'{"SESSION_ID": "{{%SESSION_ID%}}", "consented": true}', "no_key"),
+    (b'{"SESSION_ID": "a", "consented": 1}', "evidence"),
+    (b'{"SESSION_ID": "a", "Q_RecaptchaScore": NaN}', "evidence"),
+    (b'{"SESSION_ID": "a", "Q_RecaptchaScore": 1e999}', "evidence"),
+    (b'{"SESSION_ID": "a", "comment": 5}', "evidence"),
+    (b'{"SESSION_ID": "a", "comment": "\\u0000"}', "evidence"),
+    (b'{"SESSION_ID": "a", "comment": "\\ud800"}', "evidence"),
+    (b'{"SESSION_ID": "a", "consented": true, "PROLIFIC_PID": 5}', "evidence"),
+    (b'{"SESSION_ID": "a", "checks": {"failed": "two"}}', "evidence"),
+]
+
+
 async def test_post_without_any_declared_field_is_422_and_recorded(
-    start: Start, body: bytes, code: str
+    start: Start, subtests: pytest.Subtests
 ) -> None:
+    counted = Counter[str]()
     async with start(RULES, parts=WEB) as world:
-        answer = await post(world, content=body, headers={"Content-Type": "application/json"})
-        assert (answer.status_code, answer.json()["error"]) == (422, code)
-        (refused,) = (await world.api("status"))["evidence"]["refused"]
-        assert (refused["source"], refused["reason"], refused["number"]) == ("survey", code, 1)
-        assert refused["last_message"] == answer.json()["message"]
-        assert (
-            f'autoreview_evidence_refused_total{{reason="{code}",source="survey"}} 1.0'
-            in (await world.http.get("/metrics")).text
-        )
+        for body, code in REFUSED_BODIES:
+            with subtests.test(body=body[:80], code=code):
+                counted[code] += 1
+                answer = await post(world, content=body, headers={"Content-Type": "application/json"})
+                assert (answer.status_code, answer.json()["error"]) == (422, code)
+                refused = (await world.api("status"))["evidence"]["refused"]
+                assert {(row["source"], row["reason"]): row["number"] for row in refused} == {
+                    ("survey", reason): number for reason, number in counted.items()
+                }
+                (newest,) = [row for row in refused if row["reason"] == code]
+                assert newest["last_message"] == answer.json()["message"]
+                assert (
+                    f'autoreview_evidence_refused_total{{reason="{code}",source="survey"}} {counted[code]}.0'
+                    in (await world.http.get("/metrics")).text
+                )
 
 
-@pytest.mark.parametrize(
-    ("content", "kind", "code"),
-    [
-        (b"SESSION_ID=%ff&consented=1", "application/x-www-form-urlencoded", "charset"),
-        (b"a=1", "application/x-www-form-urlencoded; charset=utf-16", "charset"),
-        (b"&".join([b"a=1"] * 2000), "application/x-www-form-urlencoded", "too_many_fields"),
-        (
-            b"--x\r\nContent-Disposition: form-data; name=a\r\n\r\n1",
-            "multipart/form-data; boundary=x",
-            "not_a_form",
-        ),
-        (b"--x--", "multipart/form-data", "not_a_form"),
-    ],
-)
-async def test_post_of_an_unreadable_form_is_422(start: Start, content: bytes, kind: str, code: str) -> None:
+UNREADABLE_FORMS: list[tuple[bytes, str, str]] = [
+    (b"SESSION_ID=%ff&consented=1", "application/x-www-form-urlencoded", "charset"),
+    (b"a=1", "application/x-www-form-urlencoded; charset=utf-16", "charset"),
+    (b"&".join([b"a=1"] * 2000), "application/x-www-form-urlencoded", "too_many_fields"),
+    (
+        b"--x\r\nContent-Disposition: form-data; name=a\r\n\r\n1",
+        "multipart/form-data; boundary=x",
+        "not_a_form",
+    ),
+    (b"--x--", "multipart/form-data", "not_a_form"),
+]
+
+
+async def test_post_of_an_unreadable_form_is_422(start: Start, subtests: pytest.Subtests) -> None:
     async with start(RULES, parts=WEB) as world:
-        answer = await post(world, content=content, headers={"Content-Type": kind})
-        assert (answer.status_code, answer.json()["error"]) == (422, code)
+        for content, kind, code in UNREADABLE_FORMS:
+            with subtests.test(content=content, kind=kind, code=code):
+                answer = await post(world, content=content, headers={"Content-Type": kind})
+                assert (answer.status_code, answer.json()["error"]) == (422, code)
 
 
 async def test_post_with_an_unfilled_placeholder_is_stored_with_a_warning(start: Start) -> None:

@@ -40,36 +40,39 @@ async def test_put_replaces_the_earlier_payload_of_the_source(start: Start) -> N
         assert decision["facts"]["evidence"]["survey"] == {"attention_failed": 0, "received": True}
 
 
-@pytest.mark.parametrize(
-    ("fields", "named"),
-    [
-        ({"attention_faild": 1}, "attention_faild"),
-        ({"attention_failed": True}, "attention_failed"),
-        ({"attention_failed": "1"}, "attention_failed"),
-        ({"attention_failed": 1.0}, "attention_failed"),
-        ({"attention_failed": 2**63}, "attention_failed"),
-        ({"gibberish": "0.5"}, "gibberish"),
-        ({"gibberish": True}, "gibberish"),
-        ({"consented": 1}, "consented"),
-        ({"consented": "true"}, "consented"),
-        ({"comment": 5}, "comment"),
-        ({"comment": ["a"]}, "comment"),
-        ({"comment": "\x00"}, "comment"),
-        ({"comment": "\ud800"}, "comment"),
-        ({"\ud800": 1}, "\\ud800"),
-        ({"\x00": 1}, "\x00"),
-    ],
-)
+WRONG_FIELDS: list[tuple[dict[str, object], str]] = [
+    ({"attention_faild": 1}, "attention_faild"),
+    ({"attention_failed": True}, "attention_failed"),
+    ({"attention_failed": "1"}, "attention_failed"),
+    ({"attention_failed": 1.0}, "attention_failed"),
+    ({"attention_failed": 2**63}, "attention_failed"),
+    ({"gibberish": "0.5"}, "gibberish"),
+    ({"gibberish": True}, "gibberish"),
+    ({"consented": 1}, "consented"),
+    ({"consented": "true"}, "consented"),
+    ({"comment": 5}, "comment"),
+    ({"comment": ["a"]}, "comment"),
+    ({"comment": "\x00"}, "comment"),
+    ({"comment": "\ud800"}, "comment"),
+    ({"\ud800": 1}, "\\ud800"),
+    ({"\x00": 1}, "\x00"),
+]
+
+
 async def test_put_with_an_unknown_or_wrong_field_is_422_naming_it(
-    start: Start, fields: dict[str, object], named: str
+    start: Start, subtests: pytest.Subtests
 ) -> None:
     async with start(parts=WEB) as world:
-        answer = await world.http.put(
-            "/evidence/survey/abc", content=json.dumps(fields), headers=bearer(EVIDENCE)
-        )
-        assert answer.status_code == 422
-        assert named in answer.json()["message"]
-        assert (await world.http.get("/api/submissions/abc", headers=bearer("an-admin"))).status_code == 404
+        for fields, named in WRONG_FIELDS:
+            with subtests.test(fields=fields, named=named):
+                answer = await world.http.put(
+                    "/evidence/survey/abc", content=json.dumps(fields), headers=bearer(EVIDENCE)
+                )
+                assert answer.status_code == 422
+                assert named in answer.json()["message"]
+                assert (
+                    await world.http.get("/api/submissions/abc", headers=bearer("an-admin"))
+                ).status_code == 404
 
 
 async def test_put_names_a_long_field_by_its_beginning(start: Start) -> None:
@@ -80,34 +83,44 @@ async def test_put_names_a_long_field_by_its_beginning(start: Start) -> None:
         assert (answer.json()["message"], answer.json()["fields"]) == (told, {"x" * 200: told})
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"[]",
-        b"null",
-        b'"a"',
-        b"{",
-        b"[" * 50_000,
-        b"\xff",
-        b'{"gibberish": NaN}',
-        b'{"gibberish": 1e999}',
-    ],
-)
-async def test_put_of_anything_but_a_typed_json_object_is_422(start: Start, body: bytes) -> None:
-    async with start(parts=WEB) as world:
-        answer = await world.http.put("/evidence/survey/abc", content=body, headers=bearer(EVIDENCE))
-        assert answer.status_code == 422
+NOT_OBJECTS: list[bytes] = [
+    b"",
+    b"[]",
+    b"null",
+    b'"a"',
+    b"{",
+    b"[" * 50_000,
+    b"\xff",
+    b'{"gibberish": NaN}',
+    b'{"gibberish": 1e999}',
+]
 
 
-@pytest.mark.parametrize(
-    "fields", [{}, {"attention_failed": None}, {"gibberish": 3}, {"attention_failed": 2**63 - 1}]
-)
-async def test_put_accepts_null_absent_fields_and_whole_numbers_for_doubles(
-    start: Start, fields: dict[str, object]
+async def test_put_of_anything_but_a_typed_json_object_is_422(
+    start: Start, subtests: pytest.Subtests
 ) -> None:
     async with start(parts=WEB) as world:
-        assert (await world.push("abc", fields)).status_code == 202
+        for body in NOT_OBJECTS:
+            with subtests.test(body=body):
+                answer = await world.http.put("/evidence/survey/abc", content=body, headers=bearer(EVIDENCE))
+                assert answer.status_code == 422
+
+
+FITTING: list[dict[str, object]] = [
+    {},
+    {"attention_failed": None},
+    {"gibberish": 3},
+    {"attention_failed": 2**63 - 1},
+]
+
+
+async def test_put_accepts_null_absent_fields_and_whole_numbers_for_doubles(
+    start: Start, subtests: pytest.Subtests
+) -> None:
+    async with start(parts=WEB) as world:
+        for fields in FITTING:
+            with subtests.test(fields=fields):
+                assert (await world.push("abc", fields)).status_code == 202
 
 
 async def test_put_to_an_undeclared_source_is_404(start: Start) -> None:
@@ -158,20 +171,23 @@ async def test_put_with_an_invalid_submission_id_is_422(start: Start) -> None:
         assert (await world.push("a%20b", GOOD)).status_code == 422
 
 
-@pytest.mark.parametrize(
-    ("body", "key"),
-    [
-        (b'{"attention_failed": 0, "attention_failed": 5}', "attention_failed"),
-        (b'{"comment": {"a": 1, "a": 2}}', "a"),
-        (b'{"\\ud800": 1, "\\ud800": 2}', "\\ud800"),
-    ],
-)
-async def test_put_with_a_duplicate_key_is_422_naming_it(start: Start, body: bytes, key: str) -> None:
+DUPLICATE_KEYS: list[tuple[bytes, str]] = [
+    (b'{"attention_failed": 0, "attention_failed": 5}', "attention_failed"),
+    (b'{"comment": {"a": 1, "a": 2}}', "a"),
+    (b'{"\\ud800": 1, "\\ud800": 2}', "\\ud800"),
+]
+
+
+async def test_put_with_a_duplicate_key_is_422_naming_it(start: Start, subtests: pytest.Subtests) -> None:
     async with start(parts=WEB) as world:
-        answer = await world.http.put("/evidence/survey/abc", content=body, headers=bearer(EVIDENCE))
-        assert (answer.status_code, answer.json()["error"]) == (422, "duplicate_key")
-        assert list(answer.json()["fields"]) == [key]
-        assert (await world.http.get("/api/submissions/abc", headers=bearer(ADMIN))).status_code == 404
+        for body, key in DUPLICATE_KEYS:
+            with subtests.test(body=body, key=key):
+                answer = await world.http.put("/evidence/survey/abc", content=body, headers=bearer(EVIDENCE))
+                assert (answer.status_code, answer.json()["error"]) == (422, "duplicate_key")
+                assert list(answer.json()["fields"]) == [key]
+                assert (
+                    await world.http.get("/api/submissions/abc", headers=bearer(ADMIN))
+                ).status_code == 404
 
 
 async def test_evidence_for_an_unknown_submission_is_kept_without_a_failure(start: Start) -> None:

@@ -87,13 +87,17 @@ async def test_evidence_before_the_first_fetch_is_checked_at_the_review(start: S
         assert one.status is Status.APPROVED
 
 
-@pytest.mark.parametrize("given", [1, True, ["a"], {}, "\x00"])
-async def test_participant_id_that_is_no_text_is_422(start: Start, given: object) -> None:
+NO_IDS: list[object] = [1, True, ["a"], {}, "\x00"]
+
+
+async def test_participant_id_that_is_no_text_is_422(start: Start, subtests: pytest.Subtests) -> None:
     async with start(rules_text(RULES), parts=Parts(worker=False)) as world:
-        body = json.dumps({"attention_failed": 0, "participant_id": given})
-        answer = await world.http.put("/evidence/survey/abc", content=body, headers=bearer(EVIDENCE))
-        assert answer.status_code == 422
-        assert list(answer.json()["fields"]) == ["participant_id"]
+        for given in NO_IDS:
+            with subtests.test(given=given):
+                body = json.dumps({"attention_failed": 0, "participant_id": given})
+                answer = await world.http.put("/evidence/survey/abc", content=body, headers=bearer(EVIDENCE))
+                assert answer.status_code == 422
+                assert list(answer.json()["fields"]) == ["participant_id"]
 
 
 async def test_participant_id_null_is_ignored(start: Start) -> None:

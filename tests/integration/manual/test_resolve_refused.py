@@ -125,15 +125,16 @@ HOSTILE = [
 ]
 
 
-@pytest.mark.parametrize("route", ROUTES)
-async def test_a_hostile_body_is_refused_in_a_sentence(start: Start, route: str) -> None:
+async def test_a_hostile_body_is_refused_in_a_sentence(start: Start, subtests: pytest.Subtests) -> None:
     async with start(HOLD, parts=WEB) as world:
-        for body, status in HOSTILE:
-            answer = await world.http.post(route, content=body, headers=bearer(ADMIN))
-            assert answer.status_code == status, body[:80]
-            assert {"error", "message", "detail"} <= set(answer.json())
-            assert 0 < len(answer.json()["message"]) <= 5001
-        assert (await world.api("status"))["pauses"] == []
+        for route in ROUTES:
+            with subtests.test(route=route):
+                for body, status in HOSTILE:
+                    answer = await world.http.post(route, content=body, headers=bearer(ADMIN))
+                    assert answer.status_code == status, body[:80]
+                    assert {"error", "message", "detail"} <= set(answer.json())
+                    assert 0 < len(answer.json()["message"]) <= 5001
+                assert (await world.api("status"))["pauses"] == []
 
 
 async def test_what_is_quoted_is_cut_and_the_rest_is_said(start: Start) -> None:
@@ -175,15 +176,18 @@ async def test_what_the_participant_returned_awaits_no_review(start: Start) -> N
         await _refused(world, submission.id, "RETURNED")
 
 
-@pytest.mark.parametrize("status", ["RETURNED", "approved", "SCREENED_OUT"])
-async def test_unseen_submission_with_an_end_event_awaits_no_review(start: Start, status: str) -> None:
+async def test_unseen_submission_with_an_end_event_awaits_no_review(
+    start: Start, subtests: pytest.Subtests
+) -> None:
     """The newest webhook counts by Prolific's time, in any order of arrival."""
     async with start(HOLD, parts=WEB) as world:
-        submission = world.completed()
-        await _told(world, submission.id, "AWAITING REVIEW", at=999)
-        await _told(world, submission.id, status, at=1001)
-        await _told(world, submission.id, "AWAITING REVIEW", at=1000)
-        await _refused(world, submission.id, "no longer awaits review", status)
+        for status in ("RETURNED", "approved", "SCREENED_OUT"):
+            with subtests.test(status=status):
+                submission = world.completed()
+                await _told(world, submission.id, "AWAITING REVIEW", at=999)
+                await _told(world, submission.id, status, at=1001)
+                await _told(world, submission.id, "AWAITING REVIEW", at=1000)
+                await _refused(world, submission.id, "no longer awaits review", status)
 
 
 async def test_what_was_never_seen_and_awaits_review_again_can_be_decided(start: Start) -> None:
@@ -248,15 +252,21 @@ async def test_without_a_configured_token_the_variable_is_named(start: Start) ->
             assert "AUTOREVIEW_ADMIN_TOKEN" in answer.json()["message"]
 
 
-@pytest.mark.parametrize(
-    ("body", "key"),
-    [
-        (b'{"action": {"approve": {}}, "action": {"hold": {"reason": "x"}}, "by": "Ada"}', "action"),
-        (b'{"action": {"approve": {}}, "by": "Ada", "by": "Zoe"}', "by"),
-        (b'{"action": {"approve": {}, "approve": {}}, "by": "Ada"}', "approve"),
-    ],
-)
-async def test_a_key_that_occurs_twice_is_422_and_named(start: Start, body: bytes, key: str) -> None:
+DUPLICATE_KEYS: list[tuple[bytes, str]] = [
+    (b'{"action": {"approve": {}}, "action": {"hold": {"reason": "x"}}, "by": "Ada"}', "action"),
+    (b'{"action": {"approve": {}}, "by": "Ada", "by": "Zoe"}', "by"),
+    (b'{"action": {"approve": {}, "approve": {}}, "by": "Ada"}', "approve"),
+]
+
+
+async def test_a_key_that_occurs_twice_is_422_and_named(start: Start, subtests: pytest.Subtests) -> None:
     async with start(HOLD, parts=WEB) as world:
-        answer = await world.http.post("/api/submissions/abc/resolve", content=body, headers=bearer(ADMIN))
-        assert (answer.status_code, f"'{key}' occurs twice" in answer.json()["message"]) == (422, True)
+        for body, key in DUPLICATE_KEYS:
+            with subtests.test(body=body, key=key):
+                answer = await world.http.post(
+                    "/api/submissions/abc/resolve", content=body, headers=bearer(ADMIN)
+                )
+                assert (answer.status_code, f"'{key}' occurs twice" in answer.json()["message"]) == (
+                    422,
+                    True,
+                )
