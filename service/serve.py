@@ -6,8 +6,8 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 import structlog
@@ -20,6 +20,7 @@ from service.review.worker import run_worker
 from service.settings import Settings
 from service.web.listening import listen_on, location, url_of
 from service.web.protocol import BoundedProtocol
+from service.web.server import Server
 
 DRAIN = 2.0  # seconds
 GRACE = 8  # seconds for running requests and reviews, from the end of the drain
@@ -33,14 +34,6 @@ BACKLOG = 2048  # connections
 JOB = "process job"  # prefix of Procrastinate's task names
 
 log = structlog.get_logger(__name__)
-
-
-class Server(uvicorn.Server):
-    """uvicorn without its signal handlers: at a stop, readyz must fail before the socket closes."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 def bind(settings: Settings) -> socket.socket:
@@ -109,7 +102,7 @@ async def running(
             for task in after_migration:
                 task.cancel()
             await asyncio.sleep(drain)
-            server.should_exit = True
+            server.stop()
             await asyncio.wait({web, worker}, timeout=GRACE + 1)  # uvicorn itself stops within GRACE
             await _end_tasks(service, [web, worker, schema, *background, *after_migration])
 

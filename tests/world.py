@@ -243,8 +243,15 @@ otherwise: {otherwise}
 
 async def swept_just_now(database_url: str) -> None:
     """Record that a sweep began now: the next one is due after ``AUTOREVIEW_SWEEP_EVERY``."""
+    await _began_just_now(database_url, "sweep")
+
+
+async def _began_just_now(database_url: str, *runs: str) -> None:
+    """Record that these periodic runs began now: the service waits until the next ones are due."""
     async with await psycopg.AsyncConnection.connect(database_url) as connection:
-        await connection.execute("INSERT INTO turns (name) VALUES ('sweep') ON CONFLICT DO NOTHING")
+        await connection.execute(
+            "INSERT INTO turns (name) SELECT unnest(%s::text[]) ON CONFLICT DO NOTHING", [list(runs)]
+        )
 
 
 @asynccontextmanager
@@ -256,9 +263,13 @@ async def world(
     clock: Clock | None = None,
     sandbox: SandboxState | None = None,
     sweeps: bool = False,
+    notifies: bool = False,
     **settings: Any,
 ) -> AsyncIterator[World]:
-    """Everything at work inside the block; without ``sweeps`` the last sweep was just now."""
+    """Everything at work inside the block.
+
+    ``sweeps`` and ``notifies``: a sweep, or the checks of the alerts, begin at once instead of at their next time.
+    """
     state = sandbox or shipped_state(time_scale=1000.0, seed=7)
     async with sandbox_running(create_app(state, token=TOKEN)) as prolific_url:
         chosen = Settings(
@@ -274,8 +285,8 @@ async def world(
             },
         )
         in_force = RulesInForce(load(rules), datetime.now(UTC), folder=rules)
-        if not sweeps:
-            await swept_just_now(database_url)
+        idle = {"prune": True, "sweep": not sweeps, "notify": not notifies}
+        await _began_just_now(database_url, *(run for run, is_idle in idle.items() if is_idle))
         service = build(chosen, database_url, in_force, parts=parts, clock=clock)
         listener = bind(chosen)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Callable
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -17,13 +17,14 @@ from service.sandbox.state import WORKSPACE, SandboxState
 from service.sandbox.studies import SHIPPED, STROOP
 from service.sandbox.times import Timers, seeded
 from service.web.listening import listen_on, url_of
+from service.web.server import Server
 
 BACKLOG = 512  # connections
 GRACE = 1  # seconds that open connections have when the server stops
 
 
-class _Server(uvicorn.Server):
-    """uvicorn that sets an event when it is up, and leaves signal handlers to its caller."""
+class _Server(Server):
+    """A server that sets an event when it is up."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -32,10 +33,6 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.up.set()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        yield
 
 
 @contextlib.asynccontextmanager
@@ -62,7 +59,7 @@ async def running(app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> Async
         try:
             yield url_of(listener)
         finally:
-            server.should_exit = True
+            server.stop()
             await serving
 
 

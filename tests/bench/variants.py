@@ -18,10 +18,11 @@ from service.intake.signature import signed_form
 from service.postgres.database import Database
 from service.rulebook.current import RulesInForce
 from service.rules import load
-from service.serve import Server, bind, serve
+from service.serve import bind, serve
 from service.settings import Settings
 from service.store.inbox import add_events
 from service.store.queue import enqueue_reviews
+from service.web.server import Server
 from tests.world import SECRET
 
 

@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-from service.app import Parts
 from service.postgres.embedded import delete_database
 from service.sandbox.studies import STROOP
 from tests.conftest import Start
@@ -40,24 +39,23 @@ async def test_pause_and_resume_say_what_they_did(start: Start, command: Command
         assert (await world.settled(submissions[1].id, decisions=2))["status"] == "applied"
 
 
-async def test_a_pause_without_who_and_why_or_of_an_empty_study_is_wrong_usage(
+async def test_pause_and_resume_without_name_reason_or_with_an_empty_study_are_wrong_usage(
     start: Start, command: Command
 ) -> None:
     """An empty ``--study "$STUDY"`` must never pause or resume the whole service."""
-    wrong = (
-        ["--by", "Ada"],
-        ["--by", "", "--reason", "x"],
-        ["--by", "Ada", "--reason", " "],
-        ["--by", "Ada", "--reason", "x", "--study", ""],
-    )
-    async with start(HOLD, parts=Parts(web=True, worker=False)) as world:
+    wrong = [
+        ("resume", ["--by", "Ada"], "--reason"),
+        ("resume", ["--by", "", "--reason", "x"], "a text is needed"),
+        ("resume", ["--by", "Ada", "--reason", " "], "a text is needed"),
+        ("resume", ["--by", "Ada", "--reason", "x", "--study", ""], "study"),
+        ("pause", ["--by", "Ada", "--reason", "x", "--study", ""], "study"),
+    ]
+    async with start(HOLD) as world:
         await pause(world, None)
-        for arguments in wrong:
-            ended = await command("resume", *arguments)
-            assert ended.returncode == 2, ended.stdout
+        for name, arguments, named in wrong:
+            ended = await command(name, *arguments)
+            assert (ended.returncode, named in ended.stderr) == (2, True), (arguments, ended.stderr)
             assert "Traceback" not in ended.stderr
-        empty = await command("pause", "--by", "Ada", "--reason", "x", "--study", "")
-        assert empty.returncode == 2
         assert len((await world.api("status"))["pauses"]) == 1
 
 

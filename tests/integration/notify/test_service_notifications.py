@@ -21,7 +21,7 @@ HOLD_ALL = """
 
 async def test_rules_that_reject_all_are_notified_once(start: Start) -> None:
     rules = rules_text(REJECT_ALL, otherwise="hold")
-    async with receiving() as receiver, start(rules, notify_urls=receiver.url) as world:
+    async with receiving() as receiver, start(rules, notify_urls=receiver.url, notifies=True) as world:
         submissions = [world.completed() for _ in range(20)]
         await asyncio.gather(*(world.tell(one.id) for one in submissions))
         await world.at_rest()
@@ -34,7 +34,10 @@ async def test_rules_that_reject_all_are_notified_once(start: Start) -> None:
 
 
 async def test_hold_and_failure_are_notified(start: Start) -> None:
-    async with receiving() as receiver, start(rules_text(HOLD_ALL), notify_urls=receiver.url) as world:
+    async with (
+        receiving() as receiver,
+        start(rules_text(HOLD_ALL), notify_urls=receiver.url, notifies=True) as world,
+    ):
         submission = world.completed()
         await world.reviewed(submission)
         await until(

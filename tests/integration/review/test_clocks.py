@@ -16,7 +16,7 @@ from tests.integration.review.test_replies import Asked, is_held_for_a_reply, ru
 from tests.integration.review.test_worker_clock import put_clock
 from tests.unit.review.cases import NOW, ago, asked, known, submission, unconfirmed, version
 
-OFFSETS = [30, -30, 600, -600]  # seconds
+OFFSETS = [30, -600]  # seconds, within and beyond CLOCK_MARGIN; the pure tests below try any
 SECOND = timedelta(seconds=1)
 DAY = timedelta(days=1)
 
@@ -28,8 +28,9 @@ async def off_by(start: Start, url: str, seconds: int, whose: str) -> tuple[Star
     return start, Ahead(timedelta(seconds=seconds))
 
 
-@pytest.mark.parametrize("whose", ["service", "database"])
-@pytest.mark.parametrize("seconds", OFFSETS)
+@pytest.mark.parametrize(
+    ("seconds", "whose"), [(30, "service"), (-600, "service"), (-30, "database"), (600, "database")]
+)
 async def test_reply_just_after_the_request_counts_for_any_clock_offset(
     start: Start, database_url: str, seconds: int, whose: str
 ) -> None:

@@ -1,7 +1,7 @@
-"""Who was asked to return a submission and wrote back is not judged by silence: a person reads it first."""
+"""A participant's reply to a request to return holds the submission for a person to read."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -73,6 +73,19 @@ async def asked(start: Start, text: str | None = None, **options: Any) -> AsyncI
         yield Asked(world, submission, clock)
 
 
+@asynccontextmanager
+async def several_asked(start: Start, number: int) -> AsyncIterator[list[Asked]]:
+    """So many submissions of one service that were asked to return, when the time to answer is over."""
+    clock = Ahead()
+    async with start(rules(more="limits: {reject: {share: 100%}}"), clock=clock) as world:
+        submissions = [world.completed(code="N0THANKS") for _ in range(number)]
+        for submission in submissions:
+            assert (await world.reviewed(submission))["status"] == "applied"
+            assert submission.return_requested
+        clock.pass_(days=7, minutes=1)
+        yield [Asked(world, submission, clock) for submission in submissions]
+
+
 def is_held_for_a_reply(decision: dict[str, Any], proposed: str = "reject") -> bool:
     found = {key: decision[key] for key in ("outcome", "guard", "proposed", "status", "action")}
     wanted = {"outcome": "hold", "guard": "replied", "proposed": proposed, "status": "held", "action": None}
@@ -87,22 +100,24 @@ async def test_unanswered_return_request_allows_a_rejection(start: Start) -> Non
         assert one.submission.status is Status.REJECTED
 
 
-@pytest.mark.parametrize("style", [MessageStyle.LIVE, MessageStyle.SPEC])
-async def test_who_wrote_since_is_not_rejected(start: Start, style: MessageStyle) -> None:
-    async with asked(start) as one:
-        one.world.sandbox.messages.style = style
-        one.writes()
-        decision = await one.after(days=7, minutes=1)
-        assert is_held_for_a_reply(decision)
-        assert decision["reason"] == (
-            "The participant wrote a message after the request to return. Read it first."
-        )
-        assert one.submission.status is Status.AWAITING_REVIEW
-        [held] = (await one.world.api("holds"))["results"]
-        assert (held["submission_id"], held["guard"]) == (one.submission.id, "replied")
+async def test_participant_who_replied_is_not_rejected(start: Start, subtests: pytest.Subtests) -> None:
+    styles = (MessageStyle.LIVE, MessageStyle.SPEC)
+    async with several_asked(start, len(styles)) as submissions:
+        for style, one in zip(styles, submissions, strict=True):
+            with subtests.test(style=style):
+                one.world.sandbox.messages.style = style
+                one.writes()
+                decision = await one.after()
+                assert is_held_for_a_reply(decision)
+                assert decision["reason"] == (
+                    "The participant wrote a message after the request to return. Read it first."
+                )
+                assert one.submission.status is Status.AWAITING_REVIEW
+                held = (await one.world.api("holds"))["results"][0]
+                assert (held["submission_id"], held["guard"]) == (one.submission.id, "replied")
 
 
-async def test_it_stays_held_however_often_it_is_reviewed(start: Start) -> None:
+async def test_hold_for_a_reply_is_recorded_once_for_repeated_reviews(start: Start) -> None:
     async with asked(start) as one:
         one.writes()
         await one.after(days=7, minutes=1)
@@ -113,85 +128,107 @@ async def test_it_stays_held_however_often_it_is_reviewed(start: Start) -> None:
         assert one.submission.status is Status.AWAITING_REVIEW
 
 
-@pytest.mark.parametrize("style", list(MessageStyle))
-async def test_what_was_written_before_the_request_is_no_reply(start: Start, style: MessageStyle) -> None:
-    async with asked(start) as one:
-        one.world.sandbox.messages.style = style
-        one.writes(at=one.requested - timedelta(seconds=2))
-        assert (await one.after(days=7, minutes=1))["outcome"] == "reject"
+def write_before_the_request(one: Asked) -> None:
+    one.writes(at=one.requested - timedelta(seconds=2))
 
 
-async def test_what_is_of_another_study_is_no_reply(start: Start) -> None:
-    async with asked(start) as one:
-        one.writes(study_id=TWO_PARTS)
-        assert (await one.after(days=7, minutes=1))["outcome"] == "reject"
+def write_about_another_study(one: Asked) -> None:
+    one.writes(study_id=TWO_PARTS)
 
 
-async def test_what_names_no_study_counts_as_a_reply(start: Start) -> None:
-    async with asked(start) as one:
-        one.writes(study_id=None)
-        assert is_held_for_a_reply(await one.after(days=7, minutes=1))
+def write_as_researcher_and_as_another_participant(one: Asked) -> None:
+    one.world.sandbox.messages.send(one.submission.participant_id, STROOP, "Please return it.")
+    one.world.sandbox.write_message(uuid4().hex[:24], STROOP, "Somebody else.")
 
 
-async def test_what_we_wrote_is_no_reply_nor_what_others_wrote_to_us(start: Start) -> None:
-    async with asked(start) as one:
-        messages = one.world.sandbox.messages
-        messages.send(one.submission.participant_id, STROOP, "Please return it.")
-        one.world.sandbox.write_message(uuid4().hex[:24], STROOP, "Somebody else.")
-        assert (await one.after(days=7, minutes=1))["outcome"] == "reject"
+NO_REPLIES: list[tuple[MessageStyle, Callable[[Asked], None]]] = [
+    *((style, write_before_the_request) for style in MessageStyle),
+    (MessageStyle.SPEC, write_about_another_study),
+    (MessageStyle.SPEC, write_as_researcher_and_as_another_participant),
+]
 
 
-async def test_event_without_a_time_uses_the_time_in_its_id(start: Start) -> None:
-    async with asked(start) as one:
-        one.world.sandbox.messages.style = MessageStyle.TIMELESS
-        one.writes()
-        assert is_held_for_a_reply(await one.after(days=7, minutes=1))
+async def test_message_that_is_no_reply_allows_a_rejection(start: Start, subtests: pytest.Subtests) -> None:
+    async with several_asked(start, len(NO_REPLIES)) as submissions:
+        for (style, write), one in zip(NO_REPLIES, submissions, strict=True):
+            with subtests.test(style=style, write=write.__name__):
+                one.world.sandbox.messages.style = style
+                write(one)
+                assert (await one.after())["outcome"] == "reject"
 
 
-async def test_id_of_the_same_second_gives_no_order(start: Start) -> None:
+def write_without_a_study(one: Asked) -> None:
+    one.writes(study_id=None)
+
+
+def write_after_the_request(one: Asked) -> None:
+    one.writes()
+
+
+def write_in_the_second_of_the_request(one: Asked) -> None:
     """An id has whole seconds: what was written a moment after the request looks older than it."""
-    async with asked(start) as one:
-        one.world.sandbox.messages.style = MessageStyle.TIMELESS
-        one.submission.return_requested = one.requested.replace(microsecond=400_000)
-        one.writes(at=one.requested + timedelta(milliseconds=500))
-        assert is_held_for_a_reply(await one.after(days=7, minutes=1))
+    one.submission.return_requested = one.requested.replace(microsecond=400_000)
+    one.writes(at=one.requested + timedelta(milliseconds=500))
 
 
-async def test_a_time_that_cannot_be_read_counts_as_a_reply(start: Start) -> None:
-    """Neither time nor an id that has one, though it was written long before."""
-    async with asked(start) as one:
-        one.world.sandbox.messages.style = MessageStyle.TIMELESS
-        one.writes(at=one.requested - timedelta(days=2)).id = "not-an-object-id"
-        assert is_held_for_a_reply(await one.after(days=7, minutes=1))
+def write_long_before_with_an_unreadable_id(one: Asked) -> None:
+    """The message has neither a time nor an id that contains one."""
+    one.writes(at=one.requested - timedelta(days=2)).id = "not-an-object-id"
 
 
-@pytest.mark.parametrize("given", [{"datetime_created": "gestern"}, {"sent_at": 1577836800}])
-async def test_a_time_in_an_unknown_form_counts_as_a_reply(start: Start, given: dict[str, Any]) -> None:
-    """Whatever its id, of 2019, says."""
-    async with asked(start) as one:
-        sender = one.submission.participant_id
-        row = {"id": "5e0000000000000000000001", "sender_id": sender, "data": {"study_id": STROOP}, **given}
-        body = json.dumps({"results": [row]}).encode()
-        one.world.prolific.add(Fault("messages", status=200, body=body, count=None))
-        assert is_held_for_a_reply(await one.after(days=7, minutes=1))
+def write_without_a_sender(one: Asked) -> None:
+    one.world.sandbox.messages.send(one.submission.participant_id, STROOP, "Ours.").sender_id = ""
 
 
-async def test_a_sender_who_is_not_named_counts_as_the_participant(start: Start) -> None:
-    async with asked(start) as one:
-        one.world.sandbox.messages.send(one.submission.participant_id, STROOP, "Ours.").sender_id = ""
-        assert is_held_for_a_reply(await one.after(days=7, minutes=1))
+REPLIES: list[tuple[MessageStyle, Callable[[Asked], None]]] = [
+    (MessageStyle.SPEC, write_without_a_study),
+    (MessageStyle.TIMELESS, write_after_the_request),
+    (MessageStyle.TIMELESS, write_in_the_second_of_the_request),
+    (MessageStyle.TIMELESS, write_long_before_with_an_unreadable_id),
+    (MessageStyle.SPEC, write_without_a_sender),
+]
 
 
-@pytest.mark.parametrize("status", [400, 403, 404])
-async def test_where_messages_may_not_be_read_it_is_held_with_the_reason(start: Start, status: int) -> None:
-    async with asked(start) as one:
-        one.world.prolific.add(Fault("messages", status, count=None))
-        decision = await one.after(days=7, minutes=1)
-        assert is_held_for_a_reply(decision)
-        assert f"can't be looked up: HTTP {status}" in decision["reason"]
+async def test_message_that_may_be_a_reply_counts_as_one(start: Start, subtests: pytest.Subtests) -> None:
+    async with several_asked(start, len(REPLIES)) as submissions:
+        for (style, write), one in zip(REPLIES, submissions, strict=True):
+            with subtests.test(style=style, write=write.__name__):
+                one.world.sandbox.messages.style = style
+                write(one)
+                assert is_held_for_a_reply(await one.after())
 
 
-async def test_a_token_that_is_refused_for_all_holds_nothing(start: Start) -> None:
+async def test_message_with_an_unknown_time_format_counts_as_a_reply(
+    start: Start, subtests: pytest.Subtests
+) -> None:
+    """Its id, of 2019, does not decide."""
+    times: list[dict[str, Any]] = [{"datetime_created": "gestern"}, {"sent_at": 1577836800}]
+    async with several_asked(start, len(times)) as submissions:
+        for given, one in zip(times, submissions, strict=True):
+            with subtests.test(given=given):
+                sender, data = one.submission.participant_id, {"study_id": STROOP}
+                row = {"id": "5e0000000000000000000001", "sender_id": sender, "data": data, **given}
+                body = json.dumps({"results": [row]}).encode()
+                one.world.prolific.clear()
+                one.world.prolific.add(Fault("messages", status=200, body=body, count=None))
+                assert is_held_for_a_reply(await one.after())
+
+
+async def test_refused_read_of_messages_holds_with_the_reason(
+    start: Start, subtests: pytest.Subtests
+) -> None:
+    statuses = (400, 403, 404)
+    async with several_asked(start, len(statuses)) as submissions:
+        for status, one in zip(statuses, submissions, strict=True):
+            with subtests.test(status=status):
+                one.world.prolific.clear()
+                one.world.prolific.add(Fault("messages", status, count=None))
+                decision = await one.after()
+                assert is_held_for_a_reply(decision)
+                assert f"can't be looked up: HTTP {status}" in decision["reason"]
+
+
+async def test_refused_token_postpones_the_review_without_a_hold(start: Start) -> None:
     """That is no news of this submission: it waits until there is a new token."""
     async with asked(start) as one:
         one.world.prolific.add(Fault("messages", 401), Fault("users", 401))
@@ -212,17 +249,20 @@ async def test_a_token_that_is_refused_for_all_holds_nothing(start: Start) -> No
         assert left == [{"status": "todo", "later": True}]
 
 
-@pytest.mark.parametrize("fault", [Fault("messages", 503), Fault("messages", body=b"<html>", status=200)])
-async def test_where_prolific_fails_to_answer_it_is_tried_again(start: Start, fault: Fault) -> None:
-    async with asked(start) as one:
-        one.world.prolific.add(fault)
-        decision = await one.after(days=7, minutes=1)
-        assert (decision["outcome"], decision["status"]) == ("reject", "applied")
-        assert one.world.prolific.seen.count("messages") == 2
-        assert len(await one.world.decisions(one.submission.id)) == 2
+async def test_failed_read_of_messages_is_retried(start: Start, subtests: pytest.Subtests) -> None:
+    faults = (Fault("messages", 503), Fault("messages", body=b"<html>", status=200))
+    async with several_asked(start, len(faults)) as submissions:
+        for fault, one in zip(faults, submissions, strict=True):
+            with subtests.test(fault=fault):
+                before = one.world.prolific.seen.count("messages")
+                one.world.prolific.add(fault)
+                decision = await one.after()
+                assert (decision["outcome"], decision["status"]) == ("reject", "applied")
+                assert one.world.prolific.seen.count("messages") == before + 2
+                assert len(await one.world.decisions(one.submission.id)) == 2
 
 
-async def test_a_reply_between_two_tries_is_seen(start: Start) -> None:
+async def test_reply_between_two_attempts_holds_the_rejection(start: Start) -> None:
     """The rejection was refused at first; before it is sent again the messages are looked at again."""
     async with asked(start) as one:
         one.world.prolific.add(Fault("transition", 400))
@@ -239,7 +279,7 @@ async def test_a_reply_between_two_tries_is_seen(start: Start) -> None:
         assert one.submission.status is Status.AWAITING_REVIEW
 
 
-async def test_before_the_time_to_answer_is_over_no_messages_are_asked_for(start: Start) -> None:
+async def test_messages_are_not_fetched_before_the_time_to_answer_is_over(start: Start) -> None:
     async with asked(start) as one:
         decision = await one.after(days=6, hours=20)
         assert (decision["guard"], decision["proposed"]) == ("already_asked", "reject")
@@ -257,7 +297,7 @@ async def test_request_of_another_person_counts_as_ours(start: Start) -> None:
         assert is_held_for_a_reply(await world.reviewed(submission))
 
 
-async def test_a_mere_timer_does_not_approve_over_a_reply(start: Start) -> None:
+async def test_timer_does_not_approve_after_a_reply(start: Start) -> None:
     async with asked(start, rules("approve:", otherwise="hold")) as one:
         one.writes()
         assert is_held_for_a_reply(await one.after(days=7, minutes=1), "approve")

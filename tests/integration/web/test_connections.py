@@ -19,9 +19,9 @@ from starlette.routing import Route
 
 from service.app import Parts
 from service.postgres.embedded import delete_database
-from service.serve import Server
 from service.web.listening import listen_on
 from service.web.protocol import MAX_HEADERS, BoundedProtocol, Stage
+from service.web.server import Server
 from tests.conftest import Start
 from tests.process import complete_settings, environment
 from tests.world import rules_text, signed, status_change, until, write_rules
@@ -59,7 +59,8 @@ async def server(protocol: type[BoundedProtocol] = BoundedProtocol) -> AsyncIter
     try:
         yield listener.getsockname()[1]
     finally:
-        running.should_exit = running.force_exit = True
+        running.force_exit = True
+        running.stop()
         await task
 
 
@@ -260,7 +261,8 @@ async def test_running_requests_are_not_closed_for_new_connections() -> None:
         assert (status, b"too_many_connections" in body) == (503, True)
         release.set()
         assert [await one.answer() for one in busy] == [(200, b"done")] * 4
-    running.should_exit = running.force_exit = True
+    running.force_exit = True
+    running.stop()
     await task
 
 

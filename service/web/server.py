@@ -1,0 +1,34 @@
+"""uvicorn's server, which stops at once and leaves signals to its caller."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import uvicorn
+
+DATE_EVERY = 1.0  # seconds; answers carry their date in whole seconds
+
+
+class Server(uvicorn.Server):
+    """A server that runs until ``stop``."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """Accept no more connections, and finish the running requests."""
+        self.should_exit = True
+        self._stopping.set()
+
+    async def main_loop(self) -> None:
+        """Keep the date of answers current until ``stop``."""
+        # uvicorn's own loop wakes ten times a second to see whether it has to stop.
+        while not await self.on_tick(0):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), DATE_EVERY)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signal handlers alone: at a stop, readyz must fail before the socket closes."""
+        yield
