@@ -264,11 +264,13 @@ async def world(
     sandbox: SandboxState | None = None,
     sweeps: bool = False,
     notifies: bool = False,
+    prunes: bool = False,
     **settings: Any,
 ) -> AsyncIterator[World]:
     """Everything at work inside the block.
 
-    ``sweeps`` and ``notifies``: a sweep, or the checks of the alerts, begin at once instead of at their next time.
+    ``sweeps``, ``notifies`` and ``prunes``: a sweep, the checks of the alerts, or pruning begin at once instead of at
+    their next time.
     """
     state = sandbox or shipped_state(time_scale=1000.0, seed=7)
     async with sandbox_running(create_app(state, token=TOKEN)) as prolific_url:
@@ -285,7 +287,7 @@ async def world(
             },
         )
         in_force = RulesInForce(load(rules), datetime.now(UTC), folder=rules)
-        idle = {"prune": True, "sweep": not sweeps, "notify": not notifies}
+        idle = {"prune": not prunes, "sweep": not sweeps, "notify": not notifies}
         await _began_just_now(database_url, *(run for run, is_idle in idle.items() if is_idle))
         service = build(chosen, database_url, in_force, parts=parts, clock=clock)
         listener = bind(chosen)

@@ -23,7 +23,7 @@ class Server(uvicorn.Server):
 
     async def main_loop(self) -> None:
         """Keep the date of answers current until ``stop``."""
-        # uvicorn's own loop wakes ten times a second to see whether it has to stop.
+        # uvicorn's own loop runs ten times a second to check whether it has to stop.
         while not await self.on_tick(0):
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), DATE_EVERY)

@@ -151,7 +151,7 @@ async def test_jobs_that_ended_go_with_their_events(database_url: str) -> None:
 async def test_a_service_prunes_what_is_older_than_its_setting(start: Start, database_url: str) -> None:
     await event(database_url, "old", "AWAITING REVIEW", handled=3 * DAYS)
     await event(database_url, "newest", "APPROVED", ago=timedelta(0), handled=timedelta(0))
-    async with start(inbox_retention="2d") as world:
+    async with start(inbox_retention="2d", prunes=True) as world:
 
         async def pruned() -> bool:
             return [one for one, _ in await left(database_url)] == ["newest"]
