@@ -12,12 +12,17 @@ from uuid import uuid4
 import psycopg
 import pytest
 import structlog
+from hypothesis import settings
 from psycopg import sql
 
 from service.postgres.embedded import delete_database, embedded_postgres
 from service.postgres.migrate import migrate
 from tests.databases import TEMPLATE, Databases, create, named
 from tests.world import World, rules_text, world, write_rules
+
+# A busy machine takes longer for an example than Hypothesis's 200 ms.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 Start = Callable[..., AbstractAsyncContextManager[World]]
 

@@ -49,7 +49,8 @@ def guarded(endpoint: Endpoint, bearer: Bearer) -> Endpoint:
             return await endpoint(request)
         # Its text may quote the request, so that its length is limited.
         except tuple(STATUS) as error:
-            return problem(STATUS[type(error)], error.code, excerpt(str(error), longest=LONGEST_ANSWER))
+            status = next(status for kind, status in STATUS.items() if isinstance(error, kind))
+            return problem(status, error.code, excerpt(str(error), longest=LONGEST_ANSWER))
 
     return answer
 

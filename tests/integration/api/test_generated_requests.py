@@ -67,7 +67,6 @@ def _check(operation: Any, mode: GenerationMode, path: dict[str, Any] | None) ->
 
     @settings(
         max_examples=EXAMPLES,
-        deadline=None,
         database=None,
         derandomize=True,
         suppress_health_check=list(HealthCheck),

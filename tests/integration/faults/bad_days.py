@@ -284,7 +284,6 @@ def live_through(days: int, postgres: str, tmp_path: Path) -> None:
                 max_examples=days,
                 derandomize=not MORE,  # the same days each time; BAD_DAYS=100 tries others
                 stateful_step_count=30,
-                deadline=None,
                 database=None,
                 print_blob=True,
                 # A failing day is reported as it was: timing decides what a shrunk one would do.

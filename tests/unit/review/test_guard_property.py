@@ -99,7 +99,7 @@ def cases(draw: st.DrawFn) -> Case:
     )
 
 
-@settings(max_examples=250, deadline=None, database=None, derandomize=True)
+@settings(max_examples=250, database=None, derandomize=True)
 @given(cases())
 def test_guards_keep_or_hold_every_proposal_or_expire_a_hold(one: Case) -> None:
     found = guard(one)

@@ -117,7 +117,7 @@ wild_values = st.dictionaries(st.sampled_from([*TYPES, "evidence.survey.received
 wild_facts = wild_groups | wild_values.map(nested)
 
 # Every example loads a rule file, which may take longer than hypothesis allows on a busy machine.
-UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+UNHURRIED = settings(suppress_health_check=[HealthCheck.too_slow])
 
 
 @settings(UNHURRIED, max_examples=75)
