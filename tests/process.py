@@ -1,7 +1,6 @@
 """The command line as a process of its own, as an operator runs it.
 
-``autoreview`` and ``serving`` fork the process from one that has the imports done (``tests.warm``); ``started``
-starts Python anew.
+``autoreview`` and ``serving`` fork the process from one that has the imports done (``tests.warm``).
 """
 
 import asyncio
@@ -9,7 +8,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -37,21 +35,6 @@ def autoreview(
 
 def _text(output: bytes) -> str:
     return output.decode().replace("\r\n", "\n")
-
-
-def started(
-    *arguments: str, cwd: Path | None = None, settings: Mapping[str, object] = {}
-) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end in a new Python: 1 s of imports more than ``autoreview``."""
-    return subprocess.run(
-        [sys.executable, "-m", "service", *arguments],
-        capture_output=True,
-        text=True,
-        env=environment(settings),
-        cwd=cwd,
-        timeout=120,
-        check=False,
-    )
 
 
 def free_port() -> int:

@@ -2,6 +2,7 @@
 
 Importing the service takes longer than most commands. ``python -m tests.warm SOCKET`` imports it once, then forks
 a process for each command: with its own environment, folder, standard files and exit code, as if started anew.
+``python -m tests.warm SOCKET MODULE...`` imports these modules alone: its commands import the service themselves.
 """
 
 import asyncio
@@ -49,14 +50,22 @@ _starting = threading.Lock()
 
 
 def run(
-    arguments: Sequence[str], *, env: Mapping[str, str], cwd: Path | None = None, stdin: bytes | None = None
+    arguments: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    cwd: Path | None = None,
+    stdin: bytes | None = None,
+    imported: tuple[str, ...] = (),
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run a command to its end; raises TimeoutError if it takes longer than ``COMMAND_TIMEOUT``."""
+    """Run a command to its end; raises TimeoutError if it takes longer than ``COMMAND_TIMEOUT``.
+
+    With ``imported``, these modules alone are imported before it starts, instead of the service.
+    """
     with contextlib.ExitStack() as stack:
         files = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(3)]
         files[0].write(stdin or b"")
         files[0].seek(0)
-        process = stack.enter_context(_forked(arguments, env, cwd, files))
+        process = stack.enter_context(_forked(arguments, env, cwd, files, imported))
         code = process.join(COMMAND_TIMEOUT)
         for file in files:
             file.seek(0)
@@ -136,24 +145,28 @@ def write_command(folder: Path) -> None:
 
 
 def _forked(
-    arguments: Sequence[str], env: Mapping[str, str], cwd: Path | None, files: Sequence[IO[bytes]]
+    arguments: Sequence[str],
+    env: Mapping[str, str],
+    cwd: Path | None,
+    files: Sequence[IO[bytes]],
+    imported: tuple[str, ...] = (),
 ) -> Process:
     request = {"arguments": arguments, "env": dict(env), "cwd": str(cwd or Path.cwd())}
     connection = socket.socket(socket.AF_UNIX)
     connection.settimeout(COMMAND_TIMEOUT)
     with _starting:
-        connection.connect(_server())
+        connection.connect(_server(*imported))
     socket.send_fds(connection, [b"\0"], [file.fileno() for file in files])
     connection.sendall(json.dumps(request).encode() + b"\n")
     return Process(connection)
 
 
 @cache
-def _server() -> str:
-    """Start the server, once for this process; return its socket's path."""
+def _server(*imported: str) -> str:
+    """Start the server, once for this process and these imports; return its socket's path."""
     folder = tempfile.TemporaryDirectory(prefix="warm")
     path = f"{folder.name}/socket"
-    process = subprocess.Popen([sys.executable, "-m", "tests.warm", path], stdin=subprocess.PIPE)
+    process = subprocess.Popen([sys.executable, "-m", "tests.warm", path, *imported], stdin=subprocess.PIPE)
     atexit.register(_stop, process, folder)
     deadline = time.monotonic() + START_TIMEOUT
     while not os.path.exists(path):  # noqa: PTH110 - a socket of this name appears
@@ -256,7 +269,10 @@ def _run_command() -> int:
 
 
 if __name__ == "__main__":
-    _import_everything()
+    for name in sys.argv[2:]:
+        importlib.import_module(name)
+    if not sys.argv[2:]:
+        _import_everything()
     gc.collect()
     gc.freeze()
     _serve(sys.argv[1])
