@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -13,7 +12,6 @@ import pytest
 
 from service.app import Parts
 from service.domain.submission import Status
-from service.postgres.embedded import delete_database
 from service.sandbox.app import create_app
 from service.sandbox.model import By
 from service.sandbox.server import running as sandbox_running
@@ -231,13 +229,6 @@ async def test_what_cannot_be_explained_is_said_in_a_sentence(start: Start, tmp_
         assert "AUTOREVIEW_PROLIFIC_TOKEN" in ended.stderr
 
 
-@pytest.fixture
-def data_dir(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "data"
-    yield folder
-    delete_database(folder)
-
-
 async def test_it_asks_the_running_services_own_database(tmp_path: Path, data_dir: Path) -> None:
     state = shipped_state(time_scale=1000.0, seed=3)
     async with sandbox_running(create_app(state, token=TOKEN)) as prolific_url:
@@ -250,7 +241,6 @@ async def test_it_asks_the_running_services_own_database(tmp_path: Path, data_di
             ended = await asyncio.to_thread(autoreview, "explain", submission.id, settings=settings)
             assert ended.stdout.startswith("Rejected by ‘failed two checks’"), ended.stderr
             assert (await service.http.get("/readyz")).status_code == 200
-            await service.stop()
 
 
 async def push(http: httpx.AsyncClient, submission: str) -> None:

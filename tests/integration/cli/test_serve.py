@@ -43,10 +43,10 @@ def rules(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def data_dir(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "data"
-    yield folder
-    delete_database(folder)
+def new_data_dir(tmp_path: Path) -> Iterator[Path]:
+    """One that isn't there yet."""
+    yield tmp_path / "data"
+    delete_database(tmp_path / "data")
 
 
 @pytest.fixture
@@ -130,10 +130,10 @@ def test_port_in_use_is_named(rules: Path, tmp_path: Path) -> None:
 
 
 async def test_sigterm_fails_readyz_first_then_ends_the_service_and_keeps_its_data(
-    rules: Path, data_dir: Path, tmp_path: Path, prolific: tuple[SandboxState, str]
+    rules: Path, new_data_dir: Path, tmp_path: Path, prolific: tuple[SandboxState, str]
 ) -> None:
     state, prolific_url = prolific
-    settings = complete_settings(rules, data_dir, prolific_url)
+    settings = complete_settings(rules, new_data_dir, prolific_url)
     log = tmp_path / "log"
     submission = completed(state)
     async with serving(settings, log) as service:
@@ -189,7 +189,6 @@ async def test_killed_while_prolific_is_asked_it_applies_the_decision_once(
             return found if found != ["pending"] else []
 
         assert await until(settled, "the decision to be settled") == ["already"]
-        await service.stop()
     assert len(state.calls_for(submission)) == 1
 
 
@@ -238,7 +237,6 @@ async def test_second_service_on_a_data_dir_names_its_owner(
         assert ended.returncode == 2
         assert str(service.process.pid) in ended.stderr
         assert "AUTOREVIEW_DATA_DIR" in ended.stderr
-        await service.stop()
 
 
 async def test_web_and_worker_in_processes_of_their_own(
@@ -272,7 +270,6 @@ async def test_a_database_without_a_schema_is_waited_for(
         assert (await migrated) == (1, 0)
         await tell(service.http, submission, "e-1")
         await until(lambda: _applied(service.http, submission), "the decision")
-        await service.stop()
 
 
 async def test_web_alone_without_a_schema_stops_cleanly_and_logs_nothing_of_a_worker(

@@ -1,24 +1,15 @@
 """``autoreview serve`` with broken rule files: on the last good ones if there are any, loudly."""
 
-from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
-from service.postgres.embedded import delete_database
 from tests.process import autoreview, complete_settings, serving
 from tests.world import ADMIN, bearer, rules_text, until, write_rules
 
 GOOD = rules_text()
 BROKEN = rules_text("\n  - name: a\n    when: submission.pase < 1.0\n    approve:\n")
-
-
-@pytest.fixture
-def data_dir(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "data"
-    yield folder
-    delete_database(folder)
 
 
 @pytest.mark.parametrize("database", ["embedded", "external"])
@@ -45,7 +36,6 @@ async def test_it_starts_on_the_last_good_rules_and_says_so(
         assert f"{folder}/rules.yaml:12:11: " in ready["checks"]["rules"]["detail"]
         assert "autoreview_rules_broken 1.0" in (await service.http.get("/metrics")).text
         assert "rules.broken" in log.read_text()
-        await service.stop()
 
 
 @pytest.mark.parametrize("url", ["postgresql://nobody@127.0.0.1:1/none", None])

@@ -40,6 +40,7 @@ class Stage:
     """One folder and one environment, kept from command to command as in a shell."""
 
     folder: Path
+    data: Path
     port: int = field(default_factory=free_port)
     prolific_port: int = field(default_factory=free_port)
     after: dict[str, Callable[[], None]] = field(default_factory=dict)
@@ -69,10 +70,6 @@ class Stage:
     @property
     def prolific(self) -> str:
         return f"http://127.0.0.1:{self.prolific_port}"
-
-    @property
-    def data(self) -> Path:
-        return self.folder / "data"
 
     def write(self, name: str, text: str) -> None:
         path = self.folder / name
@@ -158,8 +155,9 @@ class Stage:
         wait_for(found, "the submissions to be held")
 
     def end(self) -> None:
-        for name in [*self.processes]:
-            self.stop(name)
+        for process in self.processes.values():
+            process.kill()
+            process.close()
         for data in (self.data, self.folder / "new"):
             if data.exists():
                 delete_database(data)

@@ -53,10 +53,10 @@ LEFT_OUT = NOT_RUN | {
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
+def stage(tmp_path: Path, data_dir: Path) -> Iterator[Stage]:
     if any(shutil.which(program) is None for program in ("bash", "curl", "openssl")):
         pytest.skip("the commands of the pages need bash, curl and openssl")
-    made = Stage(tmp_path)
+    made = Stage(tmp_path, data_dir)
     try:
         yield made
     finally:

@@ -377,13 +377,11 @@ async def test_public_url_of_another_service_is_reported(practice: Practice) -> 
     assert not (await practice.examine(public_url="http://review.example.org"))["public_url"].ok
 
 
-def test_it_uses_the_embedded_database_of_a_running_service(tmp_path: Path) -> None:
+def test_it_uses_the_embedded_database_of_a_running_service(data_dir: Path) -> None:
     from service.postgres.embedded import embedded_postgres
-    from service.postgres.migrate import migrate
 
-    with embedded_postgres(tmp_path / "data") as url:
-        migrate(url)
-        ended = autoreview("doctor", "--json", settings={"data_dir": tmp_path / "data"})
+    with embedded_postgres(data_dir):
+        ended = autoreview("doctor", "--json", settings={"data_dir": data_dir})
     checks: dict[str, Any] = {check["name"]: check for check in json.loads(ended.stdout)["checks"]}
     assert "embedded" in checks["database"]["detail"]
     assert checks["schema"]["ok"]

@@ -17,9 +17,7 @@ from psycopg import sql
 
 from service.domain.submission import Status
 from service.postgres import embedded_server as server
-from service.postgres.embedded import delete_database
-from service.postgres.embedded_home import Home, find_home, make_data_dir
-from service.postgres.migrate import migrate
+from service.postgres.embedded_home import Home, find_home
 from service.sandbox.faults import Fault
 from tests.conftest import Start
 from tests.integration.faults.stored import events, jobs, query
@@ -62,18 +60,12 @@ class Server:
 
 
 @pytest.fixture
-def own_server(tmp_path: Path) -> Iterator[Server]:
-    folder = tmp_path / "data"
-    make_data_dir(folder)
-    home = find_home(folder)
-    server._create_data(home)
-    found = Server(home, free_port(), tmp_path / "postgres.log")
+def own_server(tmp_path: Path, data_dir: Path) -> Iterator[Server]:
+    found = Server(find_home(data_dir), free_port(), tmp_path / "postgres.log")
     found.start()
-    migrate(found.url)
     yield found
     if found.process:
         server._stop(found.process)
-    delete_database(folder)
 
 
 async def answers(doing: Callable[[], Awaitable[httpx.Response]], status: int) -> httpx.Response:

@@ -3,17 +3,13 @@
 import asyncio
 import signal
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
-import pytest
-
 from service.app import Parts, build
-from service.postgres.embedded import delete_database, embedded_postgres
-from service.postgres.migrate import migrate
+from service.postgres.embedded import embedded_postgres
 from service.rulebook.current import RulesInForce
 from service.rules import load
 from service.sandbox.app import create_app
@@ -30,18 +26,11 @@ from tests.world import SECRET, TOKEN, rules_text, signed, status_change, until,
 LONGEST_STOP = 30.0  # seconds, as promised
 
 
-@pytest.fixture
-def data_dir(tmp_path: Path) -> Iterator[Path]:
-    yield tmp_path / "data"
-    delete_database(tmp_path / "data")
-
-
 async def test_stop_with_a_frozen_database_ends_in_time_and_names_the_jobs(
     tmp_path: Path, data_dir: Path
 ) -> None:
     """``tests/acceptance/faults/test_frozen_embedded.py`` freezes an embedded database, which takes longer."""
     with embedded_postgres(data_dir) as url:
-        migrate(url)
         await stops_in_time(data_dir, tmp_path, database_url=url, data_dir=tmp_path / "unused")
 
 

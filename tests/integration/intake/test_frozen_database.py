@@ -10,8 +10,7 @@ import httpx
 import psutil
 
 from service.app import Parts
-from service.postgres.embedded import delete_database, embedded_postgres
-from service.postgres.migrate import migrate
+from service.postgres.embedded import embedded_postgres
 from tests.integration.faults.stored import events
 from tests.world import rules_text, until, world, write_rules
 
@@ -35,14 +34,15 @@ def frozen(data_dir: Path) -> Iterator[None]:
                 process.resume()
 
 
-async def test_frozen_database_is_answered_with_503_and_work_continues_afterwards(tmp_path: Path) -> None:
+async def test_frozen_database_is_answered_with_503_and_work_continues_afterwards(
+    tmp_path: Path, data_dir: Path
+) -> None:
     folder = write_rules(tmp_path / "rules", rules_text())
-    with embedded_postgres(tmp_path / "data") as url:
-        migrate(url)
+    with embedded_postgres(data_dir) as url:
         async with world(url, folder, parts=Parts(worker=False)) as around:
             assert (await around.tell("abc", event_id="before")).status_code == 202
             assert (await around.push("abc", {"attention_failed": 0})).status_code == 202
-            with frozen(tmp_path / "data"):
+            with frozen(data_dir):
                 began = time.monotonic()
                 first = asyncio.gather(
                     around.tell("abc", event_id="e-1"),
@@ -67,7 +67,6 @@ async def test_frozen_database_is_answered_with_503_and_work_continues_afterward
             assert (await around.push("abc", {"attention_failed": 1})).status_code == 202
             assert (await around.http.get("/readyz")).status_code == 200
             assert set(await events(url)) == {"before", "e-1", "e-2", "e-3"}
-    delete_database(tmp_path / "data")
 
 
 def _says_come_again(answers: Iterable[httpx.Response]) -> None:

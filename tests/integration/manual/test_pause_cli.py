@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-from service.postgres.embedded import delete_database
 from service.sandbox.studies import STROOP
 from tests.conftest import Start
 from tests.integration.manual.conftest import Command
@@ -59,23 +58,19 @@ async def test_pause_and_resume_without_name_reason_or_with_an_empty_study_are_w
         assert len((await world.api("status"))["pauses"]) == 1
 
 
-async def test_commands_find_the_running_services_own_database(tmp_path: Path) -> None:
+async def test_commands_find_the_running_services_own_database(tmp_path: Path, data_dir: Path) -> None:
     """And what one process pauses stays paused in the next. Between them no order is taken, only questions."""
-    rules, data = write_rules(tmp_path / "rules", HOLD), tmp_path / "data"
-    settings = complete_settings(rules, data)
-    there: dict[str, object] = {"data_dir": data}
-    try:
-        async with serving(settings, tmp_path / "log") as running:
-            paused = await autoreview("pause", "--by", "Ada", "--reason", "x", settings=there)
-            assert paused.returncode == 0, paused.stderr
-            assert await running.stop() == 0
-        between = await autoreview("resume", "--by", "Ada", "--reason", "x", settings=there)
-        assert (between.returncode, between.stdout) == (2, "")
-        read = await autoreview("holds", "--json", settings=there)
-        assert (read.returncode, json.loads(read.stdout)) == (0, [])
-        assert f"No service is at work on {data}" in read.stderr
-        async with serving(settings, tmp_path / "log"):
-            after = await autoreview("resume", "--by", "Ada", "--reason", "x", "--json", settings=there)
-            assert [one["by"] for one in json.loads(after.stdout)["closed"]] == ["Ada"]
-    finally:
-        delete_database(data)
+    settings = complete_settings(write_rules(tmp_path / "rules", HOLD), data_dir)
+    there: dict[str, object] = {"data_dir": data_dir}
+    async with serving(settings, tmp_path / "log") as running:
+        paused = await autoreview("pause", "--by", "Ada", "--reason", "x", settings=there)
+        assert paused.returncode == 0, paused.stderr
+        assert await running.stop() == 0
+    between = await autoreview("resume", "--by", "Ada", "--reason", "x", settings=there)
+    assert (between.returncode, between.stdout) == (2, "")
+    read = await autoreview("holds", "--json", settings=there)
+    assert (read.returncode, json.loads(read.stdout)) == (0, [])
+    assert f"No service is at work on {data_dir}" in read.stderr
+    async with serving(settings, tmp_path / "log"):
+        after = await autoreview("resume", "--by", "Ada", "--reason", "x", "--json", settings=there)
+        assert [one["by"] for one in json.loads(after.stdout)["closed"]] == ["Ada"]

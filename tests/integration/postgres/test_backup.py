@@ -43,7 +43,8 @@ def backup(database_url: str, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def data_dir(tmp_path: Path) -> Iterator[Path]:
+def new_data_dir(tmp_path: Path) -> Iterator[Path]:
+    """One that isn't there yet."""
     yield tmp_path / "data"
     delete_database(tmp_path / "data")
 
@@ -55,7 +56,7 @@ def test_a_backup_is_private_and_overwrites_nothing(backup: Path) -> None:
 
 
 def test_a_truncated_or_changed_backup_is_refused_before_anything_is_created(
-    backup: Path, data_dir: Path
+    backup: Path, new_data_dir: Path
 ) -> None:
     whole = backup.read_bytes()
     changed = bytearray(whole)
@@ -65,8 +66,8 @@ def test_a_truncated_or_changed_backup_is_refused_before_anything_is_created(
     for content in (*cut, bytes(changed)):
         backup.write_bytes(content)
         with pytest.raises(BadBackup, match="no complete backup"):
-            restore(backup, data_dir)
-        assert not data_dir.exists()
+            restore(backup, new_data_dir)
+        assert not new_data_dir.exists()
 
 
 def test_no_backup_is_made_of_a_database_without_the_schema(empty_database_url: str, tmp_path: Path) -> None:
@@ -82,16 +83,16 @@ def test_a_server_of_ones_own_has_its_own_backup(database_url: str, command: str
 
 
 def test_a_schema_of_a_later_version_is_refused_in_a_sentence(
-    database_url: str, tmp_path: Path, data_dir: Path
+    database_url: str, tmp_path: Path, new_data_dir: Path
 ) -> None:
     with psycopg.connect(database_url) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
         connection.execute("DELETE FROM schema_heads")
     back_up(database_url, tmp_path / "later.dump")
-    ended = autoreview("restore", str(tmp_path / "later.dump"), settings={"data_dir": data_dir})
+    ended = autoreview("restore", str(tmp_path / "later.dump"), settings={"data_dir": new_data_dir})
     assert (ended.returncode, "9999" in ended.stderr) == (2, True)
-    assert not (data_dir / "postgres").exists()
-    assert not (data_dir / RESTORING).exists()
+    assert not (new_data_dir / "postgres").exists()
+    assert not (new_data_dir / RESTORING).exists()
 
 
 async def test_restored_decisions_pauses_breakers_and_holds_are_kept_and_nothing_is_decided_twice(
@@ -123,7 +124,6 @@ async def test_restored_decisions_pauses_breakers_and_holds_are_kept_and_nothing
             ) as service:
                 await until(lambda: _swept(service), "a sweep")
                 after = await _recorded(service)
-                await service.stop()
         finally:
             delete_database(new)
     assert after == before

@@ -5,7 +5,7 @@ import contextlib
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import ClassVar
@@ -18,7 +18,6 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from service.app import Parts
-from service.postgres.embedded import delete_database
 from service.web.listening import listen_on
 from service.web.protocol import MAX_HEADERS, BoundedProtocol, Stage
 from service.web.server import Server
@@ -264,12 +263,6 @@ async def test_running_requests_are_not_closed_for_new_connections() -> None:
     running.force_exit = True
     running.stop()
     await task
-
-
-@pytest.fixture
-def data_dir(tmp_path: Path) -> Iterator[Path]:
-    yield tmp_path / "data"
-    delete_database(tmp_path / "data")
 
 
 async def test_webhooks_are_accepted_with_300_idle_connections_and_256_open_files(
