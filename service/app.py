@@ -76,11 +76,15 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Which parts of the service this process runs, and how many pages it updates live at once."""
+    """Which parts of the service this process runs, and how.
+
+    It updates ``most_streams`` pages live at once, and reads the rules folder every ``read_rules_every`` seconds.
+    """
 
     web: bool = True
     worker: bool = True
     most_streams: int = 100
+    read_rules_every: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +164,7 @@ def _watcher(shared: _Shared, parts: Parts) -> RuleWatcher:
         shared.metrics,
         reviews_again=parts.worker,
         on_rules=on_rules,
+        every=parts.read_rules_every,
     )
 
 

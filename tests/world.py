@@ -6,7 +6,7 @@ import time
 from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from hmac import digest
@@ -289,7 +289,9 @@ async def world(
         in_force = RulesInForce(load(rules), datetime.now(UTC), folder=rules)
         idle = {"prune": not prunes, "sweep": not sweeps, "notify": not notifies}
         await _began_just_now(database_url, *(run for run, is_idle in idle.items() if is_idle))
-        service = build(chosen, database_url, in_force, parts=parts, clock=clock)
+        # A change comes into force after two reads.
+        hurried = replace(parts, read_rules_every=0.1)
+        service = build(chosen, database_url, in_force, parts=hurried, clock=clock)
         listener = bind(chosen)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         async with (

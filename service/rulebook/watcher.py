@@ -22,7 +22,6 @@ from service.store.queue import enqueue_reviews
 from service.store.rulebooks import RulesVersion, decided_under_other_rules, save_book
 from service.telemetry.metrics import Metrics
 
-READ_EVERY = 1.0  # seconds
 # Seconds after new rules, when submissions are looked up again: until every process has the new rules, one with the
 # old rules may run a review.
 REPEAT_AFTER = (60.0, 300.0, 900.0)
@@ -34,7 +33,7 @@ Fingerprint = tuple[tuple[str, str], ...]
 
 @dataclass(slots=True)
 class RuleWatcher:
-    """Reads the rules folder every second. Errors in it are logged, and the last valid rules stay in force.
+    """Reads the rules folder at intervals of ``every``. Errors in it are logged, and the last valid rules stay in force.
 
     ``reviews_again`` is True in a process with a worker, where new rules start reviews of held and observed
     submissions. ``on_rules`` is called with the rules at the start and after each change.
@@ -45,8 +44,8 @@ class RuleWatcher:
     mode: Mode
     metrics: Metrics
     reviews_again: bool
+    every: float  # seconds
     on_rules: Callable[[RuleBook], None] = lambda _: None
-    every: float = READ_EVERY
     timer: Callable[[], float] = time.monotonic
     kept: bool = False  # True once the rules in force are saved, and their reviews enqueued
     _before: Fingerprint | None = None
@@ -77,8 +76,11 @@ class RuleWatcher:
         found = await asyncio.to_thread(fingerprint, self.rules.folder)
         settled, self._before = found == self._before, found
         if settled and found != self._loaded:
-            self._loaded = found
-            self._take(await asyncio.to_thread(try_load, self.rules.folder))
+            loaded = await asyncio.to_thread(try_load, self.rules.folder)
+            # Changed since it was found, this book may not be what was found: taken for it, it would stay in force.
+            if await asyncio.to_thread(fingerprint, self.rules.folder) == found:
+                self._loaded = found
+                self._take(loaded)
 
     def _take(self, loaded: RuleBook | tuple[Finding, ...]) -> None:
         rules = self.rules

@@ -157,7 +157,7 @@ async def keepers(database_url: str, rules: Path, number: int, clock: list[float
     databases = [Database(database_url) for _ in range(number)]
     in_force = [RulesInForce(load(rules), datetime.now(UTC)) for _ in databases]
     found = [
-        RuleWatcher(*(force, database, Mode.LIVE, Metrics(), True), every=0.02, timer=lambda: clock[0])
+        RuleWatcher(*(force, database, Mode.LIVE, Metrics(), True, 0.02), timer=lambda: clock[0])
         for force, database in zip(in_force, databases, strict=True)
     ]
     running = [asyncio.create_task(keeper.run()) for keeper in found]

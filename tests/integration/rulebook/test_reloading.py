@@ -4,18 +4,24 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from service.rulebook.watcher import fingerprint
-from service.rules import load
+from service.domain.decision import Mode
+from service.postgres.database import Database
+from service.rulebook.current import RulesInForce
+from service.rulebook.watcher import RuleWatcher, fingerprint
+from service.rules import RuleBook, load
 from service.sandbox.studies import STROOP, TWO_PARTS
+from service.telemetry.metrics import Metrics
 from tests.conftest import Start
 from tests.world import World, hash_of, in_force, rules_text, until, world, write_rules
 
 HOLD = rules_text(otherwise="hold")
 APPROVE = rules_text(otherwise="approve")
+OBSERVE = rules_text(more="mode: observe")
 BROKEN = rules_text("\n  - name: a\n    when: submission.pase < 1.0\n    approve:\n")
 
 
@@ -48,6 +54,43 @@ async def test_replaced_added_or_removed_rule_file_is_noticed(start: Start, tmp_
         await in_force(world, APPROVE, other)
         (folder / "rules.yaml").unlink()
         await in_force(world, other)
+
+
+async def test_rules_that_change_while_they_are_read_are_noticed(database_url: str, tmp_path: Path) -> None:
+    """A reading may find other rules than the look before it; the last rules come into force all the same."""
+    for number in range(10):
+        write_rules(tmp_path, APPROVE.replace(STROOP, f"65f00000000000000000{number:04}"), f"a{number}.yaml")
+    folder, database = write_rules(tmp_path, HOLD), Database(database_url)
+    rules = RulesInForce(load(folder), datetime.now(UTC), folder=folder)
+    texts = {hash_of(text): text for text in (HOLD, APPROVE, OBSERVE)}
+    last = [HOLD]
+
+    def change(text: str) -> None:
+        write_rules(folder, text)
+        last[:] = [text]
+
+    def back(book: RuleBook) -> None:
+        """Bring back at once what the rules replaced."""
+        if text_in_force(book) == APPROVE:
+            change(OBSERVE)
+
+    def text_in_force(book: RuleBook) -> str:
+        return next(texts[file.hash] for file in book.files if file.hash in texts)
+
+    async def is_in_force() -> bool:
+        return text_in_force(rules.book) == last[0] != APPROVE
+
+    watcher = RuleWatcher(*(rules, database, Mode.LIVE, Metrics(), False, 0.0), on_rules=back)
+    watching = asyncio.create_task(watcher.run())
+    for pause in range(0, 32, 2):
+        change(HOLD)
+        await until(is_in_force, "the first rules")
+        change(OBSERVE)
+        await asyncio.sleep(pause / 1000)
+        change(APPROVE)
+        await until(is_in_force, "the last rules")
+    watching.cancel()
+    await database.close()
 
 
 async def test_swapped_config_map_is_noticed(database_url: str, tmp_path: Path) -> None:
