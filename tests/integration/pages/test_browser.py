@@ -46,9 +46,8 @@ class Stage:
         return submission
 
     async def decided(self, submission: SimSubmission, **evidence: object) -> dict[str, Any]:
-        """Send evidence and the webhook; either may be what the one decision is made by."""
+        """Send evidence, by which it is decided."""
         await self.world.push(submission.id, evidence)
-        await self.world.tell(submission.id)
         return await self.world.settled(submission.id)
 
     def let_time_pass(self) -> None:
