@@ -1,4 +1,4 @@
-"""How tests hold a review between its webhook and its request, and change what its decision rests on."""
+"""How tests hold a review before its request is sent, and change what its decision rests on."""
 
 import asyncio
 from collections.abc import AsyncIterator

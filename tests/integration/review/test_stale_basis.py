@@ -66,7 +66,6 @@ async def test_a_basis_that_changes_before_the_sending_is_decided_anew(
         submission = one.world.completed()
         async with HOLDS[hold](one):
             await one.world.push(submission.id, {"attention_failed": 2})
-            await one.world.tell(submission.id)
             await under_way(one, hold)
             await one.change(what, submission)
         found = await one.decided(submission, 1)
