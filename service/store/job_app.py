@@ -72,16 +72,18 @@ async def _autocommit(connection: psycopg.AsyncConnection[Any]) -> None:
 
 
 class Jobs(JobManager):
-    """Procrastinate's job manager with two changes.
+    """Procrastinate's job manager with three changes.
 
     A job that ended in the transaction of its own work is not finished again. A fetch during which a notification
     arrives is repeated: the worker drops the notification after an empty fetch, and the job would wait for a poll.
+    The end of a job is a notification too: the next one of its submission waited for the lock.
     """
 
     def __init__(self, connector: BaseConnector) -> None:
         super().__init__(connector)
         self.ended: set[int] = set()
         self._notifications = 0
+        self._notify: NotificationCallback | None = None
 
     async def listen_for_jobs(
         self, *, on_notification: NotificationCallback, queues: Iterable[str] | None = None
@@ -90,6 +92,7 @@ class Jobs(JobManager):
             self._notifications += 1
             await on_notification(channel=channel, notification=notification)
 
+        self._notify = count
         await super().listen_for_jobs(on_notification=count, queues=queues)
 
     async def fetch_job(self, queues: Iterable[str] | None, worker_id: int) -> Job | None:
@@ -106,6 +109,8 @@ class Jobs(JobManager):
             self.ended.discard(job.id)
         else:
             await super().finish_job(job, status, delete_job)
+        if self._notify and job.lock:
+            await self._notify(channel="", notification={"type": "job_inserted", "job_id": job.id or 0})
 
 
 def job_app(

@@ -29,6 +29,7 @@ from tests.integration.manual.orders import (
     resolved,
     resume,
 )
+from tests.jobs import make_due
 from tests.world import MESSAGE, TOKEN, World, in_force, rules_text, until, write_rules
 
 REJECT_TWO = f"""
@@ -55,6 +56,8 @@ async def test_later_evidence_changes_nothing_of_a_decision_on_its_way(start: St
         await resolved(world, submission, APPROVED)
         await until(in_attempts(world, submission, 1), "an attempt")
         await world.push(submission.id, {"attention_failed": 2})
+        for _ in range(2):  # the review of the evidence waits behind them
+            await until(lambda: make_due(world.service.database.url, submission=submission.id), "a retry")
         decision = await world.settled(submission.id, decisions=2)
         assert (decision["by"], decision["status"]) == ("Ada", "applied")
         assert len(await world.decisions(submission.id)) == 2

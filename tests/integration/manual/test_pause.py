@@ -81,7 +81,7 @@ async def test_call_waiting_for_a_slot_is_not_sent_after_a_pause(start: Start, d
     """Of eight submissions four are being approved, slowly; those behind them are held."""
     async with start(APPROVE, prolific_concurrency=4) as world:
         world.prolific.add(
-            Fault("submission", latency=0.7, count=8), Fault("transition", latency=6.0, count=4)
+            Fault("submission", latency=0.7, count=8), Fault("transition", latency=2.5, count=4)
         )
         submissions = [world.completed() for _ in range(8)]
         await asyncio.gather(*(world.tell(submission.id) for submission in submissions))
