@@ -86,12 +86,17 @@ def status_change(submission: str, status: str = "AWAITING REVIEW") -> bytes:
 
 
 async def until(condition: Callable[[], Awaitable[Any]], what: str = "the condition") -> Any:
-    """Wait for a condition to give something true, and give that."""
+    """Wait for a condition to give something true, and give that.
+
+    The longer it takes, the less often we look: looks cost CPU that the tests beside need.
+    """
     deadline = time.monotonic() + PATIENCE
+    pause = 0.02
     while time.monotonic() < deadline:
         if found := await condition():
             return found
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(pause)
+        pause = min(pause * 1.1, 0.1)
     raise AssertionError(f"waited {PATIENCE:.0f} s for {what}")
 
 
