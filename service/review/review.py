@@ -158,7 +158,7 @@ class Reviewer:
         self, job: ReviewJob, begun: Begun | None, finished: Finished, answer: Answer | None = None
     ) -> Recorded | None:
         async with self.database.single() as connection:
-            ended = await end_review(
+            is_followed = await end_review(
                 connection,
                 job.submission_id,
                 began=begun.now if begun else None,
@@ -166,8 +166,8 @@ class Reviewer:
                 lease=job.lease,
                 answer=answer,
             )
-        if job.lease:
-            job.lease.ended = ended
+        if job.lease and is_followed is not None:
+            job.lease.ended, job.lease.is_followed = True, is_followed
         if answer:
             self.metrics.applications.labels(answer.status.value).inc()
         return finished.recording.recorded if finished.recording else None

@@ -164,7 +164,7 @@ class Tasks:
             self.metrics.reviews.labels(recorded.status.value if recorded else "nothing_to_decide").inc()
             self.metrics.review_seconds.observe(perf_counter() - began)
             if lease.ended:
-                self.jobs.ended.add(lease.job_id)
+                self.jobs.ended[lease.job_id] = lease.is_followed
 
 
 def register_tasks(app: App, reviewer: Reviewer, database: Database, metrics: Metrics) -> None:

@@ -76,12 +76,14 @@ class Jobs(JobManager):
 
     A job that ended in the transaction of its own work is not finished again. A fetch during which a notification
     arrives is repeated: the worker drops the notification after an empty fetch, and the job would wait for a poll.
-    The end of a job is a notification too: the next one of its submission waited for the lock.
+    The end of a job notifies too if another one of its submission waits for the lock.
+
+    ``ended`` has the jobs that ended in their own transaction, and whether another one waits.
     """
 
     def __init__(self, connector: BaseConnector) -> None:
         super().__init__(connector)
-        self.ended: set[int] = set()
+        self.ended: dict[int, bool] = {}
         self._notifications = 0
         self._notify: NotificationCallback | None = None
 
@@ -105,11 +107,11 @@ class Jobs(JobManager):
 
     async def finish_job(self, job: Job, status: Status, delete_job: bool) -> None:
         # Its row went with the transaction of its work: ending it again would fail.
-        if job.id in self.ended:
-            self.ended.discard(job.id)
-        else:
+        is_followed = self.ended.pop(job.id or 0, None)
+        if is_followed is None:
             await super().finish_job(job, status, delete_job)
-        if self._notify and job.lock:
+        # Not after each job: that would be one more fetch for each review.
+        if self._notify and job.lock and is_followed is not False:
             await self._notify(channel="", notification={"type": "job_inserted", "job_id": job.id or 0})
 
 

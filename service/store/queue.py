@@ -42,12 +42,14 @@ class LeaseLost(AutoreviewError):
 class Lease:
     """A worker's claim to a job. When the job goes to another worker, its ``attempts`` increase by one.
 
-    ``ended`` is set when the job was deleted in the transaction that stored its result.
+    ``ended`` is set when the job was deleted in the transaction that stored its result, ``is_followed`` if another
+    job of its submission waited then.
     """
 
     job_id: int
     attempts: int
     ended: bool = False
+    is_followed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,7 @@ _END = sa.text(f"""
         WHERE id = :id AND CAST(:shown AS text) IS NOT NULL
     ), {_HANDLE}, counted AS ({_COUNT})
     DELETE FROM procrastinate_jobs WHERE id = :job AND attempts = :attempts AND status = 'doing'
+    RETURNING EXISTS (SELECT FROM procrastinate_jobs n WHERE n.lock = :id AND n.status = 'todo') AS is_followed
 """)  # noqa: S608 - nothing of it comes from outside
 
 
@@ -117,9 +118,10 @@ async def end_review(
     unread: Sequence[int],
     lease: Lease | None,
     answer: Answer | None = None,
-) -> bool:
-    """Record the end of a review in one statement. Return True if the review's job ended with it.
+) -> bool | None:
+    """Record the end of a review in one statement.
 
+    Return None if the review's job did not end with it, else True if another job of the submission waits.
     Store the answer, mark the submission's events received until ``began`` (None: no event) and the ``unread``
     evidence as handled, count the review, and reset the count of failures.
     """
@@ -139,7 +141,8 @@ async def end_review(
             "attempts": lease.attempts if lease else None,
         },
     )
-    return ended.rowcount == 1
+    is_followed: bool | None = ended.scalar_one_or_none()
+    return is_followed
 
 
 @dataclass(frozen=True, slots=True)
