@@ -21,7 +21,7 @@ RULES = rules_text(
     when: submission.pace > 0.5
     hold: Only looked at.
     observe: true
-  - name: asked in vain
+  - name: did not answer
     when: submission.return_requested && now > submission.return_requested_at + duration("160h")
     reject: {{category: OTHER, message: "{MESSAGE}"}}
   - name: bot
@@ -74,7 +74,7 @@ async def test_same_rules_differ_only_from_a_person_after_guards_timers_and_manu
         assert (await world.decisions(beyond.id))[0]["outcome"] == R
         clock.pass_(days=8)
         assert (await fire_timer(world, late))["guard"] == "undecidable"
-        assert (await fire_timer(world, asked))["rule"] == "asked in vain"
+        assert (await fire_timer(world, asked))["rule"] == "did not answer"
         assert (await fire_timer(world, expiring))["guard"] == "hold_expired"
         await pause_study(world)
         assert (await decided(world, A))[1] == H

@@ -20,6 +20,6 @@ otherwise: approve
 
 
 @pytest.fixture
-async def told(database_url: str, tmp_path: Path) -> AsyncIterator[Harness]:
+async def notifying(database_url: str, tmp_path: Path) -> AsyncIterator[Harness]:
     async with harness(database_url, load(write_rules(tmp_path / "rules", RULES))) as made:
         yield made
