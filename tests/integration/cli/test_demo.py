@@ -32,7 +32,7 @@ def test_rehearsal_decides_each_participant_correctly(tmp_path: Path) -> None:
 
 
 def assert_same_rules_make_no_difference(folder: Path, study: str) -> None:
-    """Judge what the demo decided once more, by the same rules: pushed, asked and browsers' evidence alike."""
+    """A backtest with the same rules, over evidence that was pushed, fetched or sent by browsers, finds no difference."""
     words = ("backtest", "--study", study, "--rules", str(folder / "rules"), "--json")
     ended = autoreview(*words, "--fail-if", "changed > 0", settings={"data_dir": folder})
     assert ended.returncode == 0, ended.stdout + ended.stderr

@@ -16,7 +16,7 @@ from tests.integration.pages.browsing import Person, sign_in
 from tests.process import Running, complete_settings, serving
 from tests.world import ADMIN, TOKEN, bearer, signed, status_change, swept_just_now, until, write_rules
 
-# Tests move the moment at which decisions leave; nobody waits for ten seconds.
+# Tests move the time at which decisions are sent, so that they do not wait for ten seconds.
 MOVE = (
     "UPDATE planned_decisions SET due_at = now() + make_interval(secs => %(seconds)s) WHERE ended_at IS NULL"
 )

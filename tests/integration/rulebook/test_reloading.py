@@ -57,7 +57,7 @@ async def test_replaced_added_or_removed_rule_file_is_noticed(start: Start, tmp_
 
 
 async def test_rules_that_change_while_they_are_read_are_noticed(database_url: str, tmp_path: Path) -> None:
-    """A reading may find other rules than the look before it; the last rules come into force all the same."""
+    """A reading may find other rules than the look before it. The newest rules come into force."""
     for number in range(10):
         write_rules(tmp_path, APPROVE.replace(STROOP, f"65f00000000000000000{number:04}"), f"a{number}.yaml")
     folder, database = write_rules(tmp_path, HOLD), Database(database_url)

@@ -106,13 +106,13 @@ CONDITIONS = [
 ]
 
 
-@pytest.mark.parametrize(("when", "told"), CONDITIONS)
+@pytest.mark.parametrize(("when", "expected"), CONDITIONS)
 def test_condition_of_another_language_is_reported_with_its_cel_form(
-    found: CheckText, when: str, told: str
+    found: CheckText, when: str, expected: str
 ) -> None:
     quote = when.replace("'", "''")
     [finding] = found(condition(f"'{quote}'"))
-    assert told in finding.message
+    assert expected in finding.message
     assert (finding.line, finding.subject) == (10, "rule ‘first’, when")
 
 
@@ -144,13 +144,13 @@ YAML = [
 ]
 
 
-@pytest.mark.parametrize(("text", "line", "told"), YAML)
+@pytest.mark.parametrize(("text", "line", "expected"), YAML)
 def test_invalid_yaml_is_reported_with_its_correction(
-    found: CheckText, text: str, line: int, told: str
+    found: CheckText, text: str, line: int, expected: str
 ) -> None:
     [finding] = found(text)
     assert (finding.line, finding.code) == (line, "RUL002")
-    assert told in finding.message
+    assert expected in finding.message
 
 
 STRUCTURE = [
@@ -206,10 +206,12 @@ STRUCTURE = [
 ]
 
 
-@pytest.mark.parametrize(("text", "told"), STRUCTURE)
-def test_wrong_key_or_value_is_reported_with_the_valid_one(found: CheckText, text: str, told: str) -> None:
+@pytest.mark.parametrize(("text", "expected"), STRUCTURE)
+def test_wrong_key_or_value_is_reported_with_the_valid_one(
+    found: CheckText, text: str, expected: str
+) -> None:
     [finding] = found(text)
-    assert told in finding.message
+    assert expected in finding.message
 
 
 def test_misplaced_keys_of_a_rejection_are_reported_with_the_right_place(found: CheckText) -> None:
